@@ -1,0 +1,54 @@
+# `make demo` and `make test` do everything on a machine with Python 3.11 or later and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types check coeffs figures bench clean
+
+help:
+	@echo "make demo     environment, install, search, verify, figure (in demo/)"
+	@echo "make test     environment, install, lint, types, tests"
+	@echo "make coeffs   rebuild coeffs/ from the strategies"
+	@echo "make figures  rebuild figures/ from coeffs/ and fresh measurements"
+	@echo "make bench    time the solver (beside Sollya, where it is installed)"
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "polydesign needs Python 3.11 or later, and $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+install: $(STAMP)
+
+demo: install
+	mkdir -p demo
+	cd demo && ../$(BIN)/polydesign search --degree 5 --steps 6
+	cd demo && ../$(BIN)/polydesign verify coeffs/sign-d5x6-l1e-3-bf16.json --shape 256x512 --save measured.json
+	cd demo && ../$(BIN)/polydesign plot coeffs/sign-d5x6-l1e-3-bf16.json --measured measured.json -o demo.png
+	@echo "The table is in demo/coeffs/, the figure is demo/demo.png."
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/basedpyright
+
+check: install
+	$(BIN)/python -m pytest
+
+test: lint types check
+
+coeffs: install
+	$(BIN)/python scripts/build_coeffs.py
+
+figures: install
+	$(BIN)/python scripts/make_figures.py
+
+bench: install
+	$(BIN)/python scripts/bench_solver.py
+
+clean:
+	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -1,0 +1,1 @@
+"""How a step is computed: straight-line programs for q, their cost, their rounding."""

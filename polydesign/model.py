@@ -1,0 +1,344 @@
+"""The words of the product as frozen dataclasses, checked when they are made.
+
+Layer 0: imports nothing of the package and no heavy library. Every refusal is an `InputError` that
+names the field and says what to write instead.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+DTYPES = {
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "float32": "fp32",
+    "float64": "fp64",
+}
+"""Precisions, named as in torch, with their short names."""
+
+NORMALIZATIONS = ("frobenius",)
+EVALUATIONS = ("monomial",)
+
+
+class InputError(ValueError):
+    """Bad input: `field` is where (a parameter, or a JSON path such as $.steps[2].degree)."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+def dtype_name(dtype: Any, field: str = "dtype") -> str:
+    """The torch name of a precision: "bf16", "bfloat16" and torch.bfloat16 all give "bfloat16"."""
+    name = str(dtype).removeprefix("torch.")
+    for full, short in DTYPES.items():
+        if name in (full, short):
+            return full
+    raise InputError(field, f"{name} is not one of {', '.join(DTYPES)} (or {', '.join(DTYPES.values())})")
+
+
+def check_integer(field: str, value: Any, least: int) -> None:
+    """Refuse what is not an int of at least `least` (bool is not an int here)."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(field, f"must be a whole number of at least {least}, not {value!r}")
+
+
+def check_number(field: str, value: Any) -> None:
+    """Refuse what is not a finite int or float."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        raise InputError(field, f"must be a finite number, not {value!r}")
+
+
+def check_degree(field: str, degree: Any, root: int) -> None:
+    """Refuse a degree that is not 1 + n·root with n >= 1; the message names the nearest that are."""
+    check_integer(field, degree, 1)
+    if degree < 1 + root or (degree - 1) % root:
+        inner = max(1, (degree - 1) // root)
+        near = f"{1 + inner * root} and {1 + (inner + 1) * root}"
+        raise InputError(
+            field, f"a step of root {root} has degree 1 + n·{root}, and {degree} is not; nearest: {near}"
+        )
+
+
+def _check_interval(field: str, interval: Any, *, positive: bool) -> None:
+    if not isinstance(interval, tuple) or len(interval) != 2:
+        raise InputError(field, f"must be a pair (low, high), not {interval!r}")
+    for index, end in enumerate(interval):
+        check_number(f"{field}[{index}]", end)
+    low, high = interval
+    if positive and low <= 0:
+        raise InputError(f"{field}[0]", f"must be greater than 0, not {low!r}")
+    if low > high:
+        raise InputError(field, f"its lower end {low!r} lies above its upper end {high!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is asked for: steps of these degrees (or an error) on [lower, upper].
+
+    Parameters: root r >= 1; 0 < lower < upper; degrees, one a step, each 1 + n·r. With `error`, the
+    single entry of degrees is repeated as often as the error needs.
+    """
+
+    root: int
+    degrees: tuple[int, ...]
+    lower: float
+    upper: float = 1.0
+    error: float | None = None
+
+    def __post_init__(self) -> None:
+        check_integer("root", self.root, 1)
+        for name in ("lower", "upper"):
+            check_number(name, getattr(self, name))
+            if getattr(self, name) <= 0:
+                raise InputError(name, f"must be greater than 0, not {getattr(self, name)!r}")
+        if self.lower >= self.upper:
+            raise InputError("lower", f"must lie below upper = {self.upper!r}, and is {self.lower!r}")
+        if not self.degrees:
+            raise InputError("steps", "a schedule needs at least one step")
+        for degree in self.degrees:
+            check_degree("degree", degree, self.root)
+        if self.error is not None:
+            check_number("error", self.error)
+            if not 0 < self.error < 1:
+                raise InputError("error", f"must lie between 0 and 1, not {self.error!r}")
+            if len(self.degrees) != 1:
+                raise InputError("error", "finds the number of steps itself: give one degree, and no steps")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step p(x) = x·q(x^r), q(y) = Σ c_j y^j, with what it serves and what it gives.
+
+    coefficients: of q, in increasing powers, the float64 numbers that run. domain: what the step was
+    designed to serve. image: what it maps the previous image onto. half_width: max |p − 1| there, as a
+    number of its own, because 1 ± E loses an E below 1e-16.
+    """
+
+    degree: int
+    coefficients: tuple[float, ...]
+    domain: tuple[float, float]
+    image: tuple[float, float]
+    half_width: float
+    evaluation: str = "monomial"
+
+    def __post_init__(self) -> None:
+        check_integer("degree", self.degree, 2)
+        if len(self.coefficients) < 2:
+            raise InputError("coefficients", "a step has at least two")
+        for index, c in enumerate(self.coefficients):
+            check_number(f"coefficients[{index}]", c)
+        if (self.degree - 1) % self.inner_degree:
+            raise InputError(
+                "degree",
+                f"{self.degree} does not go with {len(self.coefficients)} coefficients: "
+                f"a degree is 1 + {self.inner_degree}·root",
+            )
+        _check_interval("domain", self.domain, positive=True)
+        _check_interval("image", self.image, positive=False)
+        check_number("half_width", self.half_width)
+        if self.half_width < 0:
+            raise InputError("half_width", f"must not be negative, and is {self.half_width!r}")
+        if self.evaluation not in EVALUATIONS:
+            raise InputError("evaluation", f"{self.evaluation!r} is not one of {', '.join(EVALUATIONS)}")
+
+    @property
+    def inner_degree(self) -> int:
+        """n, the degree of q."""
+        return len(self.coefficients) - 1
+
+    @property
+    def root(self) -> int:
+        """r = (degree − 1) / n."""
+        return (self.degree - 1) // self.inner_degree
+
+    def __call__(self, x: Any) -> Any:
+        """p(x) by Horner's rule, for a float, a numpy array, an mpmath number or a Fraction."""
+        y = x**self.root
+        q = self.coefficients[-1]
+        for c in reversed(self.coefficients[:-1]):
+            q = c + y * q
+        return x * q
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Ordered steps of one root r for singular values (or eigenvalues^(1/r)) in `interval` = [l, u]."""
+
+    root: int
+    interval: tuple[float, float]
+    steps: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        check_integer("root", self.root, 1)
+        _check_interval("interval", self.interval, positive=True)
+        if not self.steps:
+            raise InputError("steps", "a schedule needs at least one step")
+        for index, step in enumerate(self.steps):
+            if step.root != self.root:
+                raise InputError(
+                    f"steps[{index}].degree",
+                    f"{step.degree} with {len(step.coefficients)} coefficients belongs to root {step.root}, "
+                    f"and the schedule has root {self.root}",
+                )
+
+    def __call__(self, x: Any) -> Any:
+        """f(x) = p_T(… p_1(x)), for whatever a step takes."""
+        for step in self.steps:
+            x = step(x)
+        return x
+
+    @property
+    def degrees(self) -> tuple[int, ...]:
+        return tuple(step.degree for step in self.steps)
+
+    @property
+    def error(self) -> float:
+        """max |f − 1| on the interval, as the last step states it."""
+        return self.steps[-1].half_width
+
+    def check_chain(self) -> None:
+        """Refuse a schedule in which a step was not designed for what it receives.
+
+        Raises InputError naming the first domain that does not contain the image before it. Tables that
+        we generate must pass; a published table need not.
+        """
+        received = self.interval
+        for index, step in enumerate(self.steps):
+            if step.domain[0] > received[0] or step.domain[1] < received[1]:
+                what = "the interval" if index == 0 else f"the image of step {index}"
+                raise InputError(
+                    f"steps[{index}].domain",
+                    f"[{step.domain[0]!r}, {step.domain[1]!r}] does not contain {what}, "
+                    f"[{received[0]!r}, {received[1]!r}]",
+                )
+            received = step.image
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What is known of a schedule's error, and how.
+
+    kind "sampled": `error` brackets it between the largest value found on `samples` points a step and the
+    solver's value; this is no proof. kind "proved" is for rigorous enclosures. digest: of the schedule.
+    """
+
+    kind: str
+    error: tuple[str, str]
+    digest: str
+    samples: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind != "sampled":
+            raise InputError("kind", f"{self.kind!r} is not a kind this version can check; known: sampled")
+        if self.samples is None:
+            raise InputError("samples", "a sampled certificate says on how many points")
+        check_integer("samples", self.samples, 2)
+        for index, end in enumerate(self.error):
+            try:
+                check_number(f"error[{index}]", float(end))
+            except ValueError as problem:
+                raise InputError(f"error[{index}]", f"{end!r} is not a number") from problem
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredMap:
+    """What a run made of each singular value: x_i before, f(x_i) predicted, u_iᵀ X v_i measured."""
+
+    x: tuple[float, ...]
+    predicted: tuple[float, ...]
+    measured: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One run of a table on one matrix, or on one batch of like matrices.
+
+    worst, rms: of |σ − 1| over the singular values of the result on the promised range; below_worst,
+    below_rms: over those that began below it; None where there are none, or where the result is not
+    finite. orthogonality: ‖X Xᵀ − I‖_F/√n. polar_distance: ‖X − U Vᵀ‖_F/√rank. promised: the table's
+    error; allowed: promised plus what the precision explains. holds: worst <= allowed.
+    """
+
+    table: str
+    digest: str
+    dtype: str
+    shape: tuple[int, ...]
+    spectrum: str
+    seed: int | None
+    device: str
+    promised: float
+    allowed: float
+    holds: bool
+    finite: bool
+    count: int
+    worst: float | None
+    rms: float | None
+    below_count: int
+    below_worst: float | None
+    below_rms: float | None
+    orthogonality: float | None
+    polar_distance: float | None
+    versions: dict[str, str] = field(default_factory=dict)
+    map: MeasuredMap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a table comes from: our version, strategy and all its parameters, or a published source."""
+
+    polydesign: str
+    strategy: str
+    parameters: dict[str, Any]
+    seed: int | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A schedule with everything a reader needs in order to trust it: one JSON file (table.py)."""
+
+    name: str
+    schedule: Schedule
+    provenance: Provenance
+    normalization: str = "frobenius"
+    certificate: Certificate | None = None
+    measured: tuple[Measurement, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.name or any(c in self.name for c in "/\\") or self.name != self.name.strip():
+            raise InputError("name", f"{self.name!r} cannot name a file: leave out / and outer spaces")
+        if self.normalization not in NORMALIZATIONS:
+            known = ", ".join(NORMALIZATIONS)
+            raise InputError("normalization", f"{self.normalization!r} is not one of {known}")
+        if self.provenance.source is None:
+            self.schedule.check_chain()
+
+    def as_tuples(self) -> list[tuple[float, ...]]:
+        """The coefficients as a list of tuples, one a step: the type that every consumer accepts."""
+        return [step.coefficients for step in self.schedule.steps]
+
+    def save(self, path: Any, *, force: bool = False) -> None:
+        """Write the table as JSON, atomically (see table.save)."""
+        from polydesign.table import save
+
+        save(self, path, force=force)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a table is run on matrices.
+
+    dtype: precision of the iterated state; None means the input's own. check: refuse NaN and infinity in
+    the input (this looks at the data; turn it off inside a compiled or captured training step).
+    """
+
+    dtype: Any = None
+    check: bool = True
+
+    def __post_init__(self) -> None:
+        if self.dtype is not None:
+            object.__setattr__(self, "dtype", dtype_name(self.dtype))
