@@ -75,6 +75,18 @@ def _check_interval(field: str, interval: Any, *, positive: bool) -> None:
         raise InputError(field, f"its lower end {low!r} lies above its upper end {high!r}")
 
 
+def evaluate(coefficients: Any, root: int, x: Any) -> Any:
+    """p(x) = x·q(x^r), q(y) = Σ c_j y^j, by Horner's rule.
+
+    For floats, numpy arrays, mpmath numbers and Fractions alike; computed in the arithmetic of x.
+    """
+    y = x**root
+    q = coefficients[-1]
+    for c in reversed(coefficients[:-1]):
+        q = c + y * q
+    return x * q
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What is asked for: steps of these degrees (or an error) on [lower, upper].
@@ -156,12 +168,8 @@ class Step:
         return (self.degree - 1) // self.inner_degree
 
     def __call__(self, x: Any) -> Any:
-        """p(x) by Horner's rule, for a float, a numpy array, an mpmath number or a Fraction."""
-        y = x**self.root
-        q = self.coefficients[-1]
-        for c in reversed(self.coefficients[:-1]):
-            q = c + y * q
-        return x * q
+        """p(x), in the arithmetic of x (see evaluate)."""
+        return evaluate(self.coefficients, self.root, x)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +303,11 @@ class Provenance:
     parameters: dict[str, Any]
     seed: int | None = None
     source: str | None = None
+
+    def __post_init__(self) -> None:
+        # A file knows lists only: what is written must compare equal to what is read.
+        plain = {key: list(v) if isinstance(v, tuple) else v for key, v in self.parameters.items()}
+        object.__setattr__(self, "parameters", plain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What a step does on an interval: values and images, best approximation, certificates."""

@@ -1,0 +1,96 @@
+"""Images of intervals under a step, against dense sampling and exact rationals."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from polydesign.approximation.scalar import (
+    arithmetic,
+    derivative,
+    half_width,
+    horner,
+    image,
+    relative_half_width,
+)
+from polydesign.model import evaluate
+
+coefficient = st.floats(-30, 30, allow_nan=False)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(
+    coefficients=st.lists(coefficient, min_size=2, max_size=9),
+    root=st.integers(1, 5),
+    low=st.floats(1e-6, 1.0),
+    ratio=st.floats(1.0001, 1e4),
+)
+def test_image_contains_samples_and_is_attained(coefficients, root, low, ratio):
+    """Every exact value on the interval lies inside, and the grid comes as near as its spacing allows."""
+    high = min(low * ratio, 2.0)
+    bottom, top = (float(end) for end in image(coefficients, root, (low, high)))
+    x = np.concatenate([np.linspace(low, high, 2001), np.geomspace(low, high, 2001)])
+    values = evaluate(coefficients, root, x)
+    terms = sum(abs(c) * high ** (1 + j * root) for j, c in enumerate(coefficients)) + 1e-300
+    rounding = 1e-14 * terms
+    assert bottom - rounding <= values.min()
+    assert values.max() <= top + rounding
+    # A grid of equal steps h misses a maximum by at most h²/8·max|p″|, bounded here term by term.
+    bend = sum(
+        abs(c) * (1 + j * root) * (j * root) * high ** (j * root - 1) for j, c in enumerate(coefficients) if j
+    )
+    missed = ((high - low) / 2000) ** 2 / 8 * bend + rounding
+    assert values.min() - bottom <= missed
+    assert top - values.max() <= missed
+
+
+def test_image_needs_the_critical_points():
+    """Negative control: the ends alone miss the peak of 8.47x − 25.1x³ + 18.6x⁵ on [0.001, 1]."""
+    step = (8.470328803848068, -25.108074706661864, 18.629275599118007)
+    _, top = image(step, 2, (1e-3, 1.0))
+    assert max(evaluate(step, 2, x) for x in (1e-3, 1.0)) < 0.02 + 1.99
+    assert abs(float(top) - 1.9915296963042084) < 1e-14
+
+
+def test_image_of_a_narrow_interval_keeps_its_digits():
+    """The limit step on 1 ± 1e-40: p − 1 = −(5/2)t³ + …, seen as such."""
+    context = arithmetic(400)
+    t = context.mpf(10) ** -40
+    mapped = image((1.875, -1.25, 0.375), 2, (1 - t, 1 + t))
+    assert abs(half_width(mapped) / (context.mpf(5) / 2 * t**3) - 1) < 1e-30
+
+
+def test_image_is_exact_at_a_double_critical_point():
+    """The limit step has p′ = p″ = 0 at 1: monotone through it, so the ends decide."""
+    bottom, top = image((1.875, -1.25, 0.375), 2, (0.5, 1.5))
+    exact = [evaluate((1.875, -1.25, 0.375), 2, Fraction(x)) for x in (0.5, 1.5)]
+    assert (float(bottom), float(top)) == (float(exact[0]), float(exact[1]))
+
+
+def test_image_of_a_point_is_a_point():
+    bottom, top = image((1.5, -0.5), 2, (1.0, 1.0))
+    assert bottom == top == 1
+
+
+@given(st.integers(1, 6), st.lists(st.integers(-9, 9), min_size=2, max_size=6))
+@settings(derandomize=True, deadline=None)
+def test_derivative_is_the_derivative(root, coefficients):
+    """Exact in rationals: (p(x + h) − p(x − h))/(2h) − p′(x) is O(h²), with the constant bounded."""
+    x, h = Fraction(2, 3), Fraction(1, 10**9)
+    exact = horner(derivative(coefficients, root), x**root)
+    difference = (evaluate(coefficients, root, x + h) - evaluate(coefficients, root, x - h)) / (2 * h)
+    assert abs(difference - exact) < Fraction(1, 10**10)
+
+
+def test_derivative_control():
+    assert horner(derivative((1, 1), 2), Fraction(1, 2) ** 2) != evaluate((1, 1), 2, Fraction(1, 2))
+
+
+@pytest.mark.parametrize("root", [1, 2, 5])
+def test_relative_half_width(root):
+    delta = relative_half_width(root, (0.5, 2.0))
+    assert float(delta) == pytest.approx((2.0**root - 0.5**root) / (2.0**root + 0.5**root), rel=1e-15)
