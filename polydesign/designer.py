@@ -1,0 +1,202 @@
+"""From keywords to a certified Table: the command line and Python callers share this.
+
+It joins what must not know of each other: a strategy's schedule, its certificate, its name and provenance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any
+
+import polydesign
+from polydesign.model import (
+    DTYPES,
+    InputError,
+    Problem,
+    Provenance,
+    Schedule,
+    Table,
+    check_degree,
+    check_integer,
+    dtype_name,
+)
+from polydesign.sampling import sampled_certificate
+from polydesign.search.greedy import Equioscillation
+from polydesign.table import digest
+
+DEFAULT_SAFETY = {
+    "bfloat16": Equioscillation(headroom=1.01, image_floor=0.1, floor_free_tail=2),
+    "float16": Equioscillation(headroom=1.005, image_floor=0.1, floor_free_tail=2),
+    "float32": Equioscillation(headroom=1.0001),
+    "float64": Equioscillation(headroom=1.000001),
+}
+"""What a precision gets when headroom, cushion and image floor are not given.
+
+These come from experiment, not from a bound: 1.01 and 0.1 are the published habit for bfloat16 (Polar
+Express, arXiv 2505.16932), 1.005 is half of it for an eighth of the rounding; in float32 and float64 a
+step's rounding moves a singular value by far less than the headroom.
+"""
+
+_SIGN_NAMES = {1: "inverse", 2: "sign"}
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A designed table, and the schedule with headroom 1 and no cushion that it is measured against."""
+
+    table: Table
+    optimum: Schedule
+
+
+def design(
+    *,
+    root: int = 2,
+    degree: int | Sequence[int] = 5,
+    steps: int | None = None,
+    error: float | None = None,
+    lower: float = 1e-3,
+    upper: float = 1.0,
+    dtype: Any = "bfloat16",
+    headroom: float | Sequence[float] | None = None,
+    cushion: float | Sequence[float] | None = None,
+    image_floor: float | Sequence[float] | None = None,
+    name: str | None = None,
+) -> Table:
+    """The best schedule of steps of these degrees on [lower, upper], as a Table with a certificate.
+
+    root r >= 1; degree: 1 + n·r, one for all steps (then `steps` or `error` is needed) or one a step.
+    error: reach this with the fewest steps. dtype: the precision it will run in; it sets the headroom and
+    the image floor where none of headroom, cushion and image_floor is given (DEFAULT_SAFETY); giving any
+    of them replaces all three, and headroom=1, cushion=0 is the bare optimum.
+
+    >>> table = design(degree=5, steps=6, lower=1e-3, headroom=1, cushion=0)
+    >>> f"{table.schedule.error:.9g}"
+    '0.000916472189'
+
+    Raises InputError naming the keyword.
+    """
+    return design_with_optimum(
+        root=root,
+        degree=degree,
+        steps=steps,
+        error=error,
+        lower=lower,
+        upper=upper,
+        dtype=dtype,
+        headroom=headroom,
+        cushion=cushion,
+        image_floor=image_floor,
+        name=name,
+    ).table
+
+
+def design_with_optimum(
+    *,
+    root: int,
+    degree: int | Sequence[int],
+    steps: int | None,
+    error: float | None,
+    lower: float,
+    upper: float,
+    dtype: Any,
+    headroom: float | Sequence[float] | None,
+    cushion: float | Sequence[float] | None,
+    image_floor: float | Sequence[float] | None,
+    name: str | None,
+) -> Design:
+    """As `design`, together with the optimum for the same degrees."""
+    dtype = dtype_name(dtype)
+    degrees = _degrees(root, degree, steps, error)
+    problem = Problem(root, degrees, float(lower), float(upper), error)
+    given = {"headroom": headroom, "cushion": cushion, "image_floor": image_floor}
+    chosen: dict[str, Any] = {
+        key: _one_or_more(key, value) for key, value in given.items() if value is not None
+    }
+    by_dtype = not chosen
+    strategy = DEFAULT_SAFETY[dtype] if by_dtype else Equioscillation(**chosen)
+    schedule = strategy.search(problem)
+    reached = Problem(root, schedule.degrees, problem.lower, problem.upper)
+    optimum = Equioscillation().search(reached)
+    parameters = {key: value for key, value in asdict(strategy).items() if value is not None}
+    if by_dtype:
+        parameters["dtype"] = dtype
+    table = Table(
+        name=name or table_name(schedule, strategy, dtype if by_dtype else None),
+        schedule=schedule,
+        provenance=Provenance(polydesign.__version__, "equioscillation", parameters),
+        certificate=sampled_certificate(schedule, digest(schedule)),
+    )
+    return Design(table, optimum)
+
+
+def _degrees(
+    root: int, degree: int | Sequence[int], steps: int | None, error: float | None
+) -> tuple[int, ...]:
+    check_integer("root", root, 1)
+    listed = (degree,) if isinstance(degree, int) else tuple(degree)
+    if not listed:
+        raise InputError("degree", "give at least one")
+    for one in listed:
+        check_degree("degree", one, root)
+    if error is not None:
+        if steps is not None:
+            raise InputError("steps", "the error decides the number of steps: give steps or error, not both")
+        return listed
+    if steps is not None:
+        check_integer("steps", steps, 1)
+        if len(listed) == 1:
+            return listed * steps
+        if len(listed) != steps:
+            raise InputError("steps", f"is {steps}, and {len(listed)} degrees are given: leave steps out")
+    elif isinstance(degree, int):
+        raise InputError("steps", f"say how many steps of degree {listed[0]}, or give error")
+    return listed
+
+
+def _one_or_more(name: str, value: float | Sequence[float]) -> float | tuple[float, ...]:
+    if isinstance(value, Sequence):
+        if not value:
+            raise InputError(name, "is an empty list: give one number, or one a step")
+        return tuple(float(v) for v in value) if len(value) > 1 else float(value[0])
+    return float(value)
+
+
+def table_name(schedule: Schedule, strategy: Equioscillation, dtype: str | None) -> str:
+    """A name made from the parameters: sign-d5x6-l1e-3-bf16, sign-d5-9x3-l1e-3, root4-d9x3-l0.1-h1.01.
+
+    dtype: given where the strategy is that precision's default.
+    """
+    low, high = schedule.interval
+    parts = [_SIGN_NAMES.get(schedule.root, f"root{schedule.root}")]
+    degrees = _runs(schedule.degrees) if len(schedule.steps) > 1 else f"{schedule.degrees[0]}x1"
+    parts += [f"d{degrees}", f"l{_short(low)}"]
+    if high != 1:
+        parts.append(f"u{_short(high)}")
+    if dtype is not None:
+        parts.append(DTYPES[dtype])
+    else:
+        for letter, value, neutral in (
+            ("h", strategy.headroom, 1.0),
+            ("c", strategy.cushion, 0.0),
+            ("f", strategy.image_floor or 0.0, 0.0),
+        ):
+            values = value if isinstance(value, tuple) else (value,)
+            if any(v != neutral for v in values):
+                parts.append(letter + _runs(values))
+    return "-".join(parts)
+
+
+def _runs(values: Sequence[float]) -> str:
+    """5, 9, 9, 9 as "5-9x3"."""
+    runs = [(value, len(list(group))) for value, group in groupby(values)]
+    return "-".join(_short(value) + (f"x{count}" if count > 1 else "") for value, count in runs)
+
+
+def _short(x: float) -> str:
+    """The shortest exact decimal: 1e-3 for 0.001, 0.1 for 0.1."""
+    plain = repr(int(x)) if x == int(x) and abs(x) < 1e6 else repr(x)
+    digits, _, exponent = f"{x:e}".partition("e")
+    scientific = f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
+    return scientific if float(scientific) == x and len(scientific) < len(plain) else plain

@@ -1,0 +1,84 @@
+"""What a schedule claims, checked on grids: no proof, and enough to catch a table that was edited.
+
+Layer 1, because a file is checked when it is read.
+"""
+
+from __future__ import annotations
+
+import math
+
+import mpmath
+import numpy as np
+
+from polydesign.model import Certificate, InputError, Schedule, Step
+
+GRID = 1025
+"""Points a step on which a claimed image is checked."""
+
+SAMPLES = 257
+"""Points on which a sampled certificate evaluates the composition."""
+
+_ATTAINED = 0.01  # of the image's width: a grid of GRID points misses an extremum by less
+
+
+def grid(low: float, high: float, points: int) -> np.ndarray:
+    """Points of [low, high], both ends among them: half by Chebyshev's spacing, half by equal ratios."""
+    half = points // 2
+    cosines = (low + high) / 2 - (high - low) / 2 * np.cos(np.linspace(0, math.pi, points - half))
+    ratios = low * (high / low) ** np.linspace(0, 1, half)
+    return np.clip(np.sort(np.concatenate([cosines, ratios])), low, high)
+
+
+def _rounding(step: Step, high: float) -> float:
+    """A bound of float64's rounding of p on (0, high]: (n + 3)·2⁻⁵²·Σ|c_j| high^(1 + jr)."""
+    terms = sum(abs(c) * high ** (1 + j * step.root) for j, c in enumerate(step.coefficients))
+    return (step.inner_degree + 3) * 2.0**-52 * (terms + 1)
+
+
+def check_claims(schedule: Schedule) -> None:
+    """Compare every step's image and half_width with its values on GRID points.
+
+    Raises InputError naming the first claim that does not follow from the coefficients.
+    """
+    low, high = schedule.interval
+    for index, step in enumerate(schedule.steps):
+        where = f"steps[{index}]"
+        claimed = step.image
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = step(grid(low, high, GRID))
+        slack = _rounding(step, high) + 2.0**-50 * (abs(claimed[0]) + abs(claimed[1]))
+        reach = _ATTAINED * (claimed[1] - claimed[0]) + slack
+        found = (float(np.min(values)), float(np.max(values)))
+        for side, sign in ((0, 1), (1, -1)):
+            excess = sign * (claimed[side] - found[side])
+            if not -reach <= excess <= slack:  # also refuses NaN
+                raise InputError(
+                    f"{where}.image[{side}]",
+                    f"is {claimed[side]!r}, and on {GRID} points of [{low!r}, {high!r}] the coefficients "
+                    f"give {found[side]!r}; design the table again with polydesign search",
+                )
+        implied = max(1 - claimed[0], claimed[1] - 1)
+        if abs(step.half_width - implied) > 2.0**-52 * (1 + implied):
+            raise InputError(f"{where}.half_width", f"is {step.half_width!r}, and the image says {implied!r}")
+        low, high = claimed
+        if low <= 0 and index + 1 < len(schedule.steps):
+            return  # a published step may leave (0, ∞); what later steps receive is then no interval
+
+
+def sampled_error(schedule: Schedule) -> str:
+    """Largest |f − 1| on SAMPLES points of the interval, spaced by equal ratios, to 17 digits.
+
+    Evaluated in as many digits as the error itself needs, so that 1e-200 is seen as 1e-200.
+    """
+    context = mpmath.MPContext()
+    context.dps = 60 + (math.ceil(-math.log10(schedule.error)) if schedule.error else 340)
+    low, high = (context.mpf(end) for end in schedule.interval)
+    ratio = (high / low) ** (context.mpf(1) / (SAMPLES - 1))
+    points = [low * ratio**k for k in range(SAMPLES - 1)] + [high]
+    return str(mpmath.nstr(max(abs(schedule(x) - 1) for x in points), 17))
+
+
+def sampled_certificate(schedule: Schedule, digest: str) -> Certificate:
+    """A certificate of kind "sampled": [largest |f − 1| found, the solver's error]. Not a proof."""
+    check_claims(schedule)
+    return Certificate("sampled", (sampled_error(schedule), repr(schedule.error)), digest, SAMPLES)

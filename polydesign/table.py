@@ -1,0 +1,281 @@
+"""Tables as files: JSON in and out, and the digest.
+
+The format is described by schema/schedule-v1.schema.json. What is read is checked three times: against
+the schema, by the model's own checks, and on a grid (sampling.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from dataclasses import asdict, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from polydesign.evaluation.cost import matmuls
+from polydesign.files import write_atomically
+from polydesign.model import (
+    Certificate,
+    InputError,
+    MeasuredMap,
+    Measurement,
+    Provenance,
+    Schedule,
+    Step,
+    Table,
+)
+
+SCHEMA = "polydesign/schedule/v1"
+
+
+def digest(schedule: Schedule) -> str:
+    """sha256 of what the iteration computes: root, interval, and the steps' constants and evaluations.
+
+    Canonical JSON with sorted keys and without spaces, floats as hexadecimal (float.hex). Name, claims,
+    measurements and provenance are not part of it.
+    """
+    body = {
+        "root": schedule.root,
+        "interval": [end.hex() for end in map(float, schedule.interval)],
+        "steps": [
+            {"coefficients": [c.hex() for c in step.coefficients], "evaluation": step.evaluation}
+            for step in schedule.steps
+        ],
+    }
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def to_json(table: Table) -> dict[str, Any]:
+    """The JSON object of a table."""
+    schedule = table.schedule
+    certificate = table.certificate
+    body: dict[str, Any] = {
+        "schema": SCHEMA,
+        "name": table.name,
+        "root": schedule.root,
+        "interval": [float(end) for end in schedule.interval],
+        "normalization": table.normalization,
+        "steps": [asdict(step) for step in schedule.steps],
+        "error": {"exact": schedule.error, "measured": [_measurement(m) for m in table.measured]},
+        "cost": {"matmuls": matmuls(schedule)},
+    }
+    if certificate is not None:
+        body["certificate"] = {k: v for k, v in asdict(certificate).items() if v is not None}
+    body["provenance"] = asdict(table.provenance)
+    return json.loads(json.dumps(body, allow_nan=False))  # tuples become lists, as a reader sees them
+
+
+def _measurement(measurement: Measurement) -> dict[str, Any]:
+    """A measurement as the file keeps it: without the map, and without the name of its own table."""
+    entry = asdict(replace(measurement, map=None))
+    del entry["map"], entry["table"]
+    return entry
+
+
+def dumps(table: Table) -> str:
+    """The text of the file: one field or one list of numbers a line, floats in shortest round-trip form."""
+    return _pretty(to_json(table), "") + "\n"
+
+
+def _pretty(value: Any, indent: str) -> str:
+    deeper = indent + "  "
+    if isinstance(value, dict) and value:
+        lines = [f"{deeper}{json.dumps(key)}: {_pretty(item, deeper)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+    if isinstance(value, (list, tuple)) and any(isinstance(item, (dict, list, tuple)) for item in value):
+        return "[\n" + ",\n".join(deeper + _pretty(item, deeper) for item in value) + f"\n{indent}]"
+    return json.dumps(value, allow_nan=False, ensure_ascii=False)
+
+
+def save(table: Table, path: str | os.PathLike[str], *, force: bool = False) -> bool:
+    """Write the table to path, atomically: either the whole file is there, or what was there before.
+
+    Returns whether anything was written: without force, a file that holds the same table already, perhaps
+    with measurements of it, stays as it is. Raises InputError where a different file is there and force is
+    off, OSError where the place is not writable.
+    """
+    path = Path(path)
+    text = dumps(table)
+    if path.exists() and not force:
+        if path.is_file() and _holds(path, table):
+            return False
+        raise InputError(
+            str(path), "exists and is different; choose another with -o, or replace it with --force"
+        )
+    write_atomically(path, text)
+    return True
+
+
+def _holds(path: Path, table: Table) -> bool:
+    try:
+        there = loads(path.read_text(encoding="utf-8"))
+    except (InputError, UnicodeDecodeError):
+        return False
+    return there == table or replace(there, measured=()) == table
+
+
+def loads(text: str, where: str = "$") -> Table:
+    """The table in a JSON text. Raises InputError with the JSON path of the offending field."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise InputError(where, f"the key {key!r} is there twice")
+            found[key] = value
+        return found
+
+    try:
+        body = json.loads(text, object_pairs_hook=unique)
+    except json.JSONDecodeError as problem:
+        raise InputError(
+            where,
+            f"is not JSON at line {problem.lineno}, column {problem.colno} ({problem.msg}); was it cut off? "
+            "Write it again with polydesign search",
+        ) from problem
+    return from_json(body)
+
+
+def from_json(body: Any) -> Table:
+    """The table in a JSON object: schema, model, digest and claims checked, in this order.
+
+    Raises InputError whose field is a JSON path such as $.steps[2].coefficients[0].
+    """
+    _refuse_non_finite(body, "$")
+    _check_schema(body)
+    steps = []
+    for index, item in enumerate(body["steps"]):
+        try:
+            steps.append(
+                Step(
+                    degree=item["degree"],
+                    coefficients=tuple(float(c) for c in item["coefficients"]),
+                    domain=_pair(item["domain"]),
+                    image=_pair(item["image"]),
+                    half_width=float(item["half_width"]),
+                    evaluation=item["evaluation"],
+                )
+            )
+        except InputError as problem:
+            raise InputError(f"$.steps[{index}].{problem.field}", problem.problem) from problem
+    try:
+        schedule = Schedule(body["root"], _pair(body["interval"]), tuple(steps))
+        provenance = Provenance(**body["provenance"])
+        table = Table(body["name"], schedule, provenance, body["normalization"])
+        table = replace(table, certificate=_certificate(body, schedule), measured=_measured(body, schedule))
+        _check_statements(body, table)
+    except InputError as problem:
+        if problem.field.startswith("$"):
+            raise
+        raise InputError(f"$.{problem.field}", problem.problem) from problem
+    return table
+
+
+def _pair(ends: Any) -> tuple[float, float]:
+    return float(ends[0]), float(ends[1])
+
+
+def _refuse_non_finite(value: Any, path: str) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_non_finite(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _refuse_non_finite(item, f"{path}[{index}]")
+    elif isinstance(value, (int, float)) and not abs(value) < math.inf:
+        raise InputError(path, f"must be a finite number, not {value!r}")
+    elif isinstance(value, int) and abs(value) > 2**1023:
+        raise InputError(path, "does not fit a float64")
+
+
+def _check_schema(body: Any) -> None:
+    # A tenth of a second, and only reading needs it.
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    schema = json.loads(files("polydesign").joinpath("schema/schedule-v1.schema.json").read_text("utf-8"))
+    found = best_match(Draft202012Validator(schema).iter_errors(body))
+    if found is None:
+        return
+    path, problem = found.json_path, found.message
+    if isinstance(found.instance, dict) and found.validator == "additionalProperties":
+        unknown = sorted(set(found.instance) - set(found.schema["properties"]))  # pyright: ignore
+        path, problem = f"{path}.{unknown[0]}", "is not a key of this format"
+    elif isinstance(found.instance, dict) and found.validator == "required":
+        missing = [key for key in found.schema["required"] if key not in found.instance]  # pyright: ignore
+        path, problem = f"{path}.{missing[0]}", "is missing"
+    elif path == "$.schema":
+        problem = f"must be {SCHEMA!r}; this version reads no other"
+    raise InputError(path, problem if len(problem) < 200 else problem[:200] + "…")
+
+
+def _certificate(body: Any, schedule: Schedule) -> Certificate | None:
+    item = body.get("certificate")
+    if item is None:
+        return None
+    _check_digest("$.certificate.digest", item["digest"], schedule)
+    try:
+        certificate = Certificate(**{**item, "error": tuple(item["error"])})
+    except InputError as problem:
+        raise InputError(f"$.certificate.{problem.field}", problem.problem) from problem
+    low, high = (float(end) for end in certificate.error)
+    if high != schedule.error or low > high * (1 + 1e-12):
+        raise InputError(
+            "$.certificate.error",
+            f"{list(certificate.error)} does not bracket error.exact {schedule.error!r}",
+        )
+    return certificate
+
+
+def _check_digest(path: str, stated: str, schedule: Schedule) -> None:
+    if stated != digest(schedule):
+        raise InputError(
+            path,
+            "does not belong to these coefficients and this interval: the table was edited by hand, or the "
+            "wrong way; design it again with polydesign search",
+        )
+
+
+def _measured(body: Any, schedule: Schedule) -> tuple[Measurement, ...]:
+    found = []
+    for index, item in enumerate(body["error"]["measured"]):
+        _check_digest(f"$.error.measured[{index}].digest", item["digest"], schedule)
+        found.append(Measurement(**{**item, "table": body["name"], "shape": tuple(item["shape"])}))
+    return tuple(found)
+
+
+def measurements_from_json(body: Any) -> list[Measurement]:
+    """Measurements, with their maps, from the list that `polydesign verify --json` prints.
+
+    Raises InputError naming the entry.
+    """
+    found = []
+    for index, item in enumerate(body if isinstance(body, list) else [body]):
+        try:
+            mapped = item["map"] and MeasuredMap(**{key: tuple(v) for key, v in item["map"].items()})
+            found.append(Measurement(**{**item, "shape": tuple(item["shape"]), "map": mapped}))
+        except (TypeError, KeyError, AttributeError) as problem:
+            raise InputError(
+                f"measured[{index}]",
+                f"is not a measurement ({problem}); polydesign verify --save writes them",
+            ) from problem
+    return found
+
+
+def _check_statements(body: Any, table: Table) -> None:
+    """Refuse what the file says beside its steps, where the steps say otherwise."""
+    from polydesign.sampling import check_claims  # numpy, and only reading needs it
+
+    if body["error"]["exact"] != table.schedule.error:
+        raise InputError(
+            "$.error.exact",
+            f"is {body['error']['exact']!r}, and the last half_width {table.schedule.error!r}",
+        )
+    products = matmuls(table.schedule)
+    if body["cost"]["matmuls"] != products:
+        raise InputError("$.cost.matmuls", f"is {body['cost']['matmuls']}, and these steps take {products}")
+    check_claims(table.schedule)

@@ -1,0 +1,107 @@
+"""From keywords to tables: defaults by precision, names, and refusals that name the keyword."""
+
+from __future__ import annotations
+
+import doctest
+
+import pytest
+
+import polydesign
+from polydesign import InputError, designer
+from polydesign.designer import DEFAULT_SAFETY
+
+
+def test_the_bare_optimum():
+    table = polydesign.design(degree=5, steps=6, lower=1e-3, headroom=1, cushion=0)
+    assert table.schedule.error == pytest.approx(9.16472188e-4, rel=1e-9)
+    first = table.schedule.steps[0].coefficients
+    assert first == pytest.approx((8.47032880384807, -25.1080747066619, 18.629275599118), rel=1e-12)
+    assert table.schedule.steps[0].domain == (1e-3, 1.0)
+
+
+def test_the_main_job_is_safe_for_bfloat16():
+    """Headroom 1.01 everywhere, image floor 0.1 except in the last two steps: design.md, section 6."""
+    table = polydesign.design(degree=5, steps=6)
+    spelt = polydesign.design(degree=5, steps=6, headroom=1.01, image_floor=[0.1] * 4 + [0, 0])
+    assert table.schedule == spelt.schedule
+    assert table.name == "sign-d5x6-l1e-3-bf16"
+    assert table.provenance.parameters["dtype"] == "bfloat16"
+    received = table.schedule.interval
+    for step in table.schedule.steps:
+        assert step.domain[1] == pytest.approx(1.01 * received[1])
+        received = step.image
+
+
+@pytest.mark.parametrize("dtype", DEFAULT_SAFETY)
+def test_defaults_follow_the_precision(dtype):
+    table = polydesign.design(degree=5, steps=5, dtype=dtype)
+    assert table.provenance.parameters["headroom"] == DEFAULT_SAFETY[dtype].headroom
+    assert table == polydesign.design(degree=5, steps=5, dtype=f"torch.{dtype}")
+
+
+def test_safety_costs_less_the_finer_the_precision():
+    errors = [polydesign.design(degree=5, steps=6, dtype=dtype).schedule.error for dtype in DEFAULT_SAFETY]
+    assert errors == sorted(errors, reverse=True)
+    optimum = polydesign.design(degree=5, steps=6, headroom=1).schedule.error
+    assert errors[-1] > optimum
+
+
+def test_error_in_place_of_steps_uses_the_defaults_of_that_many_steps():
+    table = polydesign.design(degree=5, error=2e-3)
+    assert table.schedule == polydesign.design(degree=5, steps=6).schedule
+
+
+@pytest.mark.parametrize(
+    ("keywords", "name"),
+    [
+        ({"degree": 5, "steps": 6, "dtype": "fp16"}, "sign-d5x6-l1e-3-fp16"),
+        ({"degree": [5, 9, 9], "headroom": 1}, "sign-d5-9x2-l1e-3"),
+        ({"degree": [5], "headroom": 1}, "sign-d5x1-l1e-3"),
+        ({"degree": 3, "steps": 2, "root": 1, "lower": 0.5, "upper": 1.5, "cushion": 0.1}, "inverse-d3x2-l0.5-u1.5-c0.1"),
+        ({"degree": 9, "steps": 3, "root": 4, "lower": 0.1, "headroom": 1.01}, "root4-d9x3-l0.1-h1.01"),
+        ({"degree": 5, "steps": 3, "headroom": [1.05, 1.05, 1.03], "image_floor": 0.2}, "sign-d5x3-l1e-3-h1.05x2-1.03-f0.2"),
+        ({"degree": 5, "steps": 2, "name": "mine"}, "mine"),
+        ({"degree": 5, "steps": 2, "lower": 0.0123}, "sign-d5x2-l0.0123-bf16"),
+    ],
+)  # fmt: skip
+def test_names_come_from_the_parameters(keywords, name):
+    assert polydesign.design(**keywords).name == name
+
+
+def test_the_certificate_is_sampled_and_brackets_the_error():
+    table = polydesign.design(degree=5, steps=6)
+    assert table.certificate is not None
+    assert table.certificate.kind == "sampled"
+    low, high = map(float, table.certificate.error)
+    assert 0.9 * high < low <= high == table.schedule.error
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"degree": 4, "steps": 6}, r"degree: a step of root 2 has degree 1 \+ n·2, and 4 is not; nearest: 3 and 5"),
+        ({"degree": 2, "steps": 6}, "nearest: 3 and 5"),
+        ({"degree": 6, "steps": 6, "root": 4}, "nearest: 5 and 9"),
+        ({"degree": 5}, "steps: say how many steps of degree 5, or give error"),
+        ({"degree": 5, "steps": 0}, "steps: must be a whole number of at least 1, not 0"),
+        ({"degree": [5, 5], "steps": 3}, "steps: is 3, and 2 degrees are given"),
+        ({"degree": 5, "steps": 3, "error": 0.1}, "steps: the error decides"),
+        ({"degree": [5, 9], "error": 0.1}, "error: finds the number of steps itself"),
+        ({"degree": 5, "error": 2.0}, "error: must lie between 0 and 1"),
+        ({"degree": [], "steps": 1}, "degree: give at least one"),
+        ({"degree": 5, "steps": 1, "lower": 0.0}, "lower: must be greater than 0"),
+        ({"degree": 5, "steps": 1, "lower": 2.0}, "lower: must lie below upper = 1.0"),
+        ({"degree": 5, "steps": 1, "dtype": "int8"}, "dtype: int8 is not one of"),
+        ({"degree": 27, "steps": 1}, "inner_degree: must be at most 12"),
+        ({"degree": 5, "steps": 2, "headroom": []}, "headroom: is an empty list"),
+    ],
+)  # fmt: skip
+def test_refuses_by_keyword(keywords, message):
+    with pytest.raises(InputError, match=message):
+        polydesign.design(**keywords)
+
+
+def test_docstring_examples():
+    failed, tried = doctest.testmod(designer)
+    assert tried > 0
+    assert failed == 0

@@ -1,0 +1,389 @@
+"""Files: round trips to the bit, refusals with the path of the field, atomic writes."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import polydesign
+from polydesign.catalogue import find, load, shipped
+from polydesign.model import InputError, Measurement, Provenance, Schedule, Step, Table
+from polydesign.table import digest, dumps, from_json, loads, save, to_json
+
+
+@pytest.fixture(scope="module")
+def table():
+    return polydesign.design(degree=5, steps=4, lower=1e-2)
+
+
+@pytest.fixture
+def body(table):
+    return to_json(table)
+
+
+def refusal(body):
+    with pytest.raises(InputError) as refused:
+        from_json(body)
+    return refused.value
+
+
+def measurement(table, **changes):
+    entry = Measurement(
+        table=table.name, digest=digest(table.schedule), dtype="bfloat16", shape=(8, 16), spectrum="gaussian",
+        seed=0, device="cpu", promised=0.1, allowed=0.2, holds=True, finite=True, count=8, worst=0.11, rms=0.05,
+        below_count=0, below_worst=None, below_rms=None, orthogonality=0.1, polar_distance=0.1,
+        versions={"torch": "2.13.0"},
+    )  # fmt: skip
+    return replace(entry, **changes)
+
+
+# --- valid tables survive
+
+
+@st.composite
+def designs(draw):
+    root = draw(st.integers(1, 5))
+    inner = draw(st.lists(st.integers(1, 4), min_size=1, max_size=5))
+    keywords = {
+        "root": root,
+        "degree": [1 + n * root for n in inner],
+        "lower": draw(st.floats(1e-6, 0.9)),
+        "dtype": draw(st.sampled_from(["bf16", "fp16", "fp32", "fp64"])),
+    }
+    if draw(st.booleans()):
+        keywords |= {"headroom": draw(st.floats(1, 1.1)), "cushion": draw(st.floats(0, 0.1))}
+    return keywords
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(designs())
+def test_round_trip_is_exact(keywords):
+    table = polydesign.design(**keywords)
+    text = dumps(table)
+    again = loads(text)
+    assert again == table
+    assert dumps(again) == text
+    for mine, theirs in zip(table.schedule.steps, again.schedule.steps, strict=True):
+        assert [c.hex() for c in mine.coefficients] == [c.hex() for c in theirs.coefficients]
+
+
+def test_round_trip_keeps_measurements_and_small_half_widths(table):
+    measured = replace(table, measured=(measurement(table), measurement(table, worst=None, holds=False)))
+    assert loads(dumps(measured)) == measured
+    converged = polydesign.design(degree=5, steps=9, lower=1e-2, headroom=1)
+    assert converged.schedule.error < 1e-60
+    assert loads(dumps(converged)) == converged
+
+
+def test_the_documented_example(tmp_path):
+    """design.md, section 5: the file of one quintic on [1e-3, 1]."""
+    body = to_json(polydesign.design(degree=5, steps=1, headroom=1, cushion=0))
+    assert body["name"] == "sign-d5x1-l1e-3"
+    assert body["cost"] == {"matmuls": 3}
+    step = body["steps"][0]
+    assert step["coefficients"] == pytest.approx(
+        [8.47032880384807, -25.10807470666187, 18.62927559911801], rel=1e-14
+    )
+    assert step["image"] == pytest.approx([0.00847030369579199, 1.9915296963042089], rel=1e-13)
+
+
+# --- mutated tables are refused, with the path of the field
+
+
+def test_unknown_and_missing_keys(body):
+    body["tail"] = [1.875]
+    assert refusal(body).field == "$.tail"
+    del body["tail"]
+    body["steps"][1]["colour"] = "red"
+    assert refusal(body).field == "$.steps[1].colour"
+    del body["steps"][1]["colour"], body["steps"][1]["image"]
+    assert refusal(body).field == "$.steps[1].image"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_non_finite_numbers(body, value):
+    body["steps"][2]["coefficients"][0] = value
+    assert refusal(body).field == "$.steps[2].coefficients[0]"
+
+
+def test_non_finite_numbers_in_text(table):
+    text = dumps(table).replace(repr(table.schedule.steps[0].coefficients[0]), "NaN")
+    with pytest.raises(InputError, match=r"\$\.steps\[0\]\.coefficients\[0\]: must be a finite number"):
+        loads(text)
+    huge = dumps(table).replace(repr(table.schedule.steps[0].coefficients[0]), "1" + "0" * 400)
+    with pytest.raises(InputError, match=r"\$\.steps\[0\]\.coefficients\[0\]"):
+        loads(huge)
+
+
+def test_degree_that_disagrees_with_the_coefficients(body):
+    body["steps"][0]["degree"] = 6
+    assert refusal(body).field == "$.steps[0].degree"
+    body["steps"][0]["degree"] = 7  # a degree of root 3
+    assert refusal(body).field == "$.steps[0].degree"
+
+
+def test_edited_coefficient_breaks_the_digest(body):
+    c = body["steps"][3]["coefficients"]
+    c[1] = c[1] * (1 + 2**-52)  # one unit in the last place
+    assert refusal(body).field == "$.certificate.digest"
+
+
+def test_edited_interval_breaks_the_digest(body):
+    body["interval"][0] = 0.011
+    assert refusal(body).field == "$.certificate.digest"
+
+
+def test_swapped_steps(body):
+    body["steps"][1], body["steps"][2] = body["steps"][2], body["steps"][1]
+    assert refusal(body).field == "$.steps[1].domain"
+
+
+def test_domain_that_does_not_contain_the_image_before_it(body):
+    body["steps"][1]["domain"][1] = 1.5
+    found = refusal(body)
+    assert found.field == "$.steps[1].domain"
+    assert "does not contain the image of step 1" in found.problem
+    body["provenance"]["source"] = "somewhere"  # a published table's domain is what the step receives
+    assert from_json(body).provenance.source == "somewhere"
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.999, 1.001, 2.0])
+def test_claims_that_do_not_follow(body, factor):
+    """A stored error that the coefficients do not have, consistently edited wherever it stands."""
+    last = body["steps"][-1]
+    half = last["half_width"] * factor
+    last |= {"half_width": half, "image": [1 - half, 1 + half]}
+    body["error"]["exact"] = half
+    body["certificate"]["error"] = [repr(half * 0.99), repr(half)]
+    if 0.99 < factor < 1.01 and factor > 1:
+        # Larger by less than the grid resolves: no proof, and the reason for kind "proved".
+        from_json(body)
+    else:
+        assert refusal(body).field.startswith("$.steps[3].image")
+
+
+def test_error_and_cost_that_contradict_the_steps(body):
+    wrong = copy.deepcopy(body)
+    wrong["error"]["exact"] /= 2
+    assert refusal(wrong).field in ("$.error.exact", "$.certificate.error")
+    wrong = copy.deepcopy(body)
+    del wrong["certificate"]
+    wrong["error"]["exact"] /= 2
+    assert refusal(wrong).field == "$.error.exact"
+    wrong = copy.deepcopy(body)
+    wrong["cost"]["matmuls"] = 11
+    assert refusal(wrong).field == "$.cost.matmuls"
+
+
+def test_measurements_of_other_coefficients(table, body):
+    body = to_json(replace(table, measured=(measurement(table, digest="sha256:" + "0" * 64),)))
+    assert refusal(body).field == "$.error.measured[0].digest"
+
+
+def test_certificate_is_optional(body):
+    del body["certificate"]
+    assert from_json(body).certificate is None
+
+
+def test_only_this_schema(body):
+    body["schema"] = "polydesign/schedule/v2"
+    assert "this version reads no other" in refusal(body).problem
+
+
+def test_duplicate_keys_and_other_texts(table):
+    text = dumps(table)
+    with pytest.raises(InputError, match="'name' is there twice"):
+        loads(text.replace('"root": 2', '"name": "x", "root": 2'))
+    with pytest.raises(InputError, match=r"is not JSON at line .* cut off"):
+        loads(text[: len(text) // 2])
+    for other in ("[]", "3", '"table"', "null", "{}"):
+        with pytest.raises(InputError):
+            loads(other)
+
+
+leaves = ["interval", "steps", "error", "cost", "certificate", "provenance", "root", "name", "normalization"]
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_a_changed_number_is_refused(body, data):
+    """Any number of the mathematics, moved by a thousandth or replaced, is noticed."""
+    body = copy.deepcopy(body)
+    step = body["steps"][data.draw(st.integers(0, 3))]
+    field = data.draw(st.sampled_from(["coefficients", "image", "half_width", "degree"]))
+    change = data.draw(st.sampled_from([lambda v: v * 0.999, lambda v: -v, lambda v: None, lambda v: str(v)]))
+    if isinstance(step[field], list):
+        index = data.draw(st.integers(0, len(step[field]) - 1))
+        step[field][index] = change(step[field][index])
+    else:
+        step[field] = change(step[field])
+    assert refusal(body).field.startswith("$")
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(key=st.sampled_from(leaves), value=st.sampled_from([None, [], {}, "", -1, 0.5, True, [1], [1, 2, 3]]))
+def test_a_field_of_another_type_is_refused_and_nothing_else_is_raised(body, key, value):
+    body = copy.deepcopy(body)
+    body[key] = value
+    assert refusal(body).field.startswith("$")
+
+
+# --- the digest
+
+
+def test_digest_is_of_the_mathematics_alone(table):
+    named = replace(table, name="other", measured=(measurement(table),))
+    assert digest(named.schedule) == digest(table.schedule)
+    first, *rest = table.schedule.steps
+    c = first.coefficients
+    nudged = replace(first, coefficients=(*c[:-1], c[-1] * (1 + 2**-52)))
+    assert digest(replace(table.schedule, steps=(nudged, *rest))) != digest(table.schedule)
+
+
+def test_digest_can_be_computed_from_its_description(table):
+    """As another language would: canonical JSON, floats in hexadecimal."""
+    import hashlib
+
+    steps = ",".join(
+        '{"coefficients":['
+        + ",".join(f'"{c.hex()}"' for c in step.coefficients)
+        + '],"evaluation":"monomial"}'
+        for step in table.schedule.steps
+    )
+    text = f'{{"interval":["{(0.01).hex()}","{(1.0).hex()}"],"root":2,"steps":[{steps}]}}'
+    assert digest(table.schedule) == "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+# --- writing
+
+
+def test_save_and_load(table, tmp_path):
+    path = tmp_path / "new" / "folder" / "t.json"
+    assert save(table, path)
+    assert load(path) == table
+    assert not save(table, path)  # the same table is already there
+    assert [p.name for p in path.parent.iterdir()] == ["t.json"]
+
+
+def test_save_does_not_replace_another_table(table, tmp_path):
+    path = tmp_path / "t.json"
+    path.write_text("mine")
+    with pytest.raises(InputError, match=r"exists and is different.*--force"):
+        table.save(path)
+    assert path.read_text() == "mine"
+    table.save(path, force=True)
+    assert load(path) == table
+
+
+def test_save_keeps_measurements_of_the_same_table(table, tmp_path):
+    path = tmp_path / "t.json"
+    save(replace(table, measured=(measurement(table),)), path)
+    assert not save(table, path)
+    assert load(path).measured == (measurement(table),)
+
+
+def test_an_interrupted_write_leaves_what_was_there(table, tmp_path, monkeypatch):
+    path = tmp_path / "t.json"
+    path.write_text("before")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save(table, path, force=True)
+    assert path.read_text() == "before"
+    assert [p.name for p in tmp_path.iterdir()] == ["t.json"]
+
+
+# --- finding
+
+
+def test_names_resolve_with_did_you_mean(tmp_path, monkeypatch, table):
+    monkeypatch.chdir(tmp_path)
+    save(table, tmp_path / "coeffs" / "mine.json")
+    assert load("mine") == table
+    with pytest.raises(InputError, match="did you mean mine"):
+        load("mime")
+    with pytest.raises(InputError, match="no such file"):
+        find("coeffs/none.json")
+
+
+def test_load_names_the_file_and_the_field(tmp_path, body):
+    path = tmp_path / "edited.json"
+    body["steps"][0]["degree"] = 6
+    path.write_text(json.dumps(body))
+    with pytest.raises(InputError, match=r"edited\.json: \$\.steps\[0\]\.degree: "):
+        load(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="is not UTF-8 text"):
+        load(path)
+
+
+@pytest.mark.parametrize("path", sorted(shipped().rglob("*.json")), ids=lambda path: path.stem)
+def test_shipped_tables_load(path):
+    table = load(path)
+    assert table.name == path.stem
+    assert table.certificate is not None
+
+
+def test_as_tuples_is_a_list_of_tuples_of_floats(table):
+    rows = table.as_tuples()
+    assert type(rows) is list
+    assert all(type(row) is tuple and all(type(c) is float for c in row) for row in rows)
+
+
+# --- the model's own refusals
+
+
+def step(**changes):
+    return Step(**{"degree": 3, "coefficients": (1.5, -0.5), "domain": (0.5, 1.0), "image": (0.6, 1.0),
+                   "half_width": 0.4} | changes)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"degree": 4.0}, "degree"),
+        ({"coefficients": (1.5,)}, "coefficients"),
+        ({"coefficients": (1.5, float("nan"))}, "coefficients[1]"),
+        ({"degree": 4, "coefficients": (1.0, 1.0, 1.0)}, "degree"),
+        ({"domain": (0.0, 1.0)}, "domain[0]"),
+        ({"domain": (2.0, 1.0)}, "domain"),
+        ({"image": (2.0, 1.0)}, "image"),
+        ({"half_width": -1.0}, "half_width"),
+        ({"evaluation": "magic"}, "evaluation"),
+    ],
+)
+def test_step_refuses_by_field(changes, field):
+    with pytest.raises(InputError) as refused:
+        step(**changes)
+    assert refused.value.field == field
+
+
+def test_schedule_refuses_steps_of_another_root():
+    with pytest.raises(InputError, match=r"steps\[1\]\.degree: 4 with 2 coefficients belongs to root 3"):
+        Schedule(2, (0.5, 1.0), (step(), step(degree=4)))
+    with pytest.raises(InputError, match="at least one step"):
+        Schedule(2, (0.5, 1.0), ())
+
+
+def test_table_refuses_names_that_are_no_file_names(table):
+    with pytest.raises(InputError, match="name: 'a/b'"):
+        Table("a/b", table.schedule, Provenance("0", "x", {}))
