@@ -1,0 +1,1 @@
+"""Pictures and pages that explain a table: they read tables and measurements only."""
