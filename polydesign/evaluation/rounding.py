@@ -1,0 +1,91 @@
+"""Unit roundoffs, and how much of a measured error they explain."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from polydesign.model import Schedule, Step, dtype_name
+
+UNIT_ROUNDOFF = {
+    "bfloat16": 2.0**-8,
+    "float16": 2.0**-11,
+    "float32": 2.0**-24,
+    "float64": 2.0**-53,
+}
+"""u, the largest relative error of rounding to nearest, by precision: 2⁻ᵖ for a significand of p bits."""
+
+INPUT_ROUNDINGS = 2
+"""Error of a singular value from rounding the entries of x₀, in units of u·‖X₀‖_F/√(m n). Independent
+roundings have a root mean square of 0.4 in it, so this is five times what is typical."""
+
+INPUT_TURN = 0.5
+"""Length of (X₀ rounded − X₀)·v for a unit vector v, in units of u·‖X₀‖_F/√m, and on the other side with n:
+the root mean square 0.4 and a margin; a length hardly varies."""
+
+STEP_ROUNDINGS = 4
+"""Relative error of a singular value from one step, in units of u, from experiment; always excused."""
+
+SUM_ROUNDINGS = 64
+"""The same from summing inside the products, in units of the u of the sums: float32's for a state of half its
+width, else the state's own. Twice the largest found for up to 1024 columns, in matrices of equal entries,
+whose sums err the same way; independent entries gave a quarter of that."""
+
+MOST_FOR_TERMS = 0.01
+"""What large terms excuse at most in one step. Beyond it, rounding does explain the error, but a step that
+loses a hundredth is not what was designed, and verifying is there to say so."""
+
+_SAMPLES = 4001
+
+
+def term_rounding(step: Step, dtype: str) -> float:
+    """u·Σ |c_j| x^(1 + j·r) at the upper end of the step's domain: rounding of the terms of p, absolute.
+
+    To first order a rounded p(x) may be off by this, whatever p(x) itself is; where it reaches the order of
+    one, the step is no longer the polynomial that was designed.
+    """
+    x = step.domain[1]
+    terms = sum(abs(c) * x ** (1 + j * step.root) for j, c in enumerate(step.coefficients))
+    return UNIT_ROUNDOFF[dtype_name(dtype)] * terms
+
+
+def allowance(schedule: Schedule, dtype: str, shape: tuple[int, int]) -> float:
+    """How far beyond the schedule's error rounding may carry a singular value of [l, u] in (m, n) matrices.
+
+    The promised interval is followed through the steps twice, exactly and widened by what rounding does: at
+    first by INPUT_ROUNDINGS·u/√(m n) (‖X₀‖_F <= 1; the error is absolute, so that it weighs on the lower
+    end, and averages out in large matrices), then each time by the factors 1 ± δ, with δ = STEP_ROUNDINGS·u
+    and SUM_ROUNDINGS more for the sums, or term_rounding up to MOST_FOR_TERMS, if that is more. Rounding
+    also turns the singular vectors of x by angles up to θ = INPUT_TURN·u/(l√m) and INPUT_TURN·u/(l√n), out of
+    the space in which the result is judged: the lower end loses cos θ twice. The allowance is what the
+    widened error exceeds the exact one by, and at least one step's rounding. What a schedule states has no
+    part in it. Images of intervals are taken on samples.
+
+    A perturbation inside a step's domain costs nothing, because the whole domain is mapped onto the image:
+    this is why the slope of f, which is large between the extrema of an equioscillating map, does not enter.
+    Upwards an interval is widened at most to the end of the next step's domain: a value that leaves it meets
+    a map that nobody designed, headroom is there to prevent it, and where it happens the promise is broken
+    and not excused. This is a model, to tell rounding from failure; it is not a bound.
+    """
+    u = UNIT_ROUNDOFF[dtype_name(dtype)]
+    terms = [min(term_rounding(step, dtype), MOST_FOR_TERMS) for step in schedule.steps]
+    step_loss = STEP_ROUNDINGS * u + SUM_ROUNDINGS * min(u, UNIT_ROUNDOFF["float32"])
+    widths = [max(step_loss, lost) for lost in terms]
+    exact = _reached(schedule, 0.0, [0.0] * len(widths), shape)
+    return max(_reached(schedule, u, widths, shape) - exact, step_loss)
+
+
+def _reached(schedule: Schedule, u: float, widths: list[float], shape: tuple[int, int]) -> float:
+    """The largest |x − 1| at the end of the chain, its images widened by 1 ± width."""
+    low, high = schedule.interval
+    cosines = math.prod(1 / math.hypot(1, INPUT_TURN * u / (low * math.sqrt(side))) for side in shape)
+    absolute = INPUT_ROUNDINGS * u / math.sqrt(math.prod(shape))
+    low, wide = low - absolute, high + absolute
+    for step, width in zip(schedule.steps, widths, strict=True):
+        high = max(high, min(wide, step.domain[1]))
+        # An interval that has reached zero stays there, and log-spaced samples need a positive end.
+        image = step(np.geomspace(max(low, high * 1e-12), high, _SAMPLES))
+        low, high = float(image.min()), float(image.max())
+        low, wide = low * (1 - width), high * (1 + width)
+    return max(1 - low * cosines, wide - 1)
