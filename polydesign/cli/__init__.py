@@ -1,0 +1,59 @@
+"""The command line: reads options, calls the layers below, prints what they return.
+
+Results go to standard output, progress and warnings to standard error. Exit code 0: done, and the promise
+holds; 1: a check failed; 2: wrong usage. Heavy libraries are imported inside the commands that need them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+import polydesign
+from polydesign.cli.design import search
+from polydesign.cli.measure import verify
+from polydesign.cli.share import completion, list_tables, plot, show
+from polydesign.model import InputError
+
+__all__ = ["main"]
+
+
+class _Refusal(click.ClickException):
+    """Wrong usage, in one or two lines and with exit code 2."""
+
+    exit_code = 2
+
+
+class _Group(click.Group):
+    """Turns the errors that the layers below raise on purpose into refusals; others stay tracebacks."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as problem:
+            command = self.commands.get(ctx.invoked_subcommand or "")
+            options = command.params if command else []
+            flags = {p.name: p.opts[-1] for p in options if isinstance(p, click.Option)}
+            raise _Refusal(f"{flags.get(problem.field, problem.field)}: {problem.problem}") from problem
+        except ArithmeticError as problem:
+            raise _Refusal(str(problem)) from problem
+        except OSError as problem:
+            where = problem.filename2 or problem.filename or "file"
+            raise _Refusal(f"{where}: {problem.strerror or problem}") from problem
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(polydesign.__version__, "--version", message="polydesign %(version)s")
+def main() -> None:
+    """Design polynomials for Newton-Schulz iterations, check what they do, and run them.
+
+    \b
+    polydesign search --degree 5 --steps 6        design a schedule for bfloat16
+    polydesign verify sign-d5x6-l1e-3-bf16        run it on matrices
+    polydesign plot sign-d5x6-l1e-3-bf16          see what it does
+    """
+
+
+for _command in (search, verify, show, list_tables, plot, completion):
+    main.add_command(_command)

@@ -1,0 +1,169 @@
+"""polydesign list, show, plot, completion: looking at tables and passing them on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from polydesign.model import InputError, Table
+
+
+@click.command("list", short_help="List the tables that names resolve to.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_tables(as_json: bool) -> None:
+    """List the tables of ./coeffs and those that come with the package.
+
+    \b
+    Example:
+      polydesign list
+    """
+    from polydesign.catalogue import catalogue, load, shipped
+    from polydesign.evaluation.cost import matmuls
+
+    rows = []
+    for name, path in catalogue().items():
+        try:
+            table = load(path)
+        except InputError as problem:
+            click.echo(f"Warning: left out {problem}", err=True)
+            continue
+        schedule = table.schedule
+        rows.append(
+            {
+                "name": name,
+                "root": schedule.root,
+                "degrees": list(schedule.degrees),
+                "interval": list(schedule.interval),
+                "matmuls": matmuls(schedule),
+                "error": schedule.error,
+                "from": "package" if path.resolve().is_relative_to(shipped().resolve()) else str(path.parent),
+            }
+        )
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    if not rows:
+        click.echo("no tables yet: polydesign search --degree 5 --steps 6 makes one")
+        return
+    width = max(len(row["name"]) for row in rows)
+    click.echo(f"{'name':{width}}  root  products  error      interval      from")
+    for row in rows:
+        low, high = row["interval"]
+        interval = f"[{low:g}, {high:g}]"
+        click.echo(
+            f"{row['name']:{width}}  {row['root']:4d}  {row['matmuls']:8d}  {row['error']:<9.3g}  "
+            f"{interval:12}  {row['from']}"
+        )
+
+
+@click.command(short_help="Show what a table promises and where it comes from.")
+@click.argument("table", metavar="FILE_OR_NAME")
+@click.option("--json", "as_json", is_flag=True, help="Print the file's JSON.")
+def show(table: str, as_json: bool) -> None:
+    """Show a table: promise, steps, safety, measurements, and the list of tuples to paste.
+
+    \b
+    Example:
+      polydesign show sign-d5x6-l1e-3-bf16
+    """
+    from polydesign.catalogue import find, load
+    from polydesign.table import dumps
+
+    found = load(table)
+    click.echo(dumps(found) if as_json else _described(found, find(table)), nl=not as_json)
+
+
+def _described(table: Table, path: Path) -> str:
+    from polydesign.evaluation.cost import matmuls
+
+    schedule, provenance = table.schedule, table.provenance
+    low, high = schedule.interval
+    lines = [
+        f"{table.name}  ({path})",
+        f"promise      |f(x) - 1| <= {schedule.error:.6g} for x in [{low:g}, {high:g}], root {schedule.root}",
+        f"input        divided by its {table.normalization} norm",
+        f"cost         {matmuls(schedule)} matrix products, exactly {len(schedule.steps)} steps",
+    ]
+    if table.certificate is not None:
+        certificate = table.certificate
+        lines.append(
+            f"certificate  {certificate.kind}: largest error found {certificate.error[0]} "
+            f"on {certificate.samples} points; {certificate.digest[:19]}…"
+        )
+    parameters = ", ".join(f"{key} {value}" for key, value in provenance.parameters.items())
+    lines.append(f"provenance   polydesign {provenance.polydesign}, {provenance.strategy}: {parameters}")
+    if provenance.source:
+        lines.append(f"source       {provenance.source}")
+    lines += ["", "step degree  domain                  image                   max |p(x) - 1|"]
+    for index, step in enumerate(schedule.steps, start=1):
+        domain, image = (f"[{a:.6g}, {b:.6g}]" for a, b in (step.domain, step.image))
+        lines.append(f"{index:4d} {step.degree:6d}  {domain:22}  {image:22}  {step.half_width:.6g}")
+    if table.measured:
+        lines += ["", "measured     worst |σ - 1| on the promised range"]
+        for m in table.measured:
+            worst = "not finite" if m.worst is None else f"{m.worst:.4g}"
+            shape = "x".join(map(str, m.shape))
+            lines.append(f"  {m.dtype:9} {shape:10} {m.spectrum:14} {worst}  ({m.device})")
+    lines += ["", "coefficients of q, increasing powers, one tuple a step:", "["]
+    lines += [f"    {row!r}," for row in table.as_tuples()]
+    return "\n".join([*lines, "]"])
+
+
+@click.command(short_help="Draw the composed map and the error of each step.")
+@click.argument("tables", metavar="FILE_OR_NAME...", nargs=-1, required=True)
+@click.option("--measured", metavar="FILE", help="Measurements that polydesign verify --save wrote.")
+@click.option("-o", "--output", metavar="FILE", help="PNG or SVG.  [default: figures/NAME.png]")
+def plot(tables: tuple[str, ...], measured: str | None, output: str | None) -> None:
+    """Draw one table's composed map and the error of each step, or several tables' maps together.
+
+    \b
+    Examples:
+      polydesign plot sign-d5x6-l1e-3-bf16 -o map.svg
+      polydesign verify sign-d5x6-l1e-3-bf16 --save measured.json
+      polydesign plot sign-d5x6-l1e-3-bf16 --measured measured.json
+    """
+    from polydesign.catalogue import load
+    from polydesign.report.figures import comparison_figure, save_figure, schedule_figure
+
+    loaded = [load(table) for table in tables]
+    if len(loaded) > 1 and measured:
+        raise InputError("measured", "goes with one table; several are drawn without measurements")
+    path = Path(output) if output else Path("figures", f"{loaded[0].name}.png")
+    if len(loaded) > 1:
+        figure = comparison_figure(loaded)
+    else:
+        figure = schedule_figure(loaded[0], _measurements(measured, loaded[0]) if measured else ())
+    save_figure(figure, path)
+    click.echo(f"wrote {path}")
+
+
+def _measurements(path: str, table: Table) -> list[Any]:
+    from polydesign.table import digest, measurements_from_json
+
+    try:
+        found = measurements_from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, UnicodeDecodeError) as problem:
+        raise InputError("measured", f"{path} is not JSON; polydesign verify --save writes it") from problem
+    if any(m.digest != digest(table.schedule) for m in found):
+        raise InputError("measured", f"{path} was measured on another table than {table.name}")
+    return found
+
+
+@click.command(short_help="Print the shell's completion script.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that makes the shell complete polydesign's commands and options.
+
+    \b
+    Example:
+      eval "$(polydesign completion bash)"
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None  # click knows the three shells of the choice
+    root = click.get_current_context().find_root()
+    click.echo(kind(root.command, {}, "polydesign", "_POLYDESIGN_COMPLETE").source())

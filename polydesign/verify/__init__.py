@@ -1,0 +1,1 @@
+"""Tables run on matrices with known singular values, in the real precision: what the promise is worth."""

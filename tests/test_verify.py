@@ -1,0 +1,361 @@
+"""Test matrices, metrics and measurements: what they must see, and what they must not excuse."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from tables import prototype, published, table_of
+
+from polydesign.evaluation.rounding import UNIT_ROUNDOFF, allowance, term_rounding
+from polydesign.model import InputError, Table
+from polydesign.table import digest
+from polydesign.verify.files import read_matrix
+from polydesign.verify.metrics import deviation, measured_map, orthogonality, polar_distance
+from polydesign.verify.spectra import DEFAULT_SPECTRA, SPECTRA, from_matrix, sample
+from polydesign.verify.sweep import measure, resolve_device
+
+QUINTICS = prototype("quintics_18")
+SHAPE = (48, 80)
+U64 = 2.0**-52
+
+
+def with_first_coefficient(table: Table, factor: float) -> Table:
+    """The table with one coefficient wrong and every claim unchanged."""
+    first, *rest = table.schedule.steps
+    wrong = replace(first, coefficients=(first.coefficients[0] * factor, *first.coefficients[1:]))
+    return replace(table, schedule=replace(table.schedule, steps=(wrong, *rest)))
+
+
+# spectra
+
+
+@pytest.mark.parametrize("spectrum", DEFAULT_SPECTRA)
+@pytest.mark.parametrize("shape", [(12, 20), (20, 12), (9, 9)])
+def test_samples_are_their_decomposition(spectrum: str, shape: tuple[int, int], seed: int) -> None:
+    known = sample(spectrum, shape, seed=seed)
+    b, k = known.sigma.shape
+    assert known.matrix.shape == (b, *shape)
+    eye = torch.eye(k, dtype=torch.float64).expand(b, k, k)
+    scale = float(known.sigma.max()) * sum(shape) * U64
+    product = (known.U * known.sigma[:, None, :]) @ known.V.mT
+    torch.testing.assert_close(product, known.matrix, rtol=0, atol=scale)
+    for factor in (known.U, known.V):
+        torch.testing.assert_close(factor.mT @ factor, eye, rtol=0, atol=sum(shape) * U64)
+    values = torch.linalg.svdvals(known.matrix)
+    torch.testing.assert_close(values[:, :k], known.sigma.sort(descending=True).values, rtol=0, atol=scale)
+    assert (values[:, k:] <= scale).all()
+
+
+@pytest.mark.parametrize("spectrum", DEFAULT_SPECTRA)
+def test_a_seed_is_a_matrix(spectrum: str, seed: int) -> None:
+    first, again, other = (sample(spectrum, (6, 8), seed=s).matrix for s in (seed, seed, seed + 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_rank2_reaches_what_full_rank_does_not(seed: int) -> None:
+    pair = sample("rank2", (64, 64), seed=seed, lower=1e-3).sigma.flatten()
+    full = sample("gaussian", (64, 64), seed=seed).sigma.flatten()
+    middle = [((x / scale > 0.35) & (x / scale < 0.9)).any() for x, scale in ((pair, 1), (full, full.norm()))]
+    assert middle == [True, False]
+    torch.testing.assert_close(pair.min().item(), 1e-3, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("spectrum", "message"),
+    [
+        ("gausian", r"^spectrum: 'gausian' is not one of gaussian, .*; did you mean gaussian\?"),
+        ("", r"^spectrum: '' is not one of"),
+        ("logspace", r"^spectrum: 'logspace' needs the smallest singular value.*write logspace:1e-2"),
+        ("logspace:0", "needs the smallest"),
+        ("logspace:nan", "needs the smallest"),
+        ("logspace:x", "needs the smallest"),
+        ("harmonic:2", r"^spectrum: 'harmonic:2': only logspace takes a number; write harmonic"),
+    ],
+)
+def test_refused_spectra(spectrum: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        sample(spectrum, (4, 4))
+
+
+def test_refused_shapes() -> None:
+    with pytest.raises(InputError, match=r"^shape: 1x5 has no room for rank 2"):
+        sample("rank2", (1, 5))
+    with pytest.raises(InputError, match=r"^shape: must be a whole number of at least 1"):
+        sample("gaussian", (0, 5))
+    assert set(SPECTRA) == {name.split(":")[0] for name in DEFAULT_SPECTRA}
+
+
+# files
+
+
+def test_matrices_are_read_from_files(tmp_path: Path, seed: int) -> None:
+    M = torch.randn(5, 7, generator=torch.Generator().manual_seed(seed), dtype=torch.float32)
+    np.save(tmp_path / "m.npy", M.numpy())
+    torch.save(M, tmp_path / "m.pt")
+    torch.save({"bias": torch.ones(3), "weight": M, "other": M + 1}, tmp_path / "state.pt")
+    save_file({"bias": torch.ones(3), "weight": M.bfloat16()}, tmp_path / "m.safetensors")
+    for name in ("m.npy", "m.pt", "state.pt", "state.pt::weight"):
+        assert torch.equal(read_matrix(tmp_path / name).matrix[0], M.double())
+    assert torch.equal(read_matrix(f"{tmp_path}/state.pt::other").matrix[0], (M + 1).double())
+    assert torch.equal(read_matrix(tmp_path / "m.safetensors").matrix[0], M.bfloat16().double())
+    assert read_matrix(tmp_path / "m.npy").name == str(tmp_path / "m.npy")
+
+
+def test_numerical_rank_is_found(seed: int) -> None:
+    known = sample("rank2", (10, 8), seed=seed)
+    assert from_matrix(known.matrix[3], "mine").sigma.shape == (1, 2)
+
+
+class Planted:
+    """An object whose unpickling would write a file."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, (Path(self.target),)  # pyright: ignore[reportReturnType]
+
+
+def test_no_file_runs_code(tmp_path: Path) -> None:
+    planted = tmp_path / "planted"
+    (tmp_path / "x.pt").write_bytes(pickle.dumps(Planted(str(planted)), protocol=2))
+    np.save(tmp_path / "x.npy", np.array([Planted(str(planted))], dtype=object), allow_pickle=True)
+    for name in ("x.pt", "x.npy"):
+        with pytest.raises(InputError, match=r"is not a readable \.\w+ file of plain tensors"):
+            read_matrix(tmp_path / name)
+    assert not planted.exists()
+    pickle.loads((tmp_path / "x.pt").read_bytes())
+    assert planted.exists()  # the trap was armed
+
+
+def test_refused_files(tmp_path: Path) -> None:
+    for suffix in (".npy", ".pt", ".safetensors"):
+        (tmp_path / f"bad{suffix}").write_bytes(b"not a matrix")
+        with pytest.raises(InputError, match=r"is not a readable"):
+            read_matrix(tmp_path / f"bad{suffix}")
+    for array, message in (
+        (np.zeros((3, 3)), "is zero and has no singular value"),
+        (np.full((3, 3), np.nan), "holds NaN or infinity"),
+        (np.ones(3), r"must be one matrix with two dimensions, not of shape \(3,\)"),
+        (np.ones((3, 3), dtype=complex), "only real numbers"),
+    ):
+        np.save(tmp_path / "x.npy", array)
+        with pytest.raises(InputError, match=message):
+            read_matrix(tmp_path / "x.npy")
+    save_file({"weight": torch.ones(2, 2)}, tmp_path / "m.safetensors")
+    for name, message in (
+        ("m.safetensors::wight", "there is no such matrix in the file; it holds weight"),
+        ("x.npy::a", "holds one array without a name"),
+        ("none.npy", "there is no such file"),
+        ("m.csv", r"save it as one of \.npy, \.pt, \.safetensors"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_matrix(tmp_path / name)
+
+
+# metrics
+
+
+def test_metrics_of_the_polar_factor_and_of_what_is_not(seed: int) -> None:
+    known = sample("gaussian", SHAPE, seed=seed)
+    U, V = known.U, known.V
+    every = torch.ones_like(known.sigma, dtype=torch.bool)
+    X = U @ V.mT
+    slack = sum(SHAPE) * U64
+    good = deviation(X, U, V, every)
+    assert good.count == 48
+    assert good.worst is not None
+    assert good.worst <= slack
+    assert orthogonality(X) <= slack
+    assert orthogonality(X.mT) <= slack
+    assert polar_distance(X, U, V) <= slack
+    sizes = torch.ones(1, 48, dtype=torch.float64)
+    sizes[0, 5] = 0.75
+    short = (U * sizes[:, None, :]) @ V.mT
+    found = deviation(short, U, V, every)
+    assert found.worst == pytest.approx(0.25, abs=slack)
+    assert found.rms == pytest.approx(0.25 / 48**0.5, abs=slack)
+    assert polar_distance(short, U, V) == pytest.approx(0.25 / 48**0.5, abs=slack)
+    assert orthogonality(short) == pytest.approx((1 - 0.75**2) / 48**0.5, abs=slack)
+    torch.testing.assert_close(measured_map(short, U, V), sizes, rtol=0, atol=slack)
+    every[0, 5] = False
+    assert deviation(short, U, V, every).worst == pytest.approx(0, abs=slack)
+    assert deviation(short, U, V, ~every).worst == pytest.approx(0.25, abs=slack)
+    assert deviation(X, U, V, torch.zeros_like(every)).worst is None
+
+
+def test_a_lost_sign_is_not_a_one(seed: int) -> None:
+    known = sample("gaussian", (6, 9), seed=seed)
+    signs = torch.ones(1, 6, dtype=torch.float64)
+    signs[0, 2] = -1
+    X = (known.U * signs[:, None, :]) @ known.V.mT
+    assert torch.linalg.svdvals(X).sub(1).abs().max() < 1e-12  # singular values alone do not see it
+    found = deviation(X, known.U, known.V, torch.ones(1, 6, dtype=torch.bool))
+    assert found.worst == pytest.approx(2, abs=1e-12)
+
+
+def test_deviation_sees_off_diagonal_errors_and_no_choice_of_basis(seed: int) -> None:
+    known = sample("harmonic", (6, 9), seed=seed)
+    every = torch.ones(1, 6, dtype=torch.bool)
+    C = torch.eye(6, dtype=torch.float64)
+    C[0, 1] = C[1, 0] = 0.5
+    X = known.U @ C @ known.V.mT
+    assert measured_map(X, known.U, known.V).sub(1).abs().max() < 1e-12  # blind to it
+    assert deviation(X, known.U, known.V, every).worst == pytest.approx(0.5, abs=1e-12)
+    generator = torch.Generator().manual_seed(seed)
+    R = torch.linalg.qr(torch.randn(6, 6, generator=generator, dtype=torch.float64)).Q
+    turned = deviation(X, known.U @ R, known.V @ R, every)
+    assert turned.worst == pytest.approx(0.5, abs=1e-12)
+
+
+# measurements
+
+
+@pytest.mark.parametrize("spectrum", DEFAULT_SPECTRA)
+def test_float64_map_is_the_prediction(spectrum: str, seed: int, device: str) -> None:
+    def gap(table: Table, against: Table) -> float:
+        found = measure(table, shape=SHAPE, dtype="float64", spectrum=spectrum, seed=seed, device=device)
+        assert found.map is not None
+        predicted = against.schedule(np.array(found.map.x))
+        return float(np.abs(np.array(found.map.measured, dtype=float) - predicted).max())
+
+    # Rounding of x0 and of each step by sides·u·Σ|terms|, times the largest slope of f, 1.1e3 at zero.
+    slope = np.prod([step.coefficients[0] for step in QUINTICS.schedule.steps])
+    terms = sum(sum(map(abs, step.coefficients)) for step in QUINTICS.schedule.steps)
+    bound = float(sum(SHAPE) * U64 * slope * terms)
+    assert gap(QUINTICS, QUINTICS) <= bound
+    assert gap(with_first_coefficient(QUINTICS, 1 + 1e-6), QUINTICS) > bound
+
+
+@pytest.mark.parametrize("dtype", UNIT_ROUNDOFF)
+@pytest.mark.parametrize("name", ["quintics_15", "quintics_18"])
+def test_the_promise_holds_with_headroom(name: str, dtype: str, seed: int, device: str) -> None:
+    table = prototype(name)
+    for spectrum in DEFAULT_SPECTRA:
+        for shape in (SHAPE, (96, 32)):
+            found = measure(table, shape=shape, dtype=dtype, spectrum=spectrum, seed=seed, device=device)
+            assert found.holds, found
+            assert found.finite
+            assert found.count + found.below_count == len(found.map.x if found.map else ())
+            assert found.digest == digest(table.schedule)
+            assert json.loads(json.dumps(asdict(found), allow_nan=False))["dtype"] == dtype
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_the_promise_breaks_without_headroom(dtype: str, seed: int, device: str) -> None:
+    unsafe = published("polar_express_deg5")
+    held = {"with": 0, "without": 0}
+    for case in range(8):  # whether x = 1 is rounded up is chance: one of two
+        generator = torch.Generator().manual_seed(seed + case)
+        u, v = (torch.randn(side, 1, generator=generator, dtype=torch.float64) for side in (64, 96))
+        rank_one = from_matrix(u @ v.mT, "rank one")
+        held["with"] += measure(QUINTICS, dtype=dtype, matrix=rank_one, device=device).holds
+        found = measure(unsafe, dtype=dtype, matrix=rank_one, device=device)
+        held["without"] += found.holds
+        assert found.seed is None
+        json.dumps(asdict(found), allow_nan=False)
+    assert held["with"] == 8
+    assert held["without"] < 8
+    assert measure(unsafe, dtype="float64", shape=SHAPE, seed=seed, device=device).holds
+
+
+def test_a_result_that_is_not_finite_is_reported(seed: int, device: str) -> None:
+    # p(x) = x + 1000 x³ over and over leaves float16 after three steps.
+    table = table_of([(1.0, 1000.0)] * 3)
+    found = measure(table, shape=(8, 8), dtype="float16", seed=seed, device=device)
+    assert (found.finite, found.holds) == (False, False)
+    assert found.worst is found.rms is found.orthogonality is found.polar_distance is None
+    assert found.map is not None
+    assert None in found.map.measured
+    json.dumps(asdict(found), allow_nan=False)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_a_wrong_coefficient_is_not_excused(dtype: str, seed: int, device: str) -> None:
+    # Large enough to carry every value of the map, also one at 1 − E, past 1 + E by more than is allowed.
+    factor = 1 + 2 * QUINTICS.schedule.error + 64 * UNIT_ROUNDOFF[dtype]
+    *steps, last = QUINTICS.schedule.steps
+    wrong = replace(last, coefficients=tuple(c * factor for c in last.coefficients))
+    table = replace(QUINTICS, schedule=replace(QUINTICS.schedule, steps=(*steps, wrong)))
+    for spectrum in ("gaussian", "harmonic"):
+        settings = {"shape": (128, 192), "dtype": dtype, "spectrum": spectrum, "seed": seed, "device": device}
+        assert measure(QUINTICS, **settings).holds
+        assert not measure(table, **settings).holds
+
+
+def test_values_below_the_interval_are_kept_apart(seed: int, device: str) -> None:
+    found = measure(
+        QUINTICS, shape=(40, 60), dtype="float32", spectrum="logspace:1e-6", seed=seed, device=device
+    )
+    assert found.map is not None
+    x = np.array(found.map.x)
+    assert found.below_count == int((x < 1e-3).sum()) > 0
+    assert found.holds
+    assert found.below_worst is not None
+    predicted = np.abs(np.array(found.map.predicted) - 1)
+    assert found.below_worst == pytest.approx(predicted[x < 1e-3].max(), abs=1e-2)
+    assert found.below_worst > 0.9 > found.allowed
+
+
+def test_nothing_to_measure_is_not_a_success() -> None:
+    high = table_of([(1.875, -1.25, 0.375)], lower=0.99)
+    with pytest.raises(InputError, match=r"^spectrum: gaussian: no singular value lies in \[0\.99, 1\]"):
+        measure(high, shape=(32, 32))
+
+
+def test_devices() -> None:
+    assert str(resolve_device("auto")) == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(InputError, match=r"^device: 'gpu' is not a torch device: write auto, cpu or cuda"):
+        resolve_device("gpu")
+
+
+def test_cuda_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match=r"^device: torch sees no CUDA device here"):
+        measure(QUINTICS, shape=(4, 4), device="cuda")
+    assert str(resolve_device("auto")) == "cpu"
+
+
+# what rounding explains
+
+
+def test_allowance_shrinks_with_the_precision_and_the_size() -> None:
+    schedule = QUINTICS.schedule
+    by_dtype = [allowance(schedule, dtype, (512, 1024)) for dtype in UNIT_ROUNDOFF]
+    assert by_dtype == sorted(by_dtype, reverse=True)
+    for dtype, found in zip(UNIT_ROUNDOFF, by_dtype, strict=True):
+        u = UNIT_ROUNDOFF[dtype]
+        assert 4 * u <= found <= (16 if dtype in ("bfloat16", "float16") else 128) * u
+    assert allowance(schedule, "bf16", (64, 64)) > by_dtype[0]
+
+
+def test_large_terms_excuse_float32_and_not_bfloat16(seed: int, device: str) -> None:
+    # Degree 9 in powers of A: sums of 1400 for a result of one.
+    table = prototype("9x4_16_bf16")
+    verdicts = {
+        dtype: measure(table, shape=(96, 96), dtype=dtype, spectrum="rank2", seed=seed, device=device).holds
+        for dtype in UNIT_ROUNDOFF
+    }
+    assert verdicts == {"bfloat16": False, "float16": True, "float32": True, "float64": True}
+
+
+def test_allowance_does_not_excuse_a_missing_headroom() -> None:
+    # In bfloat16 the last of these steps sends values past its domain to infinity.
+    unsafe = published("polar_express_deg5").schedule
+    assert allowance(unsafe, "bfloat16", (512, 1024)) < 0.1
+
+
+def test_term_rounding_of_a_hand_made_step() -> None:
+    step = QUINTICS.schedule.steps[0]
+    a, b, c = step.coefficients
+    x = step.domain[1]
+    expected = 2.0**-8 * (a * x - b * x**3 + c * x**5)  # b is negative
+    assert term_rounding(step, "bf16") == pytest.approx(expected, rel=1e-14)
