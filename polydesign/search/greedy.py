@@ -170,8 +170,8 @@ def _balanced(coefficients: tuple[float, ...], root: int, received: tuple[Any, A
 def cushion_for_floor(root: int, inner_degree: int, floor: float, headroom: float) -> float:
     """The smallest λ, to twelve digits, with which the best step's image has lower/upper >= floor.
 
-    The image of its own domain [λ, μ] is [1 − E, 1 + E], so this asks for E = (1 − ρ)/(1 + ρ). E depends on λ/μ
-    alone and falls as that rises; found by bracketing in ln(λ/μ). For quintics ρ = 0.1 and μ = 1 give
+    The image of its own domain [λ, μ] is [1 − E, 1 + E], so this asks for E = (1 − ρ)/(1 + ρ). E depends on
+    λ/μ alone and falls as that rises; found by bracketing in ln(λ/μ). For quintics ρ = 0.1 and μ = 1 give
     Polar Express's λ = 0.0240733 (arXiv 2505.16932, code).
     """
     wanted = (1 - floor) / (1 + floor)
