@@ -154,8 +154,8 @@ def test_plot_writes_where_it_says(run, tmp_path):
     run("search", "--steps", 3)
     run("search", "--steps", 2)
     result = run("plot", "sign-d5x3-l1e-3-bf16")
-    assert result.stdout == "wrote figures/sign-d5x3-l1e-3-bf16.png\n"
-    assert (tmp_path / "figures" / "sign-d5x3-l1e-3-bf16.png").read_bytes().startswith(b"\x89PNG")
+    assert result.stdout == "wrote sign-d5x3-l1e-3-bf16.png\n"
+    assert (tmp_path / "sign-d5x3-l1e-3-bf16.png").read_bytes().startswith(b"\x89PNG")
     run("plot", "sign-d5x3-l1e-3-bf16", "sign-d5x2-l1e-3-bf16", "-o", "both.svg")
     assert (tmp_path / "both.svg").read_text().startswith("<?xml")
     refused = run("plot", "sign-d5x3-l1e-3-bf16", "-o", "map.gif")

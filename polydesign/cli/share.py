@@ -115,7 +115,7 @@ def _described(table: Table, path: Path) -> str:
 @click.command(short_help="Draw the composed map and the error of each step.")
 @click.argument("tables", metavar="FILE_OR_NAME...", nargs=-1, required=True)
 @click.option("--measured", metavar="FILE", help="Measurements that polydesign verify --save wrote.")
-@click.option("-o", "--output", metavar="FILE", help="PNG or SVG.  [default: figures/NAME.png]")
+@click.option("-o", "--output", metavar="FILE", help="PNG or SVG.  [default: NAME.png]")
 def plot(tables: tuple[str, ...], measured: str | None, output: str | None) -> None:
     """Draw one table's composed map and the error of each step, or several tables' maps together.
 
@@ -131,7 +131,7 @@ def plot(tables: tuple[str, ...], measured: str | None, output: str | None) -> N
     loaded = [load(table) for table in tables]
     if len(loaded) > 1 and measured:
         raise InputError("measured", "goes with one table; several are drawn without measurements")
-    path = Path(output) if output else Path("figures", f"{loaded[0].name}.png")
+    path = Path(output) if output else Path(f"{loaded[0].name}.png")
     if len(loaded) > 1:
         figure = comparison_figure(loaded)
     else:
