@@ -381,3 +381,25 @@ def test_the_core_never_looks_at_data() -> None:
     with FakeTensorMode():
         X = torch.empty(2, 6, 9, dtype=torch.bfloat16)
         assert direct(frobenius(X, X.dtype).matrix, QUINTICS.schedule).shape == (2, 6, 9)
+
+
+def test_autocast_does_not_change_the_precision() -> None:
+    M = random(8, 12, seed=3, dtype=torch.float32)
+    expected = msign(M, QUINTICS)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = msign(M, QUINTICS)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+
+
+def test_gradients_are_finite_at_a_zero_matrix() -> None:
+    M = torch.zeros(3, 4, dtype=torch.float64, requires_grad=True)
+    msign(M, QUINTICS).sum().backward()
+    assert M.grad is not None
+    assert torch.isfinite(M.grad).all()
+
+
+def test_float8_input_is_run_in_the_plans_precision() -> None:
+    M = random(6, 9, seed=4, dtype=torch.float32).to(torch.float8_e4m3fn)
+    found = msign(M, QUINTICS, Plan(dtype="bf16"))
+    assert torch.equal(found, msign(M.float(), QUINTICS, Plan(dtype="bf16")))

@@ -50,10 +50,14 @@ def term_rounding(step: Step, dtype: str) -> float:
     return UNIT_ROUNDOFF[dtype_name(dtype)] * terms
 
 
-def allowance(schedule: Schedule, dtype: str, shape: tuple[int, int]) -> float:
+def allowance(
+    schedule: Schedule, dtype: str, shape: tuple[int, int], *, smallest: float | None = None
+) -> float:
     """How far beyond the schedule's error rounding may carry a singular value of [l, u] in (m, n) matrices.
 
-    The promised interval is followed through the steps twice, exactly and widened by what rounding does: at
+    smallest: the smallest singular value that there is to judge, if above l.
+
+    That interval is followed through the steps twice, exactly and widened by what rounding does: at
     first by INPUT_ROUNDINGS·u/√(m n) (‖X₀‖_F <= 1; the error is absolute, so that it weighs on the lower
     end, and averages out in large matrices), then each time by the factors 1 ± δ, with δ = STEP_ROUNDINGS·u
     and SUM_ROUNDINGS more for the sums, or term_rounding up to MOST_FOR_TERMS, if that is more. Rounding
@@ -72,13 +76,14 @@ def allowance(schedule: Schedule, dtype: str, shape: tuple[int, int]) -> float:
     terms = [min(term_rounding(step, dtype), MOST_FOR_TERMS) for step in schedule.steps]
     step_loss = STEP_ROUNDINGS * u + SUM_ROUNDINGS * min(u, UNIT_ROUNDOFF["float32"])
     widths = [max(step_loss, lost) for lost in terms]
-    exact = _reached(schedule, 0.0, [0.0] * len(widths), shape)
-    return max(_reached(schedule, u, widths, shape) - exact, step_loss)
+    low = max(schedule.interval[0], smallest or 0.0)
+    exact = _reached(schedule, low, 0.0, [0.0] * len(widths), shape)
+    return max(_reached(schedule, low, u, widths, shape) - exact, step_loss)
 
 
-def _reached(schedule: Schedule, u: float, widths: list[float], shape: tuple[int, int]) -> float:
-    """The largest |x − 1| at the end of the chain, its images widened by 1 ± width."""
-    low, high = schedule.interval
+def _reached(schedule: Schedule, low: float, u: float, widths: list[float], shape: tuple[int, int]) -> float:
+    """The largest |x − 1| at the end of the chain from [low, u], its images widened by 1 ± width."""
+    high = schedule.interval[1]
     cosines = math.prod(1 / math.hypot(1, INPUT_TURN * u / (low * math.sqrt(side))) for side in shape)
     absolute = INPUT_ROUNDINGS * u / math.sqrt(math.prod(shape))
     low, wide = low - absolute, high + absolute

@@ -59,9 +59,11 @@ def frobenius(M: Tensor, dtype: torch.dtype) -> Normalized:
     W = M.to(work)
     exponent = torch.frexp(W.abs().amax(dim=(-2, -1), keepdim=True)).exponent
     W = times_power_of_two(W, -exponent)
-    norm = W.square().sum(dim=(-2, -1), keepdim=True).sqrt()
-    X = W / torch.where(norm == 0, torch.ones_like(norm), norm)
-    return Normalized(X.to(dtype), norm, exponent)
+    squares = W.square().sum(dim=(-2, -1), keepdim=True)
+    # The derivative of a square root at 0 is infinite, also where its value is not used.
+    divisor = torch.where(squares == 0, torch.ones_like(squares), squares).sqrt()
+    norm = torch.where(squares == 0, torch.zeros_like(squares), divisor)
+    return Normalized((W / divisor).to(dtype), norm, exponent)
 
 
 NORMALIZATIONS = {"frobenius": frobenius}

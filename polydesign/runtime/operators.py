@@ -76,13 +76,16 @@ def _run(M: Tensor, table: Table | None, plan: Plan) -> tuple[Tensor, Normalized
     dtype = getattr(torch, state)
     if M.numel() == 0:
         return torch.empty(M.shape, dtype=dtype, device=M.device), None, table
-    if plan.check and not torch.isfinite(M).all():
+    # float8 has no isfinite of its own
+    if plan.check and not torch.isfinite(M if M.element_size() > 1 else M.float()).all():
         raise InputError(
             "M", "holds NaN or infinity: look for what made it; Plan(check=False) runs without this check"
         )
     transposed = _transposed(M)
-    normalized = NORMALIZATIONS[table.normalization](M.mT if transposed else M, dtype)
-    X = direct(normalized.matrix, table.schedule)
+    # Autocast would run the products in another precision than the plan's.
+    with torch.autocast(M.device.type, enabled=False):
+        normalized = NORMALIZATIONS[table.normalization](M.mT if transposed else M, dtype)
+        X = direct(normalized.matrix, table.schedule)
     return (X.mT if transposed else X).contiguous(), normalized, table
 
 

@@ -2,8 +2,8 @@
 
 The names say what the caller knows: `sym_` promises that the result is symmetric, so that a kernel which
 computes only half of it can be put here. Tests count the calls. Shapes: (..., m, k) times (..., k, n); the
-leading dimensions of all operands are equal. Half-precision products accumulate in float32 and are rounded
-once, on every device.
+leading dimensions of all operands are equal. On CPUs half-precision products accumulate in float32 and are
+rounded once; on CUDA that, and TF32 for float32, follow torch.backends.cuda.matmul.
 """
 
 from __future__ import annotations

@@ -14,6 +14,18 @@ from safetensors import SafetensorError, safe_open
 from polydesign.model import InputError
 from polydesign.verify.spectra import Sample, from_matrix
 
+# What the libraries raise for files that are not what their suffix says, or too large for this machine.
+READING_ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    AttributeError,
+    MemoryError,
+    pickle.UnpicklingError,
+    SafetensorError,
+)
+
 
 def read_matrix(path: str | Path) -> Sample:
     """The matrix in a .npy, .pt or .safetensors file, with its decomposition.
@@ -30,7 +42,7 @@ def read_matrix(path: str | Path) -> Sample:
         raise InputError(str(path), "there is no such file")
     try:
         matrix = READERS[file.suffix](file, key)
-    except (OSError, EOFError, ValueError, RuntimeError, pickle.UnpicklingError, SafetensorError) as problem:
+    except READING_ERRORS as problem:
         if isinstance(problem, InputError):
             raise
         reason = str(problem).partition("\n")[0]
@@ -53,8 +65,9 @@ def _read_pt(file: Path, key: str) -> torch.Tensor:
     content = torch.load(file, map_location="cpu", weights_only=True)
     if isinstance(content, torch.Tensor) and not key:
         return content
-    tensors: dict[str, Any] = content if isinstance(content, dict) else {}
-    shapes = {str(k): tuple(t.shape) for k, t in tensors.items() if isinstance(t, torch.Tensor)}
+    found: dict[Any, Any] = content if isinstance(content, dict) else {}
+    tensors = {str(k): t for k, t in found.items() if isinstance(t, torch.Tensor)}
+    shapes = {k: tuple(t.shape) for k, t in tensors.items()}
     return tensors[_choose(file, key, shapes)]
 
 

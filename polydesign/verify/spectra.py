@@ -20,6 +20,9 @@ from polydesign.model import InputError, check_integer
 ANGLES = 16
 """Matrices in a rank2 batch."""
 
+MOST_ENTRIES = 2**26
+"""Of a test matrix: its decomposition in float64 needs several times the memory."""
+
 BLOCKS = 16
 """Matrices in a rank1 batch."""
 
@@ -53,6 +56,8 @@ def sample(spectrum: str, shape: tuple[int, int], *, seed: int = 0, lower: float
     name, argument = split(spectrum)
     for side in shape:
         check_integer("shape", side, 1)
+    if max(shape) * min(shape) > MOST_ENTRIES:
+        raise InputError("shape", f"{shape[0]}x{shape[1]} has more than {MOST_ENTRIES} entries: take less")
     check_integer("seed", seed, 0)
     generator = torch.Generator().manual_seed(seed)
     return SPECTRA[name](spectrum, shape, generator, argument, lower)
@@ -73,6 +78,8 @@ def from_matrix(matrix: Any, name: str) -> Sample:
     M = torch.as_tensor(matrix)
     if M.ndim != 2 or M.numel() == 0:
         raise InputError(name, f"must be one matrix with two dimensions, not of shape {tuple(M.shape)}")
+    if M.layout is not torch.strided or M.is_quantized or M.is_meta:
+        raise InputError(name, "is not a plain dense tensor: write M.to_dense(), or M.dequantize()")
     if M.is_complex():
         raise InputError(name, "is complex, and only real matrices are run: give its real part")
     M = M.detach().cpu().to(torch.float64)

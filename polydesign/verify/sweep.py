@@ -58,7 +58,9 @@ def measure(
     promised = table.schedule.error
     # The metrics round too: singular values and factors in float64 are good to about n·2⁻⁵².
     allowed = (
-        promised + allowance(table.schedule, dtype, (sides[0], sides[1])) + max(known.matrix.shape) * 2.0**-52
+        promised
+        + allowance(table.schedule, dtype, (sides[0], sides[1]), smallest=float(x[inside].min()))
+        + max(known.matrix.shape) * 2.0**-52
     )
     return Measurement(
         table=table.name,
@@ -93,6 +95,8 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as problem:
         raise InputError("device", f"{name!r} is not a torch device: write auto, cpu or cuda") from problem
+    if device.type not in ("cpu", "cuda"):
+        raise InputError("device", f"{name!r} is not supported: write auto, cpu or cuda")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError("device", "torch sees no CUDA device here: write auto or cpu")
     return device
