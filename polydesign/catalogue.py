@@ -58,4 +58,4 @@ def load(source: str | os.PathLike[str]) -> Table:
     except UnicodeDecodeError as problem:
         raise InputError(str(path), "is not UTF-8 text; a table is a JSON file") from problem
     except InputError as problem:
-        raise InputError(f"{path}: {problem.field}", problem.problem) from problem
+        raise type(problem)(f"{path}: {problem.field}", problem.problem) from problem

@@ -11,6 +11,8 @@ from itertools import groupby
 from typing import Any
 
 import polydesign
+from polydesign.approximation.certificate import certify as prove
+from polydesign.approximation.scalar import schedule_from
 from polydesign.model import (
     DTYPES,
     InputError,
@@ -22,6 +24,7 @@ from polydesign.model import (
     check_integer,
     dtype_name,
 )
+from polydesign.published import DEFAULT_INTERVAL, published
 from polydesign.sampling import sampled_certificate
 from polydesign.search.greedy import Equioscillation
 from polydesign.table import digest
@@ -63,13 +66,15 @@ def design(
     cushion: float | Sequence[float] | None = None,
     image_floor: float | Sequence[float] | None = None,
     name: str | None = None,
+    certify: bool = True,
 ) -> Table:
     """The best schedule of steps of these degrees on [lower, upper], as a Table with a certificate.
 
     root r >= 1; degree: 1 + n·r, one for all steps (then `steps` or `error` is needed) or one a step.
     error: reach this with the fewest steps. dtype: the precision it will run in; it sets the headroom and
     the image floor where none of headroom, cushion and image_floor is given (DEFAULT_SAFETY); giving any
-    of them replaces all three, and headroom=1, cushion=0 is the bare optimum.
+    of them replaces all three, and headroom=1, cushion=0 is the bare optimum. certify: prove the error
+    (a few hundredths of a second), or else only sample it.
 
     >>> table = design(degree=5, steps=6, lower=1e-3, headroom=1, cushion=0)
     >>> f"{table.schedule.error:.9g}"
@@ -89,6 +94,7 @@ def design(
         cushion=cushion,
         image_floor=image_floor,
         name=name,
+        certify=certify,
     ).table
 
 
@@ -105,6 +111,7 @@ def design_with_optimum(
     cushion: float | Sequence[float] | None,
     image_floor: float | Sequence[float] | None,
     name: str | None,
+    certify: bool,
 ) -> Design:
     """As `design`, together with the optimum for the same degrees."""
     dtype = dtype_name(dtype)
@@ -123,12 +130,33 @@ def design_with_optimum(
     if by_dtype:
         parameters["dtype"] = dtype
     table = Table(
-        name=name or table_name(schedule, strategy, dtype if by_dtype else None),
+        name=table_name(schedule, strategy, dtype if by_dtype else None) if name is None else name,
         schedule=schedule,
         provenance=Provenance(polydesign.__version__, "equioscillation", parameters),
-        certificate=sampled_certificate(schedule, digest(schedule)),
+        certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
     )
     return Design(table, optimum)
+
+
+def published_table(name: str) -> Table:
+    """A schedule of the literature as a Table with a proved certificate.
+
+    Where the source names no interval, it is looked at on DEFAULT_INTERVAL, and provenance.parameters says
+    so. Raises InputError for an unknown name, ArithmeticError where nothing can be proved.
+    """
+    entry = published(name)
+    schedule = schedule_from(entry.root, entry.steps_run(), entry.interval or DEFAULT_INTERVAL)
+    parameters = {
+        "interval": "named by the source" if entry.interval else "not named by the source",
+        "rows": len(entry.rows),
+        "folded": entry.folded,
+        "recommended_factor": entry.recommended_factor,
+        "cushion": entry.cushion,
+        "tail": entry.tail,
+        "misprint": entry.misprint,
+    }
+    provenance = Provenance(polydesign.__version__, "published", parameters, source=entry.source)
+    return Table(name, schedule, provenance, certificate=prove(schedule))
 
 
 def _degrees(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -10,10 +11,17 @@ from pathlib import Path
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write content to a new file beside path, then rename it over path; make the folder if it is missing.
 
-    Text is written as UTF-8. Raises OSError; then nothing is left behind, and what was there before stays.
+    Text is written as UTF-8, a symbolic link is followed, and what is no regular file is refused. Raises
+    OSError naming path; then nothing is left behind, and what was there before stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except OSError as problem:
+        raise OSError(problem.errno, f"cannot be written ({problem.strerror})", str(path)) from problem
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)

@@ -7,7 +7,9 @@ names the field and says what to write instead.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 DTYPES = {
@@ -17,6 +19,12 @@ DTYPES = {
     "float64": "fp64",
 }
 """Precisions, named as in torch, with their short names."""
+
+LEAST_RATIO = 1e-12  # of lower to upper
+MOST_HEADROOM = 2.0
+MOST_INNER_DEGREE = 12
+MOST_ROOT = 1000
+MOST_STEPS = 200
 
 NORMALIZATIONS = ("frobenius",)
 EVALUATIONS = ("monomial",)
@@ -29,6 +37,10 @@ class InputError(ValueError):
         super().__init__(f"{field}: {problem}")
         self.field = field
         self.problem = problem
+
+
+class ClaimError(InputError):
+    """What a table states of itself does not follow from its coefficients; `field` names the claim."""
 
 
 def dtype_name(dtype: Any, field: str = "dtype") -> str:
@@ -55,6 +67,10 @@ def check_number(field: str, value: Any) -> None:
 def check_degree(field: str, degree: Any, root: int) -> None:
     """Refuse a degree that is not 1 + n·root with n >= 1; the message names the nearest that are."""
     check_integer(field, degree, 1)
+    if degree > 1 + MOST_INNER_DEGREE * root:
+        raise InputError(
+            field, f"must be at most {1 + MOST_INNER_DEGREE * root} for root {root}, not {degree}"
+        )
     if degree < 1 + root or (degree - 1) % root:
         inner = max(1, (degree - 1) // root)
         near = f"{1 + inner * root} and {1 + (inner + 1) * root}"
@@ -103,14 +119,18 @@ class Problem:
 
     def __post_init__(self) -> None:
         check_integer("root", self.root, 1)
+        if self.root > MOST_ROOT:
+            raise InputError("root", f"must be at most {MOST_ROOT}, not {self.root}")
         for name in ("lower", "upper"):
             check_number(name, getattr(self, name))
             if getattr(self, name) <= 0:
                 raise InputError(name, f"must be greater than 0, not {getattr(self, name)!r}")
         if self.lower >= self.upper:
             raise InputError("lower", f"must lie below upper = {self.upper!r}, and is {self.lower!r}")
-        if not self.degrees:
-            raise InputError("steps", "a schedule needs at least one step")
+        if self.lower < LEAST_RATIO * self.upper:
+            raise InputError("lower", f"must be at least {LEAST_RATIO:g} times upper, and is {self.lower!r}")
+        if not 1 <= len(self.degrees) <= MOST_STEPS:
+            raise InputError("steps", f"must be from 1 to {MOST_STEPS}, not {len(self.degrees)}")
         for degree in self.degrees:
             check_degree("degree", degree, self.root)
         if self.error is not None:
@@ -149,7 +169,7 @@ class Step:
                 f"{self.degree} does not go with {len(self.coefficients)} coefficients: "
                 f"a degree is 1 + {self.inner_degree}·root",
             )
-        _check_interval("domain", self.domain, positive=True)
+        _check_interval("domain", self.domain, positive=False)
         _check_interval("image", self.image, positive=False)
         check_number("half_width", self.half_width)
         if self.half_width < 0:
@@ -216,6 +236,8 @@ class Schedule:
         """
         received = self.interval
         for index, step in enumerate(self.steps):
+            if step.domain[0] <= 0:
+                raise InputError(f"steps[{index}].domain[0]", f"must be positive, not {step.domain[0]!r}")
             if step.domain[0] > received[0] or step.domain[1] < received[1]:
                 what = "the interval" if index == 0 else f"the image of step {index}"
                 raise InputError(
@@ -223,33 +245,60 @@ class Schedule:
                     f"[{step.domain[0]!r}, {step.domain[1]!r}] does not contain {what}, "
                     f"[{received[0]!r}, {received[1]!r}]",
                 )
+            if step.domain[0] < received[0] or step.domain[1] > MOST_HEADROOM * received[1]:
+                raise InputError(
+                    f"steps[{index}].domain",
+                    f"[{step.domain[0]!r}, {step.domain[1]!r}] is wider than what the step receives, "
+                    f"[{received[0]!r}, {received[1]!r}], times any headroom",
+                )
             received = step.image
+
+
+def _check_bracket(field: str, bracket: tuple[str, str]) -> None:
+    ends = []
+    for index, end in enumerate(bracket):
+        try:
+            ends.append(Decimal(end))
+        except (InvalidOperation, TypeError) as problem:
+            raise InputError(f"{field}[{index}]", f"{end!r} is not a decimal number") from problem
+        if not ends[-1].is_finite():
+            raise InputError(f"{field}[{index}]", f"must be finite, not {end!r}")
+    if len(ends) != 2 or ends[0] > ends[1]:
+        raise InputError(field, f"{list(bracket)} is not a bracket: low and high, low <= high")
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """What is known of a schedule's error, and how.
 
-    kind "sampled": `error` brackets it between the largest value found on `samples` points a step and the
-    solver's value; this is no proof. kind "proved" is for rigorous enclosures. digest: of the schedule.
+    kind "sampled": `error` is [largest |f − 1| found on `samples` points, the solver's value]; no proof.
+    kind "proved": `error`, `optimum`, `safe_edge` and `basin_edge` are rigorous brackets, as decimals; see
+    approximation/certificate.py, which alone makes them. digest: of the schedule.
     """
 
     kind: str
     error: tuple[str, str]
     digest: str
     samples: int | None = None
+    optimum: tuple[str, str] | None = None
+    safe_edge: tuple[str, str] | None = None
+    basin_edge: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
-        if self.kind != "sampled":
-            raise InputError("kind", f"{self.kind!r} is not a kind this version can check; known: sampled")
-        if self.samples is None:
-            raise InputError("samples", "a sampled certificate says on how many points")
-        check_integer("samples", self.samples, 2)
-        for index, end in enumerate(self.error):
-            try:
-                check_number(f"error[{index}]", float(end))
-            except ValueError as problem:
-                raise InputError(f"error[{index}]", f"{end!r} is not a number") from problem
+        if self.kind not in ("sampled", "proved"):
+            raise InputError("kind", f"{self.kind!r} is not one of sampled, proved")
+        if (self.samples is None) != (self.kind == "proved"):
+            raise InputError(
+                "samples", "a sampled certificate says on how many points, a proved one does not"
+            )
+        if self.samples is not None:
+            check_integer("samples", self.samples, 2)
+        if (self.optimum is None) != (self.kind == "sampled"):
+            raise InputError("optimum", "a proved certificate has it, a sampled one does not")
+        for name in ("error", "optimum", "safe_edge", "basin_edge"):
+            bracket = getattr(self, name)
+            if bracket is not None:
+                _check_bracket(name, bracket)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +342,13 @@ class Measurement:
     versions: dict[str, str] = field(default_factory=dict)
     map: MeasuredMap | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dtype", dtype_name(self.dtype))
+        if len(self.shape) not in (2, 3):
+            raise InputError("shape", f"must be (m, n) or (batch, m, n), not {self.shape!r}")
+        if self.holds != (self.worst is not None and self.worst <= self.allowed):
+            raise InputError("holds", f"is {self.holds}, and worst is {self.worst}, allowed {self.allowed}")
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
@@ -322,8 +378,10 @@ class Table:
     measured: tuple[Measurement, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.name or any(c in self.name for c in "/\\") or self.name != self.name.strip():
-            raise InputError("name", f"{self.name!r} cannot name a file: leave out / and outer spaces")
+        if not re.fullmatch(r"[\w.+-]{1,200}", self.name) or not self.name.strip("."):
+            raise InputError(
+                "name", f"{self.name!r} cannot name a file: take letters, digits, and . _ + - (at most 200)"
+            )
         if self.normalization not in NORMALIZATIONS:
             known = ", ".join(NORMALIZATIONS)
             raise InputError("normalization", f"{self.normalization!r} is not one of {known}")

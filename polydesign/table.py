@@ -11,6 +11,7 @@ import json
 import math
 import os
 from dataclasses import asdict, replace
+from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from polydesign.evaluation.cost import matmuls
 from polydesign.files import write_atomically
 from polydesign.model import (
     Certificate,
+    ClaimError,
     InputError,
     MeasuredMap,
     Measurement,
@@ -131,7 +133,11 @@ def loads(text: str, where: str = "$") -> Table:
 
     try:
         body = json.loads(text, object_pairs_hook=unique)
-    except json.JSONDecodeError as problem:
+    except (RecursionError, ValueError) as problem:
+        if isinstance(problem, InputError):
+            raise
+        if not isinstance(problem, json.JSONDecodeError):
+            raise InputError(where, f"is no table: {problem}") from problem
         raise InputError(
             where,
             f"is not JSON at line {problem.lineno}, column {problem.colno} ({problem.msg}); was it cut off? "
@@ -171,7 +177,7 @@ def from_json(body: Any) -> Table:
     except InputError as problem:
         if problem.field.startswith("$"):
             raise
-        raise InputError(f"$.{problem.field}", problem.problem) from problem
+        raise type(problem)(f"$.{problem.field}", problem.problem) from problem
     return table
 
 
@@ -219,12 +225,14 @@ def _certificate(body: Any, schedule: Schedule) -> Certificate | None:
         return None
     _check_digest("$.certificate.digest", item["digest"], schedule)
     try:
-        certificate = Certificate(**{**item, "error": tuple(item["error"])})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in item.items()}
+        certificate = Certificate(**fields)
     except InputError as problem:
         raise InputError(f"$.certificate.{problem.field}", problem.problem) from problem
-    low, high = (float(end) for end in certificate.error)
-    if high != schedule.error or low > high * (1 + 1e-12):
-        raise InputError(
+    # A proved bracket is tight, and the error stands in the file rounded to float64.
+    low, high = float(certificate.error[0]), max(float(certificate.error[1]), 5e-324)
+    if not low * (1 - 1e-12) <= schedule.error <= high * (1 + 1e-12):
+        raise ClaimError(
             "$.certificate.error",
             f"{list(certificate.error)} does not bracket error.exact {schedule.error!r}",
         )
@@ -233,10 +241,10 @@ def _certificate(body: Any, schedule: Schedule) -> Certificate | None:
 
 def _check_digest(path: str, stated: str, schedule: Schedule) -> None:
     if stated != digest(schedule):
-        raise InputError(
+        raise ClaimError(
             path,
-            "does not belong to these coefficients and this interval: the table was edited by hand, or the "
-            "wrong way; design it again with polydesign search",
+            "does not belong to these coefficients and this interval: the table was edited by "
+            "hand; design it again with polydesign search",
         )
 
 
@@ -268,14 +276,28 @@ def measurements_from_json(body: Any) -> list[Measurement]:
 
 def _check_statements(body: Any, table: Table) -> None:
     """Refuse what the file says beside its steps, where the steps say otherwise."""
-    from polydesign.sampling import check_claims  # numpy, and only reading needs it
+    from polydesign.sampling import SAMPLES, check_claims, sampled_error  # numpy, and only reading needs it
 
     if body["error"]["exact"] != table.schedule.error:
-        raise InputError(
+        raise ClaimError(
             "$.error.exact",
             f"is {body['error']['exact']!r}, and the last half_width {table.schedule.error!r}",
         )
     products = matmuls(table.schedule)
+    if any(m.promised != table.schedule.error for m in table.measured):
+        raise ClaimError("$.error.measured", "was taken for another promise than error.exact")
     if body["cost"]["matmuls"] != products:
-        raise InputError("$.cost.matmuls", f"is {body['cost']['matmuls']}, and these steps take {products}")
+        raise ClaimError("$.cost.matmuls", f"is {body['cost']['matmuls']}, and these steps take {products}")
     check_claims(table.schedule)
+    # What float64 cannot tell from 0, and what a sampled certificate says, in as many digits as that needs.
+    found = sampled_error(table.schedule)
+    if Decimal(found) > Decimal(table.schedule.error) * Decimal("1.000000000001"):
+        raise ClaimError("$.error.exact", f"is {table.schedule.error!r}, and |f - 1| reaches {found}")
+    certificate = table.certificate
+    if certificate is not None and certificate.kind == "sampled":
+        if certificate.samples != SAMPLES:
+            raise ClaimError("$.certificate.samples", f"is {certificate.samples}, and {SAMPLES} are taken")
+        if Decimal(certificate.error[0]) > Decimal(found) or float(certificate.error[0]) < 0.99 * float(
+            found
+        ):
+            raise ClaimError("$.certificate.error", f"begins at {certificate.error[0]}, and {found} is found")

@@ -80,7 +80,7 @@ REFUSALS = [
     ([], "--steps: say how many steps of degree 5, or give error"),
     (["--degree", "5,9", "--steps", "3"], "--steps: is 3, and 2 degrees are given"),
     (["--degree", "5;9"], "'5;9' is not a list of whole numbers such as 5 or 5,9,9"),
-    (["--steps", "2", "--headroom", "0.9"], "--headroom: must be at least 1"),
+    (["--steps", "2", "--headroom", "0.9"], "--headroom: must lie from 1 (none) to 2"),
     (["--steps", "2", "--image-floor", "1"], "--image-floor: must lie in [0, 1)"),
     (["--steps", "2", "--cushion", "0.1", "--image-floor", "0.1"], "--cushion: give a cushion or an image floor"),
     (["--steps", "2", "--dtype", "int8"], "--dtype: int8 is not one of bfloat16"),
@@ -208,3 +208,54 @@ def test_the_console_script_runs():
         check=True,
     )
     assert json.loads(out.stdout)["name"] == "sign-d5x2-l1e-3-bf16"
+
+
+def test_certify_says_what_is_proved(run):
+    run("search", "--steps", 6)
+    result = run("certify", "sign-d5x6-l1e-3-bf16")
+    assert result.exit_code == 0
+    assert "proved for every x in [0.001, 1]" in result.stdout
+    assert "ratio       1.8830345" in result.stdout
+    assert "What the file states follows from its coefficients." in result.stdout
+    certificate = json.loads(run("certify", "sign-d5x6-l1e-3-bf16", "--json").stdout)
+    table = polydesign.load("sign-d5x6-l1e-3-bf16")
+    assert table.certificate is not None
+    assert certificate["error"] == list(table.certificate.error)
+
+
+def test_certify_writes_what_is_missing(run, tmp_path):
+    run("search", "--steps", 4, "--no-certify", "-o", "t.json")
+    assert "sampled" in run("show", "t.json").stdout
+    result = run("certify", "t.json")
+    assert "certificate is sampled; --write replaces it" in result.stdout
+    assert '"sampled"' in (tmp_path / "t.json").read_text()
+    assert "wrote t.json" in run("certify", "t.json", "--write").stdout
+    assert polydesign.load("t.json") == polydesign.design(degree=5, steps=4)
+    text = (tmp_path / "t.json").read_text()
+    body = json.loads(text)
+    del body["certificate"]
+    (tmp_path / "bare.json").write_text(json.dumps(body))
+    assert "no certificate yet" in run("certify", "bare.json").stdout
+
+
+def test_certify_refuses_claims_that_do_not_follow(run, tmp_path):
+    """Exit code 1, and the claim by its path; a file that is no table stays wrong usage, 2."""
+    run("search", "--steps", 4, "-o", "t.json")
+    text = (tmp_path / "t.json").read_text()
+    body = json.loads(text)
+    first = body["steps"][0]["coefficients"][0]
+    error, edge = body["certificate"]["error"], body["certificate"]["safe_edge"]
+    edits = {
+        "$.certificate.digest": text.replace(repr(first), repr(first * (1 + 2**-52)), 1),
+        "$.steps[1].image[1]": text.replace(repr(body["steps"][1]["image"][1]), repr(body["steps"][1]["image"][1] * (1 - 1e-12))),
+        "$.certificate.error": text.replace(error[1], error[0][:-6] + "999999").replace(error[0], error[0][:-6] + "999998"),
+        "$.certificate.safe_edge": text.replace(edge[1], edge[0] + "1", 1),
+    }  # fmt: skip
+    for path, edited in edits.items():
+        assert edited != text, path
+        (tmp_path / "t.json").write_text(edited)
+        result = run("certify", "t.json")
+        assert result.exit_code == 1, path
+        assert f"FAILED t.json: {path}" in result.stderr, (path, result.stderr)
+    (tmp_path / "t.json").write_text(text[:-20])
+    assert run("certify", "t.json").exit_code == 2

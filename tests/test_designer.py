@@ -68,8 +68,11 @@ def test_names_come_from_the_parameters(keywords, name):
     assert polydesign.design(**keywords).name == name
 
 
-def test_the_certificate_is_sampled_and_brackets_the_error():
-    table = polydesign.design(degree=5, steps=6)
+def test_certificates_are_proved_unless_told_not_to():
+    proved = polydesign.design(degree=5, steps=6).certificate
+    assert proved is not None
+    assert proved.kind == "proved"
+    table = polydesign.design(degree=5, steps=6, certify=False)
     assert table.certificate is not None
     assert table.certificate.kind == "sampled"
     low, high = map(float, table.certificate.error)
@@ -92,7 +95,7 @@ def test_the_certificate_is_sampled_and_brackets_the_error():
         ({"degree": 5, "steps": 1, "lower": 0.0}, "lower: must be greater than 0"),
         ({"degree": 5, "steps": 1, "lower": 2.0}, "lower: must lie below upper = 1.0"),
         ({"degree": 5, "steps": 1, "dtype": "int8"}, "dtype: int8 is not one of"),
-        ({"degree": 27, "steps": 1}, "inner_degree: must be at most 12"),
+        ({"degree": 27, "steps": 1}, "degree: must be at most 25 for root 2, not 27"),
         ({"degree": 5, "steps": 2, "headroom": []}, "headroom: is an empty list"),
     ],
 )  # fmt: skip

@@ -94,7 +94,7 @@ def last(step: Step, root: int = 2) -> Table:
 def measurement(table: Table, x: list[float], measured: list[float | None], **changes: Any) -> Measurement:
     base = Measurement(
         table=table.name, digest="", dtype="bfloat16", shape=(8, 8), spectrum="gaussian", seed=0,
-        device="cpu", promised=0.1, allowed=0.1, holds=True, finite=True, count=len(x), worst=None, rms=None,
+        device="cpu", promised=0.1, allowed=0.1, holds=False, finite=True, count=len(x), worst=None, rms=None,
         below_count=0, below_worst=None, below_rms=None, orthogonality=None, polar_distance=None,
         map=MeasuredMap(tuple(x), tuple(x), tuple(measured)),
     )  # fmt: skip
@@ -386,7 +386,7 @@ def test_pictures_are_wide_enough_and_sharp(tmp_path: Path) -> None:
 
 
 def test_no_text_is_too_small_or_outside_the_page() -> None:
-    table = replace(cubics(12, (1e-3, 1.0)), name="a-long-name-" * 9 + "$x_1$")
+    table = replace(cubics(12, (1e-3, 1.0)), name="a-long-name-" * 9 + "x_1")
     points = [measurement(table, [0.5], [1.0], spectrum=f"spectrum-{k}") for k in range(8)]
     fig = schedule_figure(table, points)
     fig.canvas.draw()

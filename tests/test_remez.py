@@ -135,6 +135,22 @@ def test_limit_step_is_the_pade_step_and_says_so():
     assert best_approximation(3, 2, 1.0, 1.0).coefficients == (14 / 9, -7 / 9, 2 / 9)
 
 
+@pytest.mark.parametrize(("root", "n"), [(2, 1), (2, 2), (3, 2), (1, 3), (5, 4)])
+def test_limit_steps_bound_holds_and_is_tight(root, n):
+    """Before rounding its coefficients, the limit step errs by no more than it says, and by nearly that."""
+    context = arithmetic(500)
+    half = context.mpf(10) ** -12
+    found = best_approximation(root, n, 1 - half, 1 + half, digits=20)
+    assert found.limit
+    exact = best_approximation(root, n, context.mpf(1), context.mpf(1), digits=400).coefficients
+    middle = (((1 - half) ** root + (1 + half) ** root) / 2) ** (context.mpf(1) / root)
+    scaled = [context.convert(c) / middle ** (1 + j * root) for j, c in enumerate(exact)]
+    worst = max(abs(1 - evaluate(scaled, root, x)) for x in (1 - half, 1 + half))
+    bound = context.convert(found.error)
+    assert worst <= bound
+    assert bound <= worst * (1 + context.mpf(10) ** -9)
+
+
 def test_limit_step_is_scaled():
     found = best_approximation(2, 2, 2.0, 2.0)
     assert found.coefficients == (1.875 / 2, -1.25 / 8, 0.375 / 32)

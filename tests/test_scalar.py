@@ -17,7 +17,8 @@ from polydesign.approximation.scalar import (
     image,
     relative_half_width,
 )
-from polydesign.model import evaluate
+from polydesign.model import Problem, evaluate
+from polydesign.search.greedy import Equioscillation
 
 coefficient = st.floats(-30, 30, allow_nan=False)
 
@@ -94,3 +95,30 @@ def test_derivative_control():
 def test_relative_half_width(root):
     delta = relative_half_width(root, (0.5, 2.0))
     assert float(delta) == pytest.approx((2.0**root - 0.5**root) / (2.0**root + 0.5**root), rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("root", "degree", "lower", "upper", "headroom"),
+    [(1, 11, 0.97, 1.03, 1.1), (4, 29, 0.98, 1.02, 1.0), (2, 17, 0.9, 1.1, 1.0)],
+)
+def test_image_of_a_step_of_high_degree_on_a_narrow_interval(root, degree, lower, upper, headroom):
+    """Critical points must come from the exact coefficients: p′ rounded to float64 moves them (then E was
+    understated by 2 %). Against exact values on a grid, which a half width below 1e-12 needs."""
+    schedule = Equioscillation(headroom=headroom).search(Problem(root, (degree,), lower, upper))
+    step = schedule.steps[0]
+    context = arithmetic(60)
+    low, high = context.mpf(lower), context.mpf(upper)
+    points = [low + (high - low) * k / 4000 for k in range(4001)]
+    seen = max(abs(step(x) - 1) for x in points)
+    assert float(seen) <= step.half_width * (1 + 1e-15)
+    assert float(seen) >= step.half_width * (1 - 1e-3)
+
+
+def test_image_of_intervals_that_are_not_positive():
+    """What a published step leaves may have lost its sign; odd and even roots mirror differently."""
+    for root in (1, 2, 3):
+        bottom, top = image((1.0, -2.0, 0.5), root, (-1.5, 0.75))
+        x = np.linspace(-1.5, 0.75, 200001)
+        values = evaluate((1.0, -2.0, 0.5), root, x)
+        assert float(bottom) == pytest.approx(values.min(), abs=1e-8)
+        assert float(top) == pytest.approx(values.max(), abs=1e-8)

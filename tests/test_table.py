@@ -36,7 +36,7 @@ def refusal(body):
 def measurement(table, **changes):
     entry = Measurement(
         table=table.name, digest=digest(table.schedule), dtype="bfloat16", shape=(8, 16), spectrum="gaussian",
-        seed=0, device="cpu", promised=0.1, allowed=0.2, holds=True, finite=True, count=8, worst=0.11, rms=0.05,
+        seed=0, device="cpu", promised=table.schedule.error, allowed=0.2, holds=True, finite=True, count=8, worst=0.11, rms=0.05,
         below_count=0, below_worst=None, below_rms=None, orthogonality=0.1, polar_distance=0.1,
         versions={"torch": "2.13.0"},
     )  # fmt: skip
@@ -136,6 +136,8 @@ def test_edited_coefficient_breaks_the_digest(body):
 
 def test_edited_interval_breaks_the_digest(body):
     body["interval"][0] = 0.011
+    assert refusal(body).field == "$.steps[0].domain"
+    body["provenance"]["source"] = "somewhere"  # then its domains are its own affair
     assert refusal(body).field == "$.certificate.digest"
 
 
@@ -364,7 +366,6 @@ def step(**changes):
         ({"coefficients": (1.5,)}, "coefficients"),
         ({"coefficients": (1.5, float("nan"))}, "coefficients[1]"),
         ({"degree": 4, "coefficients": (1.0, 1.0, 1.0)}, "degree"),
-        ({"domain": (0.0, 1.0)}, "domain[0]"),
         ({"domain": (2.0, 1.0)}, "domain"),
         ({"image": (2.0, 1.0)}, "image"),
         ({"half_width": -1.0}, "half_width"),
@@ -387,3 +388,62 @@ def test_schedule_refuses_steps_of_another_root():
 def test_table_refuses_names_that_are_no_file_names(table):
     with pytest.raises(InputError, match="name: 'a/b'"):
         Table("a/b", table.schedule, Provenance("0", "x", {}))
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "", "a\nb", "x" * 201, "\x1b[31m", "a b"])
+def test_names_are_plain(table, name):
+    with pytest.raises(InputError, match="name: "):
+        replace(table, name=name)
+
+
+def test_claims_below_float64_are_checked(body):
+    """1e-300 in place of 5.55e-17: float64 cannot tell, so loading evaluates f in more digits."""
+    converged = to_json(polydesign.design(degree=5, steps=8, dtype="fp64", certify=False))
+    assert from_json(converged)
+    converged["steps"][-1]["half_width"] = converged["error"]["exact"] = 1e-300
+    del converged["certificate"]
+    assert refusal(converged).field == "$.error.exact"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("error", ["-5", None]), ("error", ["1e-400", None]), ("samples", 2)]
+)
+def test_a_sampled_certificate_says_what_sampling_gives(key, value):
+    sampled = to_json(polydesign.design(degree=5, steps=4, certify=False))
+    if key == "error":
+        value = [value[0], sampled["certificate"]["error"][1]]
+    sampled["certificate"][key] = value
+    assert refusal(sampled).field == f"$.certificate.{key}"
+
+
+def test_a_measurement_cannot_contradict_itself(table):
+    with pytest.raises(InputError, match="holds: is True"):
+        measurement(table, worst=77.0)
+    with pytest.raises(InputError, match="shape"):
+        measurement(table, shape=())
+    body = to_json(replace(table, measured=(measurement(table),)))
+    body["error"]["measured"][0]["promised"] = 0.5
+    assert refusal(body).field == "$.error.measured"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "1" * 5000])
+def test_hostile_texts_are_refused(text):
+    with pytest.raises(InputError):
+        loads(text)
+
+
+def test_a_widened_domain_is_refused(body):
+    for domain in ([1e-300, 1e300], [body["steps"][2]["domain"][0], 1e3]):
+        changed = copy.deepcopy(body)
+        changed["steps"][2]["domain"] = domain
+        assert refusal(changed).field == "$.steps[2].domain"
+
+
+def test_a_link_is_followed_and_a_folder_is_not_replaced(table, tmp_path):
+    (tmp_path / "real.json").write_text("{}")
+    (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
+    save(table, tmp_path / "link.json", force=True)
+    assert (tmp_path / "link.json").is_symlink()
+    assert load(tmp_path / "real.json") == table
+    with pytest.raises(OSError, match="is not a regular file"):
+        save(table, tmp_path, force=True)

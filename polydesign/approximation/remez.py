@@ -33,12 +33,11 @@ from polydesign.approximation.exchange import (
     solve,
 )
 from polydesign.approximation.scalar import arithmetic, exactly, relative_half_width
-from polydesign.model import InputError, check_integer, check_number
+from polydesign.model import MOST_INNER_DEGREE, InputError, check_integer, check_number
 
 __all__ = ["Approximation", "ConvergenceError", "best_approximation"]
 
 FLOAT64_DIGITS = 16
-MAX_INNER_DEGREE = 12
 
 _UNIT = 2.0**-53
 _ROUNDING_ALLOWED = 2e-13  # float64 results beyond this are computed again in more digits
@@ -52,10 +51,10 @@ class Approximation:
     """The best p(x) = x·q(x^r) on an interval.
 
     coefficients: of q, increasing powers. error: the levelled error E (for the limit step a bound of
-    max |1 − p|). reference: the n + 2 points where 1 − p takes ±E, empty for the limit step. rounds: of the
-    exchange, 0 for a closed form. deviation: largest of |1 − p| over E, minus 1, when the exchange ended.
-    digits: decimal digits of the arithmetic that the exchange needed, 16 for float64. limit: whether it is
-    the limit step.
+    max |1 − p|, before its coefficients are rounded). reference: the n + 2 points where 1 − p takes ±E, empty
+    for the limit step. rounds: of the exchange, 0 for a closed form. deviation: largest of |1 − p| over E,
+    minus 1, when the exchange ended. digits: decimal digits of the arithmetic that the exchange needed, 16
+    for float64. limit: whether it is the limit step.
     """
 
     coefficients: tuple[Any, ...]
@@ -89,8 +88,8 @@ def best_approximation(
     """
     check_integer("root", root, 1)
     check_integer("inner_degree", inner_degree, 1)
-    if inner_degree > MAX_INNER_DEGREE:
-        raise InputError("inner_degree", f"must be at most {MAX_INNER_DEGREE}, not {inner_degree}")
+    if inner_degree > MOST_INNER_DEGREE:
+        raise InputError("inner_degree", f"must be at most {MOST_INNER_DEGREE}, not {inner_degree}")
     if digits is not None:
         check_integer("digits", digits, 1)
     interval = _checked_interval(lower, upper)
@@ -175,7 +174,8 @@ def _binomial(root: int, k: int) -> Any:
 
 
 def _limit_step(root: int, n: int, interval: Any, delta: Any, digits: int | None) -> Approximation:
-    """Taylor's polynomial of y^(−1/r) about the middle of [l^r, u^r], and a bound of its error.
+    """Taylor's polynomial of y^(−1/r) about the middle of [l^r, u^r], and a bound of its error before
+    the coefficients are rounded.
 
     With y = c(1 + η), |η| <= δ: 1 − p = (1 + η)^(1/r) · R(η), and Lagrange's remainder gives
     |1 − p| <= |binom(−1/r, n+1)| δ^(n+1) (1 + δ)^(1/r) (1 − δ)^(−1/r − n − 1).

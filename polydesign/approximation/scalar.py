@@ -7,11 +7,14 @@ they are computed in as many digits as the interval needs, with nothing rounded 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import mpmath
 import numpy as np
+
+from polydesign.model import Schedule, Step
 
 Interval = tuple[Any, Any]
 """Ends as floats or as mpmath numbers: 1 ± E with E far below 1e-16 needs the latter."""
@@ -98,7 +101,7 @@ def _polished(polynomial: list[Any], z: Any, tolerance: Any) -> Any:
     return start
 
 
-def _critical_points(coefficients: Any, root: int, low: Any, high: Any, context: Any) -> list[Any]:
+def _critical_points(coefficients: list[Any], root: int, low: Any, high: Any, context: Any) -> list[Any]:
     """Points of [low, high] that contain every x with p′(x) = 0, to second order in p.
 
     p′ is a polynomial in y. It is expanded about the middle of [low^r, high^r] and scaled by the half
@@ -110,8 +113,7 @@ def _critical_points(coefficients: Any, root: int, low: Any, high: Any, context:
     middle, half = (top + bottom) / 2, (top - bottom) / 2
     if half == 0:
         return []
-    exact = [context.convert(c) for c in derivative(coefficients, root)]
-    polynomial = _shifted(exact, middle, half)
+    polynomial = _shifted(list(derivative(coefficients, root)), middle, half)
     scale = max(abs(a) for a in polynomial)
     if scale == 0:
         return []
@@ -129,17 +131,45 @@ def image(coefficients: Any, root: int, interval: Interval) -> Interval:
     """[min p, max p] over the interval, as mpmath numbers.
 
     Accurate to 25 digits or more in p and in p − 1, also where p differs from 1 by no more than the
-    half width of the interval to the power n + 1: that decides how many digits are carried.
+    half width of the interval to the power n + 1: that decides how many digits are carried. The interval
+    need not be positive: what a published step leaves may have lost its sign.
     """
+    if interval[0] < 0:
+        # p(−t) = −Σ (−1)^(jr) c_j t^(1 + jr): the negative part is the image of a mirrored step.
+        mirrored = tuple(-c if j * root % 2 else c for j, c in enumerate(coefficients))
+        low, high = image(mirrored, root, (max(-interval[1], 0), -interval[0]))
+        ends = [-high, -low]
+        if interval[1] > 0:
+            ends += image(coefficients, root, (0, interval[1]))
+        return min(ends), max(ends)
     delta = relative_half_width(root, interval)
     lost = 0 if delta == 0 else max(0, -float(mpmath.log10(delta)))
     digits = 45 + math.ceil(min(lost * len(coefficients), _SMALLEST))
     context = arithmetic(digits)
     low, high = (context.convert(end) for end in interval)
     exact = [context.convert(c) for c in coefficients]
-    points = [low, high, *_critical_points(coefficients, root, low, high, context)]
+    points = [low, high, *_critical_points(exact, root, low, high, context)]
     values = [x * horner(exact, x**root) for x in points]
     return min(values), max(values)
+
+
+def schedule_from(root: int, rows: Sequence[Sequence[float]], interval: tuple[float, float]) -> Schedule:
+    """The schedule of bare coefficients, a row a step: each step's domain is what it really receives."""
+    steps = []
+    received: Interval = interval
+    for row in rows:
+        mapped = image(row, root, received)
+        steps.append(
+            Step(
+                degree=1 + root * (len(row) - 1),
+                coefficients=tuple(float(c) for c in row),
+                domain=(float(received[0]), float(received[1])),
+                image=(float(mapped[0]), float(mapped[1])),
+                half_width=float(half_width(mapped)),
+            )
+        )
+        received = mapped
+    return Schedule(root, interval, tuple(steps))
 
 
 def half_width(interval: Interval) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 import polydesign
-from polydesign.cli.design import search
+from polydesign.cli.design import certify, search
 from polydesign.cli.measure import verify
 from polydesign.cli.share import completion, list_tables, plot, show
 from polydesign.model import InputError
@@ -31,6 +31,12 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as problem:
+            where = problem.ctx.command_path if problem.ctx else "polydesign"
+            raise _Refusal(f"{problem.format_message()} Try '{where} --help'.") from problem
+        except KeyboardInterrupt:
+            click.echo("Interrupted; nothing was left half written.", err=True)
+            ctx.exit(130)
         except InputError as problem:
             command = self.commands.get(ctx.invoked_subcommand or "")
             options = command.params if command else []
@@ -38,6 +44,8 @@ class _Group(click.Group):
             raise _Refusal(f"{flags.get(problem.field, problem.field)}: {problem.problem}") from problem
         except ArithmeticError as problem:
             raise _Refusal(str(problem)) from problem
+        except BrokenPipeError:
+            raise  # click ends quietly: the reader of our output has gone
         except OSError as problem:
             where = problem.filename2 or problem.filename or "file"
             raise _Refusal(f"{where}: {problem.strerror or problem}") from problem
@@ -55,5 +63,5 @@ def main() -> None:
     """
 
 
-for _command in (search, verify, show, list_tables, plot, completion):
+for _command in (search, certify, verify, show, list_tables, plot, completion):
     main.add_command(_command)

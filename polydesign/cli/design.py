@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from polydesign.model import DTYPES
 
 if TYPE_CHECKING:
     from polydesign.designer import Design
+    from polydesign.model import Certificate, Table
 
 
 # From experiment: quintics in bfloat16 round by 19 times their headroom and hold, degree 13 in float32
@@ -57,6 +60,7 @@ class Numbers(click.ParamType):
 @click.option("--name", help="Name of the table.  [default: made from the parameters]")
 @click.option("-o", "--output", help="File to write, or - for standard output.  [default: coeffs/NAME.json]")
 @click.option("--force", is_flag=True, help="Replace a different file.")
+@click.option("--certify/--no-certify", default=True, help="Prove the error, or only sample it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table's JSON in place of the summary.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywords: Any) -> None:
@@ -115,9 +119,8 @@ def _summary(designed: Design) -> str:
     lines = [
         f"{table.name}: root {schedule.root}, {len(schedule.steps)} steps, "
         f"{matmuls(schedule)} matrix products, [{low:g}, {high:g}]",
-        f"error     {schedule.error:.9g} = max |f(x) - 1| (from the solver, sampled; not proved)",
-        f"optimum   {optimum.error:.9g} for these degrees without safety"
-        + (f"; the safety costs a factor {schedule.error / optimum.error:.3g}" if optimum.error else ""),
+        f"error     {schedule.error:.9g} = max |f(x) - 1|, {_how(table)}",
+        f"optimum   {_cost(schedule.error, optimum.error)}",
         f"safety    {_safety(table.provenance.parameters)}",
         "",
         "step degree  max |p(x) - 1|  coefficients of q, increasing powers",
@@ -126,6 +129,22 @@ def _summary(designed: Design) -> str:
         numbers = ", ".join(f"{c!r}" for c in step.coefficients)
         lines.append(f"{index:4d} {step.degree:6d}  {step.half_width:<14.9g}  {numbers}")
     return "\n".join(lines)
+
+
+def _cost(error: float, optimum: float) -> str:
+    if optimum < 1e-300:
+        return "below 1e-300 for these degrees without safety"
+    return f"{optimum:.9g} for these degrees without safety; the safety costs a factor {error / optimum:.3g}"
+
+
+def _how(table: Table) -> str:
+    certificate = table.certificate
+    assert certificate is not None
+    if certificate.kind == "sampled":
+        return "from the solver and sampled, not proved"
+    if certificate.safe_edge is None:
+        return "proved"
+    return f"proved; the same up to x = {float(certificate.safe_edge[0]):.7g}"
 
 
 def _safety(parameters: dict[str, Any]) -> str:
@@ -162,3 +181,86 @@ def _warnings(designed: Design, dtype: str) -> list[str]:
             ]
         received = step.image
     return []
+
+
+@click.command(short_help="Prove what a table does, from its coefficients alone.")
+@click.argument("table", metavar="FILE_OR_NAME")
+@click.option("--write", is_flag=True, help="Add the certificate to the table's file, or renew it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the certificate as JSON.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.pass_context
+def certify(ctx: click.Context, table: str, write: bool, as_json: bool, quiet: bool) -> None:
+    """Prove a table's error, how far it is from the best possible, and how much room there is above u.
+
+    Everything is recomputed from the coefficients and compared with what the file states. Exit code 1 where
+    a statement does not follow from them; the message names it. With --write the certificate of the file is
+    left out of the comparison and renewed.
+
+    \b
+    Examples:
+      polydesign certify sign-d5x6-l1e-3-bf16
+      polydesign certify coeffs/mine.json --write
+    """
+    from polydesign.approximation.certificate import certify as prove
+    from polydesign.approximation.certificate import check_certificate, check_images
+    from polydesign.catalogue import find, load
+    from polydesign.model import ClaimError
+    from polydesign.table import save
+
+    file = find(table)
+    try:
+        found = load(file)
+    except ClaimError as problem:  # its field names the file already
+        click.echo(f"FAILED {problem}", err=True)
+        ctx.exit(1)
+    try:
+        if write or found.certificate is None:
+            check_images(found.schedule)
+            fresh = prove(found.schedule)
+        else:
+            fresh = check_certificate(found.schedule, found.certificate)
+    except ClaimError as problem:
+        click.echo(f"FAILED {file}: $.{problem}", err=True)
+        ctx.exit(1)
+    if write:
+        save(replace(found, certificate=fresh), file, force=True)
+    if as_json:
+        click.echo(json.dumps({k: v for k, v in asdict(fresh).items() if v is not None}, indent=2))
+    elif not quiet:
+        click.echo(_proof(found, fresh))
+        if write:
+            click.echo(f"wrote {file}")
+
+
+def _proof(table: Table, fresh: Certificate) -> str:
+    from polydesign.approximation.certificate import ratio_to_optimum
+
+    low, high = table.schedule.interval
+    assert fresh.optimum is not None
+    stated = table.certificate
+    ratio = ratio_to_optimum(fresh)[1]
+    lines = [
+        f"{table.name}: proved for every x in [{low:g}, {high:g}], in exact arithmetic",
+        f"error       max |f(x) - 1| in [{fresh.error[0]}, {fresh.error[1]}]",
+        f"optimum     for these degrees in [{fresh.optimum[0]}, {fresh.optimum[1]}]",
+        f"ratio       {ratio:.12g}{_price(table)}",
+        f"safe edge   {_bracket(fresh.safe_edge)}: so far above u the error stays, and every step in (0, 2)",
+        f"basin edge  {_bracket(fresh.basin_edge)}: so far every step stays in (0, 2)",
+    ]
+    if stated is None:
+        lines.append("The file has no certificate yet; --write adds this one.")
+    elif stated.kind == "sampled":
+        lines.append("The file's certificate is sampled; --write replaces it by this one.")
+    else:
+        lines.append("What the file states follows from its coefficients.")
+    return "\n".join(lines)
+
+
+def _price(table: Table) -> str:
+    if table.provenance.source is not None:
+        return ": the price of this table's rounding, folding or cushion"
+    return ": the price of headroom and cushion, and of rounding the coefficients to float64"
+
+
+def _bracket(bracket: tuple[str, str] | None) -> str:
+    return "none" if bracket is None else f"{float(bracket[0]):.10g}"

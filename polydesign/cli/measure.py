@@ -15,8 +15,6 @@ from polydesign.model import DTYPES, InputError, Measurement, Table
 if TYPE_CHECKING:
     from polydesign.verify.spectra import Sample
 
-PACKAGE = Path(__file__).resolve().parents[1]
-
 
 class Shape(click.ParamType):
     """Two sides, as 512x1024."""
@@ -41,7 +39,9 @@ class Shape(click.ParamType):
     "[default: gaussian,logspace:1e-2,harmonic,rank1,rank2]",
 )
 @click.option("--matrix", metavar="FILE", help="A matrix of yours: .npy, .pt or .safetensors[::NAME].")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the matrices.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the matrices."
+)
 @click.option("--write", is_flag=True, help="Store the measurements in the table's file.")
 @click.option("--save", "destination", metavar="FILE", help="Write them with the maps, for plot --measured.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON in place of the summary.")
@@ -71,14 +71,13 @@ def verify(
       polydesign verify coeffs/mine.json --dtype float16 --spectrum gaussian,rank2 --write
       polydesign verify sign-d5x6-l1e-3-bf16 --matrix momentum.safetensors::layers.0.weight
     """
-    from polydesign.catalogue import find, load
-    from polydesign.table import save, write_atomically
+    from polydesign.catalogue import find, load, shipped
+    from polydesign.files import write_atomically
+    from polydesign.table import save
 
     file = find(table)
-    if write and file.resolve().is_relative_to(PACKAGE):
-        raise InputError(
-            "write", f"{table} belongs to the installed package; copy {file} and verify the copy"
-        )
+    if write and file.resolve().is_relative_to(shipped().resolve()) and not Path(table).is_file():
+        raise InputError("write", f"{table} is the package's own; copy {file} and verify the copy")
     loaded = load(file)
     measurements = _measured(loaded, shape, dtype, device, spectrum, matrix, seed, quiet)
     if write:
@@ -112,7 +111,8 @@ def _measured(
     from polydesign.verify.sweep import measure
 
     precision = dtype or str(table.provenance.parameters.get("dtype") or "bfloat16")
-    names = [name.strip() for name in spectrum.split(",")] if spectrum else list(DEFAULT_SPECTRA)
+    defaults = [name for name in DEFAULT_SPECTRA if name != "rank2" or min(shape) > 1]
+    names = [name.strip() for name in spectrum.split(",")] if spectrum else defaults
     for name in names:
         split(name)  # a misspelt name is refused before anything runs
     runs: list[tuple[str, Sample | None]] = [(name, None) for name in names]
@@ -188,13 +188,16 @@ def _report(table: Table, measurements: list[Measurement]) -> None:
     console.print(grid)
     failed = [m for m in measurements if not m.holds]
     if not failed:
-        click.echo(f"The promise holds on {len(measurements)} of {len(measurements)} spectra.")
+        count = len(measurements)
+        click.echo(f"Within promise and rounding (allowed) on {count} of {count} spectra.")
         return
     words = ", ".join(
-        f"{m.spectrum} ({'not finite' if not m.finite else f'{_short(m.worst)} > {_short(m.allowed)}'})"
+        f"{m.spectrum} ({'not finite' if not m.finite else f'{m.worst:.8g} > {m.allowed:.8g}'})"
         for m in failed
     )
-    click.echo(f"The promise FAILED on {len(failed)} of {len(measurements)} spectra: {words}.")
+    click.echo(
+        f"FAILED: beyond promise and rounding on {len(failed)} of {len(measurements)} spectra: {words}."
+    )
 
 
 def _predicted(table: Table, m: Measurement) -> float:

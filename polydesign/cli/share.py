@@ -27,7 +27,7 @@ def list_tables(as_json: bool) -> None:
     for name, path in catalogue().items():
         try:
             table = load(path)
-        except InputError as problem:
+        except (InputError, OSError) as problem:
             click.echo(f"Warning: left out {problem}", err=True)
             continue
         schedule = table.schedule
@@ -89,10 +89,11 @@ def _described(table: Table, path: Path) -> str:
     ]
     if table.certificate is not None:
         certificate = table.certificate
-        lines.append(
-            f"certificate  {certificate.kind}: largest error found {certificate.error[0]} "
-            f"on {certificate.samples} points; {certificate.digest[:19]}…"
-        )
+        if certificate.kind == "sampled":
+            what = f"largest error found {certificate.error[0]} on {certificate.samples} points"
+        else:
+            what = f"error in [{certificate.error[0]}, {certificate.error[1]}]"
+        lines.append(f"certificate  {certificate.kind}: {what}; {certificate.digest[:19]}…")
     parameters = ", ".join(f"{key} {value}" for key, value in provenance.parameters.items())
     lines.append(f"provenance   polydesign {provenance.polydesign}, {provenance.strategy}: {parameters}")
     if provenance.source:
@@ -115,7 +116,9 @@ def _described(table: Table, path: Path) -> str:
 @click.command(short_help="Draw the composed map and the error of each step.")
 @click.argument("tables", metavar="FILE_OR_NAME...", nargs=-1, required=True)
 @click.option("--measured", metavar="FILE", help="Measurements that polydesign verify --save wrote.")
-@click.option("-o", "--output", metavar="FILE", help="PNG or SVG.  [default: NAME.png]")
+@click.option(
+    "-o", "--output", metavar="FILE", help="PNG or SVG.  [default: NAME.png; comparison.png for several]"
+)
 def plot(tables: tuple[str, ...], measured: str | None, output: str | None) -> None:
     """Draw one table's composed map and the error of each step, or several tables' maps together.
 
@@ -131,7 +134,9 @@ def plot(tables: tuple[str, ...], measured: str | None, output: str | None) -> N
     loaded = [load(table) for table in tables]
     if len(loaded) > 1 and measured:
         raise InputError("measured", "goes with one table; several are drawn without measurements")
-    path = Path(output) if output else Path(f"{loaded[0].name}.png")
+    if len({table.schedule.root for table in loaded}) > 1:
+        raise InputError("tables", "of different roots have no axis in common: draw them one by one")
+    path = Path(output or (f"{loaded[0].name}.png" if len(loaded) == 1 else "comparison.png"))
     if len(loaded) > 1:
         figure = comparison_figure(loaded)
     else:

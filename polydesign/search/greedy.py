@@ -18,10 +18,16 @@ import mpmath
 
 from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import exactly, half_width, image
-from polydesign.model import InputError, Problem, Schedule, Step, check_integer, check_number
-
-MOST_STEPS = 100
-"""Where `error` is asked for, the search for the number of steps ends here."""
+from polydesign.model import (
+    MOST_HEADROOM,
+    MOST_STEPS,
+    InputError,
+    Problem,
+    Schedule,
+    Step,
+    check_integer,
+    check_number,
+)
 
 SMALLEST_FLOAT64 = 5e-324
 """What a half width is rounded up to where it is smaller: 0 would claim too much."""
@@ -54,8 +60,10 @@ class Equioscillation:
     def __post_init__(self) -> None:
         for number in _listed(self.headroom):
             check_number("headroom", number)
-            if number < 1:
-                raise InputError("headroom", f"must be at least 1 (1 is none), not {number!r}")
+            if not 1 <= number <= MOST_HEADROOM:
+                raise InputError(
+                    "headroom", f"must lie from 1 (none) to {MOST_HEADROOM:g}, and is {number!r}"
+                )
         for name in ("cushion", "image_floor"):
             for number in _listed(getattr(self, name)):
                 check_number(name, number)
@@ -83,12 +91,12 @@ class Equioscillation:
         while schedule.error > problem.error:
             longer = self._compose(problem, problem.degrees * (len(schedule.steps) + 1))
             stalled = longer.error > 0.999 * schedule.error and longer.error < 0.5
-            if stalled or len(longer.steps) > MOST_STEPS:
+            if stalled or len(longer.steps) == MOST_STEPS:
                 raise InputError(
                     "error",
                     f"{problem.error!r} is out of reach: {len(schedule.steps)} steps of degree "
-                    f"{problem.degrees[0]} reach {schedule.error:.3g}, and more steps gain nothing; "
-                    "lower the headroom or the image floor",
+                    f"{problem.degrees[0]} reach {schedule.error:.3g}, and more steps gain nothing: "
+                    "float64 coefficients, and headroom more so, leave a floor",
                 )
             schedule = longer
         return schedule

@@ -1,0 +1,331 @@
+"""Schedule -> Certificate: what is proved of a schedule's error, of the optimum, and of the room above u.
+
+Certificates of kind "proved" are made here and nowhere else. Every statement is about exact arithmetic with
+exactly the float64 constants of the file, and about singular values (or eigenvalues^(1/r)) in [l, u]; what
+rounding does on a machine is measured, not proved.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from fractions import Fraction
+from typing import Any
+
+from polydesign.approximation.enclosure import Enclosure, exactly, levelled_error, step_image
+from polydesign.approximation.remez import best_approximation
+from polydesign.approximation.scalar import arithmetic
+from polydesign.model import Certificate, ClaimError, InputError, Schedule
+from polydesign.table import digest
+
+RELATIVE_WIDTH = Fraction(1, 10**24)
+"""To this an error is enclosed; certificates state it to DIGITS digits, rounded outward."""
+
+DIGITS = 20
+
+BELOW_FLOAT64 = Fraction(1, 10**330)
+"""An error proved to be smaller needs no lower bound."""
+
+EDGE_WIDTH = Fraction(1, 10**9)
+"""Width of the bracket of a safe edge, relative to u."""
+
+MOST_BITS = 1 << 15
+
+_EDGE_BITS = 192
+_EDGE_START = 40  # the search above u begins at u·(1 + 2^−40)
+_OPTIMUM_DIGITS = 30
+
+Bracket = tuple[Fraction, Fraction]
+
+
+def certify(schedule: Schedule) -> Certificate:
+    """Prove what the schedule does; deterministic, and a function of the schedule alone.
+
+    error: encloses max |f − 1| over [l, u]. optimum: encloses the least error that any schedule with these
+    degrees, in this order and without headroom, can have there. safe_edge: brackets the largest X such that
+    for every x in [u, X] all steps' values stay inside (0, 2) and f(x) within [1 − E, 1 + E], E the upper
+    end of `error`; basin_edge: the same with (0, 2) for f(x) too; None where u itself is outside already (or
+    f(u) is so near to 1 ± E that the precision does not tell). Decimals of 20 digits, rounded outward.
+
+    Raises ArithmeticError where MOST_BITS of precision do not decide.
+    """
+    rows = _rows(schedule)
+    error = _decimals(_enclosed(schedule, rows)[-1].half_width)
+    edges = (_edge(schedule, rows, band) for band in (Fraction(error[1]), None))
+    safe, basin = (edge and _decimals(edge) for edge in edges)
+    return Certificate(
+        kind="proved",
+        error=error,
+        digest=digest(schedule),
+        optimum=_decimals(optimum(schedule)),
+        safe_edge=safe,
+        basin_edge=basin,
+    )
+
+
+def enclose(schedule: Schedule) -> list[Enclosure]:
+    """The exact image of [l, u] after each step, enclosed to RELATIVE_WIDTH of its half width about 1."""
+    return _enclosed(schedule, _rows(schedule))
+
+
+def _rows(schedule: Schedule) -> list[tuple[Fraction, ...]]:
+    return [tuple(Fraction(c) for c in step.coefficients) for step in schedule.steps]
+
+
+def _chain(rows: list[tuple[Fraction, ...]], root: int, interval: Enclosure, bits: int) -> list[Enclosure]:
+    found = []
+    for row in rows:
+        interval = step_image(row, root, interval, bits)
+        found.append(interval)
+    return found
+
+
+def _enclosed(schedule: Schedule, rows: list[tuple[Fraction, ...]]) -> list[Enclosure]:
+    bits = 128
+    while bits <= MOST_BITS:
+        found = _chain(rows, schedule.root, exactly(*schedule.interval), bits)
+        if all(_narrow(image) for image in found):
+            return found
+        bits *= 2
+    raise ArithmeticError(f"the error is not enclosed with {MOST_BITS} bits")
+
+
+def _narrow(image: Enclosure) -> bool:
+    low, high = image.half_width
+    return high - low <= RELATIVE_WIDTH * high or high <= BELOW_FLOAT64
+
+
+def optimum(schedule: Schedule) -> Bracket:
+    """An enclosure of the least error that schedules with these degrees on this interval can have.
+
+    The best error on [a, b] depends on a/b alone and falls as a/b rises, so the best composition is the
+    greedy one (search/greedy.py), and a lower bound E' of a step's best error bounds the next one's from
+    below on [1 − E', 1 + E']: there de la Vallée-Poussin's levelled error at any n + 2 points is one
+    (enclosure.levelled_error). From above, any steps will do: those of the solver, enclosed.
+    """
+    root = schedule.root
+    low = high = (Fraction(schedule.interval[0]), Fraction(schedule.interval[1]))
+    below = above = Fraction(1)
+    for step in schedule.steps:
+        n = step.inner_degree
+        # 1 ± E' needs digits for E'; twice as many again keep the solver from its limit step.
+        lost = max(0, -_exponent(above))
+        ends = _ends(high, 2 * lost + _OPTIMUM_DIGITS)
+        # The next error is about this one to the power n + 1, and the levelled error loses as much again.
+        bits = 256 + 7 * lost * (n + 2)
+        found = best_approximation(root, n, *ends, digits=_OPTIMUM_DIGITS)
+        if found.limit:
+            above = _balanced_error(found.coefficients, root, high, bits)
+            if above <= BELOW_FLOAT64:
+                return Fraction(0), above
+            found = best_approximation(root, n, *ends, digits=_OPTIMUM_DIGITS + 2 * lost)
+        above = _balanced_error(found.coefficients, root, high, bits)
+        below = levelled_error(_reference(found.reference, low), root, bits)
+        if below == 0:
+            return below, above  # later steps do better than `above` too: x itself is one of their steps
+        low, high = (1 - below, 1 + below), (1 - above, 1 + above)
+    return below, above
+
+
+def _ends(interval: Bracket, digits: int) -> list[Any]:
+    """Both ends as mpmath numbers of so many digits."""
+    context = arithmetic(digits)
+    return [context.mpf(end.numerator) / end.denominator for end in interval]
+
+
+def _exponent(x: Fraction) -> int:
+    """About log10 of x > 0."""
+    return math.floor((x.numerator.bit_length() - x.denominator.bit_length()) * math.log10(2))
+
+
+def _balanced_error(coefficients: Any, root: int, ends: Bracket, bits: int) -> Fraction:
+    """An upper bound of the error of p/m on the interval, m the middle of the image of p."""
+    row = tuple(_fraction(c) for c in coefficients)
+    bottom, top = step_image(row, root, exactly(*ends), bits, narrow=True).outer
+    return (top - bottom) / (top + bottom)
+
+
+def _reference(points: Any, ends: Bracket) -> list[Fraction]:
+    """The solver's points, moved from its own interval, wider by the bracket's width, into this one."""
+    low, high = ends
+    first, *inner, last = (_fraction(x) for x in points)
+    return [low, *(low + (x - first) * (high - low) / (last - first) for x in inner), high]
+
+
+def _fraction(x: Any) -> Fraction:
+    """An mpmath number, exactly."""
+    sign, mantissa, exponent, _ = x._mpf_
+    return (-1) ** sign * Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+
+
+def _edge(schedule: Schedule, rows: list[tuple[Fraction, ...]], band: Fraction | None) -> Bracket | None:
+    """Brackets the safe edge (certify): proved safe at its lower end, proved unsafe at its upper end."""
+    u = Fraction(schedule.interval[1])
+    if _safe(rows, schedule.root, u, u, band) is not True:
+        return None
+
+    def verdict(x: Fraction) -> bool | None:
+        return _safe(rows, schedule.root, u, x, band)
+
+    safe, unsafe = u, u + u / 2**_EDGE_START
+    guess = Fraction(_edge_in_float64(schedule, band))
+    around = max(u, guess - EDGE_WIDTH * u / 2), guess + EDGE_WIDTH * u / 2
+    if verdict(around[0]) and verdict(around[1]) is False:
+        return around
+    while verdict(unsafe) is not False:
+        if verdict(unsafe):
+            safe = unsafe
+        if unsafe > u * 2**20:
+            raise ArithmeticError("no point above u was found where the schedule leaves its basin")
+        unsafe = u + 8 * (unsafe - u)
+    while unsafe - safe > EDGE_WIDTH * u:
+        for share in (Fraction(1, 2), Fraction(3, 7), Fraction(4, 7)):
+            middle = safe + share * (unsafe - safe)
+            found = verdict(middle)
+            if found is not None:
+                break
+        else:
+            return safe, unsafe  # true as it is, only wider
+        safe, unsafe = (middle, unsafe) if found else (safe, middle)
+    return safe, unsafe
+
+
+def _edge_in_float64(schedule: Schedule, band: Fraction | None) -> float:
+    """Where the edge seems to be: the first of points ever farther above u that is unsafe, then bisected."""
+    u = schedule.interval[1]
+    widest = 1.0 if band is None else float(band)
+
+    def unsafe(x: float) -> bool:
+        for step in schedule.steps[:-1]:
+            x = step(x)
+            if not 0 < x < 2:
+                return True
+        x = schedule.steps[-1](x)
+        return not 0 < x < 2 or abs(x - 1) > widest
+
+    low, high = 0.0, 2.0**-_EDGE_START
+    while not unsafe(u * (1 + high)) and high < 2.0**20:
+        low, high = high, 1.25 * high
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if unsafe(u * (1 + middle)) else (middle, high)
+    return u * (1 + high)
+
+
+def _safe(
+    rows: list[tuple[Fraction, ...]], root: int, low: Fraction, high: Fraction, band: Fraction | None
+) -> bool | None:
+    """Whether [low, high] keeps to (0, 2) at every step and to 1 ± band at the end; None if undecided."""
+    for bits in (_EDGE_BITS, 4 * _EDGE_BITS):
+        verdicts = []
+        image = exactly(low, high)
+        for index, row in enumerate(rows):
+            image = step_image(row, root, image, bits)
+            last = index + 1 == len(rows)
+            verdicts.append(_inside(image, band if last else None))
+            if verdicts[-1] is not True:
+                break
+        if False in verdicts:
+            return False
+        if None not in verdicts:
+            return True
+    return None
+
+
+def _inside(image: Enclosure, band: Fraction | None) -> bool | None:
+    """Whether the image lies in (0, 2), and in [1 − band, 1 + band] if there is a band."""
+
+    def allowed(half_width: Fraction) -> bool:
+        return half_width < 1 and (band is None or half_width <= band)
+
+    low, high = image.half_width
+    if allowed(high):
+        return True
+    return None if allowed(low) else False
+
+
+def _decimals(bracket: Bracket) -> tuple[str, str]:
+    """Both ends to DIGITS digits, rounded outward."""
+    low, high = bracket
+    down, up = Context(prec=DIGITS, rounding=ROUND_FLOOR), Context(prec=DIGITS, rounding=ROUND_CEILING)
+    for context in (down, up):
+        context.Emin, context.Emax = -(10**6), 10**6
+    return tuple(  # pyright: ignore[reportReturnType]
+        str(context.divide(Decimal(x.numerator), Decimal(x.denominator)))
+        for context, x in ((down, low), (up, high))
+    )
+
+
+def check_certificate(schedule: Schedule, stated: Certificate) -> Certificate:
+    """Prove everything again from the constants alone, and refuse what the certificate states beyond it.
+
+    Returns the new certificate. Raises ClaimError naming the first claim that does not follow: the images
+    and half widths of the steps, and of a proved certificate the error, the optimum and the edges.
+    """
+    check_images(schedule)
+    fresh = certify(schedule)
+    if stated.kind != "proved":
+        return fresh
+    for name in ("error", "optimum"):
+        claim, proof = getattr(stated, name), getattr(fresh, name)
+        if Fraction(claim[0]) > Fraction(proof[0]) or Fraction(claim[1]) < Fraction(proof[1]):
+            raise ClaimError(
+                f"certificate.{name}",
+                f"[{claim[0]}, {claim[1]}] does not follow from the coefficients, which give "
+                f"[{proof[0]}, {proof[1]}]; polydesign certify --write renews it",
+            )
+    for name, band in (("safe_edge", Fraction(fresh.error[1])), ("basin_edge", None)):
+        _check_edge(schedule, name, getattr(stated, name), getattr(fresh, name), band)
+    return fresh
+
+
+def _check_edge(schedule: Schedule, name: str, claim: Any, proof: Any, band: Fraction | None) -> None:
+    """A bracket of an edge is right if its lower end is safe and its upper end is not: prove both."""
+    follows = claim is proof is None
+    if claim is not None:
+        rows, u = _rows(schedule), Fraction(schedule.interval[1])
+        verdicts = [_safe(rows, schedule.root, u, max(u, Fraction(end)), band) for end in claim]
+        follows = verdicts == [True, False]
+    if not follows:
+        raise ClaimError(
+            f"certificate.{name}",
+            f"{claim and list(claim)} does not follow from the coefficients, which give "
+            f"{proof and list(proof)}; polydesign certify --write renews it",
+        )
+
+
+def check_images(schedule: Schedule) -> None:
+    """Compare every step's image and half_width with the exact one; raises ClaimError naming the field.
+
+    The file states them rounded to float64: one unit in the last place is allowed.
+    """
+    for index, (step, image) in enumerate(zip(schedule.steps, enclose(schedule), strict=True)):
+        claims = [
+            ("image[0]", step.image[0], (image.outer[0], image.outer[0])),
+            ("image[1]", step.image[1], (image.outer[1], image.outer[1])),
+            ("half_width", step.half_width, image.half_width),
+        ]
+        for name, claim, (low, high) in claims:
+            unit = Fraction(math.ulp(claim))
+            if not low - unit <= Fraction(claim) <= high + unit:
+                raise ClaimError(
+                    f"steps[{index}].{name}",
+                    f"is {claim!r}, and the coefficients give {float(high)!r}; "
+                    "design the table again with polydesign search",
+                )
+
+
+def ratio_to_optimum(certificate: Certificate) -> tuple[float, float]:
+    """Bracket of error/optimum; the upper end is inf where the optimum is not bounded from below."""
+    if certificate.optimum is None:
+        raise InputError("certificate.optimum", "is not there; polydesign certify --write adds it")
+    (low, high), (least, most) = (tuple(map(Fraction, b)) for b in (certificate.error, certificate.optimum))
+    return _float(low, most), _float(high, least)
+
+
+def _float(a: Fraction, b: Fraction) -> float:
+    """a/b as a float, inf where it is too large for one."""
+    try:
+        return float(a / b) if b else math.inf
+    except OverflowError:
+        return math.inf

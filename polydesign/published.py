@@ -1,0 +1,81 @@
+"""The literature's schedules: coefficients as printed or as run, with their source and folding.
+
+The data is published.json. What each schedule does is not stated there but proved (scripts/certify_all.py).
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from polydesign.model import InputError
+
+DEFAULT_INTERVAL = (1e-3, 1.0)
+"""Where the source names no interval, schedules are looked at on this one, and say so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One schedule of the literature.
+
+    rows: coefficients of q, increasing powers, one a step; a single row stands for a step that is repeated.
+    steps: how many steps its authors run. interval: the one that the source names, or None. folded: the
+    safety factor that the rows already contain; recommended_factor: what the source tells the user to divide
+    by beside that. tail: what its users do beyond the rows (repeat_last, cycle, none). misprint: whether the
+    printed table is known to be wrong.
+    """
+
+    name: str
+    root: int
+    rows: tuple[tuple[float, ...], ...]
+    steps: int
+    interval: tuple[float, float] | None
+    folded: float
+    recommended_factor: float
+    cushion: float | None
+    tail: str
+    misprint: bool
+    source: str
+
+    def steps_run(self) -> tuple[tuple[float, ...], ...]:
+        """The rows as run: a single row repeated `steps` times, several rows as they are."""
+        return self.rows * self.steps if len(self.rows) == 1 else self.rows
+
+
+@cache
+def _entries() -> dict[str, Published]:
+    found = {}
+    for entry in json.loads(files("polydesign").joinpath("published.json").read_text("utf-8")):
+        interval = entry["interval"]
+        found[entry["name"]] = Published(
+            name=entry["name"],
+            root=entry["root"],
+            rows=tuple(tuple(float(c) for c in row) for row in entry["coefficients"]),
+            steps=entry["steps"],
+            interval=None if interval is None else (float(interval[0]), float(interval[1])),
+            folded=float(entry["folded"]),
+            recommended_factor=float(entry["recommended_factor"]),
+            cushion=entry["cushion"],
+            tail=entry["tail"],
+            misprint=entry["misprint"],
+            source=entry["source"],
+        )
+    return found
+
+
+def names() -> list[str]:
+    """The names of all published schedules, the known misprint among them."""
+    return list(_entries())
+
+
+def published(name: str) -> Published:
+    """The schedule of that name. Raises InputError with the names that come close."""
+    entries = _entries()
+    if name not in entries:
+        close = difflib.get_close_matches(name, entries, n=3, cutoff=0.4)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        raise InputError("name", f"{name!r} is not a published schedule{hint}")
+    return entries[name]

@@ -1,0 +1,303 @@
+"""Certificates: what they enclose, and that every false statement is caught."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from references import oracle_cases
+
+import polydesign
+from polydesign.approximation.certificate import (
+    certify,
+    check_certificate,
+    check_images,
+    enclose,
+    optimum,
+    ratio_to_optimum,
+)
+from polydesign.approximation.scalar import derivative, horner, schedule_from
+from polydesign.designer import published_table
+from polydesign.model import ClaimError, InputError, Problem, Schedule, Step
+from polydesign.published import names, published
+from polydesign.search.greedy import Equioscillation
+
+QUINTICS = polydesign.design(degree=5, steps=6)
+
+
+def bracket(pair):
+    return tuple(map(Fraction, pair))
+
+
+def test_the_six_quintics():
+    certificate = certify(QUINTICS.schedule)
+    assert certificate == certify(QUINTICS.schedule)  # deterministic
+    low, high = bracket(certificate.error)
+    assert low <= high <= low * (1 + Fraction(1, 10**18))
+    assert float(high) == QUINTICS.schedule.error
+    assert ratio_to_optimum(certificate)[1] == pytest.approx(1.8830345480, rel=1e-9)
+
+
+@pytest.mark.parametrize("case", oracle_cases(), ids=lambda case: str(case["q_degrees"]))
+def test_the_optimum_is_the_independent_solvers(case):
+    """The reference states 25 digits; its first case starts from the float64 nearest to 1e-3, like ours."""
+    interval = float(case["lower"]), float(case["upper"])
+    schedule = Equioscillation().search(Problem(case["root"], tuple(case["degrees"]), *interval))
+    low, high = optimum(schedule)
+    exact = Fraction(case["steps"][-1]["error"])
+    assert low <= high <= low * (1 + Fraction(1, 10**18))
+    if case is oracle_cases()[0] or case["lower"] in ("0.5", "1e-3"):
+        tolerance = Fraction(1, 10**13)  # the reference's decimal l is not our float64 l
+    else:
+        tolerance = Fraction(1, 10**12)
+    assert abs(low / exact - 1) < tolerance
+    assert bracket(certify(schedule).error)[1] >= low
+
+
+def allowance(schedule):
+    """First order: rounding the coefficients, carried by the slopes at the ends (scripts/stress_certificates)."""
+    carried, received = 0.0, schedule.interval
+    for step in schedule.steps:
+        slope = derivative(step.coefficients, step.root)
+        steepest = max(abs(horner(slope, end**step.root)) for end in received)
+        terms = sum(abs(c) * received[1] ** (1 + j * step.root) for j, c in enumerate(step.coefficients))
+        carried = steepest * carried + 2.0**-53 * terms
+        received = step.image
+    return carried
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    root=st.integers(1, 8),
+    inner=st.lists(st.integers(1, 8), min_size=1, max_size=6),
+    lower=st.floats(1e-6, 0.9),
+)
+def test_random_problems(root, inner, lower):
+    """Not below 2,000 samples, not above the optimum by more than rounding explains."""
+    schedule = Equioscillation().search(Problem(root, tuple(1 + n * root for n in inner), lower))
+    certificate = certify(schedule)
+    high = float(bracket(certificate.error)[1])
+    assert certificate.optimum is not None
+    best = float(bracket(certificate.optimum)[0])
+    assert best <= high <= best + 1.01 * allowance(schedule)
+    if high > 1e-9:
+        x = np.geomspace(lower, 1.0, 2000)
+        noise = 4 * allowance(schedule) * max(schedule.degrees)  # the same roundings, in every operation
+        assert np.max(np.abs(schedule(x) - 1)) <= high + noise
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.lists(st.fractions(0, 1, max_denominator=10**12), min_size=10, max_size=10))
+def test_exact_values_of_the_composition_lie_within_the_error(shares):
+    low, high = map(Fraction, QUINTICS.schedule.interval)
+    rows = [tuple(map(Fraction, step.coefficients)) for step in QUINTICS.schedule.steps[:3]]
+    error = enclose(QUINTICS.schedule)[2].half_width[1]
+    for share in shares:
+        x = low * (high / low) ** 0 + share * (high - low)
+        for row in rows:
+            y = x * x
+            x = x * (row[0] + y * (row[1] + y * row[2]))
+        assert abs(x - 1) <= error
+
+
+def test_small_errors_are_those_of_the_rounded_coefficients():
+    """A step designed for 6e-25 whose coefficients, rounded to float64, give some 1e-17."""
+    first = 1e-8
+    (step,) = Equioscillation().search(Problem(2, (5,), 1 - first, 1 + first)).steps
+    schedule = Schedule(2, (1 - first, 1 + first), (step,))
+    low, high = bracket(certify(schedule).error)
+    assert 1e-19 < float(low) <= float(high) < 1e-15
+    assert float(high) == step.half_width
+    assert float(optimum(schedule)[1]) < 1e-24
+
+
+def test_errors_far_below_float64():
+    schedule = Equioscillation().search(Problem(2, (5,) * 9, 1e-3))
+    certificate = certify(schedule)
+    assert float(bracket(certificate.error)[0]) == pytest.approx(5.3938911110726e-83, rel=1e-9)
+    low, high = bracket(certificate.optimum)
+    assert low <= high <= low * (1 + Fraction(1, 10**18))
+    twenty = certify(Equioscillation().search(Problem(2, (9,) * 20, 1e-3)))
+    assert bracket(twenty.error)[1] < Fraction(1, 10**330)
+    assert ratio_to_optimum(twenty)[1] == math.inf
+
+
+# What must be caught.
+
+
+def nudged(schedule, index, j, units):
+    step = schedule.steps[index]
+    c = list(step.coefficients)
+    c[j] += units * math.ulp(c[j])
+    steps = list(schedule.steps)
+    steps[index] = replace(step, coefficients=tuple(c))
+    return replace(schedule, steps=tuple(steps))
+
+
+@pytest.mark.parametrize(
+    ("index", "j", "units"),
+    [(5, 0, 1), (5, 1, -1), (5, 2, 1)]
+    + [(i, j, 2**s) for i in range(6) for j, s in ((0, 9), (1, 12), (2, 12))],
+)
+def test_a_changed_coefficient(index, j, units):
+    """One unit in the last place of the last step; a few more where the later steps forget less than that.
+
+    (In a file the digest catches every unit of every coefficient: tests/test_table.py.)
+    """
+    certificate = certify(QUINTICS.schedule)
+    changed = nudged(QUINTICS.schedule, index, j, units)
+    with pytest.raises(ClaimError, match=r"steps\[\d\]\.|certificate\."):
+        check_certificate(changed, certificate)
+
+
+def test_the_certificate_alone_sees_one_unit():
+    changed = nudged(QUINTICS.schedule, 5, 0, 1)
+    assert bracket(certify(changed).error)[0] != bracket(certify(QUINTICS.schedule).error)[0]
+
+
+def test_an_interval_widened_by_a_millionth():
+    wider = replace(QUINTICS.schedule, interval=(1e-3 * (1 - 1e-6), 1.0))
+    with pytest.raises(ClaimError, match=r"steps\[0\]\.image\[0\]"):
+        check_images(wider)
+
+
+def test_a_swapped_step():
+    steps = list(QUINTICS.schedule.steps)
+    steps[1], steps[2] = steps[2], steps[1]
+    with pytest.raises(ClaimError, match=r"steps\[1\]"):
+        check_images(replace(QUINTICS.schedule, steps=tuple(steps)))
+
+
+@pytest.mark.parametrize("name", ["error", "optimum"])
+@pytest.mark.parametrize(("side", "factor"), [(1, 1 - Fraction(1, 10**12)), (0, 1 + Fraction(1, 10**12))])
+def test_a_stored_bound_moved_inward(name, side, factor):
+    certificate = certify(QUINTICS.schedule)
+    end = bracket(getattr(certificate, name))[side] * factor
+    other = end * factor  # further in the same direction, so that it stays a bracket
+    decimals = sorted(Decimal(x.numerator) / Decimal(x.denominator) for x in (end, other))
+    false = replace(certificate, **{name: tuple(map(str, decimals))})
+    with pytest.raises(ClaimError, match=f"certificate.{name}: "):
+        check_certificate(QUINTICS.schedule, false)
+
+
+@pytest.mark.parametrize("name", ["safe_edge", "basin_edge"])
+@pytest.mark.parametrize("move", ["0.00000001", "-0.00000001"])
+def test_a_moved_edge(name, move):
+    certificate = certify(QUINTICS.schedule)
+    moved = tuple(str(float(Fraction(end) + Fraction(move))) for end in getattr(certificate, name))
+    with pytest.raises(ClaimError, match=f"certificate.{name}: "):
+        check_certificate(QUINTICS.schedule, replace(certificate, **{name: moved}))
+    with pytest.raises(ClaimError, match=f"certificate.{name}: "):
+        check_certificate(QUINTICS.schedule, replace(certificate, **{name: None}))
+
+
+def test_true_statements_pass():
+    certificate = certify(QUINTICS.schedule)
+    assert check_certificate(QUINTICS.schedule, certificate) == certificate
+    looser = replace(certificate, error=("0.001", "0.002"))
+    assert check_certificate(QUINTICS.schedule, looser) == certificate
+
+
+# Edges.
+
+
+def test_safe_edge_is_where_the_map_leaves():
+    certificate = certify(QUINTICS.schedule)
+    low, high = map(float, certificate.safe_edge or ())
+
+    def worst(x):
+        inside = []
+        for step in QUINTICS.schedule.steps:
+            x = step(x)
+            inside.append(0 < x < 2)
+        return abs(x - 1), all(inside)
+
+    x = np.linspace(1.0, low, 20001)
+    assert np.max(np.abs(QUINTICS.schedule(x) - 1)) <= QUINTICS.schedule.error * (1 + 1e-9)
+    error, inside = worst(high * (1 + 1e-9))
+    assert error > QUINTICS.schedule.error or not inside
+    assert 1.0103 < low < high < 1.0104  # headroom 1.01, and the little that the first step has beyond it
+
+
+def test_without_headroom_there_is_no_room():
+    certificate = certify(polydesign.design(degree=5, steps=6, headroom=1).schedule)
+    assert float((certificate.safe_edge or ("nan",))[0]) == 1.0
+    assert float((certificate.safe_edge or ("", "nan"))[1]) < 1 + 1e-8
+
+
+def test_edges_are_none_where_u_is_outside_already():
+    schedule = schedule_from(2, [(4.0, -1.0)], (0.5, 1.0))  # p(1) = 3
+    certificate = certify(schedule)
+    assert certificate.safe_edge is None
+    assert certificate.basin_edge is None
+    assert check_certificate(schedule, certificate) == certificate
+
+
+def test_ratio_needs_a_proof():
+    sampled = polydesign.design(degree=5, steps=2, certify=False).certificate
+    assert sampled is not None
+    with pytest.raises(InputError, match=r"certificate\.optimum: is not there"):
+        ratio_to_optimum(sampled)
+
+
+# The literature.
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_published_schedule_is_certified(name):
+    table = published_table(name)
+    certificate = table.certificate
+    assert certificate is not None
+    assert certificate.kind == "proved"
+    low, high = bracket(certificate.error)
+    assert low <= high
+    assert bracket(certificate.optimum)[0] <= high
+    assert table.provenance.source == published(name).source
+    interval = published(name).interval
+    assert table.schedule.interval == (interval or (1e-3, 1.0))
+    assert table.provenance.parameters["interval"].startswith("named" if interval else "not named")
+    check_images(table.schedule)
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("polar_express_deg5_folded_1.01", None),
+        ("jordan_5", 0.5294560487844602),
+        ("youjiacheng_6", 0.13369619114708986),
+        ("polar_express_nanochat", 0.14112735647331132),
+        ("polar_express_gram_ns_1.05", 0.27099691055571096),
+        ("cans_quintic_5", 0.11983551388009017),
+        ("su_root_r4", 0.0010161837752198366),
+    ],
+)
+def test_proved_errors_are_those_measured_elsewhere(name, error):
+    certificate = published_table(name).certificate
+    assert certificate is not None
+    if error is None:
+        assert float(certificate.error[1]) < 1e-14
+    else:
+        assert float(certificate.error[1]) == pytest.approx(error, rel=1e-9)  # theirs is from a grid
+
+
+def test_the_misprint_is_proved_to_be_useless():
+    certificate = published_table("polar_express_gram_ns_blog_table_MISPRINT").certificate
+    assert certificate is not None
+    assert float(certificate.error[0]) > 1e99
+    assert certificate.basin_edge is None
+
+
+def test_published_names_have_did_you_mean():
+    with pytest.raises(InputError, match="did you mean jordan_5"):
+        published("jordan5")
+
+
+def test_a_published_step_must_be_a_step():
+    with pytest.raises(InputError):
+        Step(degree=5, coefficients=(1.0,), domain=(0.1, 1.0), image=(0.1, 1.0), half_width=0.9)
