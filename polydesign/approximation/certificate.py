@@ -12,7 +12,8 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 from typing import Any
 
-from polydesign.approximation.enclosure import Enclosure, exactly, levelled_error, step_image
+from polydesign.approximation.edge import edge, safe_up_to
+from polydesign.approximation.enclosure import Enclosure, exact_rows, exactly, levelled_error, step_image
 from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import arithmetic
 from polydesign.model import Certificate, ClaimError, InputError, Schedule
@@ -26,13 +27,8 @@ DIGITS = 20
 BELOW_FLOAT64 = Fraction(1, 10**330)
 """An error proved to be smaller needs no lower bound."""
 
-EDGE_WIDTH = Fraction(1, 10**9)
-"""Width of the bracket of a safe edge, relative to u."""
-
 MOST_BITS = 1 << 15
 
-_EDGE_BITS = 192
-_EDGE_START = 40  # the search above u begins at u·(1 + 2^−40)
 _OPTIMUM_DIGITS = 30
 
 Bracket = tuple[Fraction, Fraction]
@@ -49,10 +45,9 @@ def certify(schedule: Schedule) -> Certificate:
 
     Raises ArithmeticError where MOST_BITS of precision do not decide.
     """
-    rows = _rows(schedule)
-    error = _decimals(_enclosed(schedule, rows)[-1].half_width)
-    edges = (_edge(schedule, rows, band) for band in (Fraction(error[1]), None))
-    safe, basin = (edge and _decimals(edge) for edge in edges)
+    error = _decimals(enclose(schedule)[-1].half_width)
+    found = (edge(schedule, band) for band in (Fraction(error[1]), None))
+    safe, basin = (bracket and _decimals(bracket) for bracket in found)
     return Certificate(
         kind="proved",
         error=error,
@@ -65,25 +60,14 @@ def certify(schedule: Schedule) -> Certificate:
 
 def enclose(schedule: Schedule) -> list[Enclosure]:
     """The exact image of [l, u] after each step, enclosed to RELATIVE_WIDTH of its half width about 1."""
-    return _enclosed(schedule, _rows(schedule))
-
-
-def _rows(schedule: Schedule) -> list[tuple[Fraction, ...]]:
-    return [tuple(Fraction(c) for c in step.coefficients) for step in schedule.steps]
-
-
-def _chain(rows: list[tuple[Fraction, ...]], root: int, interval: Enclosure, bits: int) -> list[Enclosure]:
-    found = []
-    for row in rows:
-        interval = step_image(row, root, interval, bits)
-        found.append(interval)
-    return found
-
-
-def _enclosed(schedule: Schedule, rows: list[tuple[Fraction, ...]]) -> list[Enclosure]:
+    rows = exact_rows(schedule)
     bits = 128
     while bits <= MOST_BITS:
-        found = _chain(rows, schedule.root, exactly(*schedule.interval), bits)
+        found = []
+        received = exactly(*schedule.interval)
+        for row in rows:
+            received = step_image(row, schedule.root, received, bits)
+            found.append(received)
         if all(_narrow(image) for image in found):
             return found
         bits *= 2
@@ -158,92 +142,6 @@ def _fraction(x: Any) -> Fraction:
     return (-1) ** sign * Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
 
-def _edge(schedule: Schedule, rows: list[tuple[Fraction, ...]], band: Fraction | None) -> Bracket | None:
-    """Brackets the safe edge (certify): proved safe at its lower end, proved unsafe at its upper end."""
-    u = Fraction(schedule.interval[1])
-    if _safe(rows, schedule.root, u, u, band) is not True:
-        return None
-
-    def verdict(x: Fraction) -> bool | None:
-        return _safe(rows, schedule.root, u, x, band)
-
-    safe, unsafe = u, u + u / 2**_EDGE_START
-    guess = Fraction(_edge_in_float64(schedule, band))
-    around = max(u, guess - EDGE_WIDTH * u / 2), guess + EDGE_WIDTH * u / 2
-    if verdict(around[0]) and verdict(around[1]) is False:
-        return around
-    while verdict(unsafe) is not False:
-        if verdict(unsafe):
-            safe = unsafe
-        if unsafe > u * 2**20:
-            raise ArithmeticError("no point above u was found where the schedule leaves its basin")
-        unsafe = u + 8 * (unsafe - u)
-    while unsafe - safe > EDGE_WIDTH * u:
-        for share in (Fraction(1, 2), Fraction(3, 7), Fraction(4, 7)):
-            middle = safe + share * (unsafe - safe)
-            found = verdict(middle)
-            if found is not None:
-                break
-        else:
-            return safe, unsafe  # true as it is, only wider
-        safe, unsafe = (middle, unsafe) if found else (safe, middle)
-    return safe, unsafe
-
-
-def _edge_in_float64(schedule: Schedule, band: Fraction | None) -> float:
-    """Where the edge seems to be: the first of points ever farther above u that is unsafe, then bisected."""
-    u = schedule.interval[1]
-    widest = 1.0 if band is None else float(band)
-
-    def unsafe(x: float) -> bool:
-        for step in schedule.steps[:-1]:
-            x = step(x)
-            if not 0 < x < 2:
-                return True
-        x = schedule.steps[-1](x)
-        return not 0 < x < 2 or abs(x - 1) > widest
-
-    low, high = 0.0, 2.0**-_EDGE_START
-    while not unsafe(u * (1 + high)) and high < 2.0**20:
-        low, high = high, 1.25 * high
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if unsafe(u * (1 + middle)) else (middle, high)
-    return u * (1 + high)
-
-
-def _safe(
-    rows: list[tuple[Fraction, ...]], root: int, low: Fraction, high: Fraction, band: Fraction | None
-) -> bool | None:
-    """Whether [low, high] keeps to (0, 2) at every step and to 1 ± band at the end; None if undecided."""
-    for bits in (_EDGE_BITS, 4 * _EDGE_BITS):
-        verdicts = []
-        image = exactly(low, high)
-        for index, row in enumerate(rows):
-            image = step_image(row, root, image, bits)
-            last = index + 1 == len(rows)
-            verdicts.append(_inside(image, band if last else None))
-            if verdicts[-1] is not True:
-                break
-        if False in verdicts:
-            return False
-        if None not in verdicts:
-            return True
-    return None
-
-
-def _inside(image: Enclosure, band: Fraction | None) -> bool | None:
-    """Whether the image lies in (0, 2), and in [1 − band, 1 + band] if there is a band."""
-
-    def allowed(half_width: Fraction) -> bool:
-        return half_width < 1 and (band is None or half_width <= band)
-
-    low, high = image.half_width
-    if allowed(high):
-        return True
-    return None if allowed(low) else False
-
-
 def _decimals(bracket: Bracket) -> tuple[str, str]:
     """Both ends to DIGITS digits, rounded outward."""
     low, high = bracket
@@ -283,8 +181,8 @@ def _check_edge(schedule: Schedule, name: str, claim: Any, proof: Any, band: Fra
     """A bracket of an edge is right if its lower end is safe and its upper end is not: prove both."""
     follows = claim is proof is None
     if claim is not None:
-        rows, u = _rows(schedule), Fraction(schedule.interval[1])
-        verdicts = [_safe(rows, schedule.root, u, max(u, Fraction(end)), band) for end in claim]
+        u = Fraction(schedule.interval[1])
+        verdicts = [safe_up_to(schedule, max(u, Fraction(end)), band) for end in claim]
         follows = verdicts == [True, False]
     if not follows:
         raise ClaimError(

@@ -16,6 +16,8 @@ from typing import Any
 import flint
 from flint import arb, fmpq, fmpq_poly
 
+from polydesign.model import Schedule
+
 Ends = tuple[Fraction, Fraction]
 
 
@@ -36,6 +38,11 @@ def exactly(low: float | Fraction, high: float | Fraction) -> Enclosure:
     """The interval itself, known exactly."""
     ends = Fraction(low), Fraction(high)
     return Enclosure(ends, ends)
+
+
+def exact_rows(schedule: Schedule) -> list[tuple[Fraction, ...]]:
+    """The coefficients of every step as the rationals that the float64 numbers are."""
+    return [tuple(Fraction(c) for c in step.coefficients) for step in schedule.steps]
 
 
 def _from_one(ends: Ends) -> Fraction:
