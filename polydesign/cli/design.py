@@ -134,7 +134,7 @@ def _summary(designed: Design) -> str:
 def _cost(error: float, optimum: float) -> str:
     if optimum < 1e-300:
         return "below 1e-300 for these degrees without safety"
-    return f"{optimum:.9g} for these degrees without safety; the safety costs a factor {error / optimum:.3g}"
+    return f"{optimum:.9g} for these degrees without safety; the safety costs a factor {error / optimum:.5g}"
 
 
 def _how(table: Table) -> str:
