@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 DTYPES = {
@@ -254,15 +254,17 @@ class Schedule:
             received = step.image
 
 
+_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?")
+
+
 def _check_bracket(field: str, bracket: tuple[str, str]) -> None:
     ends = []
     for index, end in enumerate(bracket):
-        try:
-            ends.append(Decimal(end))
-        except (InvalidOperation, TypeError) as problem:
-            raise InputError(f"{field}[{index}]", f"{end!r} is not a decimal number") from problem
-        if not ends[-1].is_finite():
-            raise InputError(f"{field}[{index}]", f"must be finite, not {end!r}")
+        if not isinstance(end, str) or not re.fullmatch(
+            r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?", end, re.ASCII
+        ):
+            raise InputError(f"{field}[{index}]", f"must be a decimal number of at least 0, not {end!r}")
+        ends.append(Decimal(end))
     if len(ends) != 2 or ends[0] > ends[1]:
         raise InputError(field, f"{list(bracket)} is not a bracket: low and high, low <= high")
 

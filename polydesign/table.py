@@ -229,12 +229,22 @@ def _certificate(body: Any, schedule: Schedule) -> Certificate | None:
         certificate = Certificate(**fields)
     except InputError as problem:
         raise InputError(f"$.certificate.{problem.field}", problem.problem) from problem
-    # A proved bracket is tight, and the error stands in the file rounded to float64.
-    low, high = float(certificate.error[0]), max(float(certificate.error[1]), 5e-324)
-    if not low * (1 - 1e-12) <= schedule.error <= high * (1 + 1e-12):
+    low, high = map(Decimal, certificate.error)
+    stated = Decimal(schedule.error)
+    if certificate.kind == "sampled":
+        follows = low <= high == Decimal(repr(schedule.error))
+    else:
+        # A proved bracket is tight, or below all float64, and the error stands in the file rounded to one.
+        room = stated * Decimal("1e-12") + Decimal("5e-324")
+        follows = low - room <= stated <= high + room and high - low <= high * Decimal("1e-9") + Decimal(
+            "1e-300"
+        )
+        if certificate.optimum is not None and Decimal(certificate.optimum[1]) > high:
+            raise ClaimError("$.certificate.optimum", "reaches beyond the error of this very schedule")
+    if not follows:
         raise ClaimError(
             "$.certificate.error",
-            f"{list(certificate.error)} does not bracket error.exact {schedule.error!r}",
+            f"{list(certificate.error)} does not enclose error.exact {schedule.error!r} tightly",
         )
     return certificate
 

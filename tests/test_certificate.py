@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -15,6 +16,7 @@ from references import oracle_cases
 
 import polydesign
 from polydesign.approximation.certificate import (
+    BELOW_FLOAT64,
     certify,
     check_certificate,
     check_images,
@@ -22,6 +24,9 @@ from polydesign.approximation.certificate import (
     optimum,
     ratio_to_optimum,
 )
+from polydesign.approximation.edge import edge
+from polydesign.approximation.enclosure import _critical_points
+from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import derivative, horner, schedule_from
 from polydesign.designer import published_table
 from polydesign.model import ClaimError, InputError, Problem, Schedule, Step
@@ -200,8 +205,94 @@ def test_a_moved_edge(name, move):
 def test_true_statements_pass():
     certificate = certify(QUINTICS.schedule)
     assert check_certificate(QUINTICS.schedule, certificate) == certificate
-    looser = replace(certificate, error=("0.001", "0.002"))
-    assert check_certificate(QUINTICS.schedule, looser) == certificate
+
+
+def test_the_safe_edge_belongs_to_the_stated_error():
+    """A looser error has another edge: the old one is then false, and its own is true."""
+    schedule = schedule_from(2, [(1.5, -0.5)] * 5, (0.1, 1.0))
+    certificate = certify(schedule)
+    looser = replace(certificate, error=("0", "0.9"))
+    with pytest.raises(ClaimError, match=r"certificate\.safe_edge"):
+        check_certificate(schedule, looser)
+    own = edge(schedule, Fraction(9, 10))
+    assert own is not None
+    stated = tuple(f"{Decimal(x.numerator) / Decimal(x.denominator):.15f}" for x in own)
+    assert check_certificate(schedule, replace(looser, safe_edge=stated)) == certificate
+
+
+def test_a_certificate_of_other_coefficients():
+    certificate = certify(QUINTICS.schedule)
+    with pytest.raises(ClaimError, match=r"certificate\.digest"):
+        check_certificate(QUINTICS.schedule, replace(certificate, digest="sha256:" + "0" * 64))
+
+
+def test_a_published_domain_is_what_the_step_receives():
+    table = published_table("jordan_5")
+    steps = list(table.schedule.steps)
+    steps[2] = replace(steps[2], domain=(-1e9, 1e9))
+    changed = replace(table.schedule, steps=tuple(steps))
+    check_images(changed)
+    with pytest.raises(ClaimError, match=r"steps\[2\]\.domain\[0\]"):
+        check_images(changed, published=True)
+
+
+@pytest.mark.parametrize("n", [1, 4, 6, 12])
+@pytest.mark.parametrize("lower", [0.9999999999999999, 1 - 1e-12, 1 - 1e-6, 0.99])
+def test_narrow_intervals(n, lower):
+    """The first interval alone asks for hundreds of digits; the optimum stays tight and below the error."""
+    certificate = certify(Equioscillation().search(Problem(2, (1 + 2 * n,), lower)))
+    low, high = bracket(certificate.optimum)
+    assert high <= bracket(certificate.error)[1]
+    assert high <= BELOW_FLOAT64 or 0 < low <= high <= low * (1 + Fraction(1, 10**18))
+
+
+@pytest.mark.parametrize(
+    ("root", "rows", "interval"),
+    [
+        (2, [(1e-7, 0.0)], (0.5, 1.0)),
+        (2, [(1.5, -0.5)], (1e-320, 1.0)),
+        (8, [(1.5, -0.5)], (1e-300, 1.0)),
+        (2, [(1.5, -0.5)], (1.0, 1.0)),
+    ],
+)
+def test_what_the_solver_cannot_do_leaves_the_error_proved(root, rows, interval):
+    schedule = schedule_from(root, rows, interval)
+    certificate = certify(schedule)
+    assert check_certificate(schedule, certificate) == certificate
+    assert float(certificate.error[1]) == pytest.approx(schedule.error, rel=1e-12)
+
+
+def test_a_safe_edge_is_never_beyond_its_basin():
+    schedule = schedule_from(2, [(1.5, -0.5)] * 40, (1e-3, 1.0))
+    certificate = certify(schedule)
+    assert certificate.safe_edge is not None
+    assert float(certificate.safe_edge[1]) <= float((certificate.basin_edge or ("", "nan"))[1])
+    assert check_certificate(schedule, certificate) == certificate
+
+
+def test_the_optimum_is_proved_whatever_the_solver_says(monkeypatch):
+    """A solver that is wrong makes the bracket wide, not false."""
+    truth = optimum(QUINTICS.schedule)
+
+    def wrong(root, n, lower, upper, **keywords):
+        found = best_approximation(root, n, lower, upper, **keywords)
+        first, *inner, last = found.reference
+        moved = [x * (1 + 1e-3 * (-1) ** k) for k, x in enumerate(inner)]
+        scaled = tuple(c * (1 + 1e-3 * j) for j, c in enumerate(found.coefficients))
+        return replace(found, reference=(first, *moved, last), coefficients=scaled)
+
+    monkeypatch.setattr("polydesign.approximation.certificate.best_approximation", wrong)
+    low, high = optimum(QUINTICS.schedule)
+    assert low < truth[0] * (1 - Fraction(1, 10**9))
+    assert high > truth[1] * (1 + Fraction(1, 10**9))
+
+
+def test_threads_get_the_same_certificates():
+    schedules = [Equioscillation().search(Problem(2, (5,) * k, 1e-3)) for k in (3, 6, 9)] * 3
+    expected = [certify(schedule) for schedule in schedules]
+    _critical_points.cache_clear()
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(certify, schedules)) == expected
 
 
 # Edges.

@@ -46,15 +46,21 @@ def certify(schedule: Schedule) -> Certificate:
     Raises ArithmeticError where MOST_BITS of precision do not decide.
     """
     error = _decimals(enclose(schedule)[-1].half_width)
-    found = (edge(schedule, band) for band in (Fraction(error[1]), None))
-    safe, basin = (bracket and _decimals(bracket) for bracket in found)
+    highest = Fraction(error[1])
+    safe, basin = edge(schedule, highest), edge(schedule, None)
+    if safe and basin:
+        safe = min(safe[0], basin[1]), min(safe[1], basin[1])  # the basin bounds the promise
+    try:
+        least = optimum(schedule)
+    except (ArithmeticError, InputError):  # the solver's range is smaller than what a file may hold
+        least = Fraction(0), highest
     return Certificate(
         kind="proved",
         error=error,
         digest=digest(schedule),
-        optimum=_decimals(optimum(schedule)),
-        safe_edge=safe,
-        basin_edge=basin,
+        optimum=_decimals((min(least[0], highest), min(least[1], highest))),  # it is one of the schedules
+        safe_edge=safe and _decimals(safe),
+        basin_edge=basin and _decimals(basin),
     )
 
 
@@ -92,8 +98,11 @@ def optimum(schedule: Schedule) -> Bracket:
     below = above = Fraction(1)
     for step in schedule.steps:
         n = step.inner_degree
-        # 1 ± E' needs digits for E'; twice as many again keep the solver from its limit step.
-        lost = max(0, -_exponent(above))
+        delta = (high[1] - high[0]) / (high[1] + high[0])
+        if delta == 0:
+            return Fraction(0), Fraction(0)  # a single point, which a step maps to 1 exactly
+        # A narrow interval needs digits for its width; twice as many keep the solver from its limit step.
+        lost = max(0, -_exponent(delta))
         ends = _ends(high, 2 * lost + _OPTIMUM_DIGITS)
         # The next error is about this one to the power n + 1, and the levelled error loses as much again.
         bits = 256 + 7 * lost * (n + 2)
@@ -154,13 +163,16 @@ def _decimals(bracket: Bracket) -> tuple[str, str]:
     )
 
 
-def check_certificate(schedule: Schedule, stated: Certificate) -> Certificate:
+def check_certificate(schedule: Schedule, stated: Certificate, *, published: bool = False) -> Certificate:
     """Prove everything again from the constants alone, and refuse what the certificate states beyond it.
 
     Returns the new certificate. Raises ClaimError naming the first claim that does not follow: the images
-    and half widths of the steps, and of a proved certificate the error, the optimum and the edges.
+    and half widths of the steps (and with `published` their domains), the digest, and of a proved certificate
+    the error, the optimum and the edges.
     """
-    check_images(schedule)
+    check_images(schedule, published=published)
+    if stated.digest != digest(schedule):
+        raise ClaimError("certificate.digest", "belongs to other coefficients or another interval")
     fresh = certify(schedule)
     if stated.kind != "proved":
         return fresh
@@ -172,33 +184,40 @@ def check_certificate(schedule: Schedule, stated: Certificate) -> Certificate:
                 f"[{claim[0]}, {claim[1]}] does not follow from the coefficients, which give "
                 f"[{proof[0]}, {proof[1]}]; polydesign certify --write renews it",
             )
-    for name, band in (("safe_edge", Fraction(fresh.error[1])), ("basin_edge", None)):
-        _check_edge(schedule, name, getattr(stated, name), getattr(fresh, name), band)
+    for name, band in (("safe_edge", Fraction(stated.error[1])), ("basin_edge", None)):
+        _check_edge(schedule, name, getattr(stated, name), band)
     return fresh
 
 
-def _check_edge(schedule: Schedule, name: str, claim: Any, proof: Any, band: Fraction | None) -> None:
+def _check_edge(schedule: Schedule, name: str, claim: Any, band: Fraction | None) -> None:
     """A bracket of an edge is right if its lower end is safe and its upper end is not: prove both."""
-    follows = claim is proof is None
-    if claim is not None:
+    if claim is None:
+        follows = edge(schedule, band) is None
+    else:
         u = Fraction(schedule.interval[1])
         verdicts = [safe_up_to(schedule, max(u, Fraction(end)), band) for end in claim]
-        follows = verdicts == [True, False]
+        basin = name == "safe_edge" and safe_up_to(schedule, max(u, Fraction(claim[1])), None)
+        follows = verdicts == [True, False] or (verdicts == [True, None] and basin is False)
     if not follows:
         raise ClaimError(
             f"certificate.{name}",
-            f"{claim and list(claim)} does not follow from the coefficients, which give "
-            f"{proof and list(proof)}; polydesign certify --write renews it",
+            f"{claim and list(claim)} does not follow from the coefficients; "
+            "polydesign certify --write renews it",
         )
 
 
-def check_images(schedule: Schedule) -> None:
+def check_images(schedule: Schedule, *, published: bool = False) -> None:
     """Compare every step's image and half_width with the exact one; raises ClaimError naming the field.
 
-    The file states them rounded to float64: one unit in the last place is allowed.
+    The file states them rounded to float64: one unit in the last place is allowed. published: also compare
+    every domain with what the step really receives, which is what it means in a published table.
     """
-    for index, (step, image) in enumerate(zip(schedule.steps, enclose(schedule), strict=True)):
+    images = enclose(schedule)
+    received = [exactly(*schedule.interval), *images]
+    for index, (step, image) in enumerate(zip(schedule.steps, images, strict=True)):
+        ends = received[index].outer
         claims = [
+            *((f"domain[{k}]", step.domain[k], (ends[k], ends[k])) for k in (0, 1) if published),
             ("image[0]", step.image[0], (image.outer[0], image.outer[0])),
             ("image[1]", step.image[1], (image.outer[1], image.outer[1])),
             ("half_width", step.half_width, image.half_width),

@@ -16,6 +16,9 @@ WIDTH = Fraction(1, 10**9)
 """Width of the bracket, relative to u."""
 
 BITS = 192
+FARTHEST = 1100
+"""The search ends at u·2^FARTHEST, beyond every float64."""
+
 START = 40
 """The search above u begins at u·(1 + 2^−START)."""
 
@@ -42,7 +45,7 @@ def edge(schedule: Schedule, band: Fraction | None) -> Bracket | None:
     while verdict(unsafe) is not False:
         if verdict(unsafe):
             safe = unsafe
-        if unsafe > u * 2**20:
+        if unsafe > u * 2**FARTHEST:
             raise ArithmeticError("no point above u was found where the schedule leaves its basin")
         unsafe = u + 8 * (unsafe - u)
     while unsafe - safe > WIDTH * u:
@@ -83,7 +86,11 @@ def safe_up_to(schedule: Schedule, x: Fraction, band: Fraction | None) -> bool |
     """Whether all of [u, x] keeps to (0, 2) at every step and to 1 ± band at the end; None if undecided."""
     rows = exact_rows(schedule)
     u = Fraction(schedule.interval[1])
-    for bits in (BITS, 4 * BITS):
+    # A narrow band needs digits to be told from.
+    needed = (
+        BITS if not band else BITS + 4 * max(0, band.denominator.bit_length() - band.numerator.bit_length())
+    )
+    for bits in (needed, 4 * needed):
         verdicts = []
         image = exactly(u, x)
         for index, row in enumerate(rows):

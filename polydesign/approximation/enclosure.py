@@ -8,6 +8,7 @@ module is the only user of ball arithmetic; it takes and returns Fractions.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -19,6 +20,8 @@ from flint import arb, fmpq, fmpq_poly
 from polydesign.model import Schedule
 
 Ends = tuple[Fraction, Fraction]
+
+_PRECISION = threading.RLock()  # FLINT has one working precision for all threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def step_image(
     narrow says how to look for the critical points, not what comes out: set it for a step of many digits
     designed for a positive interval that is narrow.
     """
-    with flint.ctx.workprec(bits):
+    with _PRECISION, flint.ctx.workprec(bits):
         outer, exact_outer = _image(coefficients, root, received.outer, bits, narrow)
         if received.inner == received.outer:
             return Enclosure(outer, exact_outer)
@@ -123,6 +126,8 @@ def _critical_points(
     if window is not None:
         middle, half = map(_ball, window)
         roots = [middle + half * z for z in roots]
+        if any(y.contains(0) for y in roots):
+            raise ArithmeticError("a critical point cannot be told from 0: the interval is no narrow one")
     return tuple(y for y in roots if y > 0)
 
 
@@ -149,7 +154,7 @@ def levelled_error(points: list[Fraction], root: int, bits: int) -> Fraction:
     """
     if any(a >= b for a, b in zip([Fraction(0), *points], points, strict=False)):
         raise ValueError("the points must be positive and increasing")
-    with flint.ctx.workprec(bits):
+    with _PRECISION, flint.ctx.workprec(bits):
         x = [_ball(point) for point in points]
         y = [a**root for a in x]
         top, bottom = arb(0), arb(0)

@@ -6,6 +6,7 @@ import json
 import sys
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,14 +114,14 @@ def _waiting(keywords: dict[str, Any]) -> Any:
 def _summary(designed: Design) -> str:
     from polydesign.evaluation.cost import matmuls
 
-    table, optimum = designed.table, designed.optimum
-    schedule = table.schedule
+    table, schedule, proved = designed.table, designed.table.schedule, designed.table.certificate
+    best = float(proved.optimum[1]) if proved and proved.optimum else designed.optimum.error
     low, high = schedule.interval
     lines = [
         f"{table.name}: root {schedule.root}, {len(schedule.steps)} steps, "
         f"{matmuls(schedule)} matrix products, [{low:g}, {high:g}]",
-        f"error     {schedule.error:.9g} = max |f(x) - 1|, {_how(table)}",
-        f"optimum   {_cost(schedule.error, optimum.error)}",
+        f"error     {_how(table)}",
+        f"optimum   {_cost(schedule.error, best)}",
         f"safety    {_safety(table.provenance.parameters)}",
         "",
         "step degree  max |p(x) - 1|  coefficients of q, increasing powers",
@@ -140,11 +141,18 @@ def _cost(error: float, optimum: float) -> str:
 def _how(table: Table) -> str:
     certificate = table.certificate
     assert certificate is not None
+    error = _rounded(certificate.error[1], 9, ROUND_CEILING)
     if certificate.kind == "sampled":
-        return "from the solver and sampled, not proved"
+        return f"{error} = max |f(x) - 1|, from the solver and sampled, not proved"
+    proved = f"max |f(x) - 1| <= {error}, proved"
     if certificate.safe_edge is None:
-        return "proved"
-    return f"proved; the same up to x = {float(certificate.safe_edge[0]):.7g}"
+        return proved
+    return f"{proved}; the same up to x = {_rounded(certificate.safe_edge[0], 7, ROUND_FLOOR)}"
+
+
+def _rounded(decimal: str, digits: int, rounding: str) -> str:
+    """A proved bound in fewer digits, rounded to the side on which it stays true."""
+    return f"{Context(prec=digits, rounding=rounding).create_decimal(decimal).normalize():g}"
 
 
 def _safety(parameters: dict[str, Any]) -> str:
@@ -215,10 +223,11 @@ def certify(ctx: click.Context, table: str, write: bool, as_json: bool, quiet: b
         ctx.exit(1)
     try:
         if write or found.certificate is None:
-            check_images(found.schedule)
+            check_images(found.schedule, published=found.provenance.source is not None)
             fresh = prove(found.schedule)
         else:
-            fresh = check_certificate(found.schedule, found.certificate)
+            published = found.provenance.source is not None
+            fresh = check_certificate(found.schedule, found.certificate, published=published)
     except ClaimError as problem:
         click.echo(f"FAILED {file}: $.{problem}", err=True)
         ctx.exit(1)
@@ -263,4 +272,4 @@ def _price(table: Table) -> str:
 
 
 def _bracket(bracket: tuple[str, str] | None) -> str:
-    return "none" if bracket is None else f"{float(bracket[0]):.10g}"
+    return "none" if bracket is None else _rounded(bracket[0], 10, ROUND_FLOOR)
