@@ -29,9 +29,13 @@ TABLES = [
     {"degree": 5, "steps": 6, "dtype": "float16"},
     {"degree": 5, "steps": 7, "dtype": "float32"},
     {"degree": 5, "steps": 8, "dtype": "float64"},
-    # Roots: λ down to 1e-4, so that x = λ^(1/r) begins at 0.1 for r = 4.
+    # Roots: λ down to 1e-4, so that x = λ^(1/r) begins at 0.1 for r = 4, 0.01 for r = 2.
     {"root": 4, "degree": 9, "steps": 4, "lower": 0.1, "dtype": "float32"},
+    {"root": 2, "degree": 5, "steps": 7, "lower": 0.01, "dtype": "float32"},
     {"root": 1, "degree": 3, "steps": 7, "lower": 1e-4, "dtype": "float32"},
+    {"root": 4, "degree": 9, "steps": 4, "lower": 0.1, "dtype": "bfloat16"},
+    {"root": 2, "degree": 5, "steps": 6, "lower": 0.01, "dtype": "bfloat16"},
+    {"root": 1, "degree": 3, "steps": 7, "lower": 1e-4, "dtype": "bfloat16"},
 ]
 
 

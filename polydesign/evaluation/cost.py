@@ -9,20 +9,28 @@ from polydesign.evaluation.program import program
 from polydesign.model import Schedule
 
 
-def power_products(exponent: int) -> int:
-    """Products that Wᵉ takes by repeated squaring, from W: ⌊log₂ e⌋ + (ones in e) − 1."""
-    return exponent.bit_length() + exponent.bit_count() - 2
+def power_products(*exponents: int) -> int:
+    """Products that the powers Wᵉ take by repeated squaring, from W; the squarings are shared.
+
+    For one exponent: ⌊log₂ e⌋ + (ones in e) − 1.
+    """
+    squarings = max(exponent.bit_length() for exponent in exponents) - 1
+    return squarings + sum(exponent.bit_count() - 1 for exponent in set(exponents))
 
 
-def matmuls(schedule: Schedule) -> int:
+def matmuls(
+    schedule: Schedule, *, form: str | None = None, power: int = 1, from_identity: bool = False
+) -> int:
     """Matrix products of a schedule.
 
-    Root 2, direct form: one for A = X Xᵀ, those of q, one for Q·X. Other roots, coupled form with power
-    s = 1 (design of the r-th root article, kexue.fm 11175): those of q, one for G ← G W, and for
-    P ← P Wʳ those of Wʳ and one more, which the last step leaves out.
+    form None: direct for root 2, coupled for the others. Direct: one for A = X Xᵀ, those of q, one for Q·X.
+    Coupled, with power s (kexue.fm 11175): those of q, one for G ← G Wˢ, one for P ← P Wʳ, and those of Wˢ
+    and Wʳ together; the last step leaves out P and Wʳ. from_identity: G = I, so that the first step takes Wˢ
+    as it is.
     """
-    inner = [len(program(step).products) for step in schedule.steps]
-    if schedule.root == 2:
-        return sum(inner) + 2 * len(inner)
-    update = power_products(schedule.root) + 1
-    return sum(inner) + len(inner) + update * (len(inner) - 1)
+    inner = sum(len(program(step).products) for step in schedule.steps)
+    count = len(schedule.steps)
+    if (form or ("direct" if schedule.root == 2 else "coupled")) == "direct":
+        return inner + 2 * count
+    update = power_products(power, schedule.root) + 2
+    return inner + update * (count - 1) + power_products(power) + 1 - from_identity

@@ -1,6 +1,31 @@
-"""Tables run on real matrices: msign(M) = U Vᵀ by matrix products alone."""
+"""Tables run on matrices by products alone: msign(M) = U Vᵀ; roots and inverses of symmetric positive P."""
 
 from polydesign.model import Plan
 from polydesign.runtime.operators import Info, msign, msign_with_info
+from polydesign.runtime.prepare import RootInfo
+from polydesign.runtime.roots import (
+    inverse,
+    inverse_root,
+    inverse_root_with_info,
+    matmul_inverse_root,
+    matmul_inverse_root_with_info,
+    root,
+    sqrt_and_inverse_sqrt,
+    two_sided_inverse_root,
+)
 
-__all__ = ["Info", "Plan", "msign", "msign_with_info"]
+__all__ = [
+    "Info",
+    "Plan",
+    "RootInfo",
+    "inverse",
+    "inverse_root",
+    "inverse_root_with_info",
+    "matmul_inverse_root",
+    "matmul_inverse_root_with_info",
+    "msign",
+    "msign_with_info",
+    "root",
+    "sqrt_and_inverse_sqrt",
+    "two_sided_inverse_root",
+]

@@ -47,6 +47,15 @@ def times_power_of_two(x: Tensor, exponent: Tensor) -> Tensor:
     return x
 
 
+def scaled_to_one(W: Tensor) -> tuple[Tensor, Tensor]:
+    """W·2^(−e) and e, shape (..., 1, 1), with the largest entry of each matrix in [1/2, 1); exact.
+
+    W: float32 or float64, no side empty. A zero matrix stays as it is.
+    """
+    exponent = torch.frexp(W.abs().amax(dim=(-2, -1), keepdim=True)).exponent
+    return times_power_of_two(W, -exponent), exponent
+
+
 def frobenius(M: Tensor, dtype: torch.dtype) -> Normalized:
     """M/‖M‖_F. Bound guaranteed: ‖M‖₂ <= ‖M‖_F, with equality for rank one.
 
@@ -56,9 +65,7 @@ def frobenius(M: Tensor, dtype: torch.dtype) -> Normalized:
     `dtype` last, so that a narrow exponent range never meets the unnormalized values.
     """
     work = torch.float64 if torch.float64 in (M.dtype, dtype) else torch.float32
-    W = M.to(work)
-    exponent = torch.frexp(W.abs().amax(dim=(-2, -1), keepdim=True)).exponent
-    W = times_power_of_two(W, -exponent)
+    W, exponent = scaled_to_one(M.to(work))
     squares = W.square().sum(dim=(-2, -1), keepdim=True)
     # The derivative of a square root at 0 is infinite, also where its value is not used.
     divisor = torch.where(squares == 0, torch.ones_like(squares), squares).sqrt()

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from polydesign.evaluation.cost import matmuls
-from polydesign.model import InputError, Plan, Table, dtype_name
+from polydesign.model import Plan, Table, dtype_name
+from polydesign.runtime.checks import check_finite, check_matrix, check_table
 from polydesign.runtime.execute import direct
 from polydesign.runtime.normalize import NORMALIZATIONS, Normalized
 
@@ -70,17 +71,14 @@ def msign_with_info(M: Tensor, table: Table | None = None, plan: Plan | None = N
 
 
 def _run(M: Tensor, table: Table | None, plan: Plan) -> tuple[Tensor, Normalized | None, Table]:
-    _check_matrix(M)
+    check_matrix("M", M)
     state = plan.dtype or dtype_name(M.dtype, "M.dtype")
-    table = _check_table(_default_table(state) if table is None else table)
+    table = check_table(_default_table(state) if table is None else table, 2, "msign")
     dtype = getattr(torch, state)
     if M.numel() == 0:
         return torch.empty(M.shape, dtype=dtype, device=M.device), None, table
-    # float8 has no isfinite of its own
-    if plan.check and not torch.isfinite(M if M.element_size() > 1 else M.float()).all():
-        raise InputError(
-            "M", "holds NaN or infinity: look for what made it; Plan(check=False) runs without this check"
-        )
+    if plan.check:
+        check_finite("M", M)
     transposed = _transposed(M)
     # Autocast would run the products in another precision than the plan's.
     with torch.autocast(M.device.type, enabled=False):
@@ -91,30 +89,6 @@ def _run(M: Tensor, table: Table | None, plan: Plan) -> tuple[Tensor, Normalized
 
 def _transposed(M: Tensor) -> bool:
     return M.shape[-2] > M.shape[-1]
-
-
-def _check_matrix(M: Tensor) -> None:
-    if not isinstance(M, Tensor):
-        raise InputError("M", f"must be a torch tensor, not {type(M).__name__}: write torch.as_tensor(M)")
-    if not M.is_floating_point():
-        name = str(M.dtype).removeprefix("torch.")
-        raise InputError("M", f"must have a floating dtype, not {name}: write M.to(torch.float32)")
-    if M.ndim < 2:
-        raise InputError(
-            "M", f"must have shape (..., m, n), not {tuple(M.shape)}: write M[None] for a single row"
-        )
-
-
-def _check_table(table: Table) -> Table:
-    if not isinstance(table, Table):
-        raise InputError(
-            "table", f"must be a Table, not {type(table).__name__}: write polydesign.load(name or path)"
-        )
-    if table.schedule.root != 2:
-        raise InputError(
-            "table", f"{table.name} has root {table.schedule.root}, and msign needs a table of root 2"
-        )
-    return table
 
 
 @lru_cache

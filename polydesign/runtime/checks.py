@@ -1,0 +1,76 @@
+"""What the operators refuse, each refusal naming the argument and what to write instead."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from polydesign.evaluation.rounding import UNIT_ROUNDOFF
+from polydesign.model import InputError, Table, dtype_name
+
+
+def check_matrix(name: str, M: Tensor) -> None:
+    """Refuse what is not a tensor of shape (..., m, n) with a floating dtype."""
+    if not isinstance(M, Tensor):
+        raise InputError(
+            name, f"must be a torch tensor, not {type(M).__name__}: write torch.as_tensor({name})"
+        )
+    if not M.is_floating_point():
+        dtype = str(M.dtype).removeprefix("torch.")
+        raise InputError(name, f"must have a floating dtype, not {dtype}: write {name}.to(torch.float32)")
+    if M.ndim < 2:
+        raise InputError(
+            name, f"must have shape (..., m, n), not {tuple(M.shape)}: write {name}[None] for a single row"
+        )
+
+
+def check_square(name: str, P: Tensor) -> None:
+    """Refuse what `check_matrix` refuses, and sides that differ."""
+    check_matrix(name, P)
+    if P.shape[-2] != P.shape[-1]:
+        raise InputError(name, f"must be square, (..., n, n), not {tuple(P.shape)}")
+
+
+def check_finite(name: str, M: Tensor) -> None:
+    """Refuse NaN and infinity. Looks at the data."""
+    # float8 has no isfinite of its own
+    if not torch.isfinite(M if M.element_size() > 1 else M.float()).all():
+        raise InputError(
+            name, "holds NaN or infinity: look for what made it; Plan(check=False) runs without this check"
+        )
+
+
+def check_symmetric(name: str, P: Tensor) -> None:
+    """Refuse P with an entry of |P − Pᵀ| above (8·u + n·v)·max|P|. Looks at the data.
+
+    u: unit roundoff of P's dtype, v: that of the sums in its products (float32's where P is narrower). So
+    P = x·xᵀ passes however it was summed, and a matrix with one wrong triangle does not.
+    """
+    # A narrower dtype than bfloat16 is exact in it.
+    roundoff = UNIT_ROUNDOFF[dtype_name(P.dtype if P.element_size() > 1 else torch.bfloat16)]
+    tolerance = 8 * roundoff + P.shape[-1] * min(roundoff, UNIT_ROUNDOFF["float32"])
+    wide = P.to(torch.promote_types(P.dtype, torch.float32))
+    # In halves, so that finite entries of opposite sign cannot overflow.
+    off = (wide / 2 - wide.mT / 2).abs().amax(dim=(-2, -1))
+    largest = wide.abs().amax(dim=(-2, -1)) / 2
+    if (off > tolerance * largest).any():
+        relative = (off / largest)[off > tolerance * largest].max().item()
+        raise InputError(
+            name,
+            f"is not symmetric: {name} and its transpose differ by {relative:.2g} of its largest entry, and "
+            f"rounding explains {tolerance:.2g}: write ({name} + {name}.mT)/2",
+        )
+
+
+def check_table(table: Table, root: int, operator: str) -> Table:
+    """The table, if it is one and has this root."""
+    if not isinstance(table, Table):
+        raise InputError(
+            "table", f"must be a Table, not {type(table).__name__}: write polydesign.load(name or path)"
+        )
+    if table.schedule.root != root:
+        raise InputError(
+            "table",
+            f"{table.name} has root {table.schedule.root}, and {operator} needs a table of root {root}",
+        )
+    return table
