@@ -262,6 +262,15 @@ def test_what_the_solver_cannot_do_leaves_the_error_proved(root, rows, interval)
     assert float(certificate.error[1]) == pytest.approx(schedule.error, rel=1e-12)
 
 
+@pytest.mark.parametrize(("root", "n"), [(5, 4), (6, 6), (3, 8)])
+def test_an_optimum_far_below_float64(root, n):
+    """Its steps would need thousands of digits: Taylor's step bounds it, in rational arithmetic."""
+    schedule = Equioscillation().search(Problem(root, (1 + n * root,) * 5, 0.8))
+    low, high = optimum(schedule)
+    assert low == 0
+    assert 0 < high < BELOW_FLOAT64
+
+
 def test_a_safe_edge_is_never_beyond_its_basin():
     schedule = schedule_from(2, [(1.5, -0.5)] * 40, (1e-3, 1.0))
     certificate = certify(schedule)

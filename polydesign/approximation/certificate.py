@@ -101,23 +101,34 @@ def optimum(schedule: Schedule) -> Bracket:
         delta = (high[1] - high[0]) / (high[1] + high[0])
         if delta == 0:
             return Fraction(0), Fraction(0)  # a single point, which a step maps to 1 exactly
+        taylor = _taylor_bound(root, n, high)
+        if taylor <= BELOW_FLOAT64:
+            return Fraction(0), taylor
         # A narrow interval needs digits for its width; twice as many keep the solver from its limit step.
         lost = max(0, -_exponent(delta))
         ends = _ends(high, 2 * lost + _OPTIMUM_DIGITS)
         # The next error is about this one to the power n + 1, and the levelled error loses as much again.
         bits = 256 + 7 * lost * (n + 2)
-        found = best_approximation(root, n, *ends, digits=_OPTIMUM_DIGITS)
-        if found.limit:
-            above = _balanced_error(found.coefficients, root, high, bits)
-            if above <= BELOW_FLOAT64:
-                return Fraction(0), above
-            found = best_approximation(root, n, *ends, digits=_OPTIMUM_DIGITS + 2 * lost)
+        found = best_approximation(root, n, *ends, digits=_OPTIMUM_DIGITS + 2 * lost)
         above = _balanced_error(found.coefficients, root, high, bits)
         below = levelled_error(_reference(found.reference, low), root, bits)
         if below == 0:
             return below, above  # later steps do better than `above` too: x itself is one of their steps
         low, high = (1 - below, 1 + below), (1 - above, 1 + above)
     return below, above
+
+
+def _taylor_bound(root: int, inner_degree: int, interval: Bracket) -> Fraction:
+    """A rational upper bound of the best error on the interval, that of Taylor's step (remez._limit_step).
+
+    |binom(−1/r, n+1)| δ^(n+1) (1 + δ)^(1/r) (1 − δ)^(−1/r − n − 1), with the powers 1/r rounded up to 1.
+    """
+    bottom, top = (end**root for end in interval)
+    delta = (top - bottom) / (top + bottom)
+    binomial = Fraction(1)
+    for j in range(inner_degree + 1):
+        binomial *= Fraction(1 + j * root, root * (j + 1))
+    return binomial * delta ** (inner_degree + 1) * (1 + delta) / (1 - delta) ** (inner_degree + 2)
 
 
 def _ends(interval: Bracket, digits: int) -> list[Any]:

@@ -40,7 +40,9 @@ __all__ = ["Approximation", "ConvergenceError", "best_approximation"]
 FLOAT64_DIGITS = 16
 
 _UNIT = 2.0**-53
-_ROUNDING_ALLOWED = 2e-13  # float64 results beyond this are computed again in more digits
+# Beyond this rounding float64 does not place the reference well enough. The last levelling, in more digits,
+# depends on the reference to second order, so that 1e-9 here leaves E good to 1e-17.
+_ROUNDING_ALLOWED = 1e-9
 _DEVIATION_FLOAT64 = 5e-13
 _FINAL_DIGITS = 28  # of the last levelling, before the one rounding to float64
 _SUCCESSOR_DIGITS = 14  # equioscillation asked for where more digits than float64's take over
@@ -111,12 +113,14 @@ def best_approximation(
         # float64 finds the reference even where its coefficients are too coarse to show equioscillation.
         if solution is not None and solution.deviation < 0.1:
             rounds, reference = solution.rounds, list(solution.reference)
-            enough = solution.deviation <= _DEVIATION_FLOAT64
-            if enough and rounding(solution, _UNIT) <= _ROUNDING_ALLOWED:
+            lost = rounding(solution, _UNIT)
+            if solution.deviation <= max(_DEVIATION_FLOAT64, 4 * lost) and lost <= _ROUNDING_ALLOWED:
                 return _rounded_once(root, kappa, solution, interval, FLOAT64_DIGITS, rounds)
 
     wanted = digits if digits is not None else _SUCCESSOR_DIGITS
-    working = wanted + 14 + inner_degree + math.ceil(max(0.0, -float(mpmath.log10(expected))))
+    # E itself, and the closeness of the points, each cost their digits.
+    cost = max(0.0, -float(mpmath.log10(expected))) + max(0.0, -float(mpmath.log10(delta)))
+    working = wanted + 14 + inner_degree + math.ceil(cost)
     while True:
         context = arithmetic(working)
         tolerance = context.mpf(10) ** -wanted
