@@ -6,7 +6,7 @@ It joins what must not know of each other: a strategy's schedule, its certificat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
@@ -45,14 +45,6 @@ step's rounding moves a singular value by far less than the headroom.
 _SIGN_NAMES = {1: "inverse", 2: "sign"}
 
 
-@dataclass(frozen=True, slots=True)
-class Design:
-    """A designed table, and the schedule with headroom 1 and no cushion that it is measured against."""
-
-    table: Table
-    optimum: Schedule
-
-
 def design(
     *,
     root: int = 2,
@@ -82,38 +74,6 @@ def design(
 
     Raises InputError naming the keyword.
     """
-    return design_with_optimum(
-        root=root,
-        degree=degree,
-        steps=steps,
-        error=error,
-        lower=lower,
-        upper=upper,
-        dtype=dtype,
-        headroom=headroom,
-        cushion=cushion,
-        image_floor=image_floor,
-        name=name,
-        certify=certify,
-    ).table
-
-
-def design_with_optimum(
-    *,
-    root: int,
-    degree: int | Sequence[int],
-    steps: int | None,
-    error: float | None,
-    lower: float,
-    upper: float,
-    dtype: Any,
-    headroom: float | Sequence[float] | None,
-    cushion: float | Sequence[float] | None,
-    image_floor: float | Sequence[float] | None,
-    name: str | None,
-    certify: bool,
-) -> Design:
-    """As `design`, together with the optimum for the same degrees."""
     dtype = dtype_name(dtype)
     degrees = _degrees(root, degree, steps, error)
     problem = Problem(root, degrees, float(lower), float(upper), error)
@@ -124,18 +84,15 @@ def design_with_optimum(
     by_dtype = not chosen
     strategy = DEFAULT_SAFETY[dtype] if by_dtype else Equioscillation(**chosen)
     schedule = strategy.search(problem)
-    reached = Problem(root, schedule.degrees, problem.lower, problem.upper)
-    optimum = Equioscillation().search(reached)
     parameters = {key: value for key, value in asdict(strategy).items() if value is not None}
     if by_dtype:
         parameters["dtype"] = dtype
-    table = Table(
+    return Table(
         name=table_name(schedule, strategy, dtype if by_dtype else None) if name is None else name,
         schedule=schedule,
         provenance=Provenance(polydesign.__version__, "equioscillation", parameters),
         certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
     )
-    return Design(table, optimum)
 
 
 def published_table(name: str) -> Table:

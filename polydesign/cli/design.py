@@ -15,7 +15,6 @@ import click
 from polydesign.model import DTYPES
 
 if TYPE_CHECKING:
-    from polydesign.designer import Design
     from polydesign.model import Certificate, Table
 
 
@@ -77,15 +76,14 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
       polydesign search --degree 5 --error 1e-3 --dtype float16
       polydesign search --root 4 --degree 9 --steps 3 --lower 0.1 --dtype float32
     """
-    from polydesign.designer import design_with_optimum
+    from polydesign.designer import design
     from polydesign.table import dumps, save
 
     for option in ("degree", "headroom", "cushion", "image_floor"):
         if isinstance(keywords[option], tuple) and len(keywords[option]) == 1:
             keywords[option] = keywords[option][0]
     with _waiting(keywords):
-        designed = design_with_optimum(**keywords)
-    table = designed.table
+        table = design(**keywords)
     if output == "-":
         click.echo(dumps(table), nl=False)
         return
@@ -94,9 +92,9 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
     if as_json:
         click.echo(dumps(table), nl=False)
     elif not quiet:
-        click.echo(_summary(designed))
+        click.echo(_summary(table))
         click.echo(f"wrote {path}" if written else f"{path} holds this table already; left as it is")
-    for warning in _warnings(designed, keywords["dtype"]):
+    for warning in _warnings(table, keywords["dtype"]):
         click.echo(f"Warning: {warning}", err=True)
 
 
@@ -111,17 +109,16 @@ def _waiting(keywords: dict[str, Any]) -> Any:
     return Console(stderr=True).status("designing")
 
 
-def _summary(designed: Design) -> str:
+def _summary(table: Table) -> str:
     from polydesign.evaluation.cost import matmuls
 
-    table, schedule, proved = designed.table, designed.table.schedule, designed.table.certificate
-    best = float(proved.optimum[1]) if proved and proved.optimum else designed.optimum.error
+    schedule = table.schedule
     low, high = schedule.interval
     lines = [
         f"{table.name}: root {schedule.root}, {len(schedule.steps)} steps, "
         f"{matmuls(schedule)} matrix products, [{low:g}, {high:g}]",
         f"error     {_how(table)}",
-        f"optimum   {_cost(schedule.error, best)}",
+        f"optimum   {_cost(table)}",
         f"safety    {_safety(table.provenance.parameters)}",
         "",
         "step degree  max |p(x) - 1|  coefficients of q, increasing powers",
@@ -132,10 +129,15 @@ def _summary(designed: Design) -> str:
     return "\n".join(lines)
 
 
-def _cost(error: float, optimum: float) -> str:
+def _cost(table: Table) -> str:
+    certificate = table.certificate
+    if certificate is None or certificate.optimum is None:
+        return "not known without a proof"
+    optimum = float(certificate.optimum[1])
     if optimum < 1e-300:
         return "below 1e-300 for these degrees without safety"
-    return f"{optimum:.9g} for these degrees without safety; the safety costs a factor {error / optimum:.5g}"
+    ratio = table.schedule.error / optimum
+    return f"{optimum:.9g} for these degrees without safety; the safety costs a factor {ratio:.5g}"
 
 
 def _how(table: Table) -> str:
@@ -172,14 +174,14 @@ def _safety(parameters: dict[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def _warnings(designed: Design, dtype: str) -> list[str]:
+def _warnings(table: Table, dtype: str) -> list[str]:
     """What to say of the first step whose rounding is too large for its headroom, or for anything."""
     from polydesign.evaluation.rounding import term_rounding
     from polydesign.model import dtype_name
 
     dtype = dtype_name(dtype)
-    received = designed.table.schedule.interval
-    for index, step in enumerate(designed.table.schedule.steps, start=1):
+    received = table.schedule.interval
+    for index, step in enumerate(table.schedule.steps, start=1):
         rounding, room = term_rounding(step, dtype), step.domain[1] - received[1]
         if rounding > _MOST_ROUNDING or 0 < _ROUNDING_PER_ROOM * room < rounding:
             return [
