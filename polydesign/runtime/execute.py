@@ -5,55 +5,57 @@ It can be compiled and captured as it is: all decisions depend on the steps alon
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
-from polydesign.evaluation.program import Combination, Program, program
+from polydesign.evaluation.program import IDENTITY, Combination, Program, program
 from polydesign.model import Schedule, Step
 from polydesign.runtime import ops
 
 
-class _Registers:
-    """The registers of one program, with products that are used once left to the sum that uses them.
+def _registers(code: Program, A: Tensor) -> list[Tensor]:
+    """The value of every register of the program, A first.
 
-    Such a product then never exists as a rounded matrix of its own: c₁A + c₂A² is one scaled addition, and
-    its small entries cannot underflow in float16.
+    A product and the sum it goes into are one operation: c₁A + c₂A² never exists as a rounded A², and its
+    small entries cannot underflow in float16.
     """
+    values = [A]
+    for line in code.lines:
+        matrices, shift = _split(line.plus, values)
+        if not line.left:
+            values.append(ops.weighted_sum(matrices, shift))
+            continue
+        left, right = _combined(line.left, values), _combined(line.right, values)
+        c, beta = matrices[0] if len(matrices) == 1 else (left, 0)
+        if len(matrices) > 1:
+            c, beta = ops.weighted_sum(matrices), 1
+        if matrices or not isinstance(line.weight, int) or line.weight != 1:
+            value = ops.sym_mm_add(c, left, right, alpha=line.weight, beta=beta)
+        else:
+            value = ops.sym_mm(left, right)
+        values.append(value if shift is None else ops.add_to_diagonal_(value, shift))
+    return values
 
-    def __init__(self, code: Program, A: Tensor) -> None:
-        sums = [side for product in code.products for side in product]
-        uses = Counter(register for terms in (*sums, code.result) for register, _ in terms)
-        self._stored = {0: A}
-        self._deferred: dict[int, tuple[Tensor, Tensor]] = {}
-        for register, (left, right) in enumerate(code.products, start=1):
-            factors = self.combine(left), self.combine(right)
-            if uses[register] == 1:
-                self._deferred[register] = factors
-            else:
-                self._stored[register] = ops.sym_mm(*factors)
 
-    def combine(self, terms: Combination) -> Tensor:
-        """Σ weight·register."""
-        matrix, weight = self.scaled(terms)
-        return matrix if weight == 1 else weight * matrix
+def _split(terms: Combination, values: list[Tensor]) -> tuple[list[tuple[Tensor, Any]], Any]:
+    """The matrices of a sum with their weights, and the multiple of I, or None."""
+    matrices = [(values[r], weight) for r, weight in terms if r != IDENTITY and not _is_zero(weight)]
+    return matrices, next((weight for r, weight in terms if r == IDENTITY), None)
 
-    def scaled(self, terms: Combination) -> tuple[Tensor, float]:
-        """Σ weight·register as (matrix, factor): a lone register is not multiplied by its weight."""
-        stored = [(self._stored[r], weight) for r, weight in terms if r in self._stored]
-        deferred = [(*self._deferred[r], weight) for r, weight in terms if r in self._deferred]
-        if len(stored) > 1:
-            stored = [(ops.weighted_sum(stored), 1.0)]
-        elif not stored:
-            left, right, weight = deferred.pop()
-            stored = [(ops.sym_mm(left, right), weight)]
-        ((total, beta),) = stored
-        for left, right, weight in deferred:
-            total, beta = ops.sym_mm_add(total, left, right, alpha=weight, beta=beta), 1.0
-        return total, beta
+
+def _is_zero(weight: Any) -> bool:
+    """Whether it is a plain 0, as a₁ mostly is; compiled code, whose weights are tensors, cannot ask."""
+    return isinstance(weight, float) and weight == 0
+
+
+def _combined(terms: Combination, values: list[Tensor]) -> Tensor:
+    matrices, shift = _split(terms, values)
+    (first, weight), *others = matrices
+    if not others and shift is None and isinstance(weight, int) and weight == 1:
+        return first
+    return ops.weighted_sum(matrices, shift)
 
 
 def direct(X: Tensor, steps: Schedule | Iterable[Step]) -> Tensor:
@@ -65,9 +67,9 @@ def direct(X: Tensor, steps: Schedule | Iterable[Step]) -> Tensor:
     """
     for step in steps.steps if isinstance(steps, Schedule) else steps:
         code = program(step)
-        registers = _Registers(code, ops.sym_mm(X, X.mT))
-        Q, alpha = registers.scaled(code.result)
-        X = ops.mm_add(X, Q, X, alpha=alpha, beta=code.constant)
+        index, weight = code.result
+        Q = _registers(code, ops.sym_mm(X, X.mT))[index]
+        X = ops.mm_add(X, Q, X, alpha=weight, beta=code.constant)
     return X
 
 
@@ -111,11 +113,11 @@ def coupled(P: Tensor, G: Tensor | None, steps: Schedule | Iterable[Step], *, po
 
 
 def _inner(step: Step, A: Tensor) -> Tensor:
-    """q(A): the program's Q(A) with c₀ on the diagonal. A new tensor, never A itself."""
+    """q(A): the program's Q(A) with its constant on the diagonal. A new tensor, never A itself."""
     code = program(step)
-    Q = _Registers(code, A).combine(code.result)
-    diagonal = Q.diagonal(dim1=-2, dim2=-1) + code.constant
-    return torch.diagonal_scatter(Q, diagonal, dim1=-2, dim2=-1)
+    index, weight = code.result
+    Q = _registers(code, A)[index]
+    return ops.add_to_diagonal_(Q if index else weight * A, code.constant)
 
 
 def _powers(W: Tensor, exponents: tuple[int, ...]) -> dict[int, Tensor]:

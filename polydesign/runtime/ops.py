@@ -42,8 +42,8 @@ def sym_mm_add(c: Tensor, a: Tensor, b: Tensor, *, alpha: float, beta: float) ->
     return mm_add(c, a, b, alpha=alpha, beta=beta)
 
 
-def weighted_sum(terms: Sequence[tuple[Tensor, float]]) -> Tensor:
-    """Σ weight·matrix, formed in float32 or better and rounded once.
+def weighted_sum(terms: Sequence[tuple[Tensor, float]], shift: float | None = None) -> Tensor:
+    """Σ weight·matrix + shift·I, formed in float32 or better and rounded once; a new tensor.
 
     torch.add(a, b, alpha=weight) would round the weight itself to bfloat16, and refuse one above 65504 in
     float16.
@@ -52,7 +52,15 @@ def weighted_sum(terms: Sequence[tuple[Tensor, float]]) -> Tensor:
     total = weight * first.to(torch.promote_types(first.dtype, torch.float32))
     for matrix, weight in others:
         total = total.add(matrix, alpha=weight)
+    if shift is not None:
+        add_to_diagonal_(total, shift)
     return total.to(first.dtype)
+
+
+def add_to_diagonal_(a: Tensor, value: float) -> Tensor:
+    """a + value·I, in place and without an identity matrix; returns a."""
+    a.diagonal(dim1=-2, dim2=-1).add_(value)
+    return a
 
 
 def _slow(x: Tensor) -> bool:
