@@ -58,15 +58,23 @@ def _combined(terms: Combination, values: list[Tensor]) -> Tensor:
     return ops.weighted_sum(matrices, shift)
 
 
-def direct(X: Tensor, steps: Schedule | Iterable[Step]) -> Tensor:
+Steps = Schedule | Iterable[Step | Program]
+"""What the forms run: a schedule, steps of one, or the programs of steps."""
+
+
+def _programs(steps: Steps) -> list[Program]:
+    found = steps.steps if isinstance(steps, Schedule) else steps
+    return [program(step) if isinstance(step, Step) else step for step in found]
+
+
+def direct(X: Tensor, steps: Steps) -> Tensor:
     """X ← c₀·X + Q(X Xᵀ)·X, step after step, for root 2: every singular value x becomes f(x).
 
     X: (..., m, n) with m <= n (so that the Gram matrix is the small one), floating, already normalized; all
     arithmetic is in its dtype, products accumulate as the device does. c₀ multiplies X inside the last
     scaled addition of a step and is never stored in a matrix. Returns a new tensor of X's shape and dtype.
     """
-    for step in steps.steps if isinstance(steps, Schedule) else steps:
-        code = program(step)
+    for code in _programs(steps):
         index, weight = code.result
         Q = _registers(code, ops.sym_mm(X, X.mT))[index]
         X = ops.mm_add(X, Q, X, alpha=weight, beta=code.constant)
@@ -84,12 +92,12 @@ class Coupled(NamedTuple):
     W: Tensor
 
 
-def coupled(P: Tensor, G: Tensor | None, steps: Schedule | Iterable[Step], *, power: int = 1) -> Coupled:
+def coupled(P: Tensor, G: Tensor | None, steps: Steps, *, root: int | None = None, power: int = 1) -> Coupled:
     """W = q(P), G ← G Wˢ, P ← P Wʳ, step after step: P → I and G → G P^(−s/r) (kexue.fm 11175).
 
     P: (..., n, n), symmetric with eigenvalues in (0, 1], normalized; G: (..., m, n), same batch and dtype, or
-    None for the identity, with which nothing is multiplied. power: s >= 1; the root r is the steps'. With
-    x = λ^(1/r), a step maps x by p, so the eigenvalues of G come out as those of G P^(−s/r) times f(x)ˢ.
+    None for the identity, with which nothing is multiplied. power: s >= 1; root: r, None for the steps' own,
+    which bare programs do not have. With x = λ^(1/r), a step maps x by p, so the eigenvalues of G come out as those of G P^(−s/r) times f(x)ˢ.
 
     W is rounded once and the same W goes into G and P: what rounding does to W, later steps take back. For
     the same reason nothing is made symmetric on the way: in bfloat16 the rounding that this costs was found
@@ -97,24 +105,26 @@ def coupled(P: Tensor, G: Tensor | None, steps: Schedule | Iterable[Step], *, po
     then no longer is the polynomial of P, doubled the error. All arithmetic is in P's dtype. The last step
     does not update P.
     """
-    steps = tuple(steps.steps if isinstance(steps, Schedule) else steps)
+    if root is None:
+        steps = list(steps.steps if isinstance(steps, Schedule) else steps)
+        (root,) = {step.root for step in steps if isinstance(step, Step)}
+    codes = _programs(steps)
     times = ops.sym_mm if G is None else ops.mm
     W = P
-    for index, step in enumerate(steps):
-        W = _inner(step, P)
-        last = index == len(steps) - 1
-        exponents = (power,) if last else (power, step.root)
+    for index, code in enumerate(codes):
+        W = _inner(code, P)
+        last = index == len(codes) - 1
+        exponents = (power,) if last else (power, root)
         powers = _powers(W, exponents)
         G = powers[power] if G is None else times(G, powers[power])
         if not last:
-            P = ops.sym_mm(P, powers[step.root])
+            P = ops.sym_mm(P, powers[root])
     assert G is not None
     return Coupled(G, P, W)
 
 
-def _inner(step: Step, A: Tensor) -> Tensor:
+def _inner(code: Program, A: Tensor) -> Tensor:
     """q(A): the program's Q(A) with its constant on the diagonal. A new tensor, never A itself."""
-    code = program(step)
     index, weight = code.result
     Q = _registers(code, A)[index]
     return ops.add_to_diagonal_(Q if index else weight * A, code.constant)
