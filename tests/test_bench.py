@@ -1,159 +1,22 @@
-"""Timing in turn, on fake contestants with a fake clock; the contestants themselves on small matrices."""
+"""The bench: ratios on fake contestants with a fake clock, and all real ones on small matrices."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from itertools import chain, repeat
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from references import published
+from clock import Clock
 from tables import prototype
 
-from polydesign.evaluation.cost import matmuls
 from polydesign.model import InputError, Table
-from polydesign.runtime import inverse_root_with_info
-from polydesign.verify import timing
-from polydesign.verify.bench import (
-    Timing,
-    bench,
-    json_lines,
-    matrices,
-    timing_from_json,
-    worst_deviation,
-)
-from polydesign.verify.contestants import OPERATORS, OURS, contestants, table_for
-from polydesign.verify.spectra import from_matrix
+from polydesign.verify.bench import Timing, bench, json_lines, timing_from_json
+from polydesign.verify.contestants import OPERATORS, OURS
 
 QUINTICS = prototype("quintics_18")
-EVERYONE = [(operator, name) for operator, entry in OPERATORS.items() for name in entry.contestants]
-
-
-class Clock:
-    """Stands still but for what fake calls spend."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.calls: list[str] = []
-
-    def timer(self, call: Callable[[], object]) -> float:
-        start = self.now
-        call()
-        return self.now - start
-
-    def call(self, name: str, *seconds: float, fails_at: int | None = None) -> Callable[..., Any]:
-        """Spends the given seconds call after call, the last for good; raises at that call, from 0."""
-        left: Iterator[float] = chain(seconds, repeat(seconds[-1]))
-        count = iter(range(10**6))
-
-        def run(*inputs: Any) -> Any:
-            self.calls.append(name)
-            self.now += next(left)
-            if next(count) == fails_at:
-                raise RuntimeError(f"{name} broke\nand said more")
-            return inputs[0] if inputs else name
-
-        return run
-
-
-def timed(clock: Clock, calls: dict[str, Any], **options: Any) -> dict[str, timing.Run]:
-    defaults = {"rounds": 5, "budget": 1e6, "seed": 0}
-    return timing.interleaved(calls, timer=clock.timer, **{**defaults, **options})
-
-
-def rounds_of(clock: Clock, names: str, warm_ups: int = 2) -> list[str]:
-    """The order within each round, all taking part in all."""
-    size, ran = len(names), "".join(clock.calls[warm_ups * len(names) :])
-    return [ran[k : k + size] for k in range(0, len(ran), size)]
-
-
-def order(seed: int) -> list[str]:
-    clock = Clock()
-    timed(clock, {name: clock.call(name, 1) for name in "abcd"}, rounds=8, seed=seed)
-    return rounds_of(clock, "abcd")
-
-
-def test_every_round_has_all_in_a_new_order_that_the_seed_fixes() -> None:
-    found = order(0)
-    assert len(found) == 8
-    assert all(sorted(one) == list("abcd") for one in found)
-    assert order(0) == found
-    assert order(1) != found
-    assert len(set(found)) > 1  # the negative control: one fixed order would pass the rest
-
-
-def test_the_slow_run_in_fewer_rounds_and_never_without_the_fast() -> None:
-    clock = Clock()
-    calls = {
-        "fast": clock.call("fast", 0.5),
-        "slow": clock.call("slow", 3),
-        "slower": clock.call("slower", 20),
-    }
-    found = timed(clock, calls, rounds=15, budget=10)
-    assert {name: len(run.seconds) for name, run in found.items()} == {"fast": 15, "slow": 3, "slower": 1}
-    assert set(found["slower"].seconds) < set(found["slow"].seconds) < set(found["fast"].seconds)
-    # One that takes all its budget at the first call is not warmed up again.
-    assert [clock.calls.count(name) for name in calls] == [17, 5, 2]
-
-
-def test_a_slow_first_call_does_not_count() -> None:
-    clock = Clock()
-    found = timed(clock, {"a": clock.call("a", 9, 1)}, rounds=5, budget=10)
-    assert list(found["a"].seconds.values()) == [1] * 5
-
-
-def test_what_raises_is_left_out_from_there_on() -> None:
-    clock = Clock()
-    calls = {
-        "good": clock.call("good", 1),
-        "never": clock.call("never", 1, fails_at=0),
-        "later": clock.call("later", 1, fails_at=4),
-    }
-    found = timed(clock, calls)
-    assert [len(found[name].seconds) for name in calls] == [5, 0, 2]
-    assert [found[name].problem for name in calls] == [
-        None,
-        "RuntimeError: never broke",
-        "RuntimeError: later broke",
-    ]
-    assert (clock.calls.count("never"), clock.calls.count("later")) == (1, 5)
-    assert found["good"].result == "good"
-
-
-def test_an_interrupt_is_no_problem_of_a_contestant() -> None:
-    def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        timed(Clock(), {"a": interrupted})
-
-
-def test_cuda_events_give_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The events of an idle device around the call; torch gives milliseconds."""
-    seen: list[str] = []
-
-    class Event:
-        def __init__(self, *, enable_timing: bool) -> None:
-            assert enable_timing
-
-        def record(self) -> None:
-            seen.append("record")
-
-        def elapsed_time(self, end: Event) -> float:
-            assert isinstance(end, Event)
-            return 2500.0
-
-    monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: seen.append("synchronize"))
-    assert timing.cuda_seconds(lambda: seen.append("call")) == 2.5
-    assert seen == ["synchronize", "record", "call", "record", "synchronize"]
-
-
-# bench
 
 
 def with_fakes(monkeypatch: pytest.MonkeyPatch, **fakes: Callable[..., Any]) -> None:
@@ -262,86 +125,3 @@ def test_refusals(operator: str, options: dict[str, Any], field: str, words: str
         small(operator, **options)
     assert refused.value.field == field
     assert words in refused.value.problem
-
-
-# the contestants
-
-
-def test_matrices() -> None:
-    M = matrices("msign", (6, 10), 3, dtype="float32", seed=5)
-    assert M.shape == (3, 6, 10)
-    assert torch.equal(M[1], matrices("msign", (6, 10), 1, dtype="float32", seed=6))
-    assert not torch.equal(M[0], M[1])
-    P = matrices("inverse", (8, 8), 2, dtype="bfloat16", seed=0)
-    assert torch.equal(P, P.mT)
-    assert torch.linalg.eigvalsh(P.double()).min() > 0
-
-
-@pytest.mark.parametrize(("operator", "name"), EVERYONE)
-@pytest.mark.parametrize("batch", [1, 2])
-def test_a_contestant_keeps_shape_and_input(operator: str, name: str, batch: int, device: str) -> None:
-    table = table_for(operator, None, dtype="bfloat16")
-    shape = (9, 6) if operator == "msign" else (6, 6)
-    M = matrices(operator, shape, batch, dtype="bfloat16", seed=1).to(device)
-    before = M.clone()
-    result = contestants(operator)[name](M, table)
-    assert result.shape == M.shape
-    assert result.dtype == M.dtype
-    assert torch.equal(M, before)
-
-
-@pytest.mark.parametrize("steps", [2, 6, 10])
-def test_the_listing_is_the_paper_s(steps: int) -> None:
-    """On a diagonal matrix it is a map of numbers; 1.01 is folded into all rows but the last, and the norm."""
-    repeated = tuple(QUINTICS.schedule.steps[-1] for _ in range(steps))
-    table = replace(QUINTICS, schedule=replace(QUINTICS.schedule, steps=repeated))
-    sigma = torch.tensor([1.0, 0.3, 0.04], dtype=torch.float64)
-    result = contestants("msign")["polar-express"](torch.diag(sigma), table)
-
-    def mapped(fold: float) -> np.ndarray:
-        rows = [tuple(map(float, row)) for row in published("polar_express_deg5")["coefficients"]]
-        rows = [(a / fold, b / fold**3, c / fold**5) for a, b, c in rows[:-1]] + rows[-1:]
-        x = sigma.numpy() / (np.linalg.norm(sigma.numpy()) * 1.01 + 1e-7)
-        for a, b, c in (rows + rows[-1:] * steps)[:steps]:
-            x = a * x + b * x**3 + c * x**5
-        return x
-
-    # Slopes of the first rows multiply to less than 1e4 here, and a step rounds by a few 1e-15.
-    assert np.abs(result.diagonal().numpy() - mapped(1.01)).max() < 1e-10
-    assert np.abs(result.diagonal().numpy() - mapped(1.0)).max() > 1e-5 or steps == 10
-
-
-@pytest.mark.parametrize(
-    ("operator", "root"), [("inverse_root", 4), ("inverse_root", 2), ("root", 2), ("inverse", 1)]
-)
-def test_the_error_of_a_root_is_relative(operator: str, root: int) -> None:
-    table = table_for(operator, None, dtype="float32", root=root)
-    P = matrices(operator, (12, 12), 1, dtype="float64", seed=3)
-    known = from_matrix(P, "P")
-    eigenvalues, Q = torch.linalg.eigh(P)
-    exponent = OPERATORS[operator].exponent
-    assert exponent is not None
-    power = eigenvalues ** exponent(root)
-    exact = (Q * power) @ Q.mT
-
-    def worst(X: torch.Tensor) -> float:
-        return worst_deviation(X, operator, table, known) or 0.0
-
-    rounding = 12 * float(eigenvalues[-1] / eigenvalues[0]) * 2.0**-50
-    assert worst(exact) < rounding
-    assert worst(1.01 * exact) == pytest.approx(0.01, abs=rounding)
-    # The eigenvalue that the smallest of P became, alone: as bad as any other.
-    for index in (0, -1):
-        changed = power.clone()
-        changed[index] *= 1.01
-        assert worst((Q * changed) @ Q.mT) == pytest.approx(0.01, abs=rounding)
-    assert worst(-exact) == pytest.approx(2, abs=rounding)
-
-
-def test_products_are_those_that_run() -> None:
-    P = matrices("inverse_root", (6, 6), 1, dtype="float32", seed=0)
-    for root in (1, 2, 4):
-        table = table_for("inverse_root", None, dtype="float32", root=root)
-        _, info = inverse_root_with_info(P, root, table=table)
-        assert OPERATORS["inverse_root"].products(table.schedule) == info.matmuls
-    assert OPERATORS["msign"].products(QUINTICS.schedule) == matmuls(QUINTICS.schedule) == 18
