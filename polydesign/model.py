@@ -413,11 +413,14 @@ class Plan:
     """How a table is run on matrices.
 
     dtype: precision of the iterated state; None means the input's own. check: refuse NaN and infinity in
-    the input (this looks at the data; turn it off inside a compiled or captured training step).
+    the input (this looks at the data; turn it off inside a compiled or captured training step). compile: run
+    the iteration through torch.compile, which takes seconds at first and then serves every table of the same
+    degrees; the checks stay outside.
     """
 
     dtype: Any = None
     check: bool = True
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if self.dtype is not None:

@@ -24,6 +24,7 @@ from polydesign.runtime import (
     two_sided_inverse_root,
 )
 from polydesign.runtime.execute import coupled
+from polydesign.runtime.prepare import DEFAULT_TABLES
 
 N = 12
 ROUNDING = 1e-11
@@ -143,33 +144,37 @@ def test_products_run_are_products_counted(r: int, power: int, monkeypatch: pyte
     assert len(ran) != matmuls(schedule, form="direct")
 
 
-def article(d: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The test of kexue.fm 11175: P, G, and G P^(−1/4)."""
+def article(d: int, r: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The test of kexue.fm 11175: P, G, and G P^(−1/r)."""
     x = random(d, d, seed=seed) / d**0.5
     P = x @ x.mT + 0.001 * torch.eye(d, dtype=torch.float64)
     G = random(2 * d, d, seed=seed + 1) / d**0.5
-    return P, G, G @ power_of(P, -0.25)
+    return P, G, G @ power_of(P, -1 / r)
 
 
-def test_the_articles_test(seed: int) -> None:
-    P, G, exact = article(200, seed)
-    lowest = (torch.linalg.eigvalsh(P)[0] / torch.linalg.matrix_norm(P)).item() ** 0.25
+@pytest.mark.parametrize(("r", "degree", "steps", "products"), [(4, 17, 3, (17, 15)), (2, 9, 4, (18, 18))])
+def test_the_articles_test(r: int, degree: int, steps: int, products: tuple[int, int], seed: int) -> None:
+    P, G, exact = article(200, r, seed)
+    norm = torch.linalg.matrix_norm(P)
+    lowest = (torch.linalg.eigvalsh(P)[0] / norm).item() ** (1 / r)
 
     def error(table: Table, dtype: str) -> float:
-        return (matmul_inverse_root(G, P, 4, 1, table, Plan(dtype=dtype)) - exact).abs().mean().item()
+        return (matmul_inverse_root(G, P, r, 1, table, Plan(dtype=dtype)) - exact).abs().mean().item()
 
-    theirs = published_table("su_root_r4")
-    ours = polydesign.design(root=4, degree=17, steps=3, lower=0.95 * lowest, dtype="float32")
-    half = polydesign.design(root=4, degree=9, steps=4, lower=0.1, dtype="bfloat16")
-    assert matmuls(theirs.schedule) == 17
-    assert matmuls(ours.schedule) == 15
-    # Entries of G P^(−1/4) are off by E times their size; rms(G) √d = 1 and ‖P^(−1/4)‖ rms below 2.
+    theirs = published_table(f"su_root_r{r}")
+    reaching = polydesign.design(root=r, degree=degree, steps=steps, lower=0.95 * lowest)
+    assert tuple(matmuls(table.schedule, form="coupled") for table in (theirs, reaching)) == products
+    # Entries of G P^(−1/r) are off by E times their size, and by the rounding of float32.
     size = exact.square().mean().sqrt().item()
-    assert error(ours, "float32") <= ours.schedule.error * size + 1e-5
-    assert error(theirs, "float32") > 3 * (ours.schedule.error * size + 1e-5) > 0
-    # bfloat16: rounding P perturbs what the steps start from; no more than a quarter beyond theirs.
-    assert error(half, "bfloat16") < 1.25 * error(theirs, "bfloat16") < 0.02
-    assert error(ours, "bfloat16") > error(half, "bfloat16")  # degree 17 in powers of P is not for bfloat16
+    assert error(reaching, "float32") <= reaching.schedule.error * size + 1e-5
+    assert error(theirs, "float32") > 10 * error(reaching, "float32")
+    # bfloat16: at this size P's smallest eigenvalues are lost in rounding P, and a table that reaches for them
+    # only amplifies that (scripts/article_roots.py has the full size); the default begins where theirs does.
+    rounded = (P / norm).bfloat16().double() * norm
+    share = (G @ power_of(rounded, -1 / r) - exact).abs().mean().item()
+    default = polydesign.load(DEFAULT_TABLES[r, "half"])
+    assert 0.5 * share < error(default, "bfloat16") < 1.25 * error(theirs, "bfloat16")
+    assert error(default, "bfloat16") < error(reaching, "bfloat16")
 
 
 @pytest.mark.parametrize("r", [1, 2, 4])

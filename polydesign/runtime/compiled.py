@@ -1,9 +1,9 @@
 """The forms of execute.py through torch.compile: one compilation serves every table of the same degrees.
 
 The constants of a schedule enter as one float64 tensor, and programs are built from its elements while the
-code is traced; what is compiled depends on the degrees and evaluations alone. A new dtype, device or number of
-dimensions compiles again, and a second shape once more, for all shapes. Results differ from the eager ones by
-the rounding of sums: the products are the same, and the linear combinations between them are fused.
+code is traced; what is compiled depends on the degrees and evaluations alone. A new dtype, device or number
+of dimensions compiles again, and a second shape once more, for all shapes. Results differ from the eager ones
+by the rounding of sums: the products are the same, and the linear combinations between them are fused.
 """
 
 from __future__ import annotations

@@ -96,8 +96,9 @@ def coupled(P: Tensor, G: Tensor | None, steps: Steps, *, root: int | None = Non
     """W = q(P), G ← G Wˢ, P ← P Wʳ, step after step: P → I and G → G P^(−s/r) (kexue.fm 11175).
 
     P: (..., n, n), symmetric with eigenvalues in (0, 1], normalized; G: (..., m, n), same batch and dtype, or
-    None for the identity, with which nothing is multiplied. power: s >= 1; root: r, None for the steps' own,
-    which bare programs do not have. With x = λ^(1/r), a step maps x by p, so the eigenvalues of G come out as those of G P^(−s/r) times f(x)ˢ.
+    None for the identity, with which nothing is multiplied. power: s >= 1. root: r, None for the steps' own,
+    which bare programs do not have. With x = λ^(1/r), a step maps x by p, so the eigenvalues of G come out as
+    those of G P^(−s/r) times f(x)ˢ.
 
     W is rounded once and the same W goes into G and P: what rounding does to W, later steps take back. For
     the same reason nothing is made symmetric on the way: in bfloat16 the rounding that this costs was found

@@ -20,12 +20,14 @@ table of another root, and for a root without a default table. Not checked: that
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from polydesign.model import InputError, Plan, Table, check_integer
-from polydesign.runtime import ops
-from polydesign.runtime.execute import Coupled, coupled
+from polydesign.runtime import compiled, execute, ops
+from polydesign.runtime.execute import Coupled
 from polydesign.runtime.normalize import scaled_to_one
 from polydesign.runtime.prepare import (
     DEFAULT_TABLES,
@@ -128,7 +130,7 @@ def root(
     if ready is None:
         return torch.empty_like(P, dtype=state)
     with torch.autocast(P.device.type, enabled=False):
-        G = coupled(ready.X, ready.X, ready.table.schedule, power=root - 1).G
+        G = _form(plan)(ready.X, ready.X, ready.table.schedule, power=root - 1).G
         return rescaled(G, state, [(ready, 1)], root, symmetric=True)
 
 
@@ -141,7 +143,7 @@ def sqrt_and_inverse_sqrt(
     if ready is None:
         return torch.empty_like(P, dtype=state), torch.empty_like(P, dtype=state)
     with torch.autocast(P.device.type, enabled=False):
-        R = coupled(ready.X, None, ready.table.schedule).G
+        R = _form(plan)(ready.X, None, ready.table.schedule).G
         S = ops.sym_mm(ready.X, R)
         return (
             rescaled(S, state, [(ready, 1)], 2, symmetric=True),
@@ -178,9 +180,13 @@ def two_sided_inverse_root(
         X, exponent = scaled_to_one(G.to(work_dtype(state, G, P, Q)))
         X = X.to(state)
         for side in (right, left):
-            end = coupled(side.X, X, side.table.schedule, power=power)
+            end = _form(plan)(side.X, X, side.table.schedule, power=power)
             X = end.G.mT
         return rescaled(X, state, [(right, -power), (left, -power)], root, exponent).contiguous()
+
+
+def _form(plan: Plan) -> Callable[..., Coupled]:
+    return compiled.coupled if plan.compile else execute.coupled
 
 
 def _matmul_inverse_root(
@@ -194,7 +200,7 @@ def _matmul_inverse_root(
     # Autocast would run the products in another precision than the plan's.
     with torch.autocast(G.device.type, enabled=False):
         X, exponent = scaled_to_one(G.to(work_dtype(state, G, P)))
-        end = coupled(ready.X, X.to(state), ready.table.schedule, power=power)
+        end = _form(plan)(ready.X, X.to(state), ready.table.schedule, power=power)
         return rescaled(end.G, state, [(ready, -power)], root, exponent), ready, end
 
 
@@ -206,5 +212,5 @@ def _inverse_root(
     if ready is None:
         return torch.empty_like(P, dtype=state), None, None
     with torch.autocast(P.device.type, enabled=False):
-        end = coupled(ready.X, None, ready.table.schedule, power=power)
+        end = _form(plan)(ready.X, None, ready.table.schedule, power=power)
         return rescaled(end.G, state, [(ready, -power)], root, symmetric=True), ready, end

@@ -1,0 +1,146 @@
+"""The compiled forms: no break in the graph, no second compilation for a second table, the same results."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+from torch._dynamo.utils import counters
+
+import polydesign
+from polydesign.evaluation.rounding import term_rounding
+from polydesign.model import Plan
+from polydesign.runtime import compiled, execute, msign, ops
+from polydesign.runtime.normalize import frobenius
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*_prims_common.check:FutureWarning"
+)  # torch's own, of itself
+
+DEGREES = [(3, 5), (7, 9), (11, 13), (17, 5)]
+SHAPE = (12, 20)
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    torch._dynamo.reset()
+    counters.clear()
+    compiled._compiled.cache_clear()
+
+
+@pytest.fixture
+def traced(monkeypatch):
+    """Dynamo and its graph without a code generator: what breaks or recompiles does so here too, in less time."""
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **options: real(f, backend="aot_eager", **options))
+
+
+def graphs() -> int:
+    return counters["stats"]["unique_graphs"]
+
+
+def random(*shape, seed, dtype=torch.float64, device="cpu"):
+    generator = torch.Generator().manual_seed(seed)
+    M = torch.randn(shape, generator=generator, dtype=torch.float64).to(device)
+    return frobenius(M, dtype).matrix
+
+
+def rounding(schedule, dtype):
+    """Two orders of summation differ by rounding, carried on by the slope of what follows: at most 50 here."""
+    return 50 * sum(term_rounding(step, dtype) for step in schedule.steps)
+
+
+@pytest.mark.parametrize("degrees", DEGREES)
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "float64"])
+def test_direct_compiles_once_for_all_tables_of_its_degrees(traced, degrees, dtype, seed, device):
+    X = random(*SHAPE, seed=seed, dtype=getattr(torch, dtype), device=device)
+    for lower in (0.1, 0.2, 0.3):
+        schedule = polydesign.design(degree=degrees, lower=lower).schedule
+        found = compiled.direct(X, schedule)
+        assert (found - execute.direct(X, schedule)).abs().max() <= rounding(schedule, dtype)
+        assert graphs() == 1
+    compiled.direct(X, polydesign.design(degree=(*degrees, 5), lower=0.1).schedule)
+    assert graphs() == 2
+
+
+@pytest.mark.parametrize(("root", "degree", "power"), [(1, 3, 1), (2, 5, 1), (4, 9, 1), (4, 13, 3)])
+@pytest.mark.parametrize("identity", [False, True])
+def test_coupled_compiles_once_for_all_tables_of_its_degrees(
+    traced, root, degree, power, identity, seed, device
+):
+    X = random(*SHAPE, seed=seed, device=device)
+    P = X @ X.mT + 0.1 * torch.eye(SHAPE[0], dtype=X.dtype, device=device)
+    P /= torch.linalg.matrix_norm(P)
+    G = None if identity else X.mT.contiguous()
+    for lower in (0.1, 0.2):
+        schedule = polydesign.design(root=root, degree=degree, steps=3, lower=lower).schedule
+        found = compiled.coupled(P, G, schedule, power=power)
+        expected = execute.coupled(P, G, schedule, power=power)
+        for a, b in zip(found, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+        assert graphs() == 1
+
+
+def test_constants_that_are_numbers_compile_for_every_table(seed):
+    """The negative control of the counter: what would happen if schedules went in as they are."""
+    function = torch.compile(execute.direct, backend="eager")
+    seen = []
+    for lower in (0.1, 0.2):
+        function(random(*SHAPE, seed=seed), polydesign.design(degree=(3, 5), lower=lower).schedule)
+        seen.append(graphs())
+    assert seen == [1, 2]
+
+
+def test_a_third_shape_compiles_nothing(traced, seed, device):
+    schedule = polydesign.design(degree=(5, 9), lower=0.1).schedule
+    seen = []
+    for shape in ((4, 9), (6, 8), (5, 30), (20, 21)):
+        X = random(*shape, seed=seed, device=device)
+        assert (compiled.direct(X, schedule) - execute.direct(X, schedule)).abs().max() <= rounding(
+            schedule, "fp64"
+        )
+        seen.append(graphs())
+    assert seen == [1, 2, 2, 2]
+
+
+def test_gradients_agree(traced, seed, device):
+    schedule = polydesign.design(degree=(5, 9), lower=0.1).schedule
+    X = random(*SHAPE, seed=seed, device=device).requires_grad_()
+    weights = random(*SHAPE, seed=seed + 1, device=device)
+    found, expected = (
+        torch.autograd.grad((form.direct(X, schedule) * weights).sum(), X)[0] for form in (compiled, execute)
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
+    assert expected.abs().max() > 0.1
+
+
+@pytest.mark.parametrize("degrees", DEGREES)
+def test_vmap_gives_what_a_loop_gives(degrees, seed, device):
+    schedule = polydesign.design(degree=degrees, lower=0.1).schedule
+    X = random(3, *SHAPE, seed=seed, device=device)
+    found = torch.func.vmap(lambda M: execute.direct(M, schedule))(X)
+    loop = torch.stack([execute.direct(M, schedule) for M in X])
+    assert (found - loop).abs().max() <= rounding(schedule, "float64")
+    layout, numbers = compiled._split(schedule)
+    traced_op = torch.func.vmap(lambda M: compiled._direct(M, layout, numbers))(X)
+    assert (traced_op - loop).abs().max() <= rounding(schedule, "float64")
+
+
+def test_the_traced_product_has_right_gradients(seed):
+    generator = torch.Generator().manual_seed(seed)
+    c, a, b = (
+        torch.randn((3, 3), generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(3)
+    )
+    alpha, beta = torch.tensor(1.5, dtype=torch.float64), torch.tensor(-0.5, dtype=torch.float64)
+    torch.autograd.gradcheck(lambda *m: ops.mm_add(*m, alpha=alpha, beta=beta), (c, a, b))
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler: apt-get install g++")
+def test_inductor_runs_msign(seed, device):
+    M = random(*SHAPE, seed=seed, dtype=torch.float32, device=device)
+    for lower in (0.1, 0.2):
+        table = polydesign.design(degree=(5, 9), lower=lower)
+        found, expected = (msign(M, table, Plan(compile=chosen)) for chosen in (True, False))
+        assert (found - expected).abs().max() <= rounding(table.schedule, "float32")
+    assert graphs() == 1
