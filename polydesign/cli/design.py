@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polydesign.model import DTYPES
+from polydesign.model import DTYPES, NORMALIZATIONS
 
 if TYPE_CHECKING:
     from polydesign.model import Certificate, Table
@@ -57,6 +57,13 @@ class Numbers(click.ParamType):
 @click.option("--headroom", type=Numbers(float), help="Design each step up to u times this.")
 @click.option("--cushion", type=Numbers(float), help="Raise a step's lower end to u times this.")
 @click.option("--image-floor", type=Numbers(float), help="Least lower/upper of a step's designed image.")
+@click.option(
+    "--normalization",
+    type=click.Choice(NORMALIZATIONS),
+    default="frobenius",
+    show_default=True,
+    help="What the input is divided by when it runs.",
+)
 @click.option("--name", help="Name of the table.  [default: made from the parameters]")
 @click.option("-o", "--output", help="File to write, or - for standard output.  [default: coeffs/NAME.json]")
 @click.option("--force", is_flag=True, help="Replace a different file.")

@@ -21,10 +21,12 @@ class _Registers:
     """The registers of one program, with products that are used once left to the sum that uses them.
 
     Such a product then never exists as a rounded matrix of its own: c₁A + c₂A² is one scaled addition, and
-    its small entries cannot underflow in float16.
+    its small entries cannot underflow in float16. symmetric: whether A is.
     """
 
-    def __init__(self, code: Program, A: Tensor) -> None:
+    def __init__(self, code: Program, A: Tensor, *, symmetric: bool = True) -> None:
+        self._mm = ops.sym_mm if symmetric else ops.mm
+        self._mm_add = ops.sym_mm_add if symmetric else ops.mm_add
         sums = [side for product in code.products for side in product]
         uses = Counter(register for terms in (*sums, code.result) for register, _ in terms)
         self._stored = {0: A}
@@ -34,7 +36,7 @@ class _Registers:
             if uses[register] == 1:
                 self._deferred[register] = factors
             else:
-                self._stored[register] = ops.sym_mm(*factors)
+                self._stored[register] = self._mm(*factors)
 
     def combine(self, terms: Combination) -> Tensor:
         """Σ weight·register."""
@@ -49,24 +51,37 @@ class _Registers:
             stored = [(ops.weighted_sum(stored), 1.0)]
         elif not stored:
             left, right, weight = deferred.pop()
-            stored = [(ops.sym_mm(left, right), weight)]
+            stored = [(self._mm(left, right), weight)]
         ((total, beta),) = stored
         for left, right, weight in deferred:
-            total, beta = ops.sym_mm_add(total, left, right, alpha=weight, beta=beta), 1.0
+            total, beta = self._mm_add(total, left, right, alpha=weight, beta=beta), 1.0
         return total, beta
 
 
-def direct(X: Tensor, steps: Schedule | Iterable[Step]) -> Tensor:
+def direct(X: Tensor, steps: Schedule | Iterable[Step], gram: Tensor | None = None) -> Tensor:
     """X ← c₀·X + Q(X Xᵀ)·X, step after step, for root 2: every singular value x becomes f(x).
 
     X: (..., m, n) with m <= n (so that the Gram matrix is the small one), floating, already normalized; all
-    arithmetic is in its dtype, products accumulate as the device does. c₀ multiplies X inside the last
-    scaled addition of a step and is never stored in a matrix. Returns a new tensor of X's shape and dtype.
+    arithmetic is in its dtype, products accumulate as the device does. gram: X Xᵀ, where the normalization
+    formed it already; one product fewer. c₀ multiplies X inside the last scaled addition of a step and is
+    never stored in a matrix. Returns a new tensor of X's shape and dtype.
     """
     for step in steps.steps if isinstance(steps, Schedule) else steps:
         code = program(step)
-        registers = _Registers(code, ops.sym_mm(X, X.mT))
+        registers = _Registers(code, ops.sym_mm(X, X.mT) if gram is None else gram)
         Q, alpha = registers.scaled(code.result)
+        X, gram = ops.mm_add(X, Q, X, alpha=alpha, beta=code.constant), None
+    return X
+
+
+def matrix_sign(X: Tensor, steps: Schedule | Iterable[Step]) -> Tensor:
+    """X ← c₀·X + Q(X²)·X, step after step, for root 2: every eigenvalue x becomes f(x).
+
+    X: (..., n, n), floating, already normalized. As `direct`, but nothing is known to be symmetric.
+    """
+    for step in steps.steps if isinstance(steps, Schedule) else steps:
+        code = program(step)
+        Q, alpha = _Registers(code, ops.mm(X, X), symmetric=False).scaled(code.result)
         X = ops.mm_add(X, Q, X, alpha=alpha, beta=code.constant)
     return X
 
