@@ -11,7 +11,8 @@ nothing. Recomputing A from the rounded X, or forming it in float32, was measure
 schatten4 and aol on 128 x 256 (gaussian, logspace, harmonic, rank1, rank2; default tables of bfloat16 and
 float16; 3 seeds) have the least error now with one of the three, now with another. On the way to A = Y Yᵀ,
 rounding Y lowers a bound by a factor 1 − u, u the unit roundoff of the state, and rounding A by 1 − u/2,
-where all entries round down together, as equal entries do; so these bounds are multiplied by 1 + u.
+where all entries round down together, as equal entries do; so these bounds are multiplied by 1 + u, and what
+is left is below the rounding of X itself.
 """
 
 from __future__ import annotations
