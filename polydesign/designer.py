@@ -23,6 +23,7 @@ from polydesign.model import (
     Table,
     check_degree,
     check_integer,
+    check_normalization,
     dtype_name,
 )
 from polydesign.published import DEFAULT_INTERVAL, published
@@ -59,6 +60,7 @@ def design(
     cushion: float | Sequence[float] | None = None,
     image_floor: float | Sequence[float] | None = None,
     evaluation: str | None = None,
+    normalization: str = "frobenius",
     name: str | None = None,
     certify: bool = True,
 ) -> Table:
@@ -67,7 +69,8 @@ def design(
     root r >= 1; degree: 1 + n·r, one for all steps (then `steps` or `error` is needed) or one a step.
     error: reach this with the fewest steps. dtype: the precision it will run in; it sets the headroom and
     the image floor where none of headroom, cushion and image_floor is given (DEFAULT_SAFETY); giving any
-    of them replaces all three, and headroom=1, cushion=0 is the bare optimum. certify: prove the error
+    of them replaces all three, and headroom=1, cushion=0 is the bare optimum. normalization: what the runtime
+    divides its input by (model.NORMALIZATIONS); the schedule does not depend on it. certify: prove the error
     (a few hundredths of a second), or else only sample it.
 
     >>> table = design(degree=5, steps=6, lower=1e-3, headroom=1, cushion=0)
@@ -78,6 +81,7 @@ def design(
     """
     dtype = dtype_name(dtype)
     degrees = _degrees(root, degree, steps, error)
+    check_normalization(normalization, root)
     problem = Problem(root, degrees, float(lower), float(upper), error)
     given = {"headroom": headroom, "cushion": cushion, "image_floor": image_floor}
     chosen: dict[str, Any] = {
@@ -91,9 +95,12 @@ def design(
     if by_dtype:
         parameters["dtype"] = dtype
     return Table(
-        name=table_name(schedule, strategy, dtype if by_dtype else None) if name is None else name,
+        name=table_name(schedule, strategy, dtype if by_dtype else None, normalization)
+        if name is None
+        else name,
         schedule=schedule,
         provenance=Provenance(polydesign.__version__, "equioscillation", parameters),
+        normalization=normalization,
         certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
     )
 
@@ -157,7 +164,9 @@ def _one_or_more(name: str, value: float | Sequence[float]) -> float | tuple[flo
     return float(value)
 
 
-def table_name(schedule: Schedule, strategy: Equioscillation, dtype: str | None) -> str:
+def table_name(
+    schedule: Schedule, strategy: Equioscillation, dtype: str | None, normalization: str = "frobenius"
+) -> str:
     """A name made from the parameters: sign-d5x6-l1e-3-bf16, sign-d5-9x3-l1e-3, root4-d9x3-l0.1-h1.01.
 
     dtype: given where the strategy is that precision's default. An evaluation is named where it is not the
@@ -182,6 +191,8 @@ def table_name(schedule: Schedule, strategy: Equioscillation, dtype: str | None)
                 parts.append(letter + _runs(values))
     other = {s.evaluation for s in schedule.steps if s.evaluation != preferred(s.inner_degree)}
     parts += sorted(other)
+    if normalization != "frobenius":
+        parts.append(normalization)
     return "-".join(parts)
 
 

@@ -26,7 +26,9 @@ MOST_INNER_DEGREE = 12
 MOST_ROOT = 1000
 MOST_STEPS = 200
 
-NORMALIZATIONS = ("frobenius",)
+NORMALIZATIONS = ("frobenius", "schatten4", "schatten8", "power", "aol", "none")
+"""What x₀ is divided by, an upper bound of the spectral norm; runtime/normalize.py has the formulas."""
+
 EVALUATIONS = ("monomial", "chebyshev")
 
 
@@ -76,6 +78,19 @@ def check_degree(field: str, degree: Any, root: int) -> None:
         near = f"{1 + inner * root} and {1 + (inner + 1) * root}"
         raise InputError(
             field, f"a step of root {root} has degree 1 + n·{root}, and {degree} is not; nearest: {near}"
+        )
+
+
+def check_normalization(normalization: Any, root: int = 2) -> None:
+    """Refuse an unknown normalization, and aol for roots, which it would change."""
+    if normalization not in NORMALIZATIONS:
+        known = ", ".join(NORMALIZATIONS)
+        raise InputError("normalization", f"{normalization!r} is not one of {known}")
+    if normalization == "aol" and root != 2:
+        raise InputError(
+            "normalization",
+            f"aol rescales each row by its own factor, and a root of the result is not the root of P: "
+            f"take frobenius, schatten4, schatten8 or power for root {root}",
         )
 
 
@@ -391,9 +406,7 @@ class Table:
             raise InputError(
                 "name", f"{self.name!r} cannot name a file: take letters, digits, and . _ + - (at most 200)"
             )
-        if self.normalization not in NORMALIZATIONS:
-            known = ", ".join(NORMALIZATIONS)
-            raise InputError("normalization", f"{self.normalization!r} is not one of {known}")
+        check_normalization(self.normalization, self.schedule.root)
         if self.provenance.source is None:
             self.schedule.check_chain()
 
@@ -413,15 +426,19 @@ class Plan:
     """How a table is run on matrices.
 
     dtype: precision of the iterated state; None means the input's own. check: refuse NaN and infinity in
-    the input (this looks at the data; turn it off inside a compiled or captured training step). compile: run
-    the iteration through torch.compile, which takes seconds at first and then serves every table of the same
+    the input (this looks at the data; turn it off inside a compiled or captured training step).
+    normalization: one of NORMALIZATIONS in place of the table's own, None for the table's. compile: run the
+    iteration through torch.compile, which takes seconds at first and then serves every table of the same
     degrees; the checks stay outside.
     """
 
     dtype: Any = None
     check: bool = True
     compile: bool = False
+    normalization: str | None = None
 
     def __post_init__(self) -> None:
         if self.dtype is not None:
             object.__setattr__(self, "dtype", dtype_name(self.dtype))
+        if self.normalization is not None:
+            check_normalization(self.normalization)

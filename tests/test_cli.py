@@ -261,3 +261,14 @@ def test_certify_refuses_claims_that_do_not_follow(run, tmp_path):
         assert f"FAILED t.json: {path}" in result.stderr, (path, result.stderr)
     (tmp_path / "t.json").write_text(text[:-20])
     assert run("certify", "t.json").exit_code == 2
+
+
+def test_normalization_is_written_and_shown(run, tmp_path):
+    file = tmp_path / "t.json"
+    found = run("search", "--degree", "5", "--steps", "2", "--normalization", "aol", "-o", str(file))
+    assert found.exit_code == 0
+    assert json.loads(file.read_text())["normalization"] == "aol"
+    assert "rows divided by their own bounds (aol)" in run("show", str(file)).output
+    refused = run("search", "--degree", "5", "--root", "4", "--steps", "2", "--normalization", "aol")
+    assert refused.exit_code == 2
+    assert "normalization: aol rescales" in refused.output

@@ -82,6 +82,16 @@ def test_coupled_compiles_once_for_all_tables_of_its_degrees(
         assert graphs() == 1
 
 
+def test_the_matrix_sign_compiles_too(traced, seed, device):
+    X = random(8, 8, seed=seed, device=device)
+    X = X + X.mT
+    for lower in (0.1, 0.2):
+        schedule = polydesign.design(degree=(5, 9), lower=lower).schedule
+        found = compiled.matrix_sign(X / 2, schedule)
+        assert (found - execute.matrix_sign(X / 2, schedule)).abs().max() <= rounding(schedule, "float64")
+    assert graphs() == 1
+
+
 def test_constants_that_are_numbers_compile_for_every_table(seed):
     """The negative control of the counter: what would happen if schedules went in as they are."""
     function = torch.compile(execute.direct, backend="eager")
@@ -136,6 +146,7 @@ def test_the_traced_product_has_right_gradients(seed):
     torch.autograd.gradcheck(lambda *m: ops.mm_add(*m, alpha=alpha, beta=beta), (c, a, b))
 
 
+@pytest.mark.filterwarnings("default")  # inductor warns of torch's own use of itself while it is imported
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler: apt-get install g++")
 def test_inductor_runs_msign(seed, device):
     M = random(*SHAPE, seed=seed, dtype=torch.float32, device=device)

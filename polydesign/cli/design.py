@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polydesign.model import DTYPES, EVALUATIONS
+from polydesign.model import DTYPES, EVALUATIONS, NORMALIZATIONS
 
 if TYPE_CHECKING:
     from polydesign.model import Certificate, Schedule, Table
@@ -61,6 +61,13 @@ class Numbers(click.ParamType):
     "--evaluation",
     type=click.Choice(EVALUATIONS),
     help="How q is computed.  [default: chebyshev from inner degree 3 on]",
+)
+@click.option(
+    "--normalization",
+    type=click.Choice(NORMALIZATIONS),
+    default="frobenius",
+    show_default=True,
+    help="What the input is divided by when it runs.",
 )
 @click.option("--name", help="Name of the table.  [default: made from the parameters]")
 @click.option("-o", "--output", help="File to write, or - for standard output.  [default: coeffs/NAME.json]")

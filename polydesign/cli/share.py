@@ -10,6 +10,13 @@ import click
 
 from polydesign.model import InputError, Table
 
+_INPUT = {
+    "power": "divided by an estimate of its spectral norm, with a margin (power)",
+    "aol": "rows divided by their own bounds (aol): the polar factor is that of the rescaled matrix",
+    "none": "taken as it is: the caller vouches for a spectral norm of at most u",
+}
+"""What `show` says of normalizations that are not a norm."""
+
 
 @click.command("list", short_help="List the tables that names resolve to.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -84,7 +91,7 @@ def _described(table: Table, path: Path) -> str:
     lines = [
         f"{table.name}  ({path})",
         f"promise      |f(x) - 1| <= {schedule.error:.6g} for x in [{low:g}, {high:g}], root {schedule.root}",
-        f"input        divided by its {table.normalization} norm",
+        f"input        {_INPUT.get(table.normalization, f'divided by its {table.normalization} norm')}",
         f"cost         {matmuls(schedule)} matrix products, exactly {len(schedule.steps)} steps",
     ]
     if table.certificate is not None:

@@ -77,18 +77,24 @@ def term_rounding(step: Step, dtype: str) -> float:
 
 
 def allowance(
-    schedule: Schedule, dtype: str, shape: tuple[int, int], *, smallest: float | None = None
+    schedule: Schedule,
+    dtype: str,
+    shape: tuple[int, int],
+    *,
+    smallest: float | None = None,
+    norm: float = 1.0,
 ) -> float:
     """How far beyond the schedule's error rounding may carry a singular value of [l, u] in (m, n) matrices.
 
-    smallest: the smallest singular value that there is to judge, if above l.
+    smallest: the smallest singular value that there is to judge, if above l. norm: ‖X₀‖_F, 1 after division
+    by the Frobenius norm.
 
     That interval is followed through the steps twice, exactly and widened by what rounding does: at
-    first by INPUT_ROUNDINGS·u/√(m n) (‖X₀‖_F <= 1; the error is absolute, so that it weighs on the lower
+    first by INPUT_ROUNDINGS·u·‖X₀‖_F/√(m n) (the error is absolute, so that it weighs on the lower
     end, and averages out in large matrices), then each time by the factors 1 ± δ, with δ = STEP_ROUNDINGS·u
     and SUM_ROUNDINGS more for the sums, or term_rounding up to MOST_FOR_TERMS, if that is more. Rounding
-    also turns the singular vectors of x by angles up to θ = INPUT_TURN·u/(l√m) and INPUT_TURN·u/(l√n), out of
-    the space in which the result is judged: the lower end loses cos θ twice. The allowance is what the
+    also turns the singular vectors of x by angles up to θ = INPUT_TURN·u·‖X₀‖_F/(l√m), the same with n, out
+    of the space in which the result is judged: the lower end loses cos θ twice. The allowance is what the
     widened error exceeds the exact one by, and at least one step's rounding. What a schedule states has no
     part in it. Images of intervals are taken on samples.
 
@@ -104,11 +110,14 @@ def allowance(
     widths = [max(step_loss, lost) for lost in terms]
     low = max(schedule.interval[0], smallest or 0.0)
     exact = _reached(schedule, low, 0.0, [0.0] * len(widths), shape)
-    return max(_reached(schedule, low, u, widths, shape) - exact, step_loss)
+    return max(_reached(schedule, low, u * norm, widths, shape) - exact, step_loss)
 
 
 def _reached(schedule: Schedule, low: float, u: float, widths: list[float], shape: tuple[int, int]) -> float:
-    """The largest |x − 1| at the end of the chain from [low, u], its images widened by 1 ± width."""
+    """The largest |x − 1| at the end of the chain from [low, u], its images widened by 1 ± width.
+
+    u: unit roundoff times ‖X₀‖_F.
+    """
     high = schedule.interval[1]
     cosines = math.prod(1 / math.hypot(1, INPUT_TURN * u / (low * math.sqrt(side))) for side in shape)
     absolute = INPUT_ROUNDINGS * u / math.sqrt(math.prod(shape))

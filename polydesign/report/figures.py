@@ -57,6 +57,7 @@ STYLE: list[Any] = [
 LINES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (7, 2, 1, 2, 1, 2)), (0, (10, 3)), (0, (3, 3, 1, 3)))
 INKS = ("black", "#e07b00", "#00558c", "#5fb592", "#8a4f7d", "#999999")  # black, then light and dark in turn
 THIN = 0.1  # from this error on the band is too thin on the map's own axis: the deviation gets its own
+_NAMES = {"frobenius": "Frobenius", "schatten4": "Schatten-4", "schatten8": "Schatten-8", "aol": "AOL"}
 SUFFIXES = (".png", ".svg")
 
 
@@ -193,4 +194,6 @@ def _meaning(table: Table) -> str:
         steps = f"{len(degrees)} step{'s' * (len(degrees) != 1)} of degree {degrees[0]}"
     else:
         steps = f"{len(degrees)} steps of degree {', '.join(map(str, degrees))}"
-    return f"x: {values} after {table.normalization.capitalize()} normalization; {steps}"
+    name = table.normalization
+    after = "as given" if name == "none" else f"after {_NAMES.get(name, name)} normalization"
+    return f"x: {values} {after}; {steps}"

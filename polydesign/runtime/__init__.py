@@ -1,7 +1,7 @@
-"""Tables run on matrices by products alone: msign(M) = U Vᵀ; roots and inverses of symmetric positive P."""
+"""Tables run on matrices by products alone: msign(M) = U Vᵀ, mcsgn; roots and inverses of positive P."""
 
 from polydesign.model import Plan
-from polydesign.runtime.operators import Info, msign, msign_with_info
+from polydesign.runtime.operators import Info, mcsgn, mcsgn_with_info, msign, msign_with_info
 from polydesign.runtime.prepare import RootInfo
 from polydesign.runtime.roots import (
     inverse,
@@ -23,6 +23,8 @@ __all__ = [
     "inverse_root_with_info",
     "matmul_inverse_root",
     "matmul_inverse_root_with_info",
+    "mcsgn",
+    "mcsgn_with_info",
     "msign",
     "msign_with_info",
     "root",

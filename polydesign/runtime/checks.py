@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF
-from polydesign.model import InputError, Table, dtype_name
+from polydesign.model import InputError, Plan, Table, dtype_name
 
 
 def check_matrix(name: str, M: Tensor) -> None:
@@ -74,3 +74,33 @@ def check_table(table: Table, root: int, operator: str) -> Table:
             f"{table.name} has root {table.schedule.root}, and {operator} needs a table of root {root}",
         )
     return table
+
+
+def scalar_normalization(table: Table, plan: Plan, operator: str) -> str:
+    """The normalization that runs, for an operator on eigenvalues: those stand one divisor only."""
+    name = plan.normalization or table.normalization
+    if name == "aol":
+        raise InputError(
+            "normalization",
+            f"aol rescales each row by its own factor, and {operator} of that is another matrix: "
+            'write Plan(normalization="schatten4")',
+        )
+    return name
+
+
+def check_vouched(name: str, M: Tensor, upper: float) -> None:
+    """Refuse M, given as normalized, with a row or column longer than upper: then ‖M‖₂ > upper.
+
+    Looks at the data. It does not find every M of too large a norm. Allowed beyond: the rounding of M and of
+    the sums.
+    """
+    wide = M.to(torch.promote_types(M.dtype, torch.float32))
+    longest = max(wide.norm(dim=dim).max().item() for dim in (-2, -1))
+    roundoff = UNIT_ROUNDOFF[dtype_name(M.dtype if M.element_size() > 1 else torch.bfloat16)]
+    if longest > upper * (1 + 4 * roundoff + max(M.shape[-2:]) * UNIT_ROUNDOFF["float32"]):
+        raise InputError(
+            name,
+            f"has a row or column of length {longest:.4g}, so its spectral norm is above {upper:g}, and "
+            "nothing normalizes it: divide it by a bound of its spectral norm, or write "
+            'Plan(normalization="frobenius")',
+        )

@@ -26,9 +26,14 @@ Layout = tuple[tuple[str, int, int], ...]
 """Evaluation, inner degree and number of constants of each step."""
 
 
-def direct(X: Tensor, schedule: Schedule) -> Tensor:
+def direct(X: Tensor, schedule: Schedule, gram: Tensor | None = None) -> Tensor:
     """execute.direct, compiled without a break in the graph."""
-    return _run(_direct, X, *_split(schedule))
+    return _run(_direct, X, *_split(schedule), gram)
+
+
+def matrix_sign(X: Tensor, schedule: Schedule) -> Tensor:
+    """execute.matrix_sign, compiled without a break in the graph."""
+    return _run(_matrix_sign, X, *_split(schedule))
 
 
 def coupled(P: Tensor, G: Tensor | None, schedule: Schedule, *, power: int = 1) -> Coupled:
@@ -36,8 +41,12 @@ def coupled(P: Tensor, G: Tensor | None, schedule: Schedule, *, power: int = 1) 
     return _run(_coupled, P, G, *_split(schedule), schedule.root, power)
 
 
-def _direct(X: Tensor, layout: Layout, numbers: Tensor) -> Tensor:
-    return execute.direct(X, _programs(layout, numbers))
+def _direct(X: Tensor, layout: Layout, numbers: Tensor, gram: Tensor | None = None) -> Tensor:
+    return execute.direct(X, _programs(layout, numbers), gram)
+
+
+def _matrix_sign(X: Tensor, layout: Layout, numbers: Tensor) -> Tensor:
+    return execute.matrix_sign(X, _programs(layout, numbers))
 
 
 def _coupled(P: Tensor, G: Tensor | None, layout: Layout, numbers: Tensor, root: int, power: int) -> Coupled:

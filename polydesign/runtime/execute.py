@@ -15,12 +15,13 @@ from polydesign.model import Schedule, Step
 from polydesign.runtime import ops
 
 
-def _registers(code: Program, A: Tensor) -> list[Tensor]:
-    """The value of every register of the program, A first.
+def _registers(code: Program, A: Tensor, *, symmetric: bool = True) -> list[Tensor]:
+    """The value of every register of the program, A first; symmetric: whether A is.
 
     A product and the sum it goes into are one operation: c₁A + c₂A² never exists as a rounded A², and its
     small entries cannot underflow in float16.
     """
+    mm, mm_add = (ops.sym_mm, ops.sym_mm_add) if symmetric else (ops.mm, ops.mm_add)
     values = [A]
     for line in code.lines:
         matrices, shift = _split(line.plus, values)
@@ -32,9 +33,9 @@ def _registers(code: Program, A: Tensor) -> list[Tensor]:
         if len(matrices) > 1:
             c, beta = ops.weighted_sum(matrices), 1
         if matrices or not isinstance(line.weight, int) or line.weight != 1:
-            value = ops.sym_mm_add(c, left, right, alpha=line.weight, beta=beta)
+            value = mm_add(c, left, right, alpha=line.weight, beta=beta)
         else:
-            value = ops.sym_mm(left, right)
+            value = mm(left, right)
         values.append(value if shift is None else ops.add_to_diagonal_(value, shift))
     return values
 
@@ -67,16 +68,29 @@ def _programs(steps: Steps) -> list[Program]:
     return [program(step) if isinstance(step, Step) else step for step in found]
 
 
-def direct(X: Tensor, steps: Steps) -> Tensor:
+def direct(X: Tensor, steps: Steps, gram: Tensor | None = None) -> Tensor:
     """X ← c₀·X + Q(X Xᵀ)·X, step after step, for root 2: every singular value x becomes f(x).
 
     X: (..., m, n) with m <= n (so that the Gram matrix is the small one), floating, already normalized; all
-    arithmetic is in its dtype, products accumulate as the device does. c₀ multiplies X inside the last
-    scaled addition of a step and is never stored in a matrix. Returns a new tensor of X's shape and dtype.
+    arithmetic is in its dtype, products accumulate as the device does. gram: X Xᵀ, where the normalization
+    formed it already; one product fewer. c₀ multiplies X inside the last scaled addition of a step and is
+    never stored in a matrix. Returns a new tensor of X's shape and dtype.
     """
     for code in _programs(steps):
         index, weight = code.result
-        Q = _registers(code, ops.sym_mm(X, X.mT))[index]
+        Q = _registers(code, ops.sym_mm(X, X.mT) if gram is None else gram)[index]
+        X, gram = ops.mm_add(X, Q, X, alpha=weight, beta=code.constant), None
+    return X
+
+
+def matrix_sign(X: Tensor, steps: Steps) -> Tensor:
+    """X ← c₀·X + Q(X²)·X, step after step, for root 2: every eigenvalue x becomes f(x).
+
+    X: (..., n, n), floating, already normalized. As `direct`, but nothing is known to be symmetric.
+    """
+    for code in _programs(steps):
+        index, weight = code.result
+        Q = _registers(code, ops.mm(X, X), symmetric=False)[index]
         X = ops.mm_add(X, Q, X, alpha=weight, beta=code.constant)
     return X
 

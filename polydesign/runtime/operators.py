@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from polydesign.evaluation.cost import matmuls
 from polydesign.model import Plan, Table, dtype_name
-from polydesign.runtime.checks import check_finite, check_matrix, check_table
-from polydesign.runtime.execute import direct
+from polydesign.runtime import compiled, execute
+from polydesign.runtime.checks import (
+    check_finite,
+    check_matrix,
+    check_square,
+    check_table,
+    check_vouched,
+    scalar_normalization,
+)
 from polydesign.runtime.normalize import NORMALIZATIONS, Normalized
 
 DEFAULT_TABLES = {
@@ -27,10 +35,14 @@ DEFAULT_TABLES = {
 class Info:
     """What a run did and what came out; tensors have one entry a matrix of the batch, shape (...).
 
-    matmuls: matrix products of the iteration (0 for an empty matrix). dtype: precision of the state, named
-    as in torch. transposed: whether the iteration ran on Mᵀ, so that the Gram matrix is the small one.
-    residual: ‖X Xᵀ − I‖_F/√n with n the smaller dimension, in float32 or better; large for a rank-deficient
-    input, whose null space stays null. norm: what M was divided by, in float64.
+    matmuls: matrix products that ran (0 for an empty matrix): those of the iteration and those of the
+    normalization, less one where that formed the first Gram matrix. dtype: precision of the state, named as
+    in torch. transposed: whether the iteration ran on Mᵀ, so that the Gram matrix is the small one.
+    residual: ‖X Xᵀ − I‖_F/√n with n the smaller dimension, for mcsgn ‖X² − I‖_F/√n, in float32 or better;
+    large for a rank-deficient input, whose null space stays null. norm: ν, what M was divided by, in float64
+    (aol: the largest divisor of a row). interval: [l·ν, u·ν], shape (..., 2), in float64: the singular values
+    of M (mcsgn: absolute eigenvalues) that the table promises for. With aol, a singular value of M above l·ν
+    sees to as many of diag(s) M above l.
     """
 
     matmuls: int
@@ -38,6 +50,7 @@ class Info:
     transposed: bool
     residual: Tensor
     norm: Tensor
+    interval: Tensor
 
 
 def msign(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Tensor:
@@ -46,49 +59,122 @@ def msign(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Te
     M: (..., m, n), any floating dtype, layout and batch; it is not changed, and the result shares no memory
     with it. table: root 2; None takes the catalogue's table for the state's precision (DEFAULT_TABLES).
     plan.dtype: precision of the state, None for M's own; the result is a contiguous tensor of M's shape **in
-    the state's dtype**. Normalization is computed before rounding to that dtype, in float32 or better.
-    Singular values below l grow as the table's map says and are not promised anything; a zero matrix gives
-    zero.
+    the state's dtype**. plan.normalization: what M is divided by, None for the table's own; rounding to the
+    state comes after the division, which is in float32 or better. With aol the result is msign(diag(s) M),
+    with s on the shorter side. Singular values below l grow as the table's map says and are not promised
+    anything; a zero matrix gives zero.
 
     Raises InputError for a tensor that is not floating or has fewer than two dimensions, for NaN or infinity
-    in M unless plan.check is False (they then spread over their own matrix), and for a table of another root.
+    in M unless plan.check is False (they then spread over their own matrix), for a table of another root,
+    and where nothing normalizes M (none) and it has a row or column longer than u.
     """
-    return _run(M, table, plan or Plan())[0]
+    return _msign(M, table, plan or Plan())[0]
 
 
 def msign_with_info(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> tuple[Tensor, Info]:
     """The same result as `msign`, bit for bit, with what the run did. One product more, for the residual."""
-    plan = plan or Plan()
-    X, normalized, table = _run(M, table, plan)
-    batch = M.shape[:-2]
-    return X, Info(
-        matmuls=matmuls(table.schedule) if normalized else 0,
-        dtype=dtype_name(X.dtype),
-        transposed=_transposed(M),
-        residual=_residual(X),
-        norm=normalized.norm() if normalized else torch.zeros(batch, dtype=torch.float64, device=M.device),
-    )
+    X, ready = _msign(M, table, plan or Plan())
+    wide = _wide(X.mT if _transposed(X) else X)
+    saved = ready.normalized is not None and ready.normalized.gram is not None
+    return X, _info(M, X, ready, wide @ wide.mT, saved=saved, transposed=_transposed(M))
 
 
-def _run(M: Tensor, table: Table | None, plan: Plan) -> tuple[Tensor, Normalized | None, Table]:
+def mcsgn(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Tensor:
+    """M (M²)^(−1/2) for square M with real spectrum: the same eigenvectors, eigenvalues −1, 0 and 1.
+
+    X ← X q(X²): every eigenvalue λ becomes f(λ/ν), f odd, so that eigenvalues with l·ν <= |λ| <= u·ν end
+    within the table's error of ±1, in exact arithmetic; those nearer to 0 are not promised anything, and zero
+    stays zero. M: (..., n, n); the rest is as in `msign`. aol is refused: it would change the eigenvalues.
+
+    For symmetric M this is msign. Of non-normal M **nothing is promised in finite precision**: eigenvectors
+    at small angles magnify every rounding. Nor is anything for complex eigenvalues; neither is checked, and
+    the residual of `mcsgn_with_info` shows it.
+
+    Raises InputError as `msign` does, and for sides that differ.
+    """
+    return _mcsgn(M, table, plan or Plan())[0]
+
+
+def mcsgn_with_info(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> tuple[Tensor, Info]:
+    """The same result as `mcsgn`, bit for bit, with what the run did. One product more, for the residual."""
+    X, ready = _mcsgn(M, table, plan or Plan())
+    wide = _wide(X)
+    return X, _info(M, X, ready, wide @ wide, saved=False, transposed=False)
+
+
+class _Ready(NamedTuple):
+    """What an iteration starts from; normalized is None for an empty matrix."""
+
+    normalized: Normalized | None
+    table: Table
+    state: torch.dtype
+
+
+def _msign(M: Tensor, table: Table | None, plan: Plan) -> tuple[Tensor, _Ready]:
     check_matrix("M", M)
-    state = plan.dtype or dtype_name(M.dtype, "M.dtype")
-    table = check_table(_default_table(state) if table is None else table, 2, "msign")
-    dtype = getattr(torch, state)
-    if M.numel() == 0:
-        return torch.empty(M.shape, dtype=dtype, device=M.device), None, table
-    if plan.check:
-        check_finite("M", M)
+    table, state = _table_and_state(M, table, plan, "msign")
     transposed = _transposed(M)
     # Autocast would run the products in another precision than the plan's.
     with torch.autocast(M.device.type, enabled=False):
-        normalized = NORMALIZATIONS[table.normalization](M.mT if transposed else M, dtype)
-        X = direct(normalized.matrix, table.schedule)
-    return (X.mT if transposed else X).contiguous(), normalized, table
+        name = plan.normalization or table.normalization
+        normalized = _normalized(M.mT if transposed else M, name, table, plan, state)
+        if normalized is None:
+            return torch.empty(M.shape, dtype=state, device=M.device), _Ready(None, table, state)
+        forms = compiled if plan.compile else execute
+        X = forms.direct(normalized.matrix, table.schedule, normalized.gram)
+    return (X.mT if transposed else X).contiguous(), _Ready(normalized, table, state)
+
+
+def _mcsgn(M: Tensor, table: Table | None, plan: Plan) -> tuple[Tensor, _Ready]:
+    check_square("M", M)
+    table, state = _table_and_state(M, table, plan, "mcsgn")
+    with torch.autocast(M.device.type, enabled=False):
+        normalized = _normalized(M, scalar_normalization(table, plan, "mcsgn"), table, plan, state)
+        if normalized is None:
+            return torch.empty(M.shape, dtype=state, device=M.device), _Ready(None, table, state)
+        forms = compiled if plan.compile else execute
+        X = forms.matrix_sign(normalized.matrix, table.schedule)
+    return X.contiguous(), _Ready(normalized, table, state)
+
+
+def _table_and_state(M: Tensor, table: Table | None, plan: Plan, operator: str) -> tuple[Table, torch.dtype]:
+    state = plan.dtype or dtype_name(M.dtype, "M.dtype")
+    return check_table(_default_table(state) if table is None else table, 2, operator), getattr(torch, state)
+
+
+def _normalized(M: Tensor, name: str, table: Table, plan: Plan, state: torch.dtype) -> Normalized | None:
+    if M.numel() == 0:
+        return None
+    if plan.check:
+        check_finite("M", M)
+        if name == "none":
+            check_vouched("M", M, table.schedule.interval[1])
+    return NORMALIZATIONS[name](M, state)
+
+
+def _info(M: Tensor, X: Tensor, ready: _Ready, square: Tensor, *, saved: bool, transposed: bool) -> Info:
+    """saved: whether the first Gram matrix came from the normalization. square: of X, what should be I."""
+    normalized, schedule = ready.normalized, ready.table.schedule
+    norm = torch.zeros(M.shape[:-2], dtype=torch.float64, device=M.device)
+    if normalized is not None:
+        norm = normalized.norm()
+    square.diagonal(dim1=-2, dim2=-1).sub_(1)
+    return Info(
+        matmuls=0 if normalized is None else matmuls(schedule) + normalized.products - saved,
+        dtype=dtype_name(X.dtype),
+        transposed=transposed,
+        residual=square.square().sum(dim=(-2, -1)).div(max(square.shape[-1], 1)).sqrt(),
+        norm=norm,
+        interval=norm[..., None] * torch.tensor(schedule.interval, dtype=norm.dtype, device=norm.device),
+    )
 
 
 def _transposed(M: Tensor) -> bool:
     return M.shape[-2] > M.shape[-1]
+
+
+def _wide(X: Tensor) -> Tensor:
+    return X.detach().to(torch.promote_types(X.dtype, torch.float32))
 
 
 @lru_cache
@@ -96,13 +182,3 @@ def _default_table(state: str) -> Table:
     from polydesign.catalogue import load
 
     return load(DEFAULT_TABLES[state])
-
-
-def _residual(X: Tensor) -> Tensor:
-    """‖X Xᵀ − I‖_F/√n on the smaller side, in float32 or better; zero where a side is empty."""
-    X = X.detach().to(torch.promote_types(X.dtype, torch.float32))
-    X = X.mT if _transposed(X) else X
-    n = X.shape[-2]
-    G = X @ X.mT
-    G.diagonal(dim1=-2, dim2=-1).sub_(1)
-    return G.square().sum(dim=(-2, -1)).div(max(n, 1)).sqrt()

@@ -18,6 +18,8 @@ from polydesign.runtime.checks import (
     check_square,
     check_symmetric,
     check_table,
+    check_vouched,
+    scalar_normalization,
 )
 from polydesign.runtime.execute import Coupled
 from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two
@@ -41,11 +43,12 @@ eigenvalues down to 1e-4·‖P‖_F. The headroom of the former is too little fo
 class RootInfo:
     """What a run did and what came out; tensors have one entry a matrix of the batch, shape (...).
 
-    matmuls: matrix products of the iteration (0 for an empty matrix). dtype: precision of the state, named
-    as in torch. residual: ‖P_T − I‖_F/√n, P_T = P Wʳ after the last step, in float32 or better. promised: an
-    upper bound of it in exact arithmetic, (1 + E)ʳ − 1, for a spectrum in the table's interval; a residual
-    far above it and above the rounding of the state means eigenvalues below that interval. norm: ν = ‖P‖_F,
-    in float64.
+    matmuls: matrix products of the iteration and of the normalization (0 for an empty matrix). dtype:
+    precision of the state, named as in torch. residual: ‖P_T − I‖_F/√n, P_T = P Wʳ after the last step, in
+    float32 or better. promised: an upper bound of it in exact arithmetic, (1 + E)ʳ − 1, for a spectrum in
+    the table's interval; a residual far above it and above the rounding of the state means eigenvalues below
+    that interval. norm: ν, what P was divided by, in float64. interval: [lʳ, uʳ]·ν·(1 + eps), shape (...,
+    2), in float64: the eigenvalues of P + eps·ν·I that the table promises for.
     """
 
     matmuls: int
@@ -53,12 +56,14 @@ class RootInfo:
     residual: Tensor
     promised: float
     norm: Tensor
+    interval: Tensor
 
 
 class Ready(NamedTuple):
     """X = (P/ν + eps·I)/(1 + eps) in the state's dtype; P + eps·ν·I = ν·(1 + eps)·X.
 
     norm: ν in float64, shape (...). The divisor ν·(1 + eps) is scaled_norm·2^exponent, each (..., 1, 1).
+    products: what the normalization took.
     """
 
     X: Tensor
@@ -66,6 +71,7 @@ class Ready(NamedTuple):
     scaled_norm: Tensor
     exponent: Tensor
     table: Table
+    products: int
 
 
 def prepare(
@@ -93,23 +99,26 @@ def prepare(
         state = getattr(torch, plan.dtype or dtype_name(P.dtype, f"{name}.dtype"))
         assert isinstance(state, torch.dtype)
     table = check_table(_default_table(root, state) if table is None else table, root, operator)
+    normalization = scalar_normalization(table, plan, operator)
     if P.numel() == 0:
         return None, state
     if plan.check:
         check_finite(name, P)
         check_symmetric(name, P)
+        if normalization == "none":
+            check_vouched(name, P, table.schedule.interval[1] ** root)
     with torch.autocast(P.device.type, enabled=False):
         work = work_dtype(state, P)
-        X, scaled_norm, exponent = NORMALIZATIONS[table.normalization](P, work)
-        if plan.check and not zero and (scaled_norm == 0).any():
+        X, scaled_norm, exponent, _, products = NORMALIZATIONS[normalization](P, work)
+        if plan.check and not zero and (X.abs().amax(dim=(-2, -1)) == 0).any():
             raise InputError(name, "holds a zero matrix, which has no inverse, damped or not: leave it out")
-        norm = times_power_of_two(scaled_norm.double(), exponent)[..., 0, 0]
+        norm = _divisor(scaled_norm, exponent)
         if eps:
             diagonal = X.diagonal(dim1=-2, dim2=-1) + eps
             X = torch.diagonal_scatter(X, diagonal, dim1=-2, dim2=-1) / (1 + eps)
             scaled_norm = scaled_norm * (1 + eps)
         X = symmetric_part(X).to(state)
-    return Ready(X, norm, scaled_norm, exponent, table), state
+    return Ready(X, norm, scaled_norm, exponent, table, products), state
 
 
 def check_factor(G: Tensor, P: Tensor, plan: Plan) -> None:
@@ -174,8 +183,8 @@ def root_info(
     batch = P.shape[:-2]
     dtype = plan.dtype or dtype_name(P.dtype)
     if ready is None or end is None:
-        nothing = torch.zeros(batch, dtype=torch.float64, device=P.device)
-        return RootInfo(0, dtype, nothing, 0.0, nothing)
+        nothing = torch.zeros((*batch, 2), dtype=torch.float64, device=P.device)
+        return RootInfo(0, dtype, nothing[..., 0], 0.0, nothing[..., 0], nothing)
     schedule = ready.table.schedule
     wide = torch.promote_types(end.P.dtype, torch.float32)
     with torch.autocast(P.device.type, enabled=False):
@@ -184,13 +193,19 @@ def root_info(
             X = X @ W
         X.diagonal(dim1=-2, dim2=-1).sub_(1)
         residual = X.square().sum(dim=(-2, -1)).div(P.shape[-1]).sqrt()
+    ends = torch.tensor([end**schedule.root for end in schedule.interval], dtype=torch.float64)
     return RootInfo(
-        matmuls=matmuls(schedule, form="coupled", power=power, from_identity=from_identity),
+        matmuls=matmuls(schedule, form="coupled", power=power, from_identity=from_identity) + ready.products,
         dtype=dtype,
         residual=residual,
         promised=(1 + schedule.error) ** schedule.root - 1,
         norm=ready.norm,
+        interval=_divisor(ready.scaled_norm, ready.exponent)[..., None] * ends.to(P.device),
     )
+
+
+def _divisor(scaled_norm: Tensor, exponent: Tensor) -> Tensor:
+    return times_power_of_two(scaled_norm.double(), exponent)[..., 0, 0]
 
 
 def _default_table(root: int, state: torch.dtype) -> Table:

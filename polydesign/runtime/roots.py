@@ -1,11 +1,12 @@
 """Roots and inverses of symmetric positive matrices: G P^(−s/r) by matrix products alone.
 
-What all of them share: P (..., n, n) is divided by ν = ‖P‖_F and iterated in the plan's precision, and the
-result is multiplied by the power of ν that this calls for, in float32 or better, last. A table of root r
-with error E on [l, u] promises, in exact arithmetic, P^(−s/r) with eigenvalues off by at most (1 + E)ˢ − 1
-relatively, for every eigenvalue λ of P with (λ/ν)^(1/r) in [l, u]; smaller ones come out too small in
-P^(−s/r), which the residual of the `_with_info` operators shows. That residual takes products of its own, so
-the plain operators do not compute it and do not warn.
+What all of them share: P (..., n, n) is divided by ν (‖P‖_F, or what the table's or the plan's normalization
+says; aol is refused) and iterated in the plan's precision, and the result is multiplied by the power of ν
+that this calls for, in float32 or better, last. A table of root r with error E on [l, u] promises, in exact
+arithmetic, P^(−s/r) with eigenvalues off by at most (1 + E)ˢ − 1 relatively, for every eigenvalue λ of P
+with (λ/ν)^(1/r) in [l, u]; smaller ones come out too small in P^(−s/r), which the residual of the
+`_with_info` operators shows. That residual takes products of its own, so the plain operators do not compute
+it and do not warn.
 
 table: None takes the one of DEFAULT_TABLES for this root and precision. plan.dtype: precision of the state
 and of the result, None for P's own. A result that does not fit that dtype is infinite: P^(−1) for

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from polydesign import __version__
 from polydesign.evaluation.rounding import allowance
 from polydesign.model import InputError, MeasuredMap, Measurement, Plan, Schedule, Table, dtype_name
 from polydesign.runtime import msign_with_info
+from polydesign.runtime.normalize import NORMALIZATIONS
 from polydesign.table import digest
 from polydesign.verify.metrics import Deviation, deviation, measured_map, orthogonality, polar_distance
 from polydesign.verify.spectra import Sample, sample
@@ -31,6 +34,8 @@ def measure(
     """Run the table as msign does, state in `dtype`, and compare with what it promises.
 
     The test matrix is `matrix`, or else `spectra.sample(spectrum, shape, seed=seed)`; it enters in float64.
+    Where the table's normalization is none, the test matrix is scaled to ‖M‖₂ = u first; where it is aol,
+    the result is compared with msign of the matrix with its rows rescaled.
     device: auto, cpu, cuda, as in torch. holds: the result is finite and worst <= promised + allowance.
     Raises InputError where nothing can be measured: an unknown name, a device that is not there, a table
     that msign refuses, a matrix without a singular value on the promised range.
@@ -39,9 +44,14 @@ def measure(
     place = resolve_device(device)
     lower, upper = table.schedule.interval
     known = sample(spectrum, shape, seed=seed, lower=lower) if matrix is None else matrix
+    if table.normalization == "none":
+        known = _of_norm(upper, known)
     result, info = msign_with_info(known.matrix.to(place), table, Plan(dtype=dtype))
     X = result.to("cpu", torch.float64)
-    x = known.sigma / info.norm.cpu()[:, None]
+    if table.normalization == "aol":
+        known, x = _rows_rescaled(known)
+    else:
+        x = known.sigma / info.norm.cpu()[:, None]
     inside = (x >= lower * (1 - EDGE)) & (x <= upper * (1 + EDGE))
     below = x < lower * (1 - EDGE)
     if not inside.any():
@@ -59,7 +69,13 @@ def measure(
     # The metrics round too: singular values and factors in float64 are good to about n·2⁻⁵².
     allowed = (
         promised
-        + allowance(table.schedule, dtype, (sides[0], sides[1]), smallest=float(x[inside].min()))
+        + allowance(
+            table.schedule,
+            dtype,
+            (sides[0], sides[1]),
+            smallest=float(x[inside].min()),
+            norm=x.square().sum(dim=-1).max().sqrt().item(),
+        )
         + max(known.matrix.shape) * 2.0**-52
     )
     return Measurement(
@@ -85,6 +101,23 @@ def measure(
         versions={"polydesign": __version__, "torch": torch.__version__},
         map=_map(table.schedule, x, measured_map(X, known.U, known.V)),
     )
+
+
+def _of_norm(upper: float, known: Sample) -> Sample:
+    """The sample with each matrix scaled to the spectral norm `upper`."""
+    scale = upper / known.sigma.amax(dim=-1, keepdim=True)
+    return replace(known, matrix=known.matrix * scale[..., None], sigma=known.sigma * scale)
+
+
+def _rows_rescaled(known: Sample) -> tuple[Sample, Tensor]:
+    """The sample as aol sees it, on its shorter side, decomposed again; and its singular values."""
+    tall = known.matrix.shape[-2] > known.matrix.shape[-1]
+    scaled = NORMALIZATIONS["aol"](known.matrix.mT if tall else known.matrix, torch.float64).matrix
+    scaled = scaled.mT if tall else scaled
+    U, sigma, Vt = torch.linalg.svd(scaled, full_matrices=False)
+    rank = known.sigma.shape[-1]  # rescaling by positive factors does not change it
+    sigma = sigma[:, :rank]
+    return Sample(known.name, known.matrix, U[..., :rank], sigma, Vt[:, :rank].mT), sigma
 
 
 def resolve_device(name: str) -> torch.device:
