@@ -18,7 +18,7 @@ from polydesign.model import InputError, Table
 from polydesign.table import digest
 from polydesign.verify.files import read_matrix
 from polydesign.verify.metrics import deviation, measured_map, orthogonality, polar_distance
-from polydesign.verify.spectra import DEFAULT_SPECTRA, SPECTRA, from_matrix, sample
+from polydesign.verify.spectra import ALL_SPECTRA, DEFAULT_SPECTRA, SPECTRA, from_matrix, sample
 from polydesign.verify.sweep import measure, resolve_device
 
 QUINTICS = prototype("quintics_18")
@@ -77,7 +77,7 @@ def test_rank2_reaches_what_full_rank_does_not(seed: int) -> None:
         ("logspace:0", "needs the smallest"),
         ("logspace:nan", "needs the smallest"),
         ("logspace:x", "needs the smallest"),
-        ("harmonic:2", r"^spectrum: 'harmonic:2': only logspace takes a number; write harmonic"),
+        ("harmonic:2", r"^spectrum: 'harmonic:2': harmonic takes no number; write harmonic"),
     ],
 )
 def test_refused_spectra(spectrum: str, message: str) -> None:
@@ -90,7 +90,7 @@ def test_refused_shapes() -> None:
         sample("rank2", (1, 5))
     with pytest.raises(InputError, match=r"^shape: must be a whole number of at least 1"):
         sample("gaussian", (0, 5))
-    assert set(SPECTRA) == {name.split(":")[0] for name in DEFAULT_SPECTRA}
+    assert set(SPECTRA) == {name.split(":")[0] for name in ALL_SPECTRA}
 
 
 # files
