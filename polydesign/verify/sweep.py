@@ -99,7 +99,9 @@ def measure(
         below_count=int(below.sum()),
         below_worst=found.under.worst,
         below_rms=found.under.rms,
-        orthogonality=metrics.orthogonality(case.result) if found.relative_error is not None and not how.positive else None,
+        orthogonality=metrics.orthogonality(case.result)
+        if found.relative_error is not None and not how.positive
+        else None,
         polar_distance=None if how.positive else found.relative_error,
         versions={"polydesign": __version__, "torch": torch.__version__},
         map=_map(table.schedule, case),
