@@ -250,6 +250,10 @@ class Schedule:
         """max |f − 1| on the interval, as the last step states it."""
         return self.steps[-1].half_width
 
+    def promise(self, power: int = 1) -> float:
+        """(1 + E)ˢ − 1, the largest |f(x)ˢ − 1| that an error of E leaves; s = power."""
+        return self.error if power == 1 else math.expm1(power * math.log1p(self.error))
+
     def check_chain(self) -> None:
         """Refuse a schedule in which a step was not designed for what it receives.
 
@@ -335,13 +339,34 @@ class MeasuredMap:
 
 
 @dataclass(frozen=True, slots=True)
+class AfterStep:
+    """The interval of the promised values after a step: what the schedule says, and what was measured, for
+    operators with a power s the s-th roots. None where the result was not finite."""
+
+    predicted: tuple[float, float]
+    measured: tuple[float, float] | None
+
+    @property
+    def worst(self) -> float | None:
+        """max |f − 1| measured after this step."""
+        return None if self.measured is None else max(abs(end - 1) for end in self.measured)
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """One run of a table on one matrix, or on one batch of like matrices.
 
-    worst, rms: of |σ − 1| over the singular values of the result on the promised range; below_worst,
-    below_rms: over those that began below it; None where there are none, or where the result is not
-    finite. orthogonality: ‖X Xᵀ − I‖_F/√n. polar_distance: ‖X − U Vᵀ‖_F/√rank. promised: the table's
-    error; allowed: promised plus what the precision explains. holds: worst <= allowed.
+    worst, rms: of |v − 1| over the promised range, where v are the singular values of msign's result, or,
+    for operators on P, the eigenvalues of the result relative to the exact one; below_worst, below_rms: over
+    those that began below it; None where there are none, or where the result is not finite. orthogonality:
+    ‖X Xᵀ − I‖_F/√n. polar_distance: ‖X − U Vᵀ‖_F/√rank. promised: (1 + error)ˢ − 1; allowed: promised plus
+    what the precision explains. holds: worst <= allowed. A zero matrix has count 0; worst is then the largest
+    entry of the result, and allowed is 0.
+
+    operator, form, normalization: how it ran; power: s, the result's values are f(x)ˢ. input_share: worst,
+    had everything been exact but for the rounding of the input to dtype; None where that leaves no such
+    function. mean_error: mean |X − exact| over the entries. relative_error: ‖X − exact‖_F/‖exact‖_F.
+    device_name: what the maker calls it.
     """
 
     table: str
@@ -365,9 +390,19 @@ class Measurement:
     polar_distance: float | None
     versions: dict[str, str] = field(default_factory=dict)
     map: MeasuredMap | None = None
+    operator: str = "msign"
+    power: int = 1
+    form: str = "direct"
+    normalization: str = "frobenius"
+    device_name: str | None = None
+    input_share: float | None = None
+    mean_error: float | None = None
+    relative_error: float | None = None
+    after_steps: tuple[AfterStep, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dtype", dtype_name(self.dtype))
+        check_integer("power", self.power, 1)
         if len(self.shape) not in (2, 3):
             raise InputError("shape", f"must be (m, n) or (batch, m, n), not {self.shape!r}")
         if self.holds != (self.worst is not None and self.worst <= self.allowed):

@@ -16,14 +16,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from polydesign import measurements
 from polydesign.evaluation.cost import matmuls
 from polydesign.evaluation.program import constant_names
 from polydesign.files import write_atomically
+from polydesign.measurements import measurements_from_json as measurements_from_json
 from polydesign.model import (
     Certificate,
     ClaimError,
     InputError,
-    MeasuredMap,
     Measurement,
     Provenance,
     Schedule,
@@ -64,7 +65,7 @@ def to_json(table: Table) -> dict[str, Any]:
         "interval": [float(end) for end in schedule.interval],
         "normalization": table.normalization,
         "steps": [_step(step) for step in schedule.steps],
-        "error": {"exact": schedule.error, "measured": [_measurement(m) for m in table.measured]},
+        "error": {"exact": schedule.error, "measured": [measurements.to_entry(m) for m in table.measured]},
         "cost": {"matmuls": matmuls(schedule)},
     }
     if certificate is not None:
@@ -79,13 +80,6 @@ def _step(step: Step) -> dict[str, Any]:
     names = constant_names(step.evaluation, step.inner_degree)
     del entry["program"]
     return entry | ({"program": dict(zip(names, step.program, strict=True))} if names else {})
-
-
-def _measurement(measurement: Measurement) -> dict[str, Any]:
-    """A measurement as the file keeps it: without the map, and without the name of its own table."""
-    entry = asdict(replace(measurement, map=None))
-    del entry["map"], entry["table"]
-    return entry
 
 
 def dumps(table: Table) -> str:
@@ -286,26 +280,8 @@ def _measured(body: Any, schedule: Schedule) -> tuple[Measurement, ...]:
     found = []
     for index, item in enumerate(body["error"]["measured"]):
         _check_digest(f"$.error.measured[{index}].digest", item["digest"], schedule)
-        found.append(Measurement(**{**item, "table": body["name"], "shape": tuple(item["shape"])}))
+        found.append(measurements.from_entry({**item, "table": body["name"]}))
     return tuple(found)
-
-
-def measurements_from_json(body: Any) -> list[Measurement]:
-    """Measurements, with their maps, from the list that `polydesign verify --json` prints.
-
-    Raises InputError naming the entry.
-    """
-    found = []
-    for index, item in enumerate(body if isinstance(body, list) else [body]):
-        try:
-            mapped = item["map"] and MeasuredMap(**{key: tuple(v) for key, v in item["map"].items()})
-            found.append(Measurement(**{**item, "shape": tuple(item["shape"]), "map": mapped}))
-        except (TypeError, KeyError, AttributeError) as problem:
-            raise InputError(
-                f"measured[{index}]",
-                f"is not a measurement ({problem}); polydesign verify --save writes them",
-            ) from problem
-    return found
 
 
 def _check_statements(body: Any, table: Table) -> None:
@@ -318,7 +294,7 @@ def _check_statements(body: Any, table: Table) -> None:
             f"is {body['error']['exact']!r}, and the last half_width {table.schedule.error!r}",
         )
     products = matmuls(table.schedule)
-    if any(m.promised != table.schedule.error for m in table.measured):
+    if any(m.promised != table.schedule.promise(m.power) for m in table.measured):
         raise ClaimError("$.error.measured", "was taken for another promise than error.exact")
     if body["cost"]["matmuls"] != products:
         raise ClaimError("$.cost.matmuls", f"is {body['cost']['matmuls']}, and these steps take {products}")

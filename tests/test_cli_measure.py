@@ -13,7 +13,8 @@ from tables import prototype, published
 
 from polydesign.catalogue import load
 from polydesign.cli import main
-from polydesign.model import Table
+from polydesign.designer import design
+from polydesign.model import InputError, Table
 from polydesign.table import save
 
 SMALL = ["--shape", "48x80", "--device", "cpu"]
@@ -95,6 +96,77 @@ def test_save_keeps_the_maps(good: Path, tmp_path: Path) -> None:
     assert [len(entry["map"]["x"]) for entry in json.loads(target.read_text())] == [48, 48, 48, 16, 32]
 
 
+def test_lines_and_lists_are_the_same_measurements(good: Path, tmp_path: Path) -> None:
+    from polydesign.measurements import loads
+
+    arguments = [good, "--spectrum", "gaussian,rank2", "--steps", "--quiet", *SMALL]
+    listed, lines = tmp_path / "m.json", tmp_path / "m.jsonl"
+    for target in (listed, lines):
+        assert run(*arguments, "--save", target).exit_code == 0
+    found = loads(lines.read_text())
+    assert found == loads(listed.read_text())
+    assert len(found) == len(lines.read_text().splitlines()) == 2
+    assert all(m.versions and m.device_name and m.seed == 0 and len(m.after_steps) == 6 for m in found)
+    assert loads(lines.read_text().splitlines()[0]) == found[:1]
+    again = tmp_path / "again.jsonl"
+    run(*arguments, "--save", again)
+    assert again.read_bytes() == lines.read_bytes()
+    drawn = CliRunner().invoke(
+        main, ["plot", str(good), "--measured", str(lines), "-o", str(tmp_path / "x.png")]
+    )
+    assert drawn.exit_code == 0, drawn.output
+    lines.write_text(lines.read_text()[:-20])
+    drawn = CliRunner().invoke(main, ["plot", str(good), "--measured", str(lines)])
+    assert drawn.exit_code == 2
+    assert "is not JSON" in drawn.output
+
+
+def test_files_written_earlier_still_load(good: Path) -> None:
+    run(good, "--write", "--spectrum", "gaussian", "--steps", *SMALL)
+    body = json.loads(good.read_text())
+    (entry,) = body["error"]["measured"]
+    new = {"operator", "power", "form", "normalization", "device_name", "input_share", "mean_error"}
+    new |= {"relative_error", "after_steps"}
+    assert new < entry.keys()
+    now = load(good).measured[0]
+    assert len(now.after_steps) == 6
+    body["error"]["measured"] = [{key: value for key, value in entry.items() if key not in new}]
+    good.write_text(json.dumps(body))
+    (before,) = load(good).measured
+    assert (before.worst, before.operator, before.after_steps) == (now.worst, "msign", ())
+    body["error"]["measured"][0]["operater"] = "msign"
+    good.write_text(json.dumps(body))
+    with pytest.raises(InputError, match=r"operater: is not a key of this format"):
+        load(good)
+
+
+def test_roots_by_the_command_line(tmp_path: Path) -> None:
+    table = written(design(root=4, degree=9, steps=4, lower=0.1, dtype="float32"), tmp_path)
+    arguments = [table, "--operator", "root", "--write", "--steps", *SMALL]
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert "root, error of f(x)^3, in the coupled form" in lines[0]
+    assert "input share" in lines[2]
+    assert "relative error" in lines[2]
+    assert "orthogonality" not in lines[2]
+    assert any(line.strip().startswith("after step") for line in lines)
+    assert max(map(len, lines)) <= 160
+    assert lines[-1] == "Within promise and rounding (allowed) on 4 of 4 spectra."
+    run(*arguments)
+    run(table, "--operator", "inverse_root", "--power", "2", "--spectrum", "gaussian", "--write", *SMALL)
+    measured = load(table).measured
+    assert [(m.operator, m.power) for m in measured] == [("root", 3)] * 4 + [("inverse_root", 2)]
+    assert measured[0].promised > 2 * load(table).schedule.error
+
+
+def test_a_precision_that_cannot_keep_the_promise_is_named(tmp_path: Path) -> None:
+    table = written(design(root=1, degree=3, steps=7, lower=1e-4), tmp_path)
+    result = run(table, "--spectrum", "logspace:1e-4", *SMALL)
+    assert result.exit_code == 1
+    assert "logspace:1e-4: rounded to bfloat16, P is not positive any more" in result.stdout
+
+
 def test_write_stores_and_replaces(good: Path) -> None:
     assert load(good).measured == ()
     run(good, "--write", "--spectrum", "gaussian,rank2", *SMALL)
@@ -127,6 +199,11 @@ def test_the_dtype_is_the_one_the_table_was_designed_for(tmp_path: Path) -> None
         (["--dtype", "int8"], "--dtype: int8 is not one of bfloat16"),
         (["--device", "gpu"], "--device: 'gpu' is not a torch device"),
         (["--matrix", "none.npy"], "none.npy: there is no such file"),
+        (["--operator", "rot"], "--operator: 'rot' is not one of msign"),
+        (["--power", "2"], "--power: msign has none"),
+        (["--power", "0"], "0 is not in the range"),
+        (["--operator", "root", "--spectrum", "zero", "--power", "2"], "--power: root has none"),
+        (["--operator", "inverse_root", "--spectrum", "rank2"], "--spectrum: rank2 has a null space"),
         (["--seed", "-1"], "-1 is not in the range"),
     ],
 )

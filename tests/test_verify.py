@@ -18,7 +18,7 @@ from polydesign.model import InputError, Table
 from polydesign.table import digest
 from polydesign.verify.files import read_matrix
 from polydesign.verify.metrics import deviation, measured_map, orthogonality, polar_distance
-from polydesign.verify.spectra import DEFAULT_SPECTRA, SPECTRA, from_matrix, sample
+from polydesign.verify.spectra import ALL_SPECTRA, DEFAULT_SPECTRA, SPECTRA, from_matrix, sample
 from polydesign.verify.sweep import measure, resolve_device
 
 QUINTICS = prototype("quintics_18")
@@ -36,14 +36,14 @@ def with_first_coefficient(table: Table, factor: float) -> Table:
 # spectra
 
 
-@pytest.mark.parametrize("spectrum", DEFAULT_SPECTRA)
+@pytest.mark.parametrize("spectrum", ALL_SPECTRA)
 @pytest.mark.parametrize("shape", [(12, 20), (20, 12), (9, 9)])
 def test_samples_are_their_decomposition(spectrum: str, shape: tuple[int, int], seed: int) -> None:
     known = sample(spectrum, shape, seed=seed)
     b, k = known.sigma.shape
     assert known.matrix.shape == (b, *shape)
     eye = torch.eye(k, dtype=torch.float64).expand(b, k, k)
-    scale = float(known.sigma.max()) * sum(shape) * U64
+    scale = max(known.sigma.flatten().tolist(), default=0.0) * sum(shape) * U64
     product = (known.U * known.sigma[:, None, :]) @ known.V.mT
     torch.testing.assert_close(product, known.matrix, rtol=0, atol=scale)
     for factor in (known.U, known.V):
@@ -53,9 +53,9 @@ def test_samples_are_their_decomposition(spectrum: str, shape: tuple[int, int], 
     assert (values[:, k:] <= scale).all()
 
 
-@pytest.mark.parametrize("spectrum", DEFAULT_SPECTRA)
+@pytest.mark.parametrize("spectrum", [name for name in ALL_SPECTRA if name != "zero"])
 def test_a_seed_is_a_matrix(spectrum: str, seed: int) -> None:
-    first, again, other = (sample(spectrum, (6, 8), seed=s).matrix for s in (seed, seed, seed + 1))
+    first, again, other = (sample(spectrum, (8, 9), seed=s).matrix for s in (seed, seed, seed + 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -77,7 +77,14 @@ def test_rank2_reaches_what_full_rank_does_not(seed: int) -> None:
         ("logspace:0", "needs the smallest"),
         ("logspace:nan", "needs the smallest"),
         ("logspace:x", "needs the smallest"),
-        ("harmonic:2", r"^spectrum: 'harmonic:2': only logspace takes a number; write harmonic"),
+        ("marchenko-pastur:2", "needs the ratio of the sides"),
+        ("rankk", r"^spectrum: 'rankk' needs the rank, a whole number: write rankk:8"),
+        ("rankk:5", "needs the rank"),
+        ("rankk:1.5", "needs the rank"),
+        ("tiny:2", "needs a factor in"),
+        ("huge:inf", "needs a factor in"),
+        ("zero:1", "zero takes no number"),
+        ("harmonic:2", r"^spectrum: 'harmonic:2': harmonic takes no number; write harmonic"),
     ],
 )
 def test_refused_spectra(spectrum: str, message: str) -> None:
@@ -90,7 +97,46 @@ def test_refused_shapes() -> None:
         sample("rank2", (1, 5))
     with pytest.raises(InputError, match=r"^shape: must be a whole number of at least 1"):
         sample("gaussian", (0, 5))
-    assert set(SPECTRA) == {name.split(":")[0] for name in DEFAULT_SPECTRA}
+    assert set(SPECTRA) == {name.split(":")[0] for name in ALL_SPECTRA}
+
+
+def relative(spectrum: str, shape: tuple[int, int], seed: int, lower: float = 1e-3) -> np.ndarray:
+    """Singular values after Frobenius normalization, increasing, of the first matrix."""
+    sigma = sample(spectrum, shape, seed=seed, lower=lower).sigma[0]
+    return (sigma / sigma.norm()).sort().values.numpy()
+
+
+def test_marchenko_pastur_is_the_law_of_gaussian_matrices(seed: int) -> None:
+    for shape, aspect in (((200, 400), 0.5), ((150, 150), 1.0)):
+        law, drawn = (relative(name, shape, seed) for name in ("marchenko-pastur", "gaussian"))
+        # Eigenvalues are rigid: they leave their quantiles by about their spacing, 1/k of the range.
+        assert np.abs(law - drawn).max() < 8 * drawn[-1] / min(shape)
+        other = relative(f"marchenko-pastur:{aspect / 4}", shape, seed)
+        assert np.abs(other - drawn).max() > 8 * drawn[-1] / min(shape)
+    edge = sample("marchenko-pastur:0.25", (400, 400), seed=seed).sigma
+    assert 0.5 < edge.min() < 0.52
+    assert 1.48 < edge.max() < 1.5
+
+
+def test_clusters_bulks_and_tails(seed: int) -> None:
+    bulks = relative("two-bulks", (64, 80), seed)
+    assert ((bulks > 0.9 * bulks[-1] / 1.1) | (bulks < 1.1 * 2.1e-3)).all()
+    assert (bulks < 3e-3).sum() == 32
+    assert bulks[0] > 1e-3
+    cluster = relative("clustered", (64, 80), seed)
+    assert (cluster > cluster[-1] / 1.0021).sum() == 60
+    assert 1e-3 < cluster[0] < 3e-3
+    heavy, normal = (sample(name, (64, 80), seed=seed).matrix[0].abs() for name in ("levy", "gaussian"))
+    assert heavy.max() / heavy.median() > 10 * normal.max() / normal.median()
+
+
+def test_rankk_and_scales(seed: int) -> None:
+    known = sample("rankk:3", (10, 12), seed=seed, lower=1e-2)
+    assert known.sigma.shape[1] == 3
+    assert ((known.sigma >= 1e-2) & (known.sigma <= 1)).all()
+    base = sample("gaussian", (6, 8), seed=seed)
+    for name, factor in (("tiny", 1e-20), ("tiny:1e-200", 1e-200), ("huge", 1e30), ("huge:1e200", 1e200)):
+        assert torch.equal(sample(name, (6, 8), seed=seed).matrix, factor * base.matrix)
 
 
 # files
@@ -303,6 +349,76 @@ def test_values_below_the_interval_are_kept_apart(seed: int, device: str) -> Non
     predicted = np.abs(np.array(found.map.predicted) - 1)
     assert found.below_worst == pytest.approx(predicted[x < 1e-3].max(), abs=1e-2)
     assert found.below_worst > 0.9 > found.allowed
+
+
+@pytest.mark.parametrize("spectrum", ALL_SPECTRA)
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_the_promise_holds_on_every_spectrum(spectrum: str, dtype: str, seed: int, device: str) -> None:
+    found = measure(QUINTICS, shape=(48, 64), dtype=dtype, spectrum=spectrum, seed=seed, device=device)
+    assert found.holds, found
+    assert (found.operator, found.power, found.form) == ("msign", 1, "direct")
+    if spectrum == "zero":
+        assert (found.count, found.worst, found.allowed, found.orthogonality) == (0, 0.0, 0.0, None)
+        return
+    assert found.input_share is not None
+    assert found.worst is not None
+    assert found.input_share <= found.allowed
+    assert found.relative_error == found.polar_distance
+    factor = 1 + 2 * QUINTICS.schedule.error + 2 * found.allowed
+    wrong = measure(with_last_step(factor), shape=(48, 64), dtype=dtype, spectrum=spectrum, seed=seed)
+    assert not wrong.holds
+
+
+def with_last_step(factor: float) -> Table:
+    *steps, last = QUINTICS.schedule.steps
+    wrong = replace(last, coefficients=tuple(c * factor for c in last.coefficients))
+    return replace(QUINTICS, schedule=replace(QUINTICS.schedule, steps=(*steps, wrong)))
+
+
+def test_zero_must_stay_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    from polydesign.runtime import msign_with_info
+
+    def noisy(M: torch.Tensor, *arguments: object) -> object:
+        X, info = msign_with_info(M, *arguments)  # pyright: ignore[reportArgumentType]
+        return X + 2.0**-20, info
+
+    monkeypatch.setattr("polydesign.verify.polar.msign_with_info", noisy)
+    found = measure(QUINTICS, shape=(4, 6), dtype="float32", spectrum="zero")
+    assert (found.holds, found.worst) == (False, 2.0**-20)
+
+
+@pytest.mark.parametrize("spectrum", ["gaussian", "rank2", "rankk:4"])
+def test_the_input_share_is_the_polar_factor_of_the_rounded_input(spectrum: str, seed: int) -> None:
+    found = measure(QUINTICS, shape=(24, 40), spectrum=spectrum, seed=seed)
+    known = sample(spectrum, (24, 40), seed=seed)
+    norm = torch.linalg.matrix_norm(known.matrix)[:, None, None]
+    U, _, Vt = torch.linalg.svd((known.matrix / norm).bfloat16().double(), full_matrices=False)
+    k = known.sigma.shape[-1]
+    every = torch.ones_like(known.sigma, dtype=torch.bool)
+    if spectrum == "rankk:4":  # some lie below
+        every = known.sigma / norm[:, :, 0] >= 1e-3
+    worst = deviation(U[..., :k] @ Vt[:, :k], known.U, known.V, every).worst
+    assert worst is not None
+    assert found.input_share == pytest.approx(worst, rel=1e-6)
+    assert worst > 1e-6
+    wider = measure(QUINTICS, shape=(24, 40), dtype="float32", spectrum=spectrum, seed=seed)
+    assert wider.input_share is not None
+    assert wider.input_share < 1e-3 * worst
+
+
+def test_after_every_step(seed: int, device: str) -> None:
+    settings = {"shape": SHAPE, "dtype": "float32", "spectrum": "rank2", "seed": seed, "device": device}
+    found = measure(QUINTICS, steps=True, **settings)
+    for step, after in zip(QUINTICS.schedule.steps, found.after_steps, strict=True):
+        assert after.measured is not None
+        # Slopes of the chain times the rounding of x: 8.2⁶ at the lower end, and far less near it.
+        assert step.image[0] - 1e-3 <= after.measured[0] <= after.measured[1] <= step.image[1] + 1e-3
+    assert found.after_steps[-1].worst == found.worst
+    wrong = measure(with_last_step(1.01), steps=True, **settings)
+    assert wrong.after_steps[:-1] == found.after_steps[:-1]
+    assert wrong.after_steps[-1].measured[1] > found.after_steps[-1].predicted[1] + 5e-3  # pyright: ignore
+    lost = measure(table_of([(1.0, 1000.0)] * 3), shape=(8, 8), dtype="float16", steps=True, seed=seed)
+    assert lost.after_steps[-1].measured is lost.after_steps[-1].worst is None
 
 
 def test_nothing_to_measure_is_not_a_success() -> None:

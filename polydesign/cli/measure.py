@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from polydesign.model import DTYPES, InputError, Measurement, Table
+from polydesign.model import DTYPES, NORMALIZATIONS, InputError, Measurement, Plan, Table, dtype_name
 
 if TYPE_CHECKING:
     from polydesign.verify.spectra import Sample
@@ -35,15 +34,33 @@ class Shape(click.ParamType):
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: cuda where there is.")
 @click.option(
     "--spectrum",
-    help="gaussian, logspace:SMALLEST, harmonic, rank1, rank2, with commas between.  "
-    "[default: gaussian,logspace:1e-2,harmonic,rank1,rank2]",
+    help="Names with commas between, or all: gaussian, marchenko-pastur[:ASPECT], logspace:SMALLEST, "
+    "harmonic, clustered, two-bulks, levy, rank1, rank2, rankk:RANK, swept, zero, tiny[:FACTOR], "
+    "huge[:FACTOR].  [default: gaussian,logspace:1e-2,harmonic, and rank1,rank2 or, for roots, swept]",
 )
+@click.option(
+    "--operator",
+    help="msign, mcsgn, inverse_root, root, inverse, matmul_inverse_root.  "
+    "[default: msign for root 2, inverse for root 1, inverse_root for others]",
+)
+@click.option("--power", type=click.IntRange(1), default=1, show_default=True, help="s of P^(-s/r).")
+@click.option(
+    "--normalization",
+    type=click.Choice(NORMALIZATIONS),
+    help="What the matrices are divided by.  [default: the table's]",
+)
+@click.option("--steps", is_flag=True, help="Measure after every step too: one run more for each.")
 @click.option("--matrix", metavar="FILE", help="A matrix of yours: .npy, .pt or .safetensors[::NAME].")
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the matrices."
 )
 @click.option("--write", is_flag=True, help="Store the measurements in the table's file.")
-@click.option("--save", "destination", metavar="FILE", help="Write them with the maps, for plot --measured.")
+@click.option(
+    "--save",
+    "destination",
+    metavar="FILE",
+    help="Write them with the maps, for plot --measured; one a line if the name ends in .jsonl.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON in place of the summary.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def verify(
@@ -52,6 +69,10 @@ def verify(
     dtype: str | None,
     device: str,
     spectrum: str | None,
+    operator: str | None,
+    power: int,
+    normalization: str | None,
+    steps: bool,
     matrix: str | None,
     seed: int,
     write: bool,
@@ -61,17 +82,22 @@ def verify(
 ) -> None:
     """Run a table on matrices with known singular values and compare the result with what it promises.
 
-    A run holds when every singular value that began on the promised interval ends within the promised
-    error, plus what the precision's rounding explains (`allowed`). Exit code 1 if one does not.
+    Tables of root 2 run as msign, others as roots and inverses of symmetric positive matrices with known
+    eigenvalues, of the smaller side of --shape. A run holds when every value that began on the promised
+    interval ends within the promised error, plus what the precision's rounding explains (`allowed`). Exit
+    code 1 if one does not. `input share` is the part that rounding the input causes, whatever the table.
     With --matrix, spectra are run only if --spectrum names them.
 
     \b
     Examples:
       polydesign verify sign-d5x6-l1e-3-bf16
       polydesign verify coeffs/mine.json --dtype float16 --spectrum gaussian,rank2 --write
+      polydesign verify root4-d9x4-l0.1-fp32 --operator matmul_inverse_root --dtype float32 --steps
       polydesign verify sign-d5x6-l1e-3-bf16 --matrix momentum.safetensors::layers.0.weight
     """
+    from polydesign import measurements as text_of
     from polydesign.catalogue import find, load, shipped
+    from polydesign.cli.summary import report
     from polydesign.files import write_atomically
     from polydesign.table import save
 
@@ -79,43 +105,43 @@ def verify(
     if write and file.resolve().is_relative_to(shipped().resolve()) and not Path(table).is_file():
         raise InputError("write", f"{table} is the package's own; copy {file} and verify the copy")
     loaded = load(file)
-    measurements = _measured(loaded, shape, dtype, device, spectrum, matrix, seed, quiet)
+    how: dict[str, Any] = {"operator": operator, "power": power, "steps": steps}
+    how |= {"shape": shape, "device": device, "seed": seed, "plan": Plan(normalization=normalization)}
+    measurements = _measured(loaded, how, dtype, spectrum, matrix, quiet)
     if write:
         save(replace(loaded, measured=_merged(loaded, measurements)), file, force=True)
-    text = json.dumps([asdict(m) for m in measurements], indent=2, allow_nan=False, ensure_ascii=False)
     if destination:
-        write_atomically(Path(destination), text + "\n")
+        lines = Path(destination).suffix == ".jsonl"
+        write_atomically(Path(destination), text_of.dumps(measurements, lines=lines))
     if as_json:
-        click.echo(text)
+        click.echo(text_of.dumps(measurements), nl=False)
     elif not quiet:
-        _report(loaded, measurements)
+        report(loaded, measurements)
     if not all(m.holds for m in measurements):
         raise SystemExit(1)
 
 
 def _measured(
     table: Table,
-    shape: tuple[int, int],
+    how: dict[str, Any],
     dtype: str | None,
-    device: str,
     spectrum: str | None,
     matrix: str | None,
-    seed: int,
     quiet: bool,
 ) -> list[Measurement]:
     from rich.console import Console
     from rich.progress import Progress
 
     from polydesign.verify.files import read_matrix
-    from polydesign.verify.spectra import DEFAULT_SPECTRA, split
+    from polydesign.verify.operators import choose
+    from polydesign.verify.spectra import names
     from polydesign.verify.sweep import measure
 
-    precision = dtype or str(table.provenance.parameters.get("dtype") or "bfloat16")
-    defaults = [name for name in DEFAULT_SPECTRA if name != "rank2" or min(shape) > 1]
-    names = [name.strip() for name in spectrum.split(",")] if spectrum else defaults
-    for name in names:
-        split(name)  # a misspelt name is refused before anything runs
-    runs: list[tuple[str, Sample | None]] = [(name, None) for name in names]
+    precision = dtype_name(dtype or table.provenance.parameters.get("dtype") or "bfloat16")
+    _, operator = choose(table.schedule, how["operator"], how["power"])
+    kind = {"positive": operator.positive, "singular": operator.singular}
+    listed = names(spectrum, how["shape"], precision, **kind)
+    runs: list[tuple[str, Sample | None]] = [(name, None) for name in listed]
     if matrix is not None:
         given = read_matrix(matrix)
         runs = [(given.name, given), *(runs if spectrum else [])]
@@ -126,17 +152,7 @@ def _measured(
         task = bar.add_task("measuring", total=len(runs))
         for name, sample in runs:
             bar.update(task, description=name)
-            found.append(
-                measure(
-                    table,
-                    shape=shape,
-                    dtype=precision,
-                    spectrum=name,
-                    seed=seed,
-                    device=device,
-                    matrix=sample,
-                )
-            )
+            found.append(measure(table, dtype=precision, spectrum=name, matrix=sample, **how))
             bar.advance(task)
     return found
 
@@ -145,70 +161,8 @@ def _merged(table: Table, new: list[Measurement]) -> tuple[Measurement, ...]:
     """The file's measurements with the new ones; a run repeated in the same setting replaces its old self."""
 
     def setting(m: Measurement) -> tuple[Any, ...]:
-        return m.dtype, m.shape, m.spectrum, m.seed, m.device
+        return m.dtype, m.shape, m.spectrum, m.seed, m.device, m.operator, m.power, m.form, m.normalization
 
     repeated = {setting(m) for m in new}
     kept = [m for m in table.measured if setting(m) not in repeated]
     return tuple(replace(m, map=None) for m in (*kept, *new))
-
-
-def _report(table: Table, measurements: list[Measurement]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as Grid
-
-    first = measurements[0]
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("spectrum", "shape", "values", "predicted", "measured", "rms", "allowed"):
-        grid.add_column(heading, justify="left" if heading == "spectrum" else "right")
-    for heading in ("below", "orthogonality", "polar distance", ""):
-        grid.add_column(heading, justify="right")
-    for m in measurements:
-        below = f"{m.below_count}, {_short(m.below_worst)}" if m.below_count else "0"
-        grid.add_row(
-            m.spectrum,
-            "x".join(map(str, m.shape)),
-            str(m.count),
-            _short(_predicted(table, m)),
-            _short(m.worst),
-            _short(m.rms),
-            _short(m.allowed),
-            below,
-            _short(m.orthogonality),
-            _short(m.polar_distance),
-            "ok" if m.holds else "FAILED",
-        )
-    low, high = table.schedule.interval
-    click.echo(
-        f"{table.name} in {first.dtype} on {first.device}: promises {_short(first.promised)} "
-        f"on [{low:g}, {high:g}]"
-    )
-    # Wide enough for every column where the output is piped, and as wide as the terminal otherwise.
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    console.print(grid)
-    failed = [m for m in measurements if not m.holds]
-    if not failed:
-        count = len(measurements)
-        click.echo(f"Within promise and rounding (allowed) on {count} of {count} spectra.")
-        return
-    words = ", ".join(
-        f"{m.spectrum} ({'not finite' if not m.finite else f'{m.worst:.8g} > {m.allowed:.8g}'})"
-        for m in failed
-    )
-    click.echo(
-        f"FAILED: beyond promise and rounding on {len(failed)} of {len(measurements)} spectra: {words}."
-    )
-
-
-def _predicted(table: Table, m: Measurement) -> float:
-    """max |f(x) − 1| over the singular values that this matrix has on the promised range."""
-    from polydesign.verify.sweep import EDGE
-
-    assert m.map is not None, "measure always gives the map"
-    low, high = table.schedule.interval
-    pairs = zip(m.map.x, m.map.predicted, strict=True)
-    return max(abs(f - 1) for x, f in pairs if low * (1 - EDGE) <= x <= high * (1 + EDGE))
-
-
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"

@@ -153,10 +153,11 @@ def plot(tables: tuple[str, ...], measured: str | None, output: str | None) -> N
 
 
 def _measurements(path: str, table: Table) -> list[Any]:
-    from polydesign.table import digest, measurements_from_json
+    from polydesign.measurements import loads
+    from polydesign.table import digest
 
     try:
-        found = measurements_from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+        found = loads(Path(path).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as problem:
         raise InputError("measured", f"{path} is not JSON; polydesign verify --save writes it") from problem
     if any(m.digest != digest(table.schedule) for m in found):

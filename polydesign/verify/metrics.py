@@ -1,7 +1,8 @@
-"""What is wrong with a computed polar factor, in float64; pure functions of X and a known decomposition.
+"""What is wrong with a computed matrix function, in float64; pure functions of X and a known decomposition.
 
-X: (b, m, n), the result. U: (b, m, k), V: (b, n, k), orthonormal columns, as in `spectra.Sample`. All are
-float64 and finite.
+X: (b, m, n), the result. left: (b, m, k) and right: (b, n, k) are such that leftᵀ E right = I for the exact
+result E: for a polar factor the singular vectors U and V, as in `samples.Sample`; for P^(−s/r) both are
+V Λ^(s/2r). All are float64 and finite.
 """
 
 from __future__ import annotations
@@ -14,30 +15,35 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """count values σ, with the largest and the root mean square |σ − 1|; None where there are none."""
+    """count values, with the largest and the root mean square |σ − 1|; None where there are none."""
 
     count: int
     worst: float | None
     rms: float | None
 
 
-def deviation(X: Tensor, U: Tensor, V: Tensor, chosen: Tensor) -> Deviation:
-    """How far X is from 1 on the chosen singular vectors; chosen: bool (b, k).
+def values(X: Tensor, left: Tensor, right: Tensor, chosen: Tensor) -> Tensor:
+    """What X is on the chosen vectors, one number each, in one row for the whole batch; chosen: bool (b, k).
 
-    The values are the singular values of C = U_rᵀ X V_r, with U_r, V_r the chosen columns. They do not
-    depend on the basis that equal singular values leave free, and they see off-diagonal errors, which
-    u_iᵀ X v_i does not. A value that came out with the wrong sign must not count as 1: where the symmetric
-    part of C is not positive, its eigenvalues are taken.
+    They are the singular values of C = leftᵀ X right with the chosen columns. They do not depend on the basis
+    that equal singular values leave free, and they see off-diagonal errors, which u_iᵀ X v_i does not. A
+    value that came out with the wrong sign must not count as 1: where the symmetric part of C is not
+    positive, its eigenvalues are taken.
     """
-    parts = []
-    for x, u, v, keep in zip(X, U, V, chosen, strict=True):
+    parts = [torch.zeros(0, dtype=torch.float64)]
+    for x, u, v, keep in zip(X, left, right, chosen, strict=True):
         if keep.any():
             C = u[:, keep].mT @ x @ v[:, keep]
-            values = torch.linalg.eigvalsh((C + C.mT) / 2)
-            parts.append((values if values[0] <= 0 else torch.linalg.svdvals(C)) - 1)
-    if not parts:
+            found = torch.linalg.eigvalsh((C + C.mT) / 2)
+            parts.append(found if found[0] <= 0 else torch.linalg.svdvals(C))
+    return torch.cat(parts)
+
+
+def deviation(X: Tensor, left: Tensor, right: Tensor, chosen: Tensor) -> Deviation:
+    """How far X is from the exact result on the chosen vectors: |v − 1| for each of `values`."""
+    off = (values(X, left, right, chosen) - 1).abs()
+    if not off.numel():
         return Deviation(0, None, None)
-    off = torch.cat(parts).abs()
     return Deviation(off.numel(), off.max().item(), off.square().mean().sqrt().item())
 
 
@@ -54,6 +60,17 @@ def polar_distance(X: Tensor, U: Tensor, V: Tensor) -> float:
     return torch.linalg.matrix_norm(X - U @ V.mT).max().item() / U.shape[-1] ** 0.5
 
 
-def measured_map(X: Tensor, U: Tensor, V: Tensor) -> Tensor:
-    """u_iᵀ X v_i, shape (b, k): what became of each singular value."""
-    return (U * (X @ V)).sum(dim=-2)
+def mean_error(X: Tensor, exact: Tensor) -> float:
+    """Mean |X − exact| over the entries; the largest of the batch."""
+    return (X - exact).abs().mean(dim=(-2, -1)).max().item()
+
+
+def relative_error(X: Tensor, exact: Tensor) -> float | None:
+    """‖X − exact‖_F/‖exact‖_F; the largest of the batch. None for an exact zero."""
+    size = torch.linalg.matrix_norm(exact)
+    return (torch.linalg.matrix_norm(X - exact) / size).max().item() if (size > 0).all() else None
+
+
+def measured_map(X: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """left_iᵀ X right_i, shape (b, k): what became of each singular value or eigenvalue."""
+    return (left * (X @ right)).sum(dim=-2)

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from polydesign import __version__
-from polydesign.evaluation.rounding import allowance
-from polydesign.model import InputError, MeasuredMap, Measurement, Plan, Schedule, Table, dtype_name
-from polydesign.runtime import msign_with_info
-from polydesign.runtime.normalize import NORMALIZATIONS
+from polydesign.model import (
+    AfterStep,
+    InputError,
+    MeasuredMap,
+    Measurement,
+    Plan,
+    Schedule,
+    Table,
+    check_integer,
+    dtype_name,
+)
 from polydesign.table import digest
-from polydesign.verify.metrics import Deviation, deviation, measured_map, orthogonality, polar_distance
-from polydesign.verify.spectra import Sample, sample
+from polydesign.verify import metrics
+from polydesign.verify.cases import Case, Operator, Setting
+from polydesign.verify.machine import processor
+from polydesign.verify.metrics import Deviation
+from polydesign.verify.operators import choose
+from polydesign.verify.roots import lowest_eigenvalue
+from polydesign.verify.samples import Sample, from_symmetric
+from polydesign.verify.spectra import sample, sample_positive
 
 EDGE = 1e-12
 """A normalized singular value this close to l or u, relatively, lies on it: normalizing has rounded it."""
@@ -30,54 +43,47 @@ def measure(
     seed: int = 0,
     device: str = "cpu",
     matrix: Sample | None = None,
+    operator: str | None = None,
+    power: int = 1,
+    steps: bool = False,
+    plan: Plan | None = None,
 ) -> Measurement:
-    """Run the table as msign does, state in `dtype`, and compare with what it promises.
+    """Run the table by an operator, state in `dtype`, and compare with what it promises.
 
-    The test matrix is `matrix`, or else `spectra.sample(spectrum, shape, seed=seed)`; it enters in float64.
-    Where the table's normalization is none, the test matrix is scaled to ‖M‖₂ = u first; where it is aol,
-    the result is compared with msign of the matrix with its rows rescaled.
-    device: auto, cpu, cuda, as in torch. holds: the result is finite and worst <= promised + allowance.
+    The test matrix is `matrix`, or else that of the spectrum: `spectra.sample` for msign, and for operators
+    on symmetric positive P `spectra.sample_positive`, of side min(shape); it enters in float64. device: auto,
+    cpu, cuda, as in torch. operator: a name of operators.OPERATORS; None is msign for root 2, inverse for
+    root 1, inverse_root for others. power: s of P^(−s/r). steps: measure after every step too, which runs as
+    many schedules as there are steps. plan: of the run; its dtype is replaced. Where nothing normalizes
+    (none), the matrices are scaled to the largest norm that the table serves first; under aol the result is
+    compared with msign of the matrices with their rows rescaled.
+
+    promised: (1 + E)ˢ − 1. allowed: that, and what rounding explains by a model from experiment
+    (evaluation/rounding.py for msign, verify/roots.py for the others); holds: the result is finite and worst
+    <= allowed. Where rounding the input alone makes P lose its sign there is no input_share, and the promise
+    cannot be expected to hold. A zero matrix has no value to judge: count is 0, worst the largest entry of
+    the result, and allowed 0.
+
     Raises InputError where nothing can be measured: an unknown name, a device that is not there, a table
-    that msign refuses, a matrix without a singular value on the promised range.
+    that the operator refuses, a spectrum that it has no result for, a matrix without a value on the promised
+    range.
     """
     dtype = dtype_name(dtype)
     place = resolve_device(device)
+    check_integer("power", power, 1)
+    name, how = choose(table.schedule, operator, power)
+    known = _matrices(table.schedule, how, shape, dtype, spectrum, seed, power) if matrix is None else matrix
+    if how.positive and matrix is not None:
+        known = from_symmetric(matrix)
+    setting = Setting(known, table, replace(plan or Plan(), dtype=dtype), power, place, seed)
+    if setting.normalization == "none":
+        setting = replace(setting, known=_of_norm(table.schedule, how, known))
+    case = how.case(setting)
     lower, upper = table.schedule.interval
-    known = sample(spectrum, shape, seed=seed, lower=lower) if matrix is None else matrix
-    if table.normalization == "none":
-        known = _of_norm(upper, known)
-    result, info = msign_with_info(known.matrix.to(place), table, Plan(dtype=dtype))
-    X = result.to("cpu", torch.float64)
-    if table.normalization == "aol":
-        known, x = _rows_rescaled(known)
-    else:
-        x = known.sigma / info.norm.cpu()[:, None]
-    inside = (x >= lower * (1 - EDGE)) & (x <= upper * (1 + EDGE))
-    below = x < lower * (1 - EDGE)
-    if not inside.any():
-        raise InputError(
-            "spectrum",
-            f"{known.name}: no singular value lies in [{lower:g}, {upper:g}] after normalization; "
-            "choose another",
-        )
-    finite = bool(torch.isfinite(X).all())
-    nothing = Deviation(0, None, None)
-    on_range = deviation(X, known.U, known.V, inside) if finite else nothing
-    under = deviation(X, known.U, known.V, below) if finite else nothing
+    inside = (case.x >= lower * (1 - EDGE)) & (case.x <= upper * (1 + EDGE))
+    below = case.x < lower * (1 - EDGE)
+    found = _judged(setting, case, inside, below)
     batch, *sides = known.matrix.shape
-    promised = table.schedule.error
-    # The metrics round too: singular values and factors in float64 are good to about n·2⁻⁵².
-    allowed = (
-        promised
-        + allowance(
-            table.schedule,
-            dtype,
-            (sides[0], sides[1]),
-            smallest=float(x[inside].min()),
-            norm=x.square().sum(dim=-1).max().sqrt().item(),
-        )
-        + max(known.matrix.shape) * 2.0**-52
-    )
     return Measurement(
         table=table.name,
         digest=digest(table.schedule),
@@ -86,38 +92,32 @@ def measure(
         spectrum=known.name,
         seed=seed if matrix is None else None,
         device=str(place),
-        promised=promised,
-        allowed=allowed,
-        holds=on_range.worst is not None and on_range.worst <= allowed,
-        finite=finite,
+        promised=table.schedule.promise(case.exponent),
+        allowed=found.allowed,
+        holds=found.on_range.worst is not None and found.on_range.worst <= found.allowed,
+        finite=found.finite,
         count=int(inside.sum()),
-        worst=on_range.worst,
-        rms=on_range.rms,
+        worst=found.on_range.worst,
+        rms=found.on_range.rms,
         below_count=int(below.sum()),
-        below_worst=under.worst,
-        below_rms=under.rms,
-        orthogonality=orthogonality(X) if finite else None,
-        polar_distance=polar_distance(X, known.U, known.V) if finite else None,
+        below_worst=found.under.worst,
+        below_rms=found.under.rms,
+        orthogonality=metrics.orthogonality(case.result)
+        if found.relative_error is not None and not how.positive
+        else None,
+        polar_distance=None if how.positive else found.relative_error,
         versions={"polydesign": __version__, "torch": torch.__version__},
-        map=_map(table.schedule, x, measured_map(X, known.U, known.V)),
+        map=_map(table.schedule, case),
+        operator=name,
+        power=case.exponent,
+        form=getattr(setting.plan, "form", None) or how.form,
+        normalization=setting.normalization,
+        device_name=device_name(place),
+        input_share=found.input_share,
+        mean_error=metrics.mean_error(case.result, case.exact) if found.finite else None,
+        relative_error=found.relative_error,
+        after_steps=_after_steps(setting, case, inside) if steps else (),
     )
-
-
-def _of_norm(upper: float, known: Sample) -> Sample:
-    """The sample with each matrix scaled to the spectral norm `upper`."""
-    scale = upper / known.sigma.amax(dim=-1, keepdim=True)
-    return replace(known, matrix=known.matrix * scale[..., None], sigma=known.sigma * scale)
-
-
-def _rows_rescaled(known: Sample) -> tuple[Sample, Tensor]:
-    """The sample as aol sees it, on its shorter side, decomposed again; and its singular values."""
-    tall = known.matrix.shape[-2] > known.matrix.shape[-1]
-    scaled = NORMALIZATIONS["aol"](known.matrix.mT if tall else known.matrix, torch.float64).matrix
-    scaled = scaled.mT if tall else scaled
-    U, sigma, Vt = torch.linalg.svd(scaled, full_matrices=False)
-    rank = known.sigma.shape[-1]  # rescaling by positive factors does not change it
-    sigma = sigma[:, :rank]
-    return Sample(known.name, known.matrix, U[..., :rank], sigma, Vt[:, :rank].mT), sigma
 
 
 def resolve_device(name: str) -> torch.device:
@@ -135,15 +135,107 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def _map(schedule: Schedule, x: Tensor, measured: Tensor) -> MeasuredMap:
+def device_name(device: torch.device) -> str:
+    """What the maker calls it: of the GPU, or of the processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+
+
+def _of_norm(schedule: Schedule, how: Operator, known: Sample) -> Sample:
+    """Each matrix scaled to the spectral norm u, or u^r where the table serves eigenvalues^(1/r)."""
+    upper = schedule.interval[1] ** (schedule.root if how.positive else 1)
+    scale = upper / known.sigma.amax(dim=-1, keepdim=True)
+    return replace(known, matrix=known.matrix * scale[..., None], sigma=known.sigma * scale)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    finite: bool
+    allowed: float
+    on_range: Deviation
+    under: Deviation
+    input_share: float | None
+    relative_error: float | None
+
+
+def _matrices(
+    schedule: Schedule,
+    how: Operator,
+    shape: tuple[int, int],
+    dtype: str,
+    spectrum: str,
+    seed: int,
+    power: int,
+) -> Sample:
+    if not how.positive:
+        return sample(spectrum, shape, seed=seed, lower=schedule.interval[0])
+    lower = lowest_eigenvalue(schedule, dtype, min(shape), power)
+    return sample_positive(spectrum, shape, seed=seed, lower=lower, singular=how.singular)
+
+
+def _judged(setting: Setting, case: Case, inside: Tensor, below: Tensor) -> _Judged:
+    finite = bool(torch.isfinite(case.result).all())
+    nothing = Deviation(0, None, None)
+    if not case.x.numel():
+        left = Deviation(0, case.result.abs().max().item(), None) if finite else nothing
+        return _Judged(finite, 0.0, left, nothing, None, None)
+    if not inside.any():
+        lower, upper = setting.table.schedule.interval
+        raise InputError(
+            "spectrum",
+            f"{setting.known.name}: no singular value lies in [{lower:g}, {upper:g}] after normalization; "
+            "choose another",
+        )
+    allowed = (
+        setting.table.schedule.promise(case.exponent)
+        + case.explained(inside)
+        # The metrics round too: singular values and factors in float64 are good to about n·2⁻⁵².
+        + max(setting.known.matrix.shape) * 2.0**-52
+    )
+    rounded = case.rounded()
+    share = None if rounded is None else metrics.deviation(rounded, case.left, case.right, inside).worst
+    if not finite:
+        return _Judged(finite, allowed, nothing, nothing, share, None)
+    return _Judged(
+        finite=finite,
+        allowed=allowed,
+        on_range=metrics.deviation(case.result, case.left, case.right, inside),
+        under=metrics.deviation(case.result, case.left, case.right, below),
+        input_share=share,
+        relative_error=metrics.relative_error(case.result, case.exact),
+    )
+
+
+def _after_steps(setting: Setting, case: Case, inside: Tensor) -> tuple[AfterStep, ...]:
+    """The judged values after 1, 2, … steps: those of the operator run with so many of them."""
+    schedule = setting.table.schedule
+    found = []
+    for count, step in enumerate(schedule.steps, start=1):
+        prefix = replace(schedule, steps=schedule.steps[:count])
+        X = case.run(replace(setting.table, schedule=prefix, certificate=None, measured=()))
+        measured = None
+        if torch.isfinite(X).all() and inside.any():
+            values = _rooted(metrics.values(X, case.left, case.right, inside), case.exponent)
+            measured = (values.min().item(), values.max().item())
+        found.append(AfterStep(predicted=step.image, measured=measured))
+    return tuple(found)
+
+
+def _rooted(values: Tensor, exponent: int) -> Tensor:
+    """The f(x) that such powers come from, with the sign kept."""
+    return values.sign() * values.abs() ** (1 / exponent)
+
+
+def _map(schedule: Schedule, case: Case) -> MeasuredMap:
     """The map in increasing x, over the whole batch."""
+    x = case.x
     order = x.flatten().argsort()
     start = x.flatten()[order].numpy()
     with np.errstate(over="ignore", invalid="ignore"):
         predicted = schedule(start)
     if not np.isfinite(predicted).all():
         raise InputError("table", "its schedule overflows float64 on this matrix: it is no iteration")
-    seen = measured.flatten()[order]
+    measured = metrics.measured_map(case.result, case.left, case.right)
+    seen = _rooted(measured, case.exponent).flatten()[order]
     return MeasuredMap(
         x=tuple(start.tolist()),
         predicted=tuple(predicted.tolist()),

@@ -1,0 +1,125 @@
+"""What polydesign verify prints: a row a spectrum, and on request a row a step."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from polydesign.model import Measurement, Table
+
+if TYPE_CHECKING:
+    from rich.table import Table as Grid
+
+COLUMNS = 160
+"""Wide enough for every column where the output is piped; on a terminal it is as wide as that."""
+
+
+def report(table: Table, measurements: list[Measurement]) -> None:
+    """Print the verdict on every measurement, and the last line on all of them."""
+    first = measurements[0]
+    low, high = table.schedule.interval
+    how = first.operator if first.power == 1 else f"{first.operator}, error of f(x)^{first.power},"
+    click.echo(
+        f"{table.name} in {first.dtype} on {first.device}: promises {_short(first.promised)} "
+        f"on [{low:g}, {high:g}]; {how} in the {first.form} form, {first.normalization} normalization"
+    )
+    _print(_by_spectrum(table, measurements))
+    if any(m.after_steps for m in measurements):
+        _print(_by_step(measurements))
+    _verdict(measurements)
+
+
+def _by_spectrum(table: Table, measurements: list[Measurement]) -> Grid:
+    polar = measurements[0].polar_distance is not None or measurements[0].operator == "msign"
+    last = ("orthogonality", "polar distance") if polar else ("mean error", "relative error")
+    headings = ("spectrum", "shape", "values", "predicted", "measured", "rms", "allowed", "input share")
+    grid = _grid(*headings, "below", *last, "")
+    for m in measurements:
+        below = f"{m.below_count}, {_short(m.below_worst)}" if m.below_count else "0"
+        grid.add_row(
+            m.spectrum,
+            "x".join(map(str, m.shape)),
+            str(m.count),
+            _short(_predicted(table, m)),
+            _short(m.worst),
+            _short(m.rms),
+            _short(m.allowed),
+            _short(m.input_share),
+            below,
+            *map(_short, (m.orthogonality, m.polar_distance) if polar else (m.mean_error, m.relative_error)),
+            "ok" if m.holds else "FAILED",
+        )
+    return grid
+
+
+def _by_step(measurements: list[Measurement]) -> Grid:
+    """Each step's interval, over all spectra, with the spectrum that ends farthest from 1."""
+    grid = _grid("after step", "predicted", "measured", "worst", "where")
+    for index in range(max(len(m.after_steps) for m in measurements)):
+        seen = [(m, m.after_steps[index]) for m in measurements if m.after_steps]
+        row = [str(index + 1), _interval(*seen[0][1].predicted)]
+        lost = [m.spectrum for m, step in seen if step.measured is None and m.count]
+        ends = [(step.measured, step.worst or 0.0, m.spectrum) for m, step in seen if step.measured]
+        if lost or not ends:
+            row += ["not finite", "-", ", ".join(lost)]
+        else:
+            low, high = min(e[0][0] for e in ends), max(e[0][1] for e in ends)
+            _, worst, where = max(ends, key=lambda end: end[1])
+            row += [_interval(low, high), _short(worst), where]
+        grid.add_row(*row)
+    return grid
+
+
+def _verdict(measurements: list[Measurement]) -> None:
+    failed = [m for m in measurements if not m.holds]
+    count = len(measurements)
+    for m in measurements:
+        if m.input_share is None and m.count and m.operator != "msign":
+            click.echo(
+                f"{m.spectrum}: rounded to {m.dtype}, P is not positive any more; no table can help there."
+            )
+    if not failed:
+        click.echo(f"Within promise and rounding (allowed) on {count} of {count} spectra.")
+        return
+    words = ", ".join(
+        f"{m.spectrum} ({'not finite' if not m.finite else f'{m.worst:.8g} > {m.allowed:.8g}'})"
+        for m in failed
+    )
+    click.echo(f"FAILED: beyond promise and rounding on {len(failed)} of {count} spectra: {words}.")
+
+
+def _predicted(table: Table, m: Measurement) -> float | None:
+    """max |f(x)ˢ − 1| over the values that this matrix has on the promised range."""
+    from polydesign.verify.sweep import EDGE
+
+    assert m.map is not None, "measure always gives the map"
+    low, high = table.schedule.interval
+    pairs = zip(m.map.x, m.map.predicted, strict=True)
+    judged = (f for x, f in pairs if low * (1 - EDGE) <= x <= high * (1 + EDGE))
+    return max((abs(f**m.power - 1) for f in judged), default=None)
+
+
+def _grid(*headings: str) -> Grid:
+    from rich import box
+    from rich.table import Table as Grid
+
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        grid.add_column(heading, justify="left" if heading in ("spectrum", "where") else "right")
+    return grid
+
+
+def _print(grid: Any) -> None:
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else COLUMNS, highlight=False).print(grid)
+
+
+def _interval(low: float, high: float) -> str:
+    return f"[{_short(low)}, {_short(high)}]"
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

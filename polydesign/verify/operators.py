@@ -1,0 +1,39 @@
+"""The operators that can be measured, by name."""
+
+from __future__ import annotations
+
+from polydesign.model import InputError, Schedule
+from polydesign.verify.cases import Operator
+from polydesign.verify.polar import mcsgn_case, msign_case
+from polydesign.verify.roots import inverse_root_case, matmul_inverse_root_case, root_case
+
+OPERATORS: dict[str, Operator] = {
+    "msign": Operator("direct", msign_case, positive=False, root=2),
+    "mcsgn": Operator("direct", mcsgn_case, singular=True, root=2),
+    "inverse_root": Operator("coupled", inverse_root_case, takes_power=True),
+    "root": Operator("coupled", root_case, singular=True),
+    "inverse": Operator("coupled", inverse_root_case, root=1),
+    "matmul_inverse_root": Operator("coupled", matmul_inverse_root_case, takes_power=True),
+}
+"""Operator -> how it is measured. A further one is a function that makes its Case, and an entry here."""
+
+DEFAULT_OPERATORS = {1: "inverse", 2: "msign"}
+"""By the table's root; inverse_root for every other."""
+
+
+def choose(schedule: Schedule, name: str | None, power: int) -> tuple[str, Operator]:
+    """The named operator, or the default of this root; refuses what does not go with the root or a power."""
+    r = schedule.root
+    name = name or DEFAULT_OPERATORS.get(r, "inverse_root")
+    if name not in OPERATORS:
+        raise InputError("operator", f"{name!r} is not one of {', '.join(OPERATORS)}")
+    operator = OPERATORS[name]
+    if operator.root not in (None, r) or (name == "root" and r == 1):
+        fitting = [key for key, o in OPERATORS.items() if o.root in (None, r) and (key != "root" or r > 1)]
+        raise InputError(
+            "operator", f"{name} does not go with a table of root {r}: choose one of {', '.join(fitting)}"
+        )
+    if power != 1 and not operator.takes_power:
+        taking = " or ".join(key for key, o in OPERATORS.items() if o.takes_power)
+        raise InputError("power", f"{name} has none: leave it out, or choose {taking}")
+    return name, operator
