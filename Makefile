@@ -5,14 +5,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types check coeffs figures bench clean
+.PHONY: help install demo test lint types check coeffs figures bench gpu clean
 
 help:
 	@echo "make demo     environment, install, search, verify, figure (in demo/)"
 	@echo "make test     environment, install, lint, types, tests"
 	@echo "make coeffs   rebuild coeffs/ from the strategies"
 	@echo "make figures  rebuild figures/ from coeffs/ and fresh measurements"
-	@echo "make bench    time the solver (beside Sollya, where it is installed)"
+	@echo "make bench    time the solver (beside Sollya, where it is installed) and the operators"
+	@echo "make gpu      verify and time the operators on an NVIDIA GPU, in eight minutes at most"
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "polydesign needs Python 3.11 or later, and $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
@@ -49,6 +50,10 @@ figures: install
 
 bench: install
 	$(BIN)/python scripts/bench_solver.py
+	$(BIN)/python scripts/bench_operators.py
+
+gpu: install
+	$(BIN)/python scripts/gpu_check.py
 
 clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -6,13 +6,14 @@ It joins what must not know of each other: a strategy's schedule, its certificat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Any
 
 import polydesign
 from polydesign.approximation.certificate import certify as prove
 from polydesign.approximation.scalar import schedule_from
+from polydesign.evaluation.program import preferred
 from polydesign.model import (
     DTYPES,
     InputError,
@@ -58,6 +59,7 @@ def design(
     headroom: float | Sequence[float] | None = None,
     cushion: float | Sequence[float] | None = None,
     image_floor: float | Sequence[float] | None = None,
+    evaluation: str | None = None,
     normalization: str = "frobenius",
     name: str | None = None,
     certify: bool = True,
@@ -87,6 +89,7 @@ def design(
     }
     by_dtype = not chosen
     strategy = DEFAULT_SAFETY[dtype] if by_dtype else Equioscillation(**chosen)
+    strategy = replace(strategy, evaluation=_evaluations(root, degrees, evaluation))
     schedule = strategy.search(problem)
     parameters = {key: value for key, value in asdict(strategy).items() if value is not None}
     if by_dtype:
@@ -147,6 +150,12 @@ def _degrees(
     return listed
 
 
+def _evaluations(root: int, degrees: tuple[int, ...], evaluation: str | None) -> str | tuple[str, ...]:
+    """One word where all steps have the same, else one a step."""
+    chosen = tuple(evaluation or preferred((degree - 1) // root) for degree in degrees)
+    return chosen[0] if len(set(chosen)) == 1 else chosen
+
+
 def _one_or_more(name: str, value: float | Sequence[float]) -> float | tuple[float, ...]:
     if isinstance(value, Sequence):
         if not value:
@@ -160,7 +169,8 @@ def table_name(
 ) -> str:
     """A name made from the parameters: sign-d5x6-l1e-3-bf16, sign-d5-9x3-l1e-3, root4-d9x3-l0.1-h1.01.
 
-    dtype: given where the strategy is that precision's default.
+    dtype: given where the strategy is that precision's default. An evaluation is named where it is not the
+    preferred one.
     """
     low, high = schedule.interval
     parts = [_SIGN_NAMES.get(schedule.root, f"root{schedule.root}")]
@@ -179,6 +189,8 @@ def table_name(
             values = value if isinstance(value, tuple) else (value,)
             if any(v != neutral for v in values):
                 parts.append(letter + _runs(values))
+    other = {s.evaluation for s in schedule.steps if s.evaluation != preferred(s.inner_degree)}
+    parts += sorted(other)
     if normalization != "frobenius":
         parts.append(normalization)
     return "-".join(parts)

@@ -29,7 +29,7 @@ MOST_STEPS = 200
 NORMALIZATIONS = ("frobenius", "schatten4", "schatten8", "power", "aol", "none")
 """What x₀ is divided by, an upper bound of the spectral norm; runtime/normalize.py has the formulas."""
 
-EVALUATIONS = ("monomial",)
+EVALUATIONS = ("monomial", "chebyshev")
 
 
 class InputError(ValueError):
@@ -162,7 +162,9 @@ class Step:
 
     coefficients: of q, in increasing powers, the float64 numbers that run. domain: what the step was
     designed to serve. image: what it maps the previous image onto. half_width: max |p − 1| there, as a
-    number of its own, because 1 ± E loses an E below 1e-16.
+    number of its own, because 1 ± E loses an E below 1e-16. evaluation: how q is computed. program: where
+    that is not monomial, the constants that run (evaluation/program.py names them); image and half_width are
+    then of the polynomial that those define exactly, and the coefficients are its own, rounded to float64.
     """
 
     degree: int
@@ -171,6 +173,7 @@ class Step:
     image: tuple[float, float]
     half_width: float
     evaluation: str = "monomial"
+    program: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         check_integer("degree", self.degree, 2)
@@ -191,6 +194,10 @@ class Step:
             raise InputError("half_width", f"must not be negative, and is {self.half_width!r}")
         if self.evaluation not in EVALUATIONS:
             raise InputError("evaluation", f"{self.evaluation!r} is not one of {', '.join(EVALUATIONS)}")
+        if bool(self.program) != (self.evaluation != "monomial"):
+            raise InputError("program", "holds the constants of an evaluation that is not monomial")
+        for index, c in enumerate(self.program):
+            check_number(f"program[{index}]", c)
 
     @property
     def inner_degree(self) -> int:

@@ -11,7 +11,8 @@ from decimal import Decimal
 import mpmath
 import numpy as np
 
-from polydesign.model import Certificate, ClaimError, Schedule, Step
+from polydesign.evaluation.basis import expanded
+from polydesign.model import Certificate, ClaimError, Schedule, Step, evaluate
 
 GRID = 1025
 """Points a step on which a claimed image is checked."""
@@ -49,6 +50,11 @@ def check_claims(schedule: Schedule) -> None:
     for index, step in enumerate(schedule.steps):
         where = f"steps[{index}]"
         claimed = step.image
+        if tuple(map(float, expanded(step))) != step.coefficients:
+            raise ClaimError(
+                f"{where}.coefficients",
+                "are not those that its program defines; design the table again with polydesign search",
+            )
         with np.errstate(over="ignore", invalid="ignore"):
             values = step(grid(low, high, GRID))
         slack = _rounding(step, max(abs(low), abs(high))) + 2.0**-50 * (abs(claimed[0]) + abs(claimed[1]))
@@ -76,9 +82,13 @@ def sampled_error(schedule: Schedule) -> str:
     context = mpmath.MPContext()
     context.dps = 60 + (math.ceil(-math.log10(schedule.error)) if schedule.error else 340)
     low, high = (context.mpf(end) for end in schedule.interval)
+    rows = [[context.convert(c) for c in expanded(step)] for step in schedule.steps]
     ratio = (high / low) ** (context.mpf(1) / (SAMPLES - 1))
     points = [low * ratio**k for k in range(SAMPLES - 1)] + [high]
-    return str(mpmath.nstr(max(abs(schedule(x) - 1) for x in points), 17))
+    values = points
+    for row in rows:
+        values = [evaluate(row, schedule.root, x) for x in values]
+    return str(mpmath.nstr(max(abs(value - 1) for value in values), 17))
 
 
 def sampled_certificate(schedule: Schedule, digest: str) -> Certificate:

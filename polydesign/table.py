@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from polydesign.evaluation.cost import matmuls
+from polydesign.evaluation.program import constant_names
 from polydesign.files import write_atomically
 from polydesign.model import (
     Certificate,
@@ -44,6 +45,7 @@ def digest(schedule: Schedule) -> str:
         "interval": [end.hex() for end in map(float, schedule.interval)],
         "steps": [
             {"coefficients": [c.hex() for c in step.coefficients], "evaluation": step.evaluation}
+            | ({"program": [c.hex() for c in step.program]} if step.program else {})
             for step in schedule.steps
         ],
     }
@@ -61,7 +63,7 @@ def to_json(table: Table) -> dict[str, Any]:
         "root": schedule.root,
         "interval": [float(end) for end in schedule.interval],
         "normalization": table.normalization,
-        "steps": [asdict(step) for step in schedule.steps],
+        "steps": [_step(step) for step in schedule.steps],
         "error": {"exact": schedule.error, "measured": [_measurement(m) for m in table.measured]},
         "cost": {"matmuls": matmuls(schedule)},
     }
@@ -69,6 +71,14 @@ def to_json(table: Table) -> dict[str, Any]:
         body["certificate"] = {k: v for k, v in asdict(certificate).items() if v is not None}
     body["provenance"] = asdict(table.provenance)
     return json.loads(json.dumps(body, allow_nan=False))  # tuples become lists, as a reader sees them
+
+
+def _step(step: Step) -> dict[str, Any]:
+    """A step as the file keeps it: the constants of its program by name, where it has one."""
+    entry = asdict(step)
+    names = constant_names(step.evaluation, step.inner_degree)
+    del entry["program"]
+    return entry | ({"program": dict(zip(names, step.program, strict=True))} if names else {})
 
 
 def _measurement(measurement: Measurement) -> dict[str, Any]:
@@ -164,6 +174,7 @@ def from_json(body: Any) -> Table:
                     image=_pair(item["image"]),
                     half_width=float(item["half_width"]),
                     evaluation=item["evaluation"],
+                    program=_program(item),
                 )
             )
         except InputError as problem:
@@ -179,6 +190,19 @@ def from_json(body: Any) -> Table:
             raise
         raise type(problem)(f"$.{problem.field}", problem.problem) from problem
     return table
+
+
+def _program(item: Any) -> tuple[float, ...]:
+    """The constants of a step's program in their order."""
+    names = constant_names(item["evaluation"], len(item["coefficients"]) - 1)
+    found = item.get("program", {})
+    for name in names:
+        if name not in found:
+            raise InputError(f"program.{name}", "is missing")
+    for name in found:
+        if name not in names:
+            raise InputError(f"program.{name}", f"is not a constant of this evaluation, {item['evaluation']}")
+    return tuple(float(found[name]) for name in names)
 
 
 def _pair(ends: Any) -> tuple[float, float]:

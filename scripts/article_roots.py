@@ -11,13 +11,13 @@ from pathlib import Path
 
 import click
 import torch
-from machine import machine
 
 import polydesign
 from polydesign.designer import published_table
 from polydesign.evaluation.cost import matmuls
 from polydesign.files import write_atomically
 from polydesign.runtime import Plan, matmul_inverse_root
+from polydesign.verify.machine import machine
 
 OUTPUT = Path(__file__).resolve().parent.parent / "figures" / "article_roots.json"
 ROOT = 4

@@ -17,11 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
-from machine import machine
 
 from polydesign import Equioscillation, Problem
 from polydesign.approximation.remez import best_approximation
 from polydesign.files import write_atomically
+from polydesign.verify.machine import machine
 
 OUTPUT = Path(__file__).resolve().parent.parent / "figures" / "bench_solver.json"
 LOWER = 1e-3

@@ -10,12 +10,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
-from machine import machine
 
 import polydesign
 from polydesign.files import write_atomically
 from polydesign.model import DTYPES, Measurement
 from polydesign.report.figures import comparison_figure, save_figure, schedule_figure
+from polydesign.verify.machine import machine
 from polydesign.verify.spectra import DEFAULT_SPECTRA
 from polydesign.verify.sweep import measure
 

@@ -19,13 +19,13 @@ from pathlib import Path
 
 import click
 import numpy as np
-from machine import machine
 
 from polydesign import Equioscillation, Problem
 from polydesign.approximation.certificate import certify, ratio_to_optimum
 from polydesign.approximation.scalar import derivative, horner
 from polydesign.files import write_atomically
 from polydesign.model import Schedule
+from polydesign.verify.machine import machine
 
 OUTPUT = Path(__file__).resolve().parent.parent / "figures" / "stress_certificates.json"
 POINTS = 2000

@@ -7,32 +7,46 @@ from pathlib import Path
 
 import numpy as np
 
+from polydesign.evaluation.basis import program_constants
 from polydesign.model import Provenance, Schedule, Step, Table
 
 DATA = Path(__file__).parent / "data"
 
 
 def table_of(
-    rows: list[tuple[float, ...]], *, name: str = "test", lower: float = 1e-3, headroom: float = 1.0
+    rows: list[tuple[float, ...]],
+    *,
+    name: str = "test",
+    lower: float = 1e-3,
+    headroom: float | list[float] = 1.0,
+    evaluation: str = "monomial",
 ) -> Table:
     """A table of root 2 from bare coefficients: images by dense evaluation, domains with headroom."""
     steps: list[Step] = []
     low, high = lower, 1.0
-    for row in rows:
+    rooms = headroom if isinstance(headroom, list) else [headroom] * len(rows)
+    for row, room in zip(rows, rooms, strict=True):
         x = np.geomspace(low, high, 200_001)
         p = sum(c * x ** (1 + 2 * j) for j, c in enumerate(row))
-        domain = (low, high * headroom)
+        domain = (low, high * room)
         low, high = float(np.min(p)), float(np.max(p))
-        steps.append(Step(1 + 2 * (len(row) - 1), row, domain, (low, high), max(1 - low, high - 1)))
+        program = program_constants(evaluation, row, domain[1] ** 2)
+        degree = 1 + 2 * (len(row) - 1)
+        steps.append(Step(degree, row, domain, (low, high), max(1 - low, high - 1), evaluation, program))
     return Table(name, Schedule(2, (lower, 1.0), tuple(steps)), Provenance("0", "test", {}, source="test"))
 
 
-def prototype(name: str) -> Table:
+def prototypes() -> list[dict]:
+    """The hand-made schedules of tests/data, with what was measured of them."""
+    return json.loads((DATA / "prototype_schedules.json").read_text())["schedules"]
+
+
+def prototype(name: str, evaluation: str = "monomial") -> Table:
     """quintics_15, quintics_18, 9x4_16_fp16, …: designed with headroom."""
-    listed = json.loads((DATA / "prototype_schedules.json").read_text())["schedules"]
-    entry = next(schedule for schedule in listed if schedule["name"] == name)
+    entry = next(schedule for schedule in prototypes() if schedule["name"] == name)
     rows = [tuple(map(float, step["coefficients"])) for step in entry["steps"]]
-    return table_of(rows, name=name, headroom=entry["steps"][0]["headroom"])
+    rooms = [float(step["headroom"]) for step in entry["steps"]]
+    return table_of(rows, name=name, headroom=rooms, evaluation=evaluation)
 
 
 def published(name: str) -> Table:

@@ -354,8 +354,10 @@ def test_allowance_does_not_excuse_a_missing_headroom() -> None:
 
 
 def test_term_rounding_of_a_hand_made_step() -> None:
+    """x·(errors of c₁A, of c₂A·A from both factors, and of their sum) + p(x), at the end where all is largest."""
     step = QUINTICS.schedule.steps[0]
     a, b, c = step.coefficients
     x = step.domain[1]
-    expected = 2.0**-8 * (a * x - b * x**3 + c * x**5)  # b is negative
-    assert term_rounding(step, "bf16") == pytest.approx(expected, rel=1e-14)
+    y = x * x
+    expected = x * (-b * y + 2 * c * y * y + abs(b * y + c * y * y)) + x * (a + b * y + c * y * y)
+    assert term_rounding(step, "bf16") == pytest.approx(2.0**-8 * expected, rel=1e-12)

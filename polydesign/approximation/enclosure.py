@@ -17,6 +17,7 @@ from typing import Any
 import flint
 from flint import arb, fmpq, fmpq_poly
 
+from polydesign.evaluation.basis import expanded
 from polydesign.model import Schedule
 
 Ends = tuple[Fraction, Fraction]
@@ -44,8 +45,8 @@ def exactly(low: float | Fraction, high: float | Fraction) -> Enclosure:
 
 
 def exact_rows(schedule: Schedule) -> list[tuple[Fraction, ...]]:
-    """The coefficients of every step as the rationals that the float64 numbers are."""
-    return [tuple(Fraction(c) for c in step.coefficients) for step in schedule.steps]
+    """The coefficients of every step as rationals: those that the float64 constants define exactly."""
+    return [expanded(step) for step in schedule.steps]
 
 
 def _from_one(ends: Ends) -> Fraction:

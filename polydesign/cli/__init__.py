@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 import polydesign
+from polydesign.cli.bench import bench
 from polydesign.cli.design import certify, search
 from polydesign.cli.measure import verify
 from polydesign.cli.share import completion, list_tables, plot, show
@@ -63,5 +64,5 @@ def main() -> None:
     """
 
 
-for _command in (search, certify, verify, show, list_tables, plot, completion):
+for _command in (search, certify, verify, bench, show, list_tables, plot, completion):
     main.add_command(_command)

@@ -28,7 +28,7 @@ def matmuls(
     and Wʳ together; the last step leaves out P and Wʳ. from_identity: G = I, so that the first step takes Wˢ
     as it is.
     """
-    inner = sum(len(program(step).products) for step in schedule.steps)
+    inner = sum(program(step).products for step in schedule.steps)
     count = len(schedule.steps)
     if (form or ("direct" if schedule.root == 2 else "coupled")) == "direct":
         return inner + 2 * count

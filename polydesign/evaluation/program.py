@@ -1,32 +1,71 @@
-"""Straight-line programs for q: one description that is counted, run and exported.
+"""Straight-line programs for q: one description that is counted, simulated, run and exported.
 
-A program evaluates Q(A) = q(A) − c_0·I from A by matrix products and linear combinations. The constant
-c_0 is kept apart: it multiplies X in the last scaled addition, X ← c_0·X + Q·X, and is never stored in a
-matrix, because an identity rounded to the state's precision errs the same way in every diagonal entry and
-the error does not average out.
+A program evaluates Q(A) = q(A) − c·I from A by matrix products and linear combinations. The constant c is
+kept apart: it multiplies X in the last scaled addition, X ← c·X + Q·X, and is never stored in a matrix,
+because an identity rounded to the state's precision errs the same way in every diagonal entry and the error
+does not average out. Where a line needs a multiple of I, it is added to a diagonal.
+
+Constants are any numbers: floats run, Fractions give the exact polynomial (`expanded`), tensors let compiled
+code take another table without compiling again. Weights that are whole numbers of Python (1, −1, 2) belong
+to the program itself.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from polydesign.model import Step
+from polydesign.model import InputError, Step
 
-Combination = tuple[tuple[int, float], ...]
+IDENTITY = -1
+"""The register that is I; only sums hold it."""
+
+Combination = tuple[tuple[int, Any], ...]
 """A linear combination of registers: pairs (register, weight). Register 0 is A."""
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
-    """Q(A) as a straight line: product k multiplies two combinations of registers into register k + 1.
+class Line:
+    """One register: weight·left·right + plus, or `plus` alone where left is empty."""
 
-    result is Q as a combination of registers; constant is c_0.
+    plus: Combination
+    left: Combination = ()
+    right: Combination = ()
+    weight: Any = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Q(A) as a straight line: line k gives register k + 1; result is Q, a single register times a weight.
+
+    constant: c, so that q(A) = Q(A) + c·I.
     """
 
-    products: tuple[tuple[Combination, Combination], ...]
-    result: Combination
-    constant: float
+    lines: tuple[Line, ...]
+    result: tuple[int, Any]
+    constant: Any
+
+    @property
+    def products(self) -> int:
+        """How many matrix products it takes."""
+        return sum(bool(line.left) for line in self.lines)
+
+    def __call__(self, a: Any) -> Any:
+        """q(a) for a number, or for whatever else has sums and products; I is 1."""
+        values = [a]
+        for line in self.lines:
+            value = _total(line.plus, values)
+            if line.left:
+                value = value + line.weight * (_total(line.left, values) * _total(line.right, values))
+            values.append(value)
+        index, weight = self.result
+        return weight * values[index] + self.constant
+
+
+def _total(terms: Combination, values: list[Any]) -> Any:
+    return sum(weight if r == IDENTITY else weight * values[r] for r, weight in terms)
 
 
 def block_size(inner_degree: int) -> int:
@@ -35,7 +74,7 @@ def block_size(inner_degree: int) -> int:
     return min(range(1, n + 1), key=lambda s: (s - 1) + math.ceil(n / s) - 1)
 
 
-def monomial(coefficients: tuple[float, ...]) -> Program:
+def monomial(coefficients: Sequence[Any]) -> Program:
     """q = Σ c_j Aʲ by Paterson and Stockmeyer (SIAM J. Comput. 2, 1973) without a stored identity.
 
     With block size s and powers A, …, Aˢ, Horner's rule in Aˢ runs over the blocks
@@ -43,23 +82,121 @@ def monomial(coefficients: tuple[float, ...]) -> Program:
     c_(ks)·Aˢ after it. Products: 0, 1, 2, 2, 3, 3, 4, 4 for inner degree 1 to 8.
     """
     n = len(coefficients) - 1
+    if n == 1:
+        return Program((), (0, coefficients[1]), coefficients[0])
     s = block_size(n)
-    products: list[tuple[Combination, Combination]] = [(((0, 1.0),), ((k, 1.0),)) for k in range(s - 1)]
+    lines = [Line((), ((0, 1),), ((k, 1),)) for k in range(s - 1)]
+    highest = (s - 1, 1)  # Aˢ
 
     def block(k: int) -> Combination:
         return tuple((i - 1, coefficients[k * s + i]) for i in range(1, s + 1) if k * s + i <= n)
 
     blocks = math.ceil(n / s)
-    result = block(blocks - 1)
+    last = block(blocks - 1)
     for k in reversed(range(blocks - 1)):
-        products.append((result, ((s - 1, 1.0),)))
-        result = (*block(k), (len(products), 1.0))
-    return Program(tuple(products), result, coefficients[0])
+        # A lone register keeps its weight for the product's own scale.
+        left, weight = (((last[0][0], 1),), last[0][1]) if len(last) == 1 else (last, 1)
+        lines.append(Line(block(k), left, (highest,), weight))
+        last = ((len(lines), 1),)
+    return Program(tuple(lines), last[0], coefficients[0])
 
 
-PROGRAMS = {"monomial": monomial}
+_B, _T = 1, 2  # registers of every Chebyshev program but the first
+
+
+def chebyshev(constants: Sequence[Any]) -> Program:
+    """q = Σ t_j T_j(B), B = scale·A − I, for inner degrees 1 to 6; constants: scale, t_0, …, t_n.
+
+    With T = T₂(B) = 2B² − I and T₃ = 2BT − B, T_(i+j) = 2 T_i T_j − T_|i−j| folds the higher ones into one
+    product. Products: 0, 1, 2, 2, 3, 3. The coefficients t are of order ten where those of powers of A are
+    of order 10³, which is what lets degrees 7 to 13 run in half precision.
+    """
+    scale, t, n = constants[0], constants[1:], len(constants) - 2
+    if n == 1:
+        return Program((), (0, scale * t[1]), t[0] - t[1])
+    lines = [Line(((0, scale), (IDENTITY, -1)))]
+    if n == 2:
+        lines.append(Line(((_B, t[1]),), ((_B, 1),), ((_B, 1),), 2 * t[2]))
+        return Program(tuple(lines), (2, 1), t[0] - t[2])
+    lines.append(Line(((IDENTITY, -1),), ((_B, 1),), ((_B, 1),), 2))
+    if n == 3:
+        lines.append(Line(((_B, t[1] - t[3]), (_T, t[2])), ((_B, 1),), ((_T, 1),), 2 * t[3]))
+        return Program(tuple(lines), (3, 1), t[0])
+    if n == 4:
+        plus = ((_B, t[1] - t[3]), (_T, t[2]))
+        lines.append(Line(plus, ((_B, 2 * t[3]), (_T, 2 * t[4])), ((_T, 1),)))
+        return Program(tuple(lines), (3, 1), t[0] - t[4])
+    lines.append(Line(((_B, -1),), ((_B, 1),), ((_T, 1),), 2))
+    factor: Combination = ((_B, 2 * t[4]), (_T, 2 * t[5]))
+    constant = t[0]
+    if n == 6:
+        factor, constant = (*factor, (3, 2 * t[6])), t[0] - t[6]
+    plus = ((_B, t[1] - t[5]), (_T, t[2] - t[4]), (3, t[3]))
+    lines.append(Line(plus, factor, ((3, 1),)))
+    return Program(tuple(lines), (4, 1), constant)
+
+
+def factored(constants: Sequence[Any]) -> Program:
+    """Inner degree 8 in three products: with T = 2B² − I and Y = T(T + αB),
+
+    q = ρ (Y + a₁T + a₂B)(Y + b₁T + b₂B) + c₂Y + c₁T + c₀B + c_I·I. constants: as CONSTANTS names them.
+    """
+    scale, rho, alpha, a1, a2, b1, b2, c2, c1, c0, constant = constants
+    lines = (
+        Line(((0, scale), (IDENTITY, -1))),
+        Line(((IDENTITY, -1),), ((_B, 1),), ((_B, 1),), 2),
+        Line((), ((_T, 1),), ((_B, alpha), (_T, 1))),
+        Line(
+            ((_B, c0), (_T, c1), (3, c2)),
+            ((_B, a2), (_T, a1), (3, 1)),
+            ((_B, b2), (_T, b1), (3, 1)),
+            rho,
+        ),
+    )
+    return Program(lines, (4, 1), constant)
+
+
+_CHEBYSHEV = {n: ("scale", *(f"t{j}" for j in range(n + 1))) for n in range(1, 7)}
+_CHEBYSHEV[8] = ("scale", "rho", "alpha", "a1", "a2", "b1", "b2", "c2", "c1", "c0", "cI")
+
+
+def constant_names(evaluation: str, inner_degree: int) -> tuple[str, ...]:
+    """The names of a step's `program`, in the order of its numbers; none for monomial.
+
+    Raises InputError where the evaluation has no program of this inner degree.
+    """
+    if evaluation == "monomial":
+        return ()
+    if inner_degree not in _CHEBYSHEV:
+        raise InputError(
+            "evaluation",
+            f"chebyshev has programs for inner degrees 1 to 6 and 8, and this step has {inner_degree}: take "
+            "monomial, or the next degree that it has",
+        )
+    return _CHEBYSHEV[inner_degree]
+
+
+def preferred(inner_degree: int) -> str:
+    """The evaluation to take where nobody says: monomial up to 2 and where Chebyshev has no program.
+
+    With inner degree 2 the two round alike, and a row of three numbers runs everywhere; from 3 on powers of
+    A lose half precision (design rule from experiment, tests/test_prototypes.py).
+    """
+    return "chebyshev" if inner_degree > 2 and inner_degree in _CHEBYSHEV else "monomial"
+
+
+def constants(step: Step) -> tuple[float, ...]:
+    """The numbers that run: the step's program, or its coefficients where they are one."""
+    return step.program or step.coefficients
+
+
+def build(evaluation: str, inner_degree: int, numbers: Sequence[Any]) -> Program:
+    """The program of these constants (see constant_names), of whatever kind of number they are."""
+    if evaluation == "monomial":
+        return monomial(numbers)
+    return factored(numbers) if inner_degree == 8 else chebyshev(numbers)
 
 
 def program(step: Step) -> Program:
-    """The program that a step's evaluation names."""
-    return PROGRAMS[step.evaluation](step.coefficients)
+    """The program that a step runs."""
+    return build(step.evaluation, step.inner_degree, constants(step))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
+from polydesign.evaluation.program import IDENTITY, Combination, program
 from polydesign.model import Schedule, Step, dtype_name
 
 UNIT_ROUNDOFF = {
@@ -38,16 +40,40 @@ loses a hundredth is not what was designed, and verifying is there to say so."""
 
 _SAMPLES = 4001
 
+_POINTS = 257
+
 
 def term_rounding(step: Step, dtype: str) -> float:
-    """u·Σ |c_j| x^(1 + j·r) at the upper end of the step's domain: rounding of the terms of p, absolute.
+    """What rounding adds to a value of p at most, absolutely, to first order: max over the step's domain.
 
-    To first order a rounded p(x) may be off by this, whatever p(x) itself is; where it reaches the order of
-    one, the step is no longer the polynomial that was designed.
+    The running error of the step's program (Higham, Accuracy and Stability of Numerical Algorithms, 2002,
+    section 3.3): A = x^r and every register is rounded once, by u of its size, and products and sums carry
+    the errors on; x times the error of Q, and u of the result. Where it reaches the order of one, the step
+    is no longer the polynomial that was designed, whatever p(x) itself is.
     """
-    x = step.domain[1]
-    terms = sum(abs(c) * x ** (1 + j * step.root) for j, c in enumerate(step.coefficients))
-    return UNIT_ROUNDOFF[dtype_name(dtype)] * terms
+    x = step.domain[1] * np.linspace(0, 1, _POINTS)
+    code = program(step)
+    values: list[Any] = [x**step.root]
+    errors: list[Any] = [values[0]]
+
+    def size(terms: Combination) -> tuple[Any, Any]:
+        zero = np.zeros_like(x)
+        value = sum((w if r == IDENTITY else w * values[r] for r, w in terms), zero)
+        return value, sum((abs(w) * errors[r] for r, w in terms if r != IDENTITY), zero)
+
+    for line in code.lines:
+        value, error = size(line.plus)
+        if line.left:
+            (left, off), (right, wrong) = size(line.left), size(line.right)
+            off = off + abs(left) * (len(line.left) > 1)  # a sum is rounded before it is multiplied
+            wrong = wrong + abs(right) * (len(line.right) > 1)
+            value = value + line.weight * left * right
+            error = error + abs(line.weight) * (abs(left) * wrong + off * abs(right))
+        values.append(value)
+        errors.append(error + abs(value))
+    index, weight = code.result
+    result = abs(x * (weight * values[index] + code.constant))
+    return UNIT_ROUNDOFF[dtype_name(dtype)] * float(np.max(x * abs(weight) * errors[index] + result))
 
 
 def allowance(

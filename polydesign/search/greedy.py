@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -18,7 +19,9 @@ import mpmath
 
 from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import exactly, half_width, image
+from polydesign.evaluation.basis import expansion, program_constants
 from polydesign.model import (
+    EVALUATIONS,
     MOST_HEADROOM,
     MOST_STEPS,
     InputError,
@@ -56,6 +59,7 @@ class Equioscillation:
     cushion: PerStep = 0.0
     image_floor: PerStep | None = None
     floor_free_tail: int = 0
+    evaluation: str | tuple[str, ...] = "monomial"
 
     def __post_init__(self) -> None:
         for number in _listed(self.headroom):
@@ -69,6 +73,9 @@ class Equioscillation:
                 check_number(name, number)
                 if not 0 <= number < 1:
                     raise InputError(name, f"must lie in [0, 1), not {number!r}")
+        for word in (self.evaluation,) if isinstance(self.evaluation, str) else self.evaluation:
+            if word not in EVALUATIONS:
+                raise InputError("evaluation", f"{word!r} is not one of {', '.join(EVALUATIONS)}")
         check_integer("floor_free_tail", self.floor_free_tail, 0)
         if self.image_floor is not None and any(_listed(self.cushion)):
             raise InputError("cushion", "give a cushion or an image floor, not both")
@@ -103,17 +110,23 @@ class Equioscillation:
 
     def _compose(self, problem: Problem, degrees: tuple[int, ...]) -> Schedule:
         count = len(degrees)
+        evaluations = (self.evaluation,) * count if isinstance(self.evaluation, str) else self.evaluation
+        if len(evaluations) != count:
+            raise InputError(
+                "evaluation", f"has {len(evaluations)} words for {count} steps: give one, or one a step"
+            )
         headroom = per_step("headroom", self.headroom, count)
         cushions = per_step("cushion", self.cushion, count)
         floors = per_step("image_floor", self.image_floor or 0.0, count)
         floors[max(0, count - self.floor_free_tail) :] = [0.0] * min(count, self.floor_free_tail)
         received = (exactly(problem.lower), exactly(problem.upper))
         steps: list[Step] = []
-        for degree, room, cushion, floor in zip(degrees, headroom, cushions, floors, strict=True):
+        settings = zip(degrees, headroom, cushions, floors, evaluations, strict=True)
+        for degree, room, cushion, floor, evaluation in settings:
             n = (degree - 1) // problem.root
             if floor:
                 cushion = cushion_for_floor(problem.root, n, floor, room)
-            step, received = design_step(problem.root, n, received, room, cushion)
+            step, received = design_step(problem.root, n, received, room, cushion, evaluation)
             steps.append(step)
         return Schedule(problem.root, (problem.lower, problem.upper), tuple(steps))
 
@@ -136,9 +149,14 @@ def per_step(name: str, value: float | Sequence[float], count: int) -> list[floa
 
 
 def design_step(
-    root: int, inner_degree: int, received: tuple[Any, Any], headroom: float, cushion: float
+    root: int,
+    inner_degree: int,
+    received: tuple[Any, Any],
+    headroom: float,
+    cushion: float,
+    evaluation: str = "monomial",
 ) -> tuple[Step, tuple[Any, Any]]:
-    """One step for what it receives, [l, u], and the exact image of [l, u] under its float64 coefficients.
+    """One step for what it receives, [l, u], and the exact image of [l, u] under its float64 constants.
 
     The best approximation on [max(l, λu), μu], scaled so that the ends of the image of [l, u] sum to 2.
     `received` has mpmath ends; so has the image, which says how far 1 ± E is from 1 beyond float64.
@@ -157,12 +175,18 @@ def design_step(
         image_of_plain = image(plain, root, received)
         if half_width(image_of_plain) < half_width(mapped):
             coefficients, mapped = plain, image_of_plain
+    numbers = program_constants(evaluation, coefficients, Fraction(float(top)) ** root)
+    if numbers:
+        exact = expansion(evaluation, inner_degree, numbers)
+        coefficients, mapped = tuple(map(float, exact)), image(exact, root, received)
     step = Step(
         degree=1 + inner_degree * root,
         coefficients=coefficients,
         domain=(float(low), float(top)),
         image=(float(mapped[0]), float(mapped[1])),
         half_width=max(float(half_width(mapped)), SMALLEST_FLOAT64),
+        evaluation=evaluation,
+        program=numbers,
     )
     return step, mapped
 

@@ -1,0 +1,157 @@
+"""polydesign bench: an operator timed beside what a user would otherwise call."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from polydesign.cli.measure import Shape
+from polydesign.model import DTYPES
+
+if TYPE_CHECKING:
+    from polydesign.verify.bench import Timing
+
+
+@click.command(short_help="Time an operator beside SVD, Muon and others.")
+@click.argument("table", metavar="[FILE_OR_NAME]", required=False)
+@click.option("--operator", default="msign", show_default=True, help="msign, inverse_root, root, inverse.")
+@click.option(
+    "--root", type=click.IntRange(1), help="Of inverse_root and root.  [default: the table's; 4; 2]"
+)
+@click.option("--shape", type=Shape(), default="1024x1024", show_default=True, help="Of the matrices.")
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="How many at once.")
+@click.option("--dtype", help=f"{', '.join(DTYPES)}.  [default: the one the table was designed for]")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: cuda where there is.")
+@click.option("--beside", metavar="NAMES", help="Contestants, with commas between.  [default: all]")
+@click.option(
+    "--rounds", type=click.IntRange(1), default=15, show_default=True, help="Runs of each, in turn."
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="For all; the slow run in fewer rounds.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**62), default=0, show_default=True, help="Of the matrices.")
+@click.option("--save", "destination", metavar="FILE", help="Write one line of JSON a contestant, with date.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the summary.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def bench(
+    table: str | None,
+    operator: str,
+    root: int | None,
+    shape: tuple[int, int],
+    batch: int,
+    dtype: str | None,
+    device: str,
+    beside: str | None,
+    rounds: int,
+    seconds: float,
+    seed: int,
+    destination: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Time an operator beside what does the same without it, and compare how right they are.
+
+    All contestants run once in each round, in a new order. Times are medians over the rounds; `ratio` is a
+    contestant's median to ours, `in a round` the median of the ratios within one round. Without a table the
+    operator's default is run. Exit code 1 if our own operator failed to run.
+
+    \b
+    Contestants:
+      msign         unchecked, svd, muon (torch.optim.Muon), polar-express (the paper's listing)
+      inverse_root  unchecked, eigh          root  unchecked, eigh
+      inverse       unchecked, inv, cholesky
+
+    \b
+    Examples:
+      polydesign bench --shape 512x512 --dtype float32
+      polydesign bench sign-d5x5-l1e-3-bf16 --beside muon,polar-express
+      polydesign bench --operator inverse_root --root 4 --shape 512x512 --save times.jsonl
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from polydesign.catalogue import load
+    from polydesign.files import write_atomically
+    from polydesign.verify import bench as benches
+
+    loaded = None if table is None else load(table)
+    designed_for = None if loaded is None else loaded.provenance.parameters.get("dtype")
+    with Progress(
+        console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()
+    ) as bar:
+        task = bar.add_task("warming up", total=rounds)
+        timings = benches.bench(
+            operator,
+            loaded,
+            root=root,
+            shape=shape,
+            batch=batch,
+            dtype=dtype or str(designed_for or "bfloat16"),
+            device=device,
+            rounds=rounds,
+            seconds=seconds,
+            seed=seed,
+            beside=None if beside is None else [name.strip() for name in beside.split(",")],
+            progress=lambda done, _: bar.update(task, completed=done, description="timing"),
+        )
+    if destination:
+        write_atomically(Path(destination), benches.json_lines(timings))
+    if as_json:
+        click.echo(json.dumps([t.as_json() for t in timings], indent=2, allow_nan=False, ensure_ascii=False))
+    elif not quiet:
+        _report(timings)
+    if timings[0].problem is not None:
+        raise SystemExit(1)
+
+
+def _report(timings: list[Timing]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    setting, shape = timings[0].setting, "x".join(map(str, timings[0].setting.shape))
+    low, high = setting.interval
+    where = (
+        f"{setting.device_name}, {setting.threads} threads"
+        if setting.device == "cpu"
+        else setting.device_name
+    )
+    click.echo(
+        f"{setting.operator} of {setting.batch} x {shape} in {setting.dtype} on {setting.device} ({where}), "
+        f"torch {setting.versions['torch']}"
+    )
+    click.echo(
+        f"{setting.table}: root {setting.root}, {setting.matmuls} matrix products, "
+        f"promises {setting.promised:.4g} on [{low:g}, {high:g}]"
+    )
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
+    grid.add_column("contestant")
+    for heading in ("median", "quartiles (ms)", "rounds", "ratio", "in a round", "worst |σ - 1|"):
+        grid.add_column(heading, justify="right")
+    for t in timings:
+        quartiles = "-"
+        if t.lower_quartile is not None and t.upper_quartile is not None:
+            quartiles = f"{1e3 * t.lower_quartile:.3g} … {1e3 * t.upper_quartile:.3g}"
+        grid.add_row(
+            t.name,
+            "-" if t.median is None else f"{1e3 * t.median:.4g}",
+            quartiles,
+            str(t.rounds),
+            *("-" if value is None else f"{value:.3g}" for value in (t.ratio, t.round_ratio)),
+            "not finite" if t.finite is False else "-" if t.worst is None else f"{t.worst:.3g}",
+        )
+    # Wide enough for every column where the output is piped, and as wide as the terminal otherwise.
+    Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(grid)
+    width = max(len(t.name) for t in timings)
+    for t in timings:
+        click.echo(f"{t.name:{width}}  {t.about}" + (f"; FAILED: {t.problem}" if t.problem else ""))
+    if any(t.finite and t.worst is None for t in timings):
+        click.echo("No accuracy: a decomposition in float64 of matrices this large takes minutes.")

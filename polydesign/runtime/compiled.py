@@ -1,0 +1,71 @@
+"""The forms of execute.py through torch.compile: one compilation serves every table of the same degrees.
+
+The constants of a schedule enter as one float64 tensor, and programs are built from its elements while the
+code is traced; what is compiled depends on the degrees and evaluations alone. A new dtype, device or number of
+dimensions compiles again, and a second shape once more, for all shapes. Results differ from the eager ones by
+the rounding of sums: the products are the same, and the linear combinations between them are fused.
+"""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from polydesign.evaluation.program import Program, build, constants
+from polydesign.model import Schedule
+from polydesign.runtime import execute
+from polydesign.runtime.execute import Coupled
+
+_RECOMPILATIONS = 64
+"""Kinds of input (degrees, dtypes, devices) that may be compiled; torch's own 8 are soon spent."""
+
+Layout = tuple[tuple[str, int, int], ...]
+"""Evaluation, inner degree and number of constants of each step."""
+
+
+def direct(X: Tensor, schedule: Schedule) -> Tensor:
+    """execute.direct, compiled without a break in the graph."""
+    return _run(_direct, X, *_split(schedule))
+
+
+def coupled(P: Tensor, G: Tensor | None, schedule: Schedule, *, power: int = 1) -> Coupled:
+    """execute.coupled, compiled without a break in the graph."""
+    return _run(_coupled, P, G, *_split(schedule), schedule.root, power)
+
+
+def _direct(X: Tensor, layout: Layout, numbers: Tensor) -> Tensor:
+    return execute.direct(X, _programs(layout, numbers))
+
+
+def _coupled(P: Tensor, G: Tensor | None, layout: Layout, numbers: Tensor, root: int, power: int) -> Coupled:
+    return execute.coupled(P, G, _programs(layout, numbers), root=root, power=power)
+
+
+def _programs(layout: Layout, numbers: Tensor) -> list[Program]:
+    codes, start = [], 0
+    for evaluation, inner_degree, count in layout:
+        codes.append(build(evaluation, inner_degree, [numbers[start + k] for k in range(count)]))
+        start += count
+    return codes
+
+
+@lru_cache(maxsize=256)
+def _split(schedule: Schedule) -> tuple[Layout, Tensor]:
+    rows = [constants(step) for step in schedule.steps]
+    layout = tuple(
+        (step.evaluation, step.inner_degree, len(row)) for step, row in zip(schedule.steps, rows, strict=True)
+    )
+    return layout, torch.tensor([number for row in rows for number in row], dtype=torch.float64)
+
+
+@cache
+def _compiled(function: Any) -> Any:
+    return torch.compile(function, fullgraph=True)
+
+
+def _run(function: Any, *arguments: Any) -> Any:
+    with torch._dynamo.config.patch(recompile_limit=_RECOMPILATIONS):
+        return _compiled(function)(*arguments)

@@ -1,0 +1,125 @@
+"""The scripts that measure operators, on tiny matrices: what they write can be read and holds."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from polydesign.runtime.operators import DEFAULT_TABLES
+from polydesign.verify.bench import timing_from_json
+from polydesign.verify.spectra import DEFAULT_SPECTRA
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    # One thread: matrices this small gain nothing from more, and lose much where the cores are busy.
+    return subprocess.run(
+        [sys.executable, ROOT / "scripts" / script, *map(str, arguments)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def loaded(script: str) -> Any:
+    """The script as a module."""
+    spec = importlib.util.spec_from_file_location(script, ROOT / "scripts" / f"{script}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_gpu_check_on_the_cpu(tmp_path: Path) -> None:
+    target = tmp_path / "check.jsonl"
+    result = run("gpu_check.py", "--device", "cpu", "--small", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    machine, *lines = [json.loads(line) for line in target.read_text().splitlines()]
+    assert machine["kind"] == "machine"
+    assert {"device", "torch", "date", "polydesign"} <= machine.keys()
+    verified = [line for line in lines if line["kind"] == "verify"]
+    assert {(line["dtype"], line["spectrum"]) for line in verified} == {
+        (dtype, spectrum) for dtype in DEFAULT_TABLES for spectrum in DEFAULT_SPECTRA
+    }
+    assert all(line["holds"] for line in verified)
+    roots = [line for line in lines if line["kind"] == "root"]
+    assert {(line["root"], line["dtype"]) for line in roots} == {
+        (root, dtype) for root in (1, 2, 4) for dtype in ("float32", "bfloat16")
+    }
+    # On the CPU both columns are the same run; an error of 1 would be an eigenvalue lost.
+    assert all(line["worst"] == line["worst_on_cpu"] < 1 for line in roots)
+    timings = [timing_from_json(line) for line in lines if line["kind"] == "bench"]
+    assert len(lines) == len(verified) + len(roots) + len(timings)
+    assert {t.setting.batch for t in timings} == {1, 2}
+    assert all(t.problem is None and t.median is not None and t.median > 0 for t in timings)
+
+
+def test_gpu_check_says_what_it_skips(tmp_path: Path) -> None:
+    target = tmp_path / "check.jsonl"
+    result = run("gpu_check.py", "--device", "cpu", "--small", "--seconds", "0", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    _, *lines = [json.loads(line) for line in target.read_text().splitlines()]
+    assert lines
+    assert {line["kind"] for line in lines} == {"skipped"}
+    assert "SKIPPED: 0 s were left" in result.stdout
+
+
+def test_gpu_check_counts_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece that raises and a promise that does not hold; the piece after them still runs."""
+    script = loaded("gpu_check")
+
+    def broken() -> list[Any]:
+        raise RuntimeError("out of memory")
+
+    verified = {"kind": "verify", "worst": 0.2, "promised": 0.1}
+    work = [
+        ("root 4 float32", broken),
+        ("verify a", lambda: [{**verified, "holds": False}]),
+        ("verify b", lambda: [{**verified, "holds": True}]),
+    ]
+    monkeypatch.setattr(script, "pieces", lambda *_: work)
+    result = CliRunner().invoke(script.main, ["--device", "cpu", "-o", str(tmp_path / "check.jsonl")])
+    assert result.exit_code == 1
+    assert "root 4 float32: FAILED: RuntimeError: out of memory" in result.stdout
+    assert "3 lines" in result.stdout
+    assert "2 wrong, 0 pieces skipped" in result.stdout
+
+
+def test_gpu_check_without_a_gpu_says_so(tmp_path: Path) -> None:
+    result = run("gpu_check.py", "--device", "gpu", "-o", tmp_path / "x")
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: --device: 'gpu' is not a torch device")
+    assert not (tmp_path / "x").exists()
+
+
+def test_bench_operators(tmp_path: Path) -> None:
+    target = tmp_path / "bench.json"
+    result = run("bench_operators.py", "--small", "--rounds", "2", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    body = json.loads(target.read_text())
+    assert {"machine", "torch", "threads", "load_before", "rounds", "timings"} == body.keys()
+    timings = [timing_from_json(entry) for entry in body["timings"]]
+    assert {t.setting.operator for t in timings} == {"msign", "inverse_root"}
+    assert all(t.problem is None for t in timings)
+    assert result.stdout.count("\n| ") == 5  # README's rows
+
+
+def test_readme_quotes_the_bench() -> None:
+    script = loaded("bench_operators")
+    body = json.loads(script.OUTPUT.read_text())
+    timings = [timing_from_json(entry) for entry in body["timings"]]
+    runs = [list(run) for _, run in itertools.groupby(timings, key=lambda t: t.setting)]
+    readme = (ROOT / "README.md").read_text()
+    assert script.markdown(runs) in readme
+    assert f"{body['torch']}; {body['machine']['date']}; `scripts/bench_operators.py`" in readme
