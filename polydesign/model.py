@@ -10,6 +10,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 DTYPES = {
@@ -28,6 +29,7 @@ MOST_STEPS = 200
 
 NORMALIZATIONS = ("frobenius",)
 EVALUATIONS = ("monomial", "chebyshev")
+FORMS = ("direct", "gram")
 
 
 class InputError(ValueError):
@@ -413,12 +415,31 @@ class Plan:
     """How a table is run on matrices.
 
     dtype: precision of the iterated state; None means the input's own. check: refuse NaN and infinity in
-    the input (this looks at the data; turn it off inside a compiled or captured training step).
+    the input (this looks at the data; turn it off inside a compiled or captured training step). form: of
+    msign; gram takes fewer operations on wide matrices (see runtime/execute.py). restarts: of the gram form,
+    the indices from 0 of the steps before which it starts again, run as given; None has them chosen for the
+    precision (search/restarts.py), () is none.
     """
 
     dtype: Any = None
     check: bool = True
+    form: str = "direct"
+    restarts: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.dtype is not None:
             object.__setattr__(self, "dtype", dtype_name(self.dtype))
+        if self.form not in FORMS:
+            raise InputError("form", f"{self.form!r} is not one of {', '.join(FORMS)}")
+        if self.restarts is not None:
+            if self.form != "gram":
+                raise InputError(
+                    "restarts", f'are of the gram form, and form is {self.form}: write form="gram"'
+                )
+            if not isinstance(self.restarts, (tuple, list)):
+                raise InputError("restarts", f"must be a tuple such as (2,), not {self.restarts!r}")
+            for index, restart in enumerate(self.restarts):
+                check_integer(f"restarts[{index}]", restart, 1)
+            if any(later <= earlier for earlier, later in pairwise(self.restarts)):
+                raise InputError("restarts", f"must increase, and are {list(self.restarts)}")
+            object.__setattr__(self, "restarts", tuple(self.restarts))
