@@ -43,7 +43,8 @@ def tables(dtype: str) -> list[Table]:
     return quintics + [polydesign.design(**keywords, name=name) for name, keywords in HIGHER.items()]
 
 
-def levels(shape: tuple[int, int], part: float, count: int = 8) -> Sample:
+def levels(shape: tuple[int, int], part: float) -> Sample:
+    count = 1024 // min(shape)  # s must be swept finely somewhere: a peak that fails is narrow
     sigma = torch.ones(count, min(shape), dtype=torch.float64)
     first = max(1, int(part * min(shape)))
     sigma[:, first:] = torch.logspace(-2.2, 0, count, dtype=torch.float64)[:, None]
