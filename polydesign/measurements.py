@@ -56,7 +56,8 @@ def from_entry(item: dict[str, Any]) -> Measurement:
         AfterStep(tuple(step["predicted"]), step["measured"] and tuple(step["measured"]))
         for step in item.get("after_steps", ())
     )
-    return Measurement(**{**item, "shape": tuple(item["shape"]), "map": mapped, "after_steps": after})
+    tuples = {"shape": tuple(item["shape"]), "restarts": tuple(item.get("restarts", ()))}
+    return Measurement(**{**item, **tuples, "map": mapped, "after_steps": after})
 
 
 def to_entry(measurement: Measurement) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 DTYPES = {
@@ -30,6 +31,7 @@ NORMALIZATIONS = ("frobenius", "schatten4", "schatten8", "power", "aol", "none")
 """What x₀ is divided by, an upper bound of the spectral norm; runtime/normalize.py has the formulas."""
 
 EVALUATIONS = ("monomial", "chebyshev")
+FORMS = ("direct", "gram")
 
 
 class InputError(ValueError):
@@ -363,9 +365,9 @@ class Measurement:
     what the precision explains. holds: worst <= allowed. A zero matrix has count 0; worst is then the largest
     entry of the result, and allowed is 0.
 
-    operator, form, normalization: how it ran; power: s, the result's values are f(x)ˢ. input_share: worst,
-    had everything been exact but for the rounding of the input to dtype; None where that leaves no such
-    function. mean_error: mean |X − exact| over the entries. relative_error: ‖X − exact‖_F/‖exact‖_F.
+    operator, form, restarts, normalization: how it ran; power: s, the result's values are f(x)ˢ. input_share:
+    worst, had everything been exact but for the rounding of the input to dtype; None where that leaves no
+    such function. mean_error: mean |X − exact| over the entries. relative_error: ‖X − exact‖_F/‖exact‖_F.
     device_name: what the maker calls it.
     """
 
@@ -393,6 +395,7 @@ class Measurement:
     operator: str = "msign"
     power: int = 1
     form: str = "direct"
+    restarts: tuple[int, ...] = ()
     normalization: str = "frobenius"
     device_name: str | None = None
     input_share: float | None = None
@@ -461,19 +464,37 @@ class Plan:
     """How a table is run on matrices.
 
     dtype: precision of the iterated state; None means the input's own. check: refuse NaN and infinity in
-    the input (this looks at the data; turn it off inside a compiled or captured training step).
-    normalization: one of NORMALIZATIONS in place of the table's own, None for the table's. compile: run the
-    iteration through torch.compile, which takes seconds at first and then serves every table of the same
-    degrees; the checks stay outside.
+    the input (this looks at the data; turn it off inside a compiled or captured training step). form: of
+    msign; gram takes fewer operations on wide matrices (see runtime/execute.py). restarts: of the gram form,
+    the indices from 0 of the steps before which it starts again, run as given; None has them chosen for the
+    precision (search/restarts.py), () is none. normalization: one of NORMALIZATIONS in place of the table's
+    own, None for the table's. compile: run the iteration through torch.compile, which takes seconds at first
+    and then serves every table of the same degrees; the checks stay outside.
     """
 
     dtype: Any = None
     check: bool = True
-    compile: bool = False
+    form: str = "direct"
+    restarts: tuple[int, ...] | None = None
     normalization: str | None = None
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if self.dtype is not None:
             object.__setattr__(self, "dtype", dtype_name(self.dtype))
         if self.normalization is not None:
             check_normalization(self.normalization)
+        if self.form not in FORMS:
+            raise InputError("form", f"{self.form!r} is not one of {', '.join(FORMS)}")
+        if self.restarts is not None:
+            if self.form != "gram":
+                raise InputError(
+                    "restarts", f'are of the gram form, and form is {self.form}: write form="gram"'
+                )
+            if not isinstance(self.restarts, (tuple, list)):
+                raise InputError("restarts", f"must be a tuple such as (2,), not {self.restarts!r}")
+            for index, restart in enumerate(self.restarts):
+                check_integer(f"restarts[{index}]", restart, 1)
+            if any(later <= earlier for earlier, later in pairwise(self.restarts)):
+                raise InputError("restarts", f"must increase, and are {list(self.restarts)}")
+            object.__setattr__(self, "restarts", tuple(self.restarts))

@@ -82,6 +82,16 @@ def test_coupled_compiles_once_for_all_tables_of_its_degrees(
         assert graphs() == 1
 
 
+@pytest.mark.parametrize("restarts", [(), (1,), (1, 2)])
+def test_the_gram_form_compiles_too(traced, restarts, seed, device):
+    X = random(*SHAPE, seed=seed, device=device)
+    for lower in (0.1, 0.2):
+        schedule = polydesign.design(degree=(5, 9, 5), lower=lower).schedule
+        found = compiled.gram(X, schedule, restarts)
+        assert (found - execute.gram(X, schedule, restarts)).abs().max() <= rounding(schedule, "float64")
+    assert graphs() == 1
+
+
 def test_the_matrix_sign_compiles_too(traced, seed, device):
     X = random(8, 8, seed=seed, device=device)
     X = X + X.mT

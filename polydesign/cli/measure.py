@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polydesign.model import DTYPES, NORMALIZATIONS, InputError, Measurement, Plan, Table, dtype_name
+from polydesign.model import DTYPES, FORMS, NORMALIZATIONS, InputError, Measurement, Plan, Table, dtype_name
 
 if TYPE_CHECKING:
     from polydesign.verify.spectra import Sample
@@ -35,8 +35,8 @@ class Shape(click.ParamType):
 @click.option(
     "--spectrum",
     help="Names with commas between, or all: gaussian, marchenko-pastur[:ASPECT], logspace:SMALLEST, "
-    "harmonic, clustered, two-bulks, levy, rank1, rank2, rankk:RANK, swept, zero, tiny[:FACTOR], "
-    "huge[:FACTOR].  [default: gaussian,logspace:1e-2,harmonic, and rank1,rank2 or, for roots, swept]",
+    "harmonic, clustered, two-bulks, levels[:PART], levy, rank1, rank2, rankk:RANK, swept, zero, "
+    "tiny[:FACTOR], huge[:FACTOR].  [default: gaussian,logspace:1e-2,harmonic, and rank1,rank2 or, for roots, swept]",
 )
 @click.option(
     "--operator",
@@ -48,6 +48,11 @@ class Shape(click.ParamType):
     "--normalization",
     type=click.Choice(NORMALIZATIONS),
     help="What the matrices are divided by.  [default: the table's]",
+)
+@click.option("--form", type=click.Choice(FORMS), default="direct", show_default=True, help="Of msign.")
+@click.option(
+    "--restarts",
+    help="Of the gram form: indices of steps, as 2,4, or none.  [default: chosen for the precision]",
 )
 @click.option("--steps", is_flag=True, help="Measure after every step too: one run more for each.")
 @click.option("--matrix", metavar="FILE", help="A matrix of yours: .npy, .pt or .safetensors[::NAME].")
@@ -72,6 +77,8 @@ def verify(
     operator: str | None,
     power: int,
     normalization: str | None,
+    form: str,
+    restarts: str | None,
     steps: bool,
     matrix: str | None,
     seed: int,
@@ -106,7 +113,8 @@ def verify(
         raise InputError("write", f"{table} is the package's own; copy {file} and verify the copy")
     loaded = load(file)
     how: dict[str, Any] = {"operator": operator, "power": power, "steps": steps}
-    how |= {"shape": shape, "device": device, "seed": seed, "plan": Plan(normalization=normalization)}
+    plan = Plan(normalization=normalization, form=form, restarts=_indices(restarts))
+    how |= {"shape": shape, "device": device, "seed": seed, "plan": plan}
     measurements = _measured(loaded, how, dtype, spectrum, matrix, quiet)
     if write:
         save(replace(loaded, measured=_merged(loaded, measurements)), file, force=True)
@@ -119,6 +127,16 @@ def verify(
         report(loaded, measurements)
     if not all(m.holds for m in measurements):
         raise SystemExit(1)
+
+
+def _indices(text: str | None) -> tuple[int, ...] | None:
+    """ "2,4" as (2, 4), "none" as ()."""
+    if text is None or text == "none":
+        return None if text is None else ()
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise InputError("restarts", f"{text!r} is not a list of steps, counted from 0: write 2,4 or none")
+    return tuple(int(part) for part in parts)
 
 
 def _measured(
@@ -161,7 +179,8 @@ def _merged(table: Table, new: list[Measurement]) -> tuple[Measurement, ...]:
     """The file's measurements with the new ones; a run repeated in the same setting replaces its old self."""
 
     def setting(m: Measurement) -> tuple[Any, ...]:
-        return m.dtype, m.shape, m.spectrum, m.seed, m.device, m.operator, m.power, m.form, m.normalization
+        how = m.operator, m.power, m.form, m.restarts, m.normalization
+        return m.dtype, m.shape, m.spectrum, m.seed, m.device, *how
 
     repeated = {setting(m) for m in new}
     kept = [m for m in table.measured if setting(m) not in repeated]

@@ -23,12 +23,19 @@ def report(table: Table, measurements: list[Measurement]) -> None:
     how = first.operator if first.power == 1 else f"{first.operator}, error of f(x)^{first.power},"
     click.echo(
         f"{table.name} in {first.dtype} on {first.device}: promises {_short(first.promised)} "
-        f"on [{low:g}, {high:g}]; {how} in the {first.form} form, {first.normalization} normalization"
+        f"on [{low:g}, {high:g}]; {how} in the {first.form} form{_restarts(first)}, "
+        f"{first.normalization} normalization"
     )
     _print(_by_spectrum(table, measurements))
     if any(m.after_steps for m in measurements):
         _print(_by_step(measurements))
     _verdict(measurements)
+
+
+def _restarts(m: Measurement) -> str:
+    if m.form != "gram":
+        return ""
+    return f" with restarts before {', '.join(map(str, m.restarts))}" if m.restarts else " without restarts"
 
 
 def _by_spectrum(table: Table, measurements: list[Measurement]) -> Grid:

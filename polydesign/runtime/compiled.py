@@ -26,9 +26,14 @@ Layout = tuple[tuple[str, int, int], ...]
 """Evaluation, inner degree and number of constants of each step."""
 
 
-def direct(X: Tensor, schedule: Schedule, gram: Tensor | None = None) -> Tensor:
+def direct(X: Tensor, schedule: Schedule, A: Tensor | None = None) -> Tensor:
     """execute.direct, compiled without a break in the graph."""
-    return _run(_direct, X, *_split(schedule), gram)
+    return _run(_direct, X, *_split(schedule), A)
+
+
+def gram(X: Tensor, schedule: Schedule, restarts: tuple[int, ...] = (), A: Tensor | None = None) -> Tensor:
+    """execute.gram, compiled without a break in the graph."""
+    return _run(_gram, X, *_split(schedule), restarts, A)
 
 
 def matrix_sign(X: Tensor, schedule: Schedule) -> Tensor:
@@ -41,8 +46,12 @@ def coupled(P: Tensor, G: Tensor | None, schedule: Schedule, *, power: int = 1) 
     return _run(_coupled, P, G, *_split(schedule), schedule.root, power)
 
 
-def _direct(X: Tensor, layout: Layout, numbers: Tensor, gram: Tensor | None = None) -> Tensor:
-    return execute.direct(X, _programs(layout, numbers), gram)
+def _direct(X: Tensor, layout: Layout, numbers: Tensor, A: Tensor | None = None) -> Tensor:
+    return execute.direct(X, _programs(layout, numbers), A)
+
+
+def _gram(X: Tensor, layout: Layout, numbers: Tensor, restarts: tuple[int, ...], A: Tensor | None) -> Tensor:
+    return execute.gram(X, _programs(layout, numbers), restarts, A)
 
 
 def _matrix_sign(X: Tensor, layout: Layout, numbers: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ It can be compiled and captured as it is: all decisions depend on the steps alon
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -68,19 +69,60 @@ def _programs(steps: Steps) -> list[Program]:
     return [program(step) if isinstance(step, Step) else step for step in found]
 
 
-def direct(X: Tensor, steps: Steps, gram: Tensor | None = None) -> Tensor:
+def direct(X: Tensor, steps: Steps, A: Tensor | None = None) -> Tensor:
     """X ← c₀·X + Q(X Xᵀ)·X, step after step, for root 2: every singular value x becomes f(x).
 
     X: (..., m, n) with m <= n (so that the Gram matrix is the small one), floating, already normalized; all
-    arithmetic is in its dtype, products accumulate as the device does. gram: X Xᵀ, where the normalization
+    arithmetic is in its dtype, products accumulate as the device does. A: X Xᵀ, where the normalization
     formed it already; one product fewer. c₀ multiplies X inside the last scaled addition of a step and is
     never stored in a matrix. Returns a new tensor of X's shape and dtype.
     """
     for code in _programs(steps):
-        index, weight = code.result
-        Q = _registers(code, ops.sym_mm(X, X.mT) if gram is None else gram)[index]
-        X, gram = ops.mm_add(X, Q, X, alpha=weight, beta=code.constant), None
+        X, A = _step(X, code, A), None
     return X
+
+
+def _step(X: Tensor, code: Program, A: Tensor | None = None) -> Tensor:
+    index, weight = code.result
+    Q = _registers(code, ops.sym_mm(X, X.mT) if A is None else A)[index]
+    return ops.mm_add(X, Q, X, alpha=weight, beta=code.constant)
+
+
+def gram(X: Tensor, steps: Steps, restarts: Sequence[int] = (), A: Tensor | None = None) -> Tensor:
+    """The same map as `direct`, by m×m products between restarts (Dao-AILab, Gram Newton-Schulz, 2026).
+
+    With R = X Xᵀ, Q = I and q(R) = Z + c·I, a step is Q ← c·Q + Z·Q, RZ ← c·R + Z·R, R ← c·RZ + Z·RZ; a
+    stretch of steps ends with X ← Q·X. restarts: the indices, from 0 and increasing, of the steps before
+    which a stretch ends and R = X Xᵀ begins again; which ones a precision needs, search/restarts.py says. R
+    is not updated where nobody reads it, and the first step of a stretch sets Q = Z + c·I. To keep that I
+    apart as well, Q = Q' + k·I, was found to lose more: where all of Q is small, Q' and k·I cancel. A stretch
+    of one step is run as `direct` runs it, bit for bit.
+
+    X, A: as in `direct`. Returns a new tensor of X's shape and dtype.
+    """
+    codes = _programs(steps)
+    for start, stop in pairwise((0, *restarts, len(codes))):
+        one = stop - start == 1
+        X, A = _step(X, codes[start], A) if one else _stretch(X, codes[start:stop], A), None
+    return X
+
+
+def _stretch(X: Tensor, codes: list[Program], A: Tensor | None) -> Tensor:
+    R, Q = ops.sym_mm(X, X.mT) if A is None else A, None
+    for remaining, code in zip(reversed(range(len(codes))), codes, strict=True):
+        index, alpha = code.result
+        beta = code.constant
+        Z = _registers(code, R)[index]
+        if Q is None:
+            Q = ops.weighted_sum([(Z, alpha)], beta)
+        else:
+            # Polynomials of the same R: the product is symmetric.
+            Q = ops.sym_mm_add(Q, Z, Q, alpha=alpha, beta=beta)
+        if remaining:
+            RZ = ops.sym_mm_add(R, Z, R, alpha=alpha, beta=beta)
+            R = ops.sym_mm_add(RZ, Z, RZ, alpha=alpha, beta=beta)
+    assert Q is not None
+    return ops.mm(Q, X)
 
 
 def matrix_sign(X: Tensor, steps: Steps) -> Tensor:

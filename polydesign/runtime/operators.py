@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from polydesign.evaluation.cost import matmuls
-from polydesign.model import Plan, Table, dtype_name
+from polydesign.model import InputError, Plan, Schedule, Table, dtype_name
 from polydesign.runtime import compiled, execute
 from polydesign.runtime.checks import (
     check_finite,
@@ -21,6 +21,7 @@ from polydesign.runtime.checks import (
     scalar_normalization,
 )
 from polydesign.runtime.normalize import NORMALIZATIONS, Normalized
+from polydesign.search.restarts import choose_restarts, every
 
 DEFAULT_TABLES = {
     "bfloat16": "sign-d5x6-l1e-3-bf16",
@@ -42,7 +43,9 @@ class Info:
     large for a rank-deficient input, whose null space stays null. norm: ν, what M was divided by, in float64
     (aol: the largest divisor of a row). interval: [l·ν, u·ν], shape (..., 2), in float64: the singular values
     of M (mcsgn: absolute eigenvalues) that the table promises for. With aol, a singular value of M above l·ν
-    sees to as many of diag(s) M above l.
+    sees to as many of diag(s) M above l. form, restarts: what ran, for an empty matrix what would have: where
+    the plan leaves the gram form's restarts open and nothing less than one before every step will do, that is
+    the direct form, and it says so.
     """
 
     matmuls: int
@@ -51,6 +54,8 @@ class Info:
     residual: Tensor
     norm: Tensor
     interval: Tensor
+    form: str = "direct"
+    restarts: tuple[int, ...] = ()
 
 
 def msign(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Tensor:
@@ -62,11 +67,13 @@ def msign(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Te
     the state's dtype**. plan.normalization: what M is divided by, None for the table's own; rounding to the
     state comes after the division, which is in float32 or better. With aol the result is msign(diag(s) M),
     with s on the shorter side. Singular values below l grow as the table's map says and are not promised
-    anything; a zero matrix gives zero.
+    anything; a zero matrix gives zero. plan.form gram is the same map by products of the small Gram matrix,
+    cheaper where M is wide or tall; its rounding is another, and plan.restarts says how it is kept in bounds.
 
     Raises InputError for a tensor that is not floating or has fewer than two dimensions, for NaN or infinity
     in M unless plan.check is False (they then spread over their own matrix), for a table of another root,
-    and where nothing normalizes M (none) and it has a row or column longer than u.
+    where nothing normalizes M (none) and it has a row or column longer than u, for restarts that the table
+    has no steps for, and for a gram form that no restarts would keep in bounds.
     """
     return _msign(M, table, plan or Plan())[0]
 
@@ -108,6 +115,8 @@ class _Ready(NamedTuple):
     normalized: Normalized | None
     table: Table
     state: torch.dtype
+    form: str = "direct"
+    restarts: tuple[int, ...] = ()
 
 
 def _msign(M: Tensor, table: Table | None, plan: Plan) -> tuple[Tensor, _Ready]:
@@ -116,17 +125,26 @@ def _msign(M: Tensor, table: Table | None, plan: Plan) -> tuple[Tensor, _Ready]:
     transposed = _transposed(M)
     # Autocast would run the products in another precision than the plan's.
     with torch.autocast(M.device.type, enabled=False):
+        form, restarts = _form(plan, table.schedule, dtype_name(state))
         name = plan.normalization or table.normalization
         normalized = _normalized(M.mT if transposed else M, name, table, plan, state)
         if normalized is None:
-            return torch.empty(M.shape, dtype=state, device=M.device), _Ready(None, table, state)
+            empty = torch.empty(M.shape, dtype=state, device=M.device)
+            return empty, _Ready(None, table, state, form, restarts)
         forms = compiled if plan.compile else execute
-        X = forms.direct(normalized.matrix, table.schedule, normalized.gram)
-    return (X.mT if transposed else X).contiguous(), _Ready(normalized, table, state)
+        if form == "gram":
+            X = forms.gram(normalized.matrix, table.schedule, restarts, normalized.gram)
+        else:
+            X = forms.direct(normalized.matrix, table.schedule, normalized.gram)
+    return (X.mT if transposed else X).contiguous(), _Ready(normalized, table, state, form, restarts)
 
 
 def _mcsgn(M: Tensor, table: Table | None, plan: Plan) -> tuple[Tensor, _Ready]:
     check_square("M", M)
+    if plan.form != "direct":
+        raise InputError(
+            "plan.form", f"{plan.form} is of msign, and mcsgn has no Gram matrix: leave form out"
+        )
     table, state = _table_and_state(M, table, plan, "mcsgn")
     with torch.autocast(M.device.type, enabled=False):
         normalized = _normalized(M, scalar_normalization(table, plan, "mcsgn"), table, plan, state)
@@ -160,13 +178,38 @@ def _info(M: Tensor, X: Tensor, ready: _Ready, square: Tensor, *, saved: bool, t
         norm = normalized.norm()
     square.diagonal(dim1=-2, dim2=-1).sub_(1)
     return Info(
-        matmuls=0 if normalized is None else matmuls(schedule) + normalized.products - saved,
+        matmuls=0
+        if normalized is None
+        else matmuls(schedule, form=ready.form, restarts=ready.restarts) + normalized.products - saved,
         dtype=dtype_name(X.dtype),
         transposed=transposed,
         residual=square.square().sum(dim=(-2, -1)).div(max(square.shape[-1], 1)).sqrt(),
         norm=norm,
         interval=norm[..., None] * torch.tensor(schedule.interval, dtype=norm.dtype, device=norm.device),
+        form=ready.form,
+        restarts=ready.restarts,
     )
+
+
+Form = tuple[str, tuple[int, ...]]
+"""Form and restarts."""
+
+
+def _form(plan: Plan, schedule: Schedule, state: str) -> Form:
+    """What runs. Chosen restarts before every step are the direct form, and named so."""
+    if plan.form == "direct":
+        return "direct", ()
+    if plan.restarts is None:
+        restarts = choose_restarts(schedule, state)
+        return ("direct", ()) if restarts == every(schedule) else ("gram", restarts)
+    for index, restart in enumerate(plan.restarts):
+        if restart >= len(schedule.steps):
+            raise InputError(
+                f"plan.restarts[{index}]",
+                f"is {restart}, and the table has {len(schedule.steps)} steps: write at most "
+                f"{len(schedule.steps) - 1}, counted from 0",
+            )
+    return "gram", plan.restarts
 
 
 def _transposed(M: Tensor) -> bool:

@@ -98,6 +98,8 @@ def prepare(
     if state is None:
         state = getattr(torch, plan.dtype or dtype_name(P.dtype, f"{name}.dtype"))
         assert isinstance(state, torch.dtype)
+    if plan.form != "direct":
+        raise InputError("plan.form", f"{plan.form} is of msign, and {operator} is coupled: leave form out")
     table = check_table(_default_table(root, state) if table is None else table, root, operator)
     normalization = scalar_normalization(table, plan, operator)
     if P.numel() == 0:

@@ -44,7 +44,7 @@ class Case:
     with leftᵀ exact right = I; in exact arithmetic leftᵀ result right = diag f(x)ᵉ, e = exponent. exact and
     result: the operator's, exactly and as it ran. rounded: the exact function of the matrices as the state
     rounds them, None where it does not exist. run: the operator with another table of the same root.
-    explained: how far rounding may carry a judged value, given which are judged.
+    explained: how far rounding may carry a judged value, given which are judged. form, restarts: what ran.
     """
 
     x: Tensor
@@ -56,17 +56,18 @@ class Case:
     run: Callable[[Table], Tensor]
     rounded: Callable[[], Tensor | None]
     explained: Callable[[Tensor], float]
+    form: str
+    restarts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
     """How an operator is measured.
 
-    form: how it iterates. positive: whether it takes symmetric positive P; singular: whether P may then have
+    positive: whether it takes symmetric positive P; singular: whether P may then have
     a null space. takes_power: whether it has a power s. root: the only root it has, None for any.
     """
 
-    form: str
     case: Callable[[Setting], Case]
     positive: bool = True
     singular: bool = False

@@ -119,6 +119,20 @@ def two_bulks(asked: Request) -> Sample:
     return with_random_factors(asked.name, asked.shape, sigma[None], asked.generator)
 
 
+def levels(asked: Request) -> Sample:
+    """A part of σ at 1, the others at s, swept from 10^(−2.2) to 1: the rounding of the large ones meets
+    whatever is small, which is what the gram form fails on. A peak that fails is narrow, so smaller shapes
+    get more matrices: 1024/min(shape), at least 8.
+    """
+    asked = replace(asked, argument=asked.argument or "0.1")
+    part = _number(asked, "the part of σ at 1, at most 1", "levels:0.1", 0.0, 1.0)
+    k = asked.least_side
+    count = max(8, 1024 // k)
+    sigma = torch.ones((count, k), dtype=torch.float64)
+    sigma[:, max(1, int(part * k)) :] = torch.logspace(-2.2, 0, count, dtype=torch.float64)[:, None]
+    return with_random_factors(asked.name, asked.shape, sigma, asked.generator)
+
+
 def rank1(asked: Request) -> Sample:
     """BLOCKS blocks of entries ±c, σ = 1: rounding changes every entry by the same factor, and with it x = 1.
 

@@ -8,12 +8,12 @@ from polydesign.verify.polar import mcsgn_case, msign_case
 from polydesign.verify.roots import inverse_root_case, matmul_inverse_root_case, root_case
 
 OPERATORS: dict[str, Operator] = {
-    "msign": Operator("direct", msign_case, positive=False, root=2),
-    "mcsgn": Operator("direct", mcsgn_case, singular=True, root=2),
-    "inverse_root": Operator("coupled", inverse_root_case, takes_power=True),
-    "root": Operator("coupled", root_case, singular=True),
-    "inverse": Operator("coupled", inverse_root_case, root=1),
-    "matmul_inverse_root": Operator("coupled", matmul_inverse_root_case, takes_power=True),
+    "msign": Operator(msign_case, positive=False, root=2),
+    "mcsgn": Operator(mcsgn_case, singular=True, root=2),
+    "inverse_root": Operator(inverse_root_case, takes_power=True),
+    "root": Operator(root_case, singular=True),
+    "inverse": Operator(inverse_root_case, root=1),
+    "matmul_inverse_root": Operator(matmul_inverse_root_case, takes_power=True),
 }
 """Operator -> how it is measured. A further one is a function that makes its Case, and an entry here."""
 

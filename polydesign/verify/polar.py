@@ -10,7 +10,7 @@ from torch import Tensor
 
 from polydesign.evaluation.rounding import allowance
 from polydesign.model import InputError, Table
-from polydesign.runtime import mcsgn, mcsgn_with_info, msign, msign_with_info
+from polydesign.runtime import Info, mcsgn, mcsgn_with_info, msign, msign_with_info
 from polydesign.runtime.normalize import NORMALIZATIONS
 from polydesign.verify.cases import Case, Setting, wide
 from polydesign.verify.samples import Sample
@@ -23,7 +23,14 @@ def msign_case(setting: Setting) -> Case:
     """U Vᵀ, under aol that of diag(s) M."""
     M = setting.known.matrix.to(setting.device)
     result, info = msign_with_info(M, setting.table, setting.plan)
-    return _case(setting, info.norm.cpu(), wide(result), lambda prefix: wide(msign(M, prefix, setting.plan)))
+
+    def run(prefix: Table) -> Tensor:
+        # As the whole schedule ran: fewer steps might be given other restarts.
+        steps = len(prefix.schedule.steps)
+        restarts = tuple(r for r in info.restarts if r < steps) if info.form == "gram" else None
+        return wide(msign(M, prefix, replace(setting.plan, form=info.form, restarts=restarts)))
+
+    return _case(setting, info, wide(result), run)
 
 
 def mcsgn_case(setting: Setting) -> Case:
@@ -41,13 +48,13 @@ def mcsgn_case(setting: Setting) -> Case:
     def run(prefix: Table) -> Tensor:
         return wide(mcsgn(M.to(setting.device), prefix, plan))
 
-    return _case(turned, info.norm.cpu(), wide(result), run)
+    return _case(turned, info, wide(result), run)
 
 
-def _case(setting: Setting, norm: Tensor, result: Tensor, run: Callable[[Table], Tensor]) -> Case:
+def _case(setting: Setting, info: Info, result: Tensor, run: Callable[[Table], Tensor]) -> Case:
     """The polar factor; what rounding explains is evaluation/rounding.allowance."""
     table, dtype = setting.table, str(setting.plan.dtype)
-    start = _divided(setting, norm)
+    start = _divided(setting, info.norm.cpu())
     sides = (result.shape[-2], result.shape[-1])
 
     def rounded() -> Tensor:
@@ -70,6 +77,8 @@ def _case(setting: Setting, norm: Tensor, result: Tensor, run: Callable[[Table],
         run=run,
         rounded=rounded,
         explained=explained,
+        form=info.form,
+        restarts=info.restarts,
     )
 
 

@@ -159,6 +159,7 @@ def _case(
         run=run,
         rounded=rounded,
         explained=explained,
+        form="coupled",
     )
 
 

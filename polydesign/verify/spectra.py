@@ -24,6 +24,7 @@ SPECTRA: dict[str, Callable[[Request], Sample]] = {
     "harmonic": gallery.harmonic,
     "clustered": gallery.clustered,
     "two-bulks": gallery.two_bulks,
+    "levels": gallery.levels,
     "levy": gallery.levy,
     "rank1": gallery.rank1,
     "rank2": gallery.rank2,
@@ -43,7 +44,7 @@ DEFAULT_POSITIVE = ("gaussian", "logspace:1e-2", "harmonic", "swept")
 
 ALL_SPECTRA = (
     *("gaussian", "marchenko-pastur:0.25", "marchenko-pastur:1", "logspace:1e-2", "logspace:1e-4"),
-    *("harmonic", "clustered", "two-bulks", "levy", "rank1", "rank2", "rankk:8", "swept"),
+    *("harmonic", "clustered", "two-bulks", "levels:0.1", "levy", "rank1", "rank2", "rankk:8", "swept"),
     *("zero", "tiny:1e-20", "huge:1e30"),
 )
 """What "all" stands for."""
