@@ -333,3 +333,15 @@ def test_autocast_and_fake_tensors() -> None:
     with FakeTensorMode():
         X = torch.empty(2, 6, 6)
         assert coupled(X, X, designed(3).schedule, power=2).G.shape == (2, 6, 6)
+
+
+@pytest.mark.parametrize("r", [1, 2, 4])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
+def test_warns_where_eigenvalues_began_below_the_interval(r: int, dtype: str, seed: int) -> None:
+    inside, below = (spd(1, n=48, smallest=smallest, seed=seed)[0] for smallest in (0.1, 1e-7))
+    assert inverse_root_with_info(inside, r, plan=Plan(dtype=dtype))[1].warnings == ()
+    (said,) = inverse_root_with_info(below, r, plan=Plan(dtype=dtype))[1].warnings
+    norm = torch.linalg.matrix_norm(below).item()
+    assert f"eigenvalues of P began below {1e-4 * norm:.3g}, where nothing is promised" in said
+    assert inverse_root_with_info(below, r, plan=Plan(dtype=dtype), eps=1e-3)[1].warnings == ()
+    assert inverse_root_with_info(below, r, plan=Plan(dtype=dtype, check=False))[1].warnings == ()

@@ -18,6 +18,7 @@ from polydesign.model import InputError, Plan, Schedule, Step, Table
 from polydesign.runtime import Info, msign, msign_with_info, operators, ops
 from polydesign.runtime.execute import direct
 from polydesign.runtime.normalize import frobenius, times_power_of_two
+from polydesign.verify.spectra import sample
 
 DTYPES = [torch.bfloat16, torch.float16, torch.float32, torch.float64]
 QUINTICS = prototype("quintics_18")
@@ -403,3 +404,21 @@ def test_float8_input_is_run_in_the_plans_precision() -> None:
     M = random(6, 9, seed=4, dtype=torch.float32).to(torch.float8_e4m3fn)
     found = msign(M, QUINTICS, Plan(dtype="bf16"))
     assert torch.equal(found, msign(M.float(), QUINTICS, Plan(dtype="bf16")))
+
+
+# warnings
+
+
+def test_warns_where_singular_values_began_below_the_interval(seed: int, device: str) -> None:
+    inside = sample("logspace:1e-2", (64, 96), seed=seed).matrix[0].to(device)
+    below = sample("logspace:1e-5", (64, 96), seed=seed).matrix[0].to(device)
+    for dtype in ("bfloat16", "float16", "float32", "float64"):
+        assert msign_with_info(inside, plan=Plan(dtype=dtype))[1].warnings == ()
+        (said,) = msign_with_info(torch.stack([inside, below]), plan=Plan(dtype=dtype))[1].warnings
+        assert "in 1 of 2 matrices" in said
+        lowest = 1e-3 * torch.linalg.matrix_norm(below).item()
+        assert f"began below {lowest:.3g}, where nothing is promised" in said
+    assert msign_with_info(below, plan=Plan(check=False))[1].warnings == ()
+    assert msign_with_info(torch.zeros(3, 4, device=device))[1].warnings == ()
+    _, info = msign_with_info(torch.full((3, 4), torch.nan, device=device), plan=Plan(check=False))
+    assert info.warnings == ()

@@ -104,3 +104,31 @@ def check_vouched(name: str, M: Tensor, upper: float) -> None:
             "nothing normalizes it: divide it by a bound of its spectral norm, or write "
             'Plan(normalization="frobenius")',
         )
+
+
+def residual_warnings(
+    residual: Tensor,
+    promised: float,
+    dtype: str,
+    interval: Tensor,
+    what: str,
+    roundings: dict[str, int],
+) -> tuple[str, ...]:
+    """What to say where residuals, shape (...), exceed what the table and the precision explain: one line.
+
+    interval: (..., 2), what the table promises for. what: whose singular values or eigenvalues those are.
+    roundings: what rounding explains, in units of u. Looks at the data.
+    """
+    explained = promised + roundings[dtype] * UNIT_ROUNDOFF[dtype]
+    # Not a number is beyond too; a zero matrix, whose interval is 0, came out as it should.
+    beyond = ~(residual <= explained) & (interval[..., 1] > 0)
+    if not beyond.any():
+        return ()
+    worst = int(torch.where(beyond, residual, torch.zeros_like(residual)).nan_to_num(nan=torch.inf).argmax())
+    found, lower = residual.flatten()[worst].item(), interval[..., 0].flatten()[worst].item()
+    where = f" in {int(beyond.sum())} of {residual.numel()} matrices" if residual.numel() > 1 else ""
+    return (
+        f"the residual is {found:.2g}{where}, and the table with the rounding of {dtype} explains "
+        f"{explained:.2g}: {what} began below {lower:.3g}, where nothing is promised (or there is a null "
+        "space); design a table with a smaller --lower, or raise eps for a root",
+    )
