@@ -368,7 +368,8 @@ class Measurement:
     operator, form, restarts, normalization: how it ran; power: s, the result's values are f(x)ˢ. input_share:
     worst, had everything been exact but for the rounding of the input to dtype; None where that leaves no
     such function. mean_error: mean |X − exact| over the entries. relative_error: ‖X − exact‖_F/‖exact‖_F.
-    device_name: what the maker calls it.
+    device_name: what the maker calls it. lower_end: the least singular value, or eigenvalue of P, that the
+    table promises for, relative to the largest, after this normalization; the largest of the batch.
     """
 
     table: str
@@ -402,6 +403,7 @@ class Measurement:
     mean_error: float | None = None
     relative_error: float | None = None
     after_steps: tuple[AfterStep, ...] = ()
+    lower_end: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dtype", dtype_name(self.dtype))

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from tables import prototype, published, table_of
 
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF, allowance, term_rounding
-from polydesign.model import InputError, Table
+from polydesign.model import InputError, Plan, Table
 from polydesign.table import digest
 from polydesign.verify.files import read_matrix
 from polydesign.verify.metrics import deviation, measured_map, orthogonality, polar_distance
@@ -477,3 +477,24 @@ def test_term_rounding_of_a_hand_made_step() -> None:
     y = x * x
     expected = x * (-b * y + 2 * c * y * y + abs(b * y + c * y * y)) + x * (a + b * y + c * y * y)
     assert term_rounding(step, "bf16") == pytest.approx(2.0**-8 * expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(("operator", "power"), [("msign", 1), ("mcsgn", 1), ("inverse_root", 2)])
+def test_says_from_which_value_on_it_promises(operator: str, power: int, seed: int) -> None:
+    """l = 1e-3 after division by ν; schatten4 divides by less than frobenius, so it promises for more."""
+    ends = {}
+    for name in ("frobenius", "schatten4"):
+        run = measure(
+            QUINTICS,
+            shape=(48, 48),
+            dtype="float32",
+            spectrum="logspace:0.1",
+            seed=seed,
+            operator=operator,
+            plan=Plan(normalization=name),
+        )
+        ends[name] = run.lower_end
+    sigma = torch.logspace(0, -1, 48, dtype=torch.float64)
+    assert ends["frobenius"] == pytest.approx((1e-3 * sigma.norm().item() ** (1 / power)) ** power, rel=1e-6)
+    fourth = (sigma**4).sum().item() ** 0.25
+    assert ends["schatten4"] == pytest.approx((1e-3 * fourth ** (1 / power)) ** power, rel=1e-5)

@@ -41,13 +41,24 @@ def _restarts(m: Measurement) -> str:
 def _by_spectrum(table: Table, measurements: list[Measurement]) -> Grid:
     polar = measurements[0].polar_distance is not None or measurements[0].operator == "msign"
     last = ("orthogonality", "polar distance") if polar else ("mean error", "relative error")
-    headings = ("spectrum", "shape", "values", "predicted", "measured", "rms", "allowed", "input share")
+    headings = (
+        "spectrum",
+        "shape",
+        "lower end",
+        "values",
+        "predicted",
+        "measured",
+        "rms",
+        "allowed",
+        "input share",
+    )
     grid = _grid(*headings, "below", *last, "")
     for m in measurements:
         below = f"{m.below_count}, {_short(m.below_worst)}" if m.below_count else "0"
         grid.add_row(
             m.spectrum,
             "x".join(map(str, m.shape)),
+            _short(m.lower_end),
             str(m.count),
             _short(_predicted(table, m)),
             _short(m.worst),

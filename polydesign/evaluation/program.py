@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from polydesign.model import InputError, Step
@@ -197,6 +198,7 @@ def build(evaluation: str, inner_degree: int, numbers: Sequence[Any]) -> Program
     return factored(numbers) if inner_degree == 8 else chebyshev(numbers)
 
 
+@lru_cache(maxsize=1024)
 def program(step: Step) -> Program:
     """The program that a step runs."""
     return build(step.evaluation, step.inner_degree, constants(step))

@@ -117,6 +117,7 @@ def measure(
         input_share=found.input_share,
         mean_error=metrics.mean_error(case.result, case.exact) if found.finite else None,
         relative_error=found.relative_error,
+        lower_end=_lower_end(case.x, table.schedule, how),
         after_steps=_after_steps(setting, case, inside) if steps else (),
     )
 
@@ -141,9 +142,21 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
+def _lower_end(x: Tensor, schedule: Schedule, how: Operator) -> float | None:
+    """l over the largest x, as singular values or eigenvalues."""
+    if not x.numel():
+        return None
+    return (schedule.interval[0] / x.amax(dim=-1).min().item()) ** _root(schedule, how)
+
+
+def _root(schedule: Schedule, how: Operator) -> int:
+    """x is a singular value or eigenvalue to the power 1/r; for msign and mcsgn it is one itself."""
+    return 1 if how.root == 2 else schedule.root
+
+
 def _of_norm(schedule: Schedule, how: Operator, known: Sample) -> Sample:
-    """Each matrix scaled to the spectral norm u, or u^r where the table serves eigenvalues^(1/r)."""
-    upper = schedule.interval[1] ** (schedule.root if how.positive else 1)
+    """Each matrix scaled to the largest spectral norm that the table serves."""
+    upper = schedule.interval[1] ** _root(schedule, how)
     scale = upper / known.sigma.amax(dim=-1, keepdim=True)
     return replace(known, matrix=known.matrix * scale[..., None], sigma=known.sigma * scale)
 
