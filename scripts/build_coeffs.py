@@ -29,6 +29,11 @@ TABLES = [
     {"degree": 5, "steps": 6, "dtype": "float16"},
     {"degree": 5, "steps": 7, "dtype": "float32"},
     {"degree": 5, "steps": 8, "dtype": "float64"},
+    # Higher degrees at 16 and 15 products, headroom and image floor found by hand: bfloat16, then float16.
+    # Degree 17 in bfloat16 is not among them: it loses values on blocks of equal entries.
+    {"degree": 9, "steps": 4, "headroom": 1.015, "image_floor": (0.12, 0.12, 0.12, 0)},
+    {"degree": 17, "steps": 3, "headroom": 1.005, "image_floor": (0.1, 0.1, 0)},
+    {"degree": 9, "steps": 4, "headroom": 1.005, "image_floor": (0.06, 0.06, 0.06, 0)},
     # Roots: λ down to 1e-4, so that x = λ^(1/r) begins at 0.1 for r = 4, 0.01 for r = 2.
     {"root": 4, "degree": 9, "steps": 4, "lower": 0.1, "dtype": "float32"},
     {"root": 2, "degree": 5, "steps": 7, "lower": 0.01, "dtype": "float32"},

@@ -11,6 +11,7 @@ from tables import prototype, prototypes
 import polydesign
 from polydesign.evaluation.basis import program_constants
 from polydesign.evaluation.program import constant_names
+from polydesign.evaluation.rounding import term_rounding
 from polydesign.verify.spectra import sample
 from polydesign.verify.sweep import measure
 
@@ -50,6 +51,19 @@ def test_powers_of_A_fail_in_bfloat16(name, seed, device):
     predicted = next(entry["predicted_error"] for entry in prototypes() if entry["name"] == name)
     assert worst(prototype(name), (*FULL, *LOW), "bfloat16", seed, device) > 10 * predicted
     assert worst(prototype(name, "chebyshev"), (*FULL, *LOW), "bfloat16", seed, device) < 2 * predicted
+
+
+def test_degree_17_in_bfloat16_is_not_safe(seed, device):
+    """What the prototypes' matrices did not show: on blocks of equal entries all roundings go the same way, and
+    reach what term_rounding says they may, 2.8."""
+    table = prototype("17x3_15_bf16", "chebyshev")
+    assert max(term_rounding(step, "bfloat16") for step in table.schedule.steps) > 2
+    blocks = known("rank1", (128, 256), seed=seed)
+    found = measure(table, dtype="bfloat16", matrix=blocks, device=device)
+    assert not found.holds
+    assert found.worst > 4 * table.schedule.error
+    nine = prototype("9x4_16_bf16", "chebyshev")
+    assert measure(nine, dtype="bfloat16", matrix=blocks, device=device).holds
 
 
 def test_without_a_cushion_degree_nine_loses_singular_values(seed, device):

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from polydesign.model import Certificate, Schedule, Table
 
 
-# From experiment: degree 17 in half precision rounds by up to 70 times its headroom (Chebyshev) and holds,
-# degree 13 in powers of A in float32 by 90 times and does not; the former's 2.8 hold, degree 9's 16 do not.
-_ROUNDING_PER_ROOM = 80
-_MOST_ROUNDING = 5
+# From experiment: degree 17 in float16 rounds by up to 80 times its headroom (Chebyshev) and holds, degree
+# 13 in powers of A in float32 by 90 times and does not. Degree 9 in bfloat16 rounds by up to 0.5 and holds,
+# degree 17 by up to 2.8 and holds on most matrices, but not on blocks of equal entries: there roundings add up.
+_ROUNDING_PER_ROOM = 85
+_MOST_ROUNDING = 1
 
 
 class Numbers(click.ParamType):
