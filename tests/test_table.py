@@ -465,3 +465,56 @@ def test_a_link_is_followed_and_a_folder_is_not_replaced(table, tmp_path):
 def test_empty_and_malformed_brackets_are_refused(body, key, value, field):
     body["certificate"][key] = value
     assert refusal(body).field == field
+
+
+# --- programs
+
+
+@pytest.fixture(scope="module")
+def higher():
+    """Degrees 5, 9 and 17: powers of A, Chebyshev, and the three products."""
+    return polydesign.design(degree=(5, 9, 17), lower=1e-2)
+
+
+def test_programs_round_trip(higher, tmp_path):
+    higher.save(tmp_path / "t.json")
+    assert load(tmp_path / "t.json") == higher
+    assert "program" not in to_json(higher)["steps"][0]
+    assert list(to_json(higher)["steps"][1]["program"]) == ["scale", "t0", "t1", "t2", "t3", "t4"]
+
+
+@pytest.mark.parametrize(
+    ("step", "name"), [(1, "scale"), (1, "t0"), (1, "t4"), (2, "rho"), (2, "a1"), (2, "cI")]
+)
+def test_a_changed_constant_is_refused(higher, step, name):
+    """By the digest first, and without a certificate by the coefficients, which are its polynomial's."""
+    body = to_json(higher)
+    program = body["steps"][step]["program"]
+    program[name] = program[name] * (1 + 1e-12) if program[name] else 1e-12
+    assert refusal(body).field == "$.certificate.digest"
+    del body["certificate"]
+    assert refusal(body).field == f"$.steps[{step}].coefficients"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (lambda steps: steps[1]["program"].pop("t2"), "$.steps[1].program.t2"),
+        (lambda steps: steps[1]["program"].update(t9=1.0), "$.steps[1].program.t9"),
+        (lambda steps: steps[1].pop("program"), "$.steps[1].program.scale"),
+        (lambda steps: steps[0].update(program={"scale": 2.0}), "$.steps[0].program.scale"),
+        (lambda steps: steps[0].update(evaluation="chebyshev"), "$.steps[0].program.scale"),
+        (lambda steps: steps[1].update(evaluation="monomial"), "$.steps[1].program.scale"),
+        (lambda steps: steps[2]["program"].update(rho="1"), "$.steps[2].program.rho"),
+    ],
+)
+def test_programs_that_do_not_go_with_their_step(higher, change, field):
+    body = to_json(higher)
+    change(body["steps"])
+    assert refusal(body).field == field
+
+
+def test_the_program_is_part_of_the_digest(higher):
+    first, second, *rest = higher.schedule.steps
+    moved = replace(second, program=(second.program[0] * (1 + 2**-52), *second.program[1:]))
+    assert digest(replace(higher.schedule, steps=(first, moved, *rest))) != digest(higher.schedule)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # From experiment: degree 17 in float16 rounds by up to 80 times its headroom (Chebyshev) and holds, degree
 # 13 in powers of A in float32 by 90 times and does not. Degree 9 in bfloat16 rounds by up to 0.5 and holds,
-# degree 17 by up to 2.8 and holds on most matrices, but not on blocks of equal entries: there roundings add up.
+# degree 17 by up to 2.8 and holds on most matrices, but not on blocks of equal entries: roundings add up.
 _ROUNDING_PER_ROOM = 85
 _MOST_ROUNDING = 1
 

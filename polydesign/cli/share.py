@@ -117,7 +117,21 @@ def _described(table: Table, path: Path) -> str:
             lines.append(f"  {m.dtype:9} {shape:10} {m.spectrum:14} {worst}  ({m.device})")
     lines += ["", "coefficients of q, increasing powers, one tuple a step:", "["]
     lines += [f"    {row!r}," for row in table.as_tuples()]
-    return "\n".join([*lines, "]"])
+    return "\n".join([*lines, "]", *_programs(schedule)])
+
+
+def _programs(schedule: Schedule) -> list[str]:
+    """The constants that run, where they are not the coefficients."""
+    from polydesign.evaluation.program import constant_names
+
+    lines = []
+    for index, step in enumerate(schedule.steps, start=1):
+        names = constant_names(step.evaluation, step.inner_degree)
+        constants = ", ".join(f"{name} {c!r}" for name, c in zip(names, step.program, strict=True))
+        if constants:
+            lines.append(f"step {index}, {step.evaluation}: {constants}")
+    head = "what runs, in B = scale*A - I (schedule-v1.schema.json says how; the tuples are that, rounded):"
+    return ["", head, *lines] if lines else []
 
 
 @click.command(short_help="Draw the composed map and the error of each step.")
