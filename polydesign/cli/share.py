@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from polydesign.model import InputError, Table
+from polydesign.model import InputError, Schedule, Table
 
 _INPUT = {
     "power": "divided by an estimate of its spectral norm, with a margin (power)",
