@@ -9,6 +9,7 @@ does not hold or something failed to run. On a machine without GPU: --device cpu
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -18,11 +19,12 @@ from typing import Any
 
 import click
 import torch
+from torch._dynamo.utils import counters
 
 import polydesign
 from polydesign.files import write_atomically
 from polydesign.model import InputError, Plan
-from polydesign.runtime import inverse_root_with_info, operators, prepare
+from polydesign.runtime import inverse_root_with_info, msign, operators, prepare
 from polydesign.verify.bench import bench, matrices, worst_deviation
 from polydesign.verify.machine import machine
 from polydesign.verify.spectra import DEFAULT_SPECTRA, from_matrix
@@ -33,18 +35,43 @@ Line = dict[str, Any]
 
 BENCHES = [  # shape, batch, contestants; svd takes seconds a call at 4096²
     ((1024, 1024), 1, None),
-    ((4096, 4096), 1, ("unchecked", "muon", "polar-express")),
-    ((1024, 4096), 8, ("unchecked", "muon", "polar-express")),
+    ((4096, 4096), 1, ("unchecked", "gram", "muon", "polar-express")),
+    ((1024, 4096), 8, ("unchecked", "gram", "muon", "polar-express")),
 ]
-SMALL_BENCHES = [((64, 64), 1, None), ((32, 64), 2, ("unchecked", "muon", "polar-express"))]
+SMALL_BENCHES = [((64, 64), 1, None), ((32, 64), 2, ("unchecked", "gram", "muon", "polar-express"))]
 
 
-def verified(dtype: str, spectrum: str, shape: tuple[int, int], device: str) -> list[Line]:
-    table = polydesign.load(operators.DEFAULT_TABLES[dtype])
-    found = measure(table, shape=shape, dtype=dtype, spectrum=spectrum, device=device)
+HIGHER = [  # degrees 9 and 17, in Chebyshev programs
+    ("sign-d9x4-l1e-3-h1.015-f0.12x3-0", "bfloat16"),
+    ("sign-d9x4-l1e-3-h1.005-f0.06x3-0", "float16"),
+    ("sign-d17x3-l1e-3-h1.005-f0.1x2-0", "float16"),
+]
+
+
+def verified(
+    name: str, dtype: str, spectrum: str, shape: tuple[int, int], device: str, plan: Plan | None = None
+) -> list[Line]:
+    table = polydesign.load(name)
+    found = measure(table, shape=shape, dtype=dtype, spectrum=spectrum, device=device, plan=plan)
     body = asdict(replace(found, map=None))
     del body["map"]
     return [{"kind": "verify", **body}]
+
+
+def compiled(dtype: str, shape: tuple[int, int], device: str) -> list[Line]:
+    """msign through torch.compile: the largest difference from the eager one, and the graphs of two tables."""
+    counters.clear()
+    M = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device, getattr(torch, dtype))
+    worst, promised = 0.0, 0.0
+    for lower in (1e-3, 2e-3):
+        table = polydesign.design(degree=(5, 9, 9, 9), lower=lower, dtype=dtype)
+        eager, fast = (msign(M, table, Plan(compile=chosen)).double() for chosen in (False, True))
+        worst, promised = max(worst, (eager - fast).abs().max().item()), table.schedule.error
+    graphs = counters["stats"]["unique_graphs"]
+    return [
+        {"kind": "compile", "dtype": dtype, "shape": list(shape), "device": device, "graphs": graphs}
+        | {"worst": worst, "promised": promised}
+    ]
 
 
 def root_checked(root: int, dtype: str, size: int, device: str) -> list[Line]:
@@ -79,10 +106,26 @@ def pieces(device: str, small: bool, left: Callable[[], float]) -> list[tuple[st
     """Name and work of everything to be done; names of like work begin alike."""
     shape, size, rounds = ((48, 80), 48, 3) if small else ((512, 1024), 512, 30)
     found: list[tuple[str, Callable[[], list[Line]]]] = [
-        (f"verify {dtype} {spectrum}", lambda d=dtype, s=spectrum: verified(d, s, shape, device))
-        for dtype in operators.DEFAULT_TABLES
+        (
+            f"verify {name} {dtype} {spectrum}",
+            lambda n=name, d=dtype, s=spectrum: verified(n, d, s, shape, device),
+        )
+        for name, dtype in [*((n, d) for d, n in operators.DEFAULT_TABLES.items()), *HIGHER]
         for spectrum in DEFAULT_SPECTRA
     ]
+    found += [
+        (
+            f"verify {table} {dtype} {spectrum} in the gram form",
+            lambda n=table, d=dtype, s=spectrum: verified(n, d, s, shape, device, Plan(form="gram")),
+        )
+        for dtype, table in operators.DEFAULT_TABLES.items()
+        for spectrum in ("gaussian", "rank2", "levels:0.1")
+    ]
+    if device != "cpu" or shutil.which("g++"):  # on a CPU, inductor needs a C++ compiler
+        found += [
+            (f"compile {dtype}", lambda d=dtype: compiled(d, shape, device))
+            for dtype in ("bfloat16", "float32")
+        ]
     found += [
         (f"root {root} {dtype}", lambda r=root, d=dtype: root_checked(r, d, size, device))
         for root in sorted({root for root, _ in prepare.DEFAULT_TABLES})
@@ -114,6 +157,7 @@ def failed(line: Line) -> bool:
         line["kind"] == "failed"
         or (line["kind"] == "verify" and not line["holds"])
         or (line["kind"] == "root" and line["worst"] is None)
+        or (line["kind"] == "compile" and not (line["graphs"] == 1 and line["worst"] <= line["promised"]))
         or (line["kind"] == "bench" and line["name"] == "polydesign" and line["problem"] is not None)
     )
 
@@ -122,6 +166,10 @@ def summary(line: Line) -> str:
     match line["kind"]:
         case "verify":
             return f"worst {line['worst']}, promised {line['promised']:.3g}, holds: {line['holds']}"
+        case "compile":
+            return (
+                f"compiled and eager differ by {line['worst']:.2g}; {line['graphs']} graph(s) for two tables"
+            )
         case "root":
             return (
                 f"worst {line['worst']}, on the CPU {line['worst_on_cpu']}, promised {line['promised']:.3g}"

@@ -104,7 +104,7 @@ def test_large_matrices_get_no_reference(monkeypatch: pytest.MonkeyPatch) -> Non
     ("operator", "options", "field", "words"),
     [
         ("sign", {}, "operator", "'sign' is not one of msign, inverse_root, root, inverse"),
-        ("msign", {"beside": ["eigh"]}, "beside", "take from unchecked, svd, muon, polar-express"),
+        ("msign", {"beside": ["eigh"]}, "beside", "take from unchecked, gram, svd, muon, polar-express"),
         ("msign", {"root": 4}, "root", "msign has root 2"),
         ("root", {"root": 1}, "root", "take 2 or more"),
         ("inverse_root", {"root": 3}, "root", "no table of root 3"),

@@ -6,6 +6,7 @@ import importlib.util
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,9 +50,12 @@ def test_gpu_check_on_the_cpu(tmp_path: Path) -> None:
     assert machine["kind"] == "machine"
     assert {"device", "torch", "date", "polydesign"} <= machine.keys()
     verified = [line for line in lines if line["kind"] == "verify"]
-    assert {(line["dtype"], line["spectrum"]) for line in verified} == {
+    assert {(line["dtype"], line["spectrum"]) for line in verified} >= {
         (dtype, spectrum) for dtype in DEFAULT_TABLES for spectrum in DEFAULT_SPECTRA
     }
+    assert {line["form"] for line in verified} == {"direct", "gram"}
+    compiled = [line for line in lines if line["kind"] == "compile"]
+    assert [line["graphs"] for line in compiled] == ([1, 1] if shutil.which("g++") else [])
     assert all(line["holds"] for line in verified)
     roots = [line for line in lines if line["kind"] == "root"]
     assert {(line["root"], line["dtype"]) for line in roots} == {
@@ -60,7 +64,7 @@ def test_gpu_check_on_the_cpu(tmp_path: Path) -> None:
     # On the CPU both columns are the same run; an error of 1 would be an eigenvalue lost.
     assert all(line["worst"] == line["worst_on_cpu"] < 1 for line in roots)
     timings = [timing_from_json(line) for line in lines if line["kind"] == "bench"]
-    assert len(lines) == len(verified) + len(roots) + len(timings)
+    assert len(lines) == len(verified) + len(compiled) + len(roots) + len(timings)
     assert {t.setting.batch for t in timings} == {1, 2}
     assert all(t.problem is None and t.median is not None and t.median > 0 for t in timings)
 

@@ -65,7 +65,7 @@ def bench(
 
     \b
     Contestants:
-      msign         unchecked, svd, muon (torch.optim.Muon), polar-express (the paper's listing)
+      msign         unchecked, gram, svd, muon (torch.optim.Muon), polar-express (the paper's listing)
       inverse_root  unchecked, eigh          root  unchecked, eigh
       inverse       unchecked, inv, cholesky
 

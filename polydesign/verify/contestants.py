@@ -38,6 +38,11 @@ def _msign_unchecked(M: Tensor, table: Table) -> Tensor:
     return msign(M, table, UNCHECKED)
 
 
+def _msign_gram(M: Tensor, table: Table) -> Tensor:
+    """msign in the gram form, restarts chosen for the precision, with Plan(check=False)"""
+    return msign(M, table, Plan(form="gram", check=False))
+
+
 def _svd(M: Tensor, table: Table) -> Tensor:
     """U Vᵀ of torch.linalg.svd, which has no half precision: in float32, or float64 for float64"""
     U, _, Vt = torch.linalg.svd(_wide(M), full_matrices=False)
@@ -146,6 +151,7 @@ OPERATORS: dict[str, Operator] = {
         contestants={
             OURS: _msign,
             "unchecked": _msign_unchecked,
+            "gram": _msign_gram,
             "svd": _svd,
             "muon": _muon,
             "polar-express": _polar_express,
