@@ -59,7 +59,7 @@ def verified(
 
 
 def compiled(dtype: str, shape: tuple[int, int], device: str) -> list[Line]:
-    """msign through torch.compile: the largest difference from the eager one, and the graphs of two tables."""
+    """msign through torch.compile: the largest difference from the eager one, the graphs of two tables."""
     counters.clear()
     M = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device, getattr(torch, dtype))
     worst, promised = 0.0, 0.0
