@@ -28,7 +28,7 @@ def smallest_lower(
     rounding; a grid for the coefficients makes the error jump, and then it is one of the places where the
     error crosses the asked one.
 
-    Raises InputError where the error is out of reach for every l (headroom leaves a floor), or reached for
+    Raises InputError where the error is out of reach for every l (a grid may leave a floor), or reached for
     every l down to LEAST_RATIO·upper.
     """
     Problem(root, degrees[:1], upper / 2, upper, error)  # refuses what is wrong with the error itself

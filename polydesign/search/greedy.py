@@ -36,6 +36,8 @@ from polydesign.search.quantize import Grid, grid, on_grid
 SMALLEST_FLOAT64 = 5e-324
 """What a half width is rounded up to where it is smaller: 0 would claim too much."""
 
+_NEAR = 0.1  # of 1: there a grid may hold the limit step
+
 PerStep = float | tuple[float, ...]
 
 
@@ -182,17 +184,21 @@ def design_step(
         coefficients = _balanced(coefficients, root, received)
     mapped = image(coefficients, root, received)
     targets = [coefficients]
-    if found.limit:
+    near = half_width(received) < _NEAR
+    if found.limit or (where is not None and near):
         # Rounding the scaled limit costs 1e-16, and the limit about 1 itself may cost far less.
         plain = best_approximation(root, inner_degree, 1.0, 1.0).coefficients
         targets.append(plain)
         image_of_plain = image(plain, root, received)
-        if half_width(image_of_plain) < half_width(mapped):
+        if found.limit and half_width(image_of_plain) < half_width(mapped):
             coefficients, mapped = plain, image_of_plain
     if where is None:
         numbers = program_constants(evaluation, coefficients, Fraction(float(top)) ** root)
     else:
         # Nothing scales the last step afterwards, and what it makes of the values below a cushion counts.
+        # Near 1 every step is judged like that: the limit step about 1 is on many grids, that about 1.001 on
+        # none.
+        last = last or near
         judged = (low if last else bottom, top)
         numbers = on_grid(where, root, evaluation, targets, judged, last=last)
         if evaluation == "monomial":

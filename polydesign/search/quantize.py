@@ -39,6 +39,9 @@ _PLANES = 3  # nearest planes looked at on each level of the lattice
 _BEAM = 4096  # points kept from level to level
 _SHORTLIST = 12  # candidates whose exact image is computed
 _SCALES = (1.0, 1 - 2.0**-6, 1 - 2.0**-4)  # of the targets, until a point stays in (0, 2)
+_MOST_GROWTH = 0.2  # of the sum of the terms' sizes, which rounding in the runtime is in proportion to
+_MOST_MISSED = 0.003  # of p, root mean square: more is expected of no grid that is fine enough
+_MOST_SCALE = 0.02  # by which a step that is not the last may be larger or smaller than its target
 _INTEGER_BITS = 60  # of the basis that is reduced: rounded to whole numbers for it
 
 
@@ -72,11 +75,14 @@ class Grid:
         return point
 
 
+_SCALE = Grid("scale", bits=6, least=-1000)
+
+
 def grid(word: str) -> Grid:
     """The grid of a word: 1/N, decimals:K, or a precision below float64.
 
-    >>> grid("1/1024").nearest(8.4703)
-    8.4697265625
+    >>> grid("1/1024").nearest(8.4703) * 1024
+    8674.0
     >>> grid("decimals:2").nearest(8.4703), grid("bf16").nearest(8.4703)
     (8.47, 8.5)
 
@@ -109,13 +115,13 @@ def on_grid(
     """The constants of a step on the grid: its coefficients, or for chebyshev the scale and t_0, …, t_n.
 
     targets: the coefficients of the polynomials to stay close to. designed: the interval that is judged. Of
-    the points found, each target rounded to nearest among them, a step that is not the last gets the largest
-    lower/upper of the image of `designed`, which is all that the steps after it see, among those that stay
-    in (0, 2) if there are any, if need be of a target scaled down; the last one gets the smallest
-    max |p − 1| there, as nothing scales it afterwards.
+    the points found whose image lies in (0, 2), each target rounded to nearest among them, a step that is not
+    the last gets the largest lower/upper of the image of `designed`, which is all that the steps after it
+    see; where none lies in (0, 2) the targets are scaled down. The last step gets the smallest max |p − 1|
+    there, as nothing scales it afterwards.
 
-    Raises InputError where the grid is so coarse that no image is positive, or so fine that float64 does not
-    hold its points, or for a program whose polynomial is not linear in its constants (degree 1 + 8r).
+    Raises InputError where the grid is so coarse that no image lies in (0, 2), or so fine that float64 does
+    not hold its points, or for a program whose polynomial is not linear in its constants (degree 1 + 8r).
     """
     n = len(targets[0]) - 1
     if evaluation != "monomial" and n == 8:
@@ -127,7 +133,8 @@ def on_grid(
         )
     fixed: tuple[float, ...] = ()
     if evaluation != "monomial":
-        fixed = (where.nearest(float(2 / designed[1] ** root)),)
+        # A few bits are enough for a scale, and with them the limit step about 1 has short constants.
+        fixed = (where.nearest(_SCALE.nearest(float(2 / designed[1] ** root))),)
         if not fixed[0]:
             raise InputError(
                 "round", f"{where.word} is too coarse for the scale of chebyshev: take a finer one"
@@ -136,26 +143,22 @@ def on_grid(
     def exact(numbers: tuple[float, ...]) -> Sequence[Any]:
         return expansion(evaluation, n, (*fixed, *numbers)) if fixed else numbers
 
-    def rank(numbers: tuple[float, ...]) -> tuple[bool, bool, Any]:
+    def rank(numbers: tuple[float, ...]) -> tuple[bool, Any]:
         low, high = image(exact(numbers), root, designed)
-        return low > 0, last or high < 2, -half_width((low, high)) if last else low / abs(high)
+        return low > 0 and high < 2, -half_width((low, high)) if last or low <= 0 else low / high
 
     columns = _columns(root, evaluation, n, fixed, designed)
-    best: tuple[tuple[bool, bool, Any], tuple[float, ...]] | None = None
     for scale in (1.0,) if last else _SCALES:
+        found: list[tuple[float, ...]] = []
         for coefficients in targets:
             free = tuple(c * scale for c in coefficients)
             if fixed:
                 free = program_constants(evaluation, free, 2 / Fraction(fixed[0]))[1:]
-            for numbers in dict.fromkeys(_close(where, free, columns, last)):
-                ranked = rank(numbers)
-                if best is None or ranked > best[0]:
-                    best = ranked, numbers
-        if best is not None and all(best[0][:2]):
-            break
-    if best is None or not best[0][0]:
-        raise InputError("round", f"{where.word} is too coarse for degree {1 + n * root}: take a finer one")
-    return fixed + best[1]
+            found += _close(where, free, columns, last)
+        best = max(dict.fromkeys(found), key=rank)
+        if rank(best)[0]:
+            return fixed + best
+    raise InputError("round", f"{where.word} is too coarse for degree {1 + n * root}: take a finer one")
 
 
 def _columns(root: int, evaluation: str, n: int, fixed: tuple[float, ...], designed: Any) -> np.ndarray:
@@ -173,12 +176,28 @@ def _close(where: Grid, free: Sequence[float], columns: np.ndarray, last: bool) 
     whole = np.array([float(Fraction(c) / s) for c, s in zip(free, spacings, strict=True)])
     if np.max(np.abs(whole)) >= _MOST_WHOLE / 4:
         raise InputError("round", f"{where.word} is finer than float64 at {max(map(abs, free)):.3g}")
+    if plain == tuple(free):
+        return [plain]
     scaled = columns * np.array(list(map(float, spacings)))
     values = scaled @ whole
-    points = _lattice_points(scaled / np.maximum(np.abs(values), 1e-300)[:, None], whole)
+    relative = scaled / np.maximum(np.abs(values), 1e-300)[:, None]
+    # Distance is measured by what rounding to nearest misses. Narrow intervals let the constants wander off
+    # together: so much of their terms weighs as much. Before the last step a scale is free, within a little.
+    terms = np.max(np.abs(scaled), axis=0)
+    allowance = _MOST_GROWTH * (terms @ np.abs(whole))
+    average = relative.mean(axis=0)
+    points = np.empty((0, len(whole)))
+    for shape in (relative,) if last else (relative, relative - average):
+        missed = min(np.linalg.norm(shape @ (np.rint(whole) - whole)), _MOST_MISSED * math.sqrt(_NODES))
+        rows = [shape, np.diag(terms * missed / allowance)]
+        if shape is not relative:
+            rows.append(average[None] * missed / _MOST_SCALE)
+        points = np.vstack([points, _lattice_points(np.vstack(rows), whole)])
+    points = np.unique(points[np.abs(points) @ terms <= allowance + np.abs(whole) @ terms], axis=0)
     values = points @ scaled.T
     low, high = values.min(axis=1), values.max(axis=1)
     scores = -np.maximum(1 - low, high - 1) if last else low / np.maximum(np.abs(high), 1e-300)
+    scores[high >= 2] -= 1
     order = np.argsort(-scores, kind="stable")[: 4 * _SHORTLIST]
     candidates = [tuple(float(int(k) * s) for k, s in zip(points[i], spacings, strict=True)) for i in order]
     # A point across a power of two lies on the format's grid only if it is even there.
