@@ -195,12 +195,9 @@ def design_step(
     if where is None:
         numbers = program_constants(evaluation, coefficients, Fraction(float(top)) ** root)
     else:
-        # Nothing scales the last step afterwards, and what it makes of the values below a cushion counts.
-        # Near 1 every step is judged like that: the limit step about 1 is on many grids, that about 1.001 on
-        # none.
-        last = last or near
-        judged = (low if last else bottom, top)
-        numbers = on_grid(where, root, evaluation, targets, judged, last=last)
+        # Near 1 every step is judged as if it were the last: the limit step about 1 is on many grids, and
+        # that about 1.001 is on none.
+        numbers = on_grid(where, root, evaluation, targets, (bottom, top), low, last=last or near)
         if evaluation == "monomial":
             coefficients, numbers = numbers, ()
             mapped = image(coefficients, root, received)

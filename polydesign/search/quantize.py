@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from flint import fmpz_mat
 
-from polydesign.approximation.scalar import half_width, image
+from polydesign.approximation.scalar import exactly, half_width, image
 from polydesign.evaluation.basis import expansion, program_constants
 from polydesign.evaluation.program import build
-from polydesign.model import DTYPES, InputError, dtype_name
+from polydesign.model import DTYPES, InputError, dtype_name, evaluate
 
 _FORMATS = {
     "bfloat16": (8, -133, (2 - 2.0**-7) * 2.0**127),
@@ -41,6 +41,7 @@ _SHORTLIST = 12  # candidates whose exact image is computed
 _SCALES = (1.0, 1 - 2.0**-6, 1 - 2.0**-4)  # of the targets, until a point stays in (0, 2)
 _MOST_GROWTH = 0.2  # of the sum of the terms' sizes, which rounding in the runtime is in proportion to
 _MOST_MISSED = 0.003  # of p, root mean square: more is expected of no grid that is fine enough
+_LEAST_MISSED = 1e-12
 _MOST_SCALE = 0.02  # by which a step that is not the last may be larger or smaller than its target
 _INTEGER_BITS = 60  # of the basis that is reduced: rounded to whole numbers for it
 
@@ -109,16 +110,18 @@ def on_grid(
     evaluation: str,
     targets: Sequence[Sequence[float]],
     designed: tuple[Any, Any],
+    lowest: Any,
     *,
     last: bool,
 ) -> tuple[float, ...]:
     """The constants of a step on the grid: its coefficients, or for chebyshev the scale and t_0, …, t_n.
 
-    targets: the coefficients of the polynomials to stay close to. designed: the interval that is judged. Of
-    the points found whose image lies in (0, 2), each target rounded to nearest among them, a step that is not
-    the last gets the largest lower/upper of the image of `designed`, which is all that the steps after it
-    see; where none lies in (0, 2) the targets are scaled down. The last step gets the smallest max |p − 1|
-    there, as nothing scales it afterwards.
+    targets: the coefficients of the polynomials to stay close to. designed: the interval that is judged;
+    lowest: the lower end of what arrives, below it where there is a cushion. Of the points found whose image
+    lies in (0, 2), each target rounded to nearest among them, a step that is not the last gets the one that
+    loses least, as a factor, of lower/upper of the image, all that the steps after it see: of the image of
+    `designed`, and of that with `lowest`, whichever loses more. Where none lies in (0, 2) the targets are
+    scaled down. The last step gets the smallest max |p − 1| on both, as nothing scales it afterwards.
 
     Raises InputError where the grid is so coarse that no image lies in (0, 2), or so fine that float64 does
     not hold its points, or for a program whose polynomial is not linear in its constants (degree 1 + 8r).
@@ -143,11 +146,21 @@ def on_grid(
     def exact(numbers: tuple[float, ...]) -> Sequence[Any]:
         return expansion(evaluation, n, (*fixed, *numbers)) if fixed else numbers
 
-    def rank(numbers: tuple[float, ...]) -> tuple[bool, Any]:
-        low, high = image(exact(numbers), root, designed)
-        return low > 0 and high < 2, -half_width((low, high)) if last or low <= 0 else low / high
+    def ratios(coefficients: Sequence[Any], low: Any, high: Any) -> tuple[Any, Any]:
+        return low / high, min(low, evaluate(coefficients, root, lowest)) / high
 
-    columns = _columns(root, evaluation, n, fixed, designed)
+    def rank(numbers: tuple[float, ...]) -> tuple[bool, Any]:
+        coefficients = exact(numbers)
+        low, high = image(coefficients, root, designed)
+        if low <= 0 or high >= 2 or last:
+            return low > 0 and high < 2, -half_width((low, high))
+        return True, min(a / b for a, b in zip(ratios(coefficients, low, high), unrounded, strict=True))
+
+    if last:
+        designed = (min(lowest, designed[0]), designed[1])
+    lowest = exactly(lowest)
+    unrounded = ratios(targets[0], *image(targets[0], root, designed))
+    columns = _columns(root, evaluation, n, fixed, designed, float(lowest))
     for scale in (1.0,) if last else _SCALES:
         found: list[tuple[float, ...]] = []
         for coefficients in targets:
@@ -161,10 +174,13 @@ def on_grid(
     raise InputError("round", f"{where.word} is too coarse for degree {1 + n * root}: take a finer one")
 
 
-def _columns(root: int, evaluation: str, n: int, fixed: tuple[float, ...], designed: Any) -> np.ndarray:
-    """φ_j at Chebyshev points of the interval, ends included: p = Σ (free constant j)·φ_j."""
+def _columns(
+    root: int, evaluation: str, n: int, fixed: tuple[float, ...], designed: Any, lowest: float
+) -> np.ndarray:
+    """φ_j at `lowest`, then at Chebyshev points of the interval, ends included: p = Σ (constant j)·φ_j."""
     low, high = map(float, designed)
     x = (low + high) / 2 - (high - low) / 2 * np.cos(np.linspace(0, np.pi, _NODES))
+    x = np.append(lowest, x)
     unit = np.eye(n + 1)
     return np.stack([x * build(evaluation, n, (*fixed, *unit[j]))(x**root) for j in range(n + 1)], axis=1)
 
@@ -188,21 +204,29 @@ def _close(where: Grid, free: Sequence[float], columns: np.ndarray, last: bool) 
     average = relative.mean(axis=0)
     points = np.empty((0, len(whole)))
     for shape in (relative,) if last else (relative, relative - average):
-        missed = min(np.linalg.norm(shape @ (np.rint(whole) - whole)), _MOST_MISSED * math.sqrt(_NODES))
+        missed = np.linalg.norm(shape @ (np.rint(whole) - whole)) / math.sqrt(_NODES)
+        missed = math.sqrt(_NODES) * min(max(missed, _LEAST_MISSED), _MOST_MISSED)
         rows = [shape, np.diag(terms * missed / allowance)]
         if shape is not relative:
             rows.append(average[None] * missed / _MOST_SCALE)
         points = np.vstack([points, _lattice_points(np.vstack(rows), whole)])
     points = np.unique(points[np.abs(points) @ terms <= allowance + np.abs(whole) @ terms], axis=0)
-    values = points @ scaled.T
-    low, high = values.min(axis=1), values.max(axis=1)
-    scores = -np.maximum(1 - low, high - 1) if last else low / np.maximum(np.abs(high), 1e-300)
-    scores[high >= 2] -= 1
+    scores = _scores(np.vstack([values, points @ scaled.T]), last)[1:]
     order = np.argsort(-scores, kind="stable")[: 4 * _SHORTLIST]
     candidates = [tuple(float(int(k) * s) for k, s in zip(points[i], spacings, strict=True)) for i in order]
     # A point across a power of two lies on the format's grid only if it is even there.
     allowed = [row for row in candidates if row == tuple(map(where.nearest, row))]
     return [plain, *allowed[:_SHORTLIST]]
+
+
+def _scores(values: np.ndarray, last: bool) -> np.ndarray:
+    """What on_grid ranks by, from values at the columns' points, a row a polynomial, the unrounded first."""
+    low, high = values[:, 1:].min(axis=1), values[:, 1:].max(axis=1)
+    if last:
+        return -np.maximum(1 - low, high - 1)
+    high = np.maximum(np.abs(high), 1e-300)
+    ratios = np.stack([low / high, np.minimum(low, values[:, 0]) / high])
+    return np.min(ratios / ratios[:, :1], axis=0) - (high >= 2)
 
 
 def _lattice_points(basis: np.ndarray, target: np.ndarray) -> np.ndarray:
