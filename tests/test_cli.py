@@ -277,7 +277,7 @@ def test_normalization_is_written_and_shown(run, tmp_path):
 def test_search_on_a_grid_says_the_price(run):
     result = run("search", "--steps", 6, "--round", "1/1024")
     assert result.exit_code == 0
-    assert "rounding  to 1/1024; without it 0.00172574879; it costs a factor 1.1" in result.stdout
+    assert "rounding  to 1/1024; without it 0.00172574879; it costs a factor 1.0" in result.stdout
     assert "wrote coeffs/sign-d5x6-l1e-3-bf16-r1_1024.json" in result.stdout
     proof = run("certify", "coeffs/sign-d5x6-l1e-3-bf16-r1_1024.json")
     assert proof.exit_code == 0

@@ -88,7 +88,7 @@ def test_the_lattice_beats_rounding_to_nearest_step_by_step(monkeypatch):
     nearest = Equioscillation(round="1/1024").search(problem).error
     optimum = Equioscillation().search(problem).error
     assert optimum < found < 1.05 * optimum
-    assert nearest > 10 * optimum
+    assert nearest > 2 * optimum
 
 
 @pytest.mark.parametrize("word", ["1/64", "1/1024", "bf16"])
@@ -204,7 +204,7 @@ def test_an_error_is_reached_with_rounding():
         ({"round": "decimals:13"}, "K up to 12"),
         ({"round": "fp64"}, "round: 'fp64' is not"),
         ({"round": ""}, "round: '' is not"),
-        ({"round": "1/1"}, "round: 1/1 is too coarse for degree 5: take a finer one"),
+        ({"round": "bf16", "degree": 25}, "round: bf16 is too coarse for degree 25: take a finer one"),
         ({"round": "1/1024", "degree": 17}, "write evaluation monomial, or take a degree of at most 13"),
         ({"round": "fp16", "degree": 17, "evaluation": "monomial"}, "above the largest number of fp16"),
         ({"round": "1/1000000000000", "degree": 25}, "round: 1/1000000000000 is finer than float64 at"),

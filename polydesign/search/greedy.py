@@ -36,6 +36,7 @@ from polydesign.search.quantize import Grid, grid, on_grid
 SMALLEST_FLOAT64 = 5e-324
 """What a half width is rounded up to where it is smaller: 0 would claim too much."""
 
+_CUSHIONS = (0.001, 0.003, 0.01, 0.03)  # of targets for a grid
 _NEAR = 0.1  # of 1: there a grid may hold the limit step
 
 PerStep = float | tuple[float, ...]
@@ -195,6 +196,9 @@ def design_step(
     if where is None:
         numbers = program_constants(evaluation, coefficients, Fraction(float(top)) ** root)
     else:
+        # A coarse grid needs a target whose trough lies farther from 0 than the grid moves it.
+        raised = (top * cushion for cushion in _CUSHIONS if top * cushion > bottom)
+        targets += [best_approximation(root, inner_degree, low_end, top).coefficients for low_end in raised]
         # Near 1 every step is judged as if it were the last: the limit step about 1 is on many grids, and
         # that about 1.001 is on none.
         numbers = on_grid(where, root, evaluation, targets, (bottom, top), low, last=last or near)

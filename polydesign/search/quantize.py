@@ -41,6 +41,8 @@ _SHORTLIST = 12  # candidates whose exact image is computed
 _SCALES = (1.0, 1 - 2.0**-6, 1 - 2.0**-4)  # of the targets, until a point stays in (0, 2)
 _MOST_GROWTH = 0.2  # of the sum of the terms' sizes, which rounding in the runtime is in proportion to
 _MOST_MISSED = 0.003  # of p, root mean square: more is expected of no grid that is fine enough
+_LEAST_KEPT = 0.5  # of lower/upper by a step that is not the last
+_LEAST_VALUE = 0.01  # of the largest: below it, values of p are not asked to be right relatively
 _LEAST_MISSED = 1e-12
 _MOST_SCALE = 0.02  # by which a step that is not the last may be larger or smaller than its target
 _INTEGER_BITS = 60  # of the basis that is reduced: rounded to whole numbers for it
@@ -123,8 +125,9 @@ def on_grid(
     `designed`, and of that with `lowest`, whichever loses more. Where none lies in (0, 2) the targets are
     scaled down. The last step gets the smallest max |p − 1| on both, as nothing scales it afterwards.
 
-    Raises InputError where the grid is so coarse that no image lies in (0, 2), or so fine that float64 does
-    not hold its points, or for a program whose polynomial is not linear in its constants (degree 1 + 8r).
+    Raises InputError where the grid is so coarse that no image lies in (0, 2), or half of lower/upper is
+    lost; so fine that float64 does not hold its points; or for a program whose polynomial is not linear in
+    its constants (degree 1 + 8r).
     """
     n = len(targets[0]) - 1
     if evaluation != "monomial" and n == 8:
@@ -154,7 +157,8 @@ def on_grid(
         low, high = image(coefficients, root, designed)
         if low <= 0 or high >= 2 or last:
             return low > 0 and high < 2, -half_width((low, high))
-        return True, min(a / b for a, b in zip(ratios(coefficients, low, high), unrounded, strict=True))
+        kept = min(a / b for a, b in zip(ratios(coefficients, low, high), unrounded, strict=True))
+        return kept > _LEAST_KEPT, kept
 
     if last:
         designed = (min(lowest, designed[0]), designed[1])
@@ -196,7 +200,7 @@ def _close(where: Grid, free: Sequence[float], columns: np.ndarray, last: bool) 
         return [plain]
     scaled = columns * np.array(list(map(float, spacings)))
     values = scaled @ whole
-    relative = scaled / np.maximum(np.abs(values), 1e-300)[:, None]
+    relative = scaled / np.maximum(np.abs(values), _LEAST_VALUE * np.max(np.abs(values)))[:, None]
     # Distance is measured by what rounding to nearest misses. Narrow intervals let the constants wander off
     # together: so much of their terms weighs as much. Before the last step a scale is free, within a little.
     terms = np.max(np.abs(scaled), axis=0)
