@@ -28,6 +28,7 @@ from polydesign.model import (
 )
 from polydesign.published import DEFAULT_INTERVAL, published
 from polydesign.sampling import sampled_certificate
+from polydesign.search.band import smallest_lower
 from polydesign.search.greedy import Equioscillation
 from polydesign.table import digest
 
@@ -53,13 +54,14 @@ def design(
     degree: int | Sequence[int] = 5,
     steps: int | None = None,
     error: float | None = None,
-    lower: float = 1e-3,
+    lower: float | str = 1e-3,
     upper: float = 1.0,
     dtype: Any = "bfloat16",
     headroom: float | Sequence[float] | None = None,
     cushion: float | Sequence[float] | None = None,
     image_floor: float | Sequence[float] | None = None,
     evaluation: str | None = None,
+    round: str | None = None,  # noqa: A002  (the word of the command line)
     normalization: str = "frobenius",
     name: str | None = None,
     certify: bool = True,
@@ -67,11 +69,14 @@ def design(
     """The best schedule of steps of these degrees on [lower, upper], as a Table with a certificate.
 
     root r >= 1; degree: 1 + n·r, one for all steps (then `steps` or `error` is needed) or one a step.
-    error: reach this with the fewest steps. dtype: the precision it will run in; it sets the headroom and
+    error: reach this with the fewest steps. lower="min", with error and steps both: the smallest lower end
+    from which that many steps reach it. dtype: the precision it will run in; it sets the headroom and
     the image floor where none of headroom, cushion and image_floor is given (DEFAULT_SAFETY); giving any
-    of them replaces all three, and headroom=1, cushion=0 is the bare optimum. normalization: what the runtime
-    divides its input by (model.NORMALIZATIONS); the schedule does not depend on it. certify: prove the error
-    (a few hundredths of a second), or else only sample it.
+    of them replaces all three, and headroom=1, cushion=0 is the bare optimum. round: "1/1024",
+    "decimals:4", "bf16", "fp16" or "fp32": the numbers that run are of that grid, each step is designed for
+    what the rounded ones before it leave, and provenance has the unrounded error. normalization: what the
+    runtime divides its input by (model.NORMALIZATIONS); the schedule does not depend on it. certify: prove
+    the error (a few hundredths of a second), or else only sample it.
 
     >>> table = design(degree=5, steps=6, lower=1e-3, headroom=1, cushion=0)
     >>> f"{table.schedule.error:.9g}"
@@ -80,24 +85,40 @@ def design(
     Raises InputError naming the keyword.
     """
     dtype = dtype_name(dtype)
-    degrees = _degrees(root, degree, steps, error)
+    smallest = lower == "min"
+    if isinstance(lower, str) and not smallest:
+        raise InputError("lower", f"must be a number, or min, not {lower!r}")
+    if smallest and error is None:
+        raise InputError("lower", "min is the smallest lower end for an error: give error too")
+    if smallest and steps is None and isinstance(degree, int):
+        raise InputError("lower", "min is for so many steps: give steps too, or one degree a step")
+    degrees = _degrees(root, degree, steps, None if smallest else error)
     check_normalization(normalization, root)
-    problem = Problem(root, degrees, float(lower), float(upper), error)
     given = {"headroom": headroom, "cushion": cushion, "image_floor": image_floor}
     chosen: dict[str, Any] = {
         key: _one_or_more(key, value) for key, value in given.items() if value is not None
     }
     by_dtype = not chosen
     strategy = DEFAULT_SAFETY[dtype] if by_dtype else Equioscillation(**chosen)
-    strategy = replace(strategy, evaluation=_evaluations(root, degrees, evaluation))
-    schedule = strategy.search(problem)
+    strategy = replace(strategy, evaluation=_evaluations(root, degrees, evaluation), round=round)
     parameters = {key: value for key, value in asdict(strategy).items() if value is not None}
     if by_dtype:
         parameters["dtype"] = dtype
+    if smallest and error is not None:
+        lower = smallest_lower(strategy, root, degrees, error, float(upper))
+        problem = Problem(root, degrees, lower, float(upper))
+        parameters |= {"lower": "min", "error": error}
+    else:
+        problem = Problem(root, degrees, float(lower), float(upper), error)
+    schedule = strategy.search(problem)
+    if round is not None:
+        same = replace(problem, degrees=schedule.degrees, error=None)
+        parameters["unrounded_error"] = replace(strategy, round=None).search(same).error
+    if name is None:
+        low = f"min-e{_short(error)}" if smallest and error is not None else None
+        name = table_name(schedule, strategy, dtype if by_dtype else None, normalization, low)
     return Table(
-        name=table_name(schedule, strategy, dtype if by_dtype else None, normalization)
-        if name is None
-        else name,
+        name=name,
         schedule=schedule,
         provenance=Provenance(polydesign.__version__, "equioscillation", parameters),
         normalization=normalization,
@@ -137,7 +158,9 @@ def _degrees(
         check_degree("degree", one, root)
     if error is not None:
         if steps is not None:
-            raise InputError("steps", "the error decides the number of steps: give steps or error, not both")
+            raise InputError(
+                "steps", "the error decides the number of steps: give one of them, or lower min with both"
+            )
         return listed
     if steps is not None:
         check_integer("steps", steps, 1)
@@ -165,17 +188,21 @@ def _one_or_more(name: str, value: float | Sequence[float]) -> float | tuple[flo
 
 
 def table_name(
-    schedule: Schedule, strategy: Equioscillation, dtype: str | None, normalization: str = "frobenius"
+    schedule: Schedule,
+    strategy: Equioscillation,
+    dtype: str | None,
+    normalization: str = "frobenius",
+    lower: str | None = None,
 ) -> str:
     """A name made from the parameters: sign-d5x6-l1e-3-bf16, sign-d5-9x3-l1e-3, root4-d9x3-l0.1-h1.01.
 
-    dtype: given where the strategy is that precision's default. An evaluation is named where it is not the
-    preferred one.
+    dtype: given where the strategy is that precision's default. lower: in place of the number. An evaluation
+    is named where it is not the preferred one; rounding as -r1_1024, -rdecimals4, -rbf16.
     """
     low, high = schedule.interval
     parts = [_SIGN_NAMES.get(schedule.root, f"root{schedule.root}")]
     degrees = _runs(schedule.degrees) if len(schedule.steps) > 1 else f"{schedule.degrees[0]}x1"
-    parts += [f"d{degrees}", f"l{_short(low)}"]
+    parts += [f"d{degrees}", f"l{lower or _short(low)}"]
     if high != 1:
         parts.append(f"u{_short(high)}")
     if dtype is not None:
@@ -191,6 +218,8 @@ def table_name(
                 parts.append(letter + _runs(values))
     other = {s.evaluation for s in schedule.steps if s.evaluation != preferred(s.inner_degree)}
     parts += sorted(other)
+    if strategy.round is not None:
+        parts.append("r" + strategy.round.replace("/", "_").replace(":", ""))
     if normalization != "frobenius":
         parts.append(normalization)
     return "-".join(parts)

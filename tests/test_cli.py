@@ -272,3 +272,29 @@ def test_normalization_is_written_and_shown(run, tmp_path):
     refused = run("search", "--degree", "5", "--root", "4", "--steps", "2", "--normalization", "aol")
     assert refused.exit_code == 2
     assert "normalization: aol rescales" in refused.output
+
+
+def test_search_on_a_grid_says_the_price(run):
+    result = run("search", "--steps", 6, "--round", "1/1024")
+    assert result.exit_code == 0
+    assert "rounding  to 1/1024; without it 0.00172574879; it costs a factor 1.0" in result.stdout
+    assert "wrote coeffs/sign-d5x6-l1e-3-bf16-r1_1024.json" in result.stdout
+    proof = run("certify", "coeffs/sign-d5x6-l1e-3-bf16-r1_1024.json")
+    assert proof.exit_code == 0
+    assert "and of rounding the coefficients to 1/1024" in proof.stdout
+    refused = run("search", "--steps", 6, "--round", "1024")
+    assert refused.exit_code == 2
+    assert "Error: --round: '1024' is not 1/N (1/1024), decimals:K" in refused.stderr
+
+
+def test_search_for_the_smallest_lower_end(run):
+    bare = ("--headroom", 1, "--cushion", 0)
+    result = run("search", "--degree", 3, "--steps", 5, "--error", 0.3, "--lower", "min", *bare)
+    assert result.exit_code == 0
+    assert "lower     0.006017580766, the smallest from which the error is at most 0.3" in result.stdout
+    assert "slope at 0: 123.485" in result.stdout
+    assert "wrote coeffs/sign-d3x5-lmin-e0.3.json" in result.stdout
+    refused = run("search", "--degree", 3, "--steps", 5, "--error", 0.3)
+    assert refused.exit_code == 2
+    assert "give one of them, or lower min with both" in refused.stderr
+    assert run("search", "--steps", 5, "--lower", "least").exit_code == 2

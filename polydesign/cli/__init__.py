@@ -12,8 +12,9 @@ import click
 
 import polydesign
 from polydesign.cli.bench import bench
-from polydesign.cli.design import certify, search
+from polydesign.cli.design import search
 from polydesign.cli.measure import verify
+from polydesign.cli.prove import certify
 from polydesign.cli.share import completion, list_tables, plot, show
 from polydesign.model import InputError
 

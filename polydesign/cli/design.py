@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import nullcontext
-from dataclasses import asdict, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ import click
 from polydesign.model import DTYPES, EVALUATIONS, NORMALIZATIONS
 
 if TYPE_CHECKING:
-    from polydesign.model import Certificate, Schedule, Table
+    from polydesign.model import Schedule, Table
 
 
 # From experiment: degree 17 in float16 rounds by up to 80 times its headroom (Chebyshev) and holds, degree
@@ -42,12 +41,27 @@ class Numbers(click.ParamType):
             self.fail(f"{value!r} is not a list of {what} such as 5 or 5,9,9", param, ctx)
 
 
+class LowerEnd(click.ParamType):
+    """A number, or the word min."""
+
+    name = "number|min"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return value if value == "min" else click.FLOAT.convert(value, param, ctx)
+
+
 @click.command(short_help="Design a schedule and write it as a table.")
 @click.option("--degree", type=Numbers(int), default="5", show_default=True, help="One, or one a step.")
 @click.option("--steps", type=int, help="How many steps of one degree.")
 @click.option("--error", type=float, help="Reach this error with the fewest steps, in place of --steps.")
 @click.option("--root", type=int, default=2, show_default=True, help="2 = sign, 1 = inverse, 4 = ^(-1/4).")
-@click.option("--lower", type=float, default=1e-3, show_default=True, help="l of the interval [l, u].")
+@click.option(
+    "--lower",
+    type=LowerEnd(),
+    default=1e-3,
+    show_default=True,
+    help="l of the interval [l, u]; min: the smallest for --steps and --error.",
+)
 @click.option("--upper", type=float, default=1.0, show_default=True, help="u of the interval [l, u].")
 @click.option(
     "--dtype",
@@ -62,6 +76,11 @@ class Numbers(click.ParamType):
     "--evaluation",
     type=click.Choice(EVALUATIONS),
     help="How q is computed.  [default: chebyshev from inner degree 3 on]",
+)
+@click.option(
+    "--round",
+    metavar="GRID",
+    help="Coefficients on a grid: 1/1024 (any 1/N), decimals:4, bf16, fp16 or fp32.",
 )
 @click.option(
     "--normalization",
@@ -88,6 +107,8 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
       polydesign search --degree 5 --steps 6 --headroom 1 --cushion 0
       polydesign search --degree 5 --error 1e-3 --dtype float16
       polydesign search --root 4 --degree 9 --steps 3 --lower 0.1 --dtype float32
+      polydesign search --degree 5 --steps 6 --round 1/1024
+      polydesign search --degree 3 --steps 5 --error 0.3 --lower min
     """
     from polydesign.designer import design
     from polydesign.table import dumps, save
@@ -133,6 +154,7 @@ def _summary(table: Table) -> str:
         f"error     {_how(table)}",
         f"optimum   {_cost(table)}",
         f"safety    {_safety(table.provenance.parameters)}",
+        *_goals(table),
         "",
         "step degree  max |p(x) - 1|  coefficients of q, increasing powers",
     ]
@@ -164,16 +186,16 @@ def _cost(table: Table) -> str:
 def _how(table: Table) -> str:
     certificate = table.certificate
     assert certificate is not None
-    error = _rounded(certificate.error[1], 9, ROUND_CEILING)
+    error = in_digits(certificate.error[1], 9, ROUND_CEILING)
     if certificate.kind == "sampled":
         return f"{error} = max |f(x) - 1|, from the solver and sampled, not proved"
     proved = f"max |f(x) - 1| <= {error}, proved"
     if certificate.safe_edge is None:
         return proved
-    return f"{proved}; the same up to x = {_rounded(certificate.safe_edge[0], 7, ROUND_FLOOR)}"
+    return f"{proved}; the same up to x = {in_digits(certificate.safe_edge[0], 7, ROUND_FLOOR)}"
 
 
-def _rounded(decimal: str, digits: int, rounding: str) -> str:
+def in_digits(decimal: str, digits: int, rounding: str) -> str:
     """A proved bound in fewer digits, rounded to the side on which it stays true."""
     return f"{Context(prec=digits, rounding=rounding).create_decimal(decimal).normalize():g}"
 
@@ -195,6 +217,22 @@ def _safety(parameters: dict[str, Any]) -> str:
     return "; ".join(parts)
 
 
+def _goals(table: Table) -> list[str]:
+    """What was asked for beside the error: coefficients on a grid, the smallest lower end."""
+    parameters, lines = table.provenance.parameters, []
+    if "round" in parameters:
+        unrounded = parameters["unrounded_error"]
+        price = f"; it costs a factor {table.schedule.error / unrounded:.5g}" if unrounded > 1e-300 else ""
+        lines.append(f"rounding  to {parameters['round']}; without it {unrounded:.9g}{price}")
+    if parameters.get("lower") == "min":
+        slope = prod(step.coefficients[0] for step in table.schedule.steps)
+        lines.append(
+            f"lower     {table.schedule.interval[0]!r}, the smallest from which the error is at most "
+            f"{parameters['error']:g}; slope at 0: {slope:.6g}"
+        )
+    return lines
+
+
 def _warnings(table: Table, dtype: str) -> list[str]:
     """What to say of the first step whose rounding is too large for its headroom, or for anything."""
     from polydesign.evaluation.rounding import term_rounding
@@ -212,87 +250,3 @@ def _warnings(table: Table, dtype: str) -> list[str]:
             ]
         received = step.image
     return []
-
-
-@click.command(short_help="Prove what a table does, from its coefficients alone.")
-@click.argument("table", metavar="FILE_OR_NAME")
-@click.option("--write", is_flag=True, help="Add the certificate to the table's file, or renew it.")
-@click.option("--json", "as_json", is_flag=True, help="Print the certificate as JSON.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-@click.pass_context
-def certify(ctx: click.Context, table: str, write: bool, as_json: bool, quiet: bool) -> None:
-    """Prove a table's error, how far it is from the best possible, and how much room there is above u.
-
-    Everything is recomputed from the coefficients and compared with what the file states. Exit code 1 where
-    a statement does not follow from them; the message names it. With --write the certificate of the file is
-    left out of the comparison and renewed.
-
-    \b
-    Examples:
-      polydesign certify sign-d5x6-l1e-3-bf16
-      polydesign certify coeffs/mine.json --write
-    """
-    from polydesign.approximation.certificate import certify as prove
-    from polydesign.approximation.certificate import check_certificate, check_images
-    from polydesign.catalogue import find, load
-    from polydesign.model import ClaimError
-    from polydesign.table import save
-
-    file = find(table)
-    try:
-        found = load(file)
-    except ClaimError as problem:  # its field names the file already
-        click.echo(f"FAILED {problem}", err=True)
-        ctx.exit(1)
-    try:
-        if write or found.certificate is None:
-            check_images(found.schedule, published=found.provenance.source is not None)
-            fresh = prove(found.schedule)
-        else:
-            published = found.provenance.source is not None
-            fresh = check_certificate(found.schedule, found.certificate, published=published)
-    except ClaimError as problem:
-        click.echo(f"FAILED {file}: $.{problem}", err=True)
-        ctx.exit(1)
-    if write:
-        save(replace(found, certificate=fresh), file, force=True)
-    if as_json:
-        click.echo(json.dumps({k: v for k, v in asdict(fresh).items() if v is not None}, indent=2))
-    elif not quiet:
-        click.echo(_proof(found, fresh))
-        if write:
-            click.echo(f"wrote {file}")
-
-
-def _proof(table: Table, fresh: Certificate) -> str:
-    from polydesign.approximation.certificate import ratio_to_optimum
-
-    low, high = table.schedule.interval
-    assert fresh.optimum is not None
-    stated = table.certificate
-    ratio = ratio_to_optimum(fresh)[1]
-    lines = [
-        f"{table.name}: proved for every x in [{low:g}, {high:g}], in exact arithmetic",
-        f"error       max |f(x) - 1| in [{fresh.error[0]}, {fresh.error[1]}]",
-        f"optimum     for these degrees in [{fresh.optimum[0]}, {fresh.optimum[1]}]",
-        f"ratio       {ratio:.12g}{_price(table)}",
-        f"safe edge   {_bracket(fresh.safe_edge)}: so far above u the error stays, and every step in (0, 2)",
-        f"basin edge  {_bracket(fresh.basin_edge)}: so far every step stays in (0, 2)",
-    ]
-    if stated is None:
-        lines.append("The file has no certificate yet; --write adds this one.")
-    elif stated.kind == "sampled":
-        lines.append("The file's certificate is sampled; --write replaces it by this one.")
-    else:
-        lines.append("What the file states follows from its coefficients.")
-    return "\n".join(lines)
-
-
-def _price(table: Table) -> str:
-    if table.provenance.source is not None:
-        return ": the price of this table's rounding, folding or cushion"
-    return ": the price of headroom and cushion, and of rounding the coefficients to float64"
-
-
-def _bracket(bracket: tuple[str, str] | None) -> str:
-    return "none" if bracket is None else _rounded(bracket[0], 10, ROUND_FLOOR)

@@ -31,9 +31,13 @@ from polydesign.model import (
     check_integer,
     check_number,
 )
+from polydesign.search.quantize import Grid, grid, on_grid
 
 SMALLEST_FLOAT64 = 5e-324
 """What a half width is rounded up to where it is smaller: 0 would claim too much."""
+
+_CUSHIONS = (0.001, 0.003, 0.01, 0.03)  # of targets for a grid
+_NEAR = 0.1  # of 1: there a grid may hold the limit step
 
 PerStep = float | tuple[float, ...]
 
@@ -60,8 +64,11 @@ class Equioscillation:
     image_floor: PerStep | None = None
     floor_free_tail: int = 0
     evaluation: str | tuple[str, ...] = "monomial"
+    round: str | None = None
 
     def __post_init__(self) -> None:
+        if self.round is not None:
+            object.__setattr__(self, "round", grid(self.round).word)
         for number in _listed(self.headroom):
             check_number("headroom", number)
             if not 1 <= number <= MOST_HEADROOM:
@@ -103,7 +110,7 @@ class Equioscillation:
                     "error",
                     f"{problem.error!r} is out of reach: {len(schedule.steps)} steps of degree "
                     f"{problem.degrees[0]} reach {schedule.error:.3g}, and more steps gain nothing: "
-                    "float64 coefficients, and headroom more so, leave a floor",
+                    "float64 coefficients, and headroom or rounding more so, leave a floor",
                 )
             schedule = longer
         return schedule
@@ -121,12 +128,16 @@ class Equioscillation:
         floors[max(0, count - self.floor_free_tail) :] = [0.0] * min(count, self.floor_free_tail)
         received = (exactly(problem.lower), exactly(problem.upper))
         steps: list[Step] = []
+        where = grid(self.round) if self.round else None
         settings = zip(degrees, headroom, cushions, floors, evaluations, strict=True)
         for degree, room, cushion, floor, evaluation in settings:
             n = (degree - 1) // problem.root
             if floor:
                 cushion = cushion_for_floor(problem.root, n, floor, room)
-            step, received = design_step(problem.root, n, received, room, cushion, evaluation)
+            last = len(steps) == count - 1
+            step, received = design_step(
+                problem.root, n, received, room, cushion, evaluation, where=where, last=last
+            )
             steps.append(step)
         return Schedule(problem.root, (problem.lower, problem.upper), tuple(steps))
 
@@ -155,11 +166,15 @@ def design_step(
     headroom: float,
     cushion: float,
     evaluation: str = "monomial",
+    *,
+    where: Grid | None = None,
+    last: bool = True,
 ) -> tuple[Step, tuple[Any, Any]]:
     """One step for what it receives, [l, u], and the exact image of [l, u] under its float64 constants.
 
     The best approximation on [max(l, λu), μu], scaled so that the ends of the image of [l, u] sum to 2.
     `received` has mpmath ends; so has the image, which says how far 1 ± E is from 1 beyond float64.
+    where: the grid that the constants are put on (quantize.on_grid); last: no step follows.
     """
     low, high = received
     top = high * exactly(headroom)
@@ -169,13 +184,27 @@ def design_step(
     if headroom != 1 or bottom != low:
         coefficients = _balanced(coefficients, root, received)
     mapped = image(coefficients, root, received)
-    if found.limit:
+    targets = [coefficients]
+    near = half_width(received) < _NEAR
+    if found.limit or (where is not None and near):
         # Rounding the scaled limit costs 1e-16, and the limit about 1 itself may cost far less.
         plain = best_approximation(root, inner_degree, 1.0, 1.0).coefficients
+        targets.append(plain)
         image_of_plain = image(plain, root, received)
-        if half_width(image_of_plain) < half_width(mapped):
+        if found.limit and half_width(image_of_plain) < half_width(mapped):
             coefficients, mapped = plain, image_of_plain
-    numbers = program_constants(evaluation, coefficients, Fraction(float(top)) ** root)
+    if where is None:
+        numbers = program_constants(evaluation, coefficients, Fraction(float(top)) ** root)
+    else:
+        # A coarse grid needs a target whose trough lies farther from 0 than the grid moves it.
+        raised = (top * cushion for cushion in _CUSHIONS if top * cushion > bottom)
+        targets += [best_approximation(root, inner_degree, low_end, top).coefficients for low_end in raised]
+        # Near 1 every step is judged as if it were the last: the limit step about 1 is on many grids, and
+        # that about 1.001 is on none.
+        numbers = on_grid(where, root, evaluation, targets, (bottom, top), low, last=last or near)
+        if evaluation == "monomial":
+            coefficients, numbers = numbers, ()
+            mapped = image(coefficients, root, received)
     if numbers:
         exact = expansion(evaluation, inner_degree, numbers)
         coefficients, mapped = tuple(map(float, exact)), image(exact, root, received)
