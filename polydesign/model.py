@@ -256,14 +256,17 @@ class Schedule:
         """(1 + E)ˢ − 1, the largest |f(x)ˢ − 1| that an error of E leaves; s = power."""
         return self.error if power == 1 else math.expm1(power * math.log1p(self.error))
 
-    def check_chain(self) -> None:
+    def check_chain(self, headroom: Any = MOST_HEADROOM) -> None:
         """Refuse a schedule in which a step was not designed for what it receives.
+
+        headroom: the most that an upper end of a domain may have, one number or one a step.
 
         Raises InputError naming the first domain that does not contain the image before it. Tables that
         we generate must pass; a published table need not.
         """
         received = self.interval
-        for index, step in enumerate(self.steps):
+        rooms = headroom if isinstance(headroom, (list, tuple)) else [headroom] * len(self.steps)
+        for index, (step, room) in enumerate(zip(self.steps, rooms, strict=True)):
             if step.domain[0] <= 0:
                 raise InputError(f"steps[{index}].domain[0]", f"must be positive, not {step.domain[0]!r}")
             if step.domain[0] > received[0] or step.domain[1] < received[1]:
@@ -273,16 +276,13 @@ class Schedule:
                     f"[{step.domain[0]!r}, {step.domain[1]!r}] does not contain {what}, "
                     f"[{received[0]!r}, {received[1]!r}]",
                 )
-            if step.domain[0] < received[0] or step.domain[1] > MOST_HEADROOM * received[1]:
+            if step.domain[0] < received[0] or step.domain[1] > room * received[1] * (1 + 1e-9):
                 raise InputError(
                     f"steps[{index}].domain",
                     f"[{step.domain[0]!r}, {step.domain[1]!r}] is wider than what the step receives, "
-                    f"[{received[0]!r}, {received[1]!r}], times any headroom",
+                    f"[{received[0]!r}, {received[1]!r}], times the headroom",
                 )
             received = step.image
-
-
-_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?")
 
 
 def _check_bracket(field: str, bracket: tuple[str, str]) -> None:
@@ -448,7 +448,17 @@ class Table:
             )
         check_normalization(self.normalization, self.schedule.root)
         if self.provenance.source is None:
-            self.schedule.check_chain()
+            self.schedule.check_chain(self._headroom())
+
+    def _headroom(self) -> Any:
+        """What provenance says that domains reach beyond what a step receives, or a limit."""
+        stated = self.provenance.parameters.get("headroom", MOST_HEADROOM)
+        listed = stated if isinstance(stated, list) else [stated] * len(self.schedule.steps)
+        for number in listed:
+            check_number("provenance.parameters.headroom", number)
+        if len(listed) != len(self.schedule.steps):
+            raise InputError("provenance.parameters.headroom", "has not one number a step")
+        return listed
 
     def as_tuples(self) -> list[tuple[float, ...]]:
         """The coefficients as a list of tuples, one a step: the type that every consumer accepts."""
@@ -486,6 +496,9 @@ class Plan:
             object.__setattr__(self, "dtype", dtype_name(self.dtype))
         if self.normalization is not None:
             check_normalization(self.normalization)
+        for name in ("check", "compile"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(name, f"must be True or False, not {getattr(self, name)!r}")
         if self.form not in FORMS:
             raise InputError("form", f"{self.form!r} is not one of {', '.join(FORMS)}")
         if self.restarts is not None:

@@ -280,7 +280,10 @@ def _measured(body: Any, schedule: Schedule) -> tuple[Measurement, ...]:
     found = []
     for index, item in enumerate(body["error"]["measured"]):
         _check_digest(f"$.error.measured[{index}].digest", item["digest"], schedule)
-        found.append(measurements.from_entry({**item, "table": body["name"]}))
+        try:
+            found.append(measurements.from_entry({**item, "table": body["name"]}))
+        except InputError as problem:
+            raise InputError(f"$.error.measured[{index}].{problem.field}", problem.problem) from problem
     return tuple(found)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch._dynamo.utils import counters
 
 import polydesign
-from polydesign.evaluation.rounding import term_rounding
+from polydesign.evaluation.rounding import UNIT_ROUNDOFF, term_rounding
 from polydesign.model import Plan
 from polydesign.runtime import compiled, execute, msign, ops
 from polydesign.runtime.normalize import frobenius
@@ -46,6 +46,11 @@ def random(*shape, seed, dtype=torch.float64, device="cpu"):
     return frobenius(M, dtype).matrix
 
 
+def off(X, exact):
+    """Distance in the spectral norm."""
+    return torch.linalg.matrix_norm(X.double() - exact, ord=2).item()
+
+
 def rounding(schedule, dtype):
     """Two orders of summation differ by rounding, carried on by the slope of what follows: at most 50 here."""
     return 50 * sum(term_rounding(step, dtype) for step in schedule.steps)
@@ -57,8 +62,11 @@ def test_direct_compiles_once_for_all_tables_of_its_degrees(traced, degrees, dty
     X = random(*SHAPE, seed=seed, dtype=getattr(torch, dtype), device=device)
     for lower in (0.1, 0.2, 0.3):
         schedule = polydesign.design(degree=degrees, lower=lower).schedule
-        found = compiled.direct(X, schedule)
-        assert (found - execute.direct(X, schedule)).abs().max() <= rounding(schedule, dtype)
+        exact = execute.direct(X.double(), schedule)
+        found, eager = (off(form.direct(X, schedule), exact) for form in (compiled, execute))
+        # The same products, linear combinations rounded in another order.
+        assert found <= 3 * eager + 8 * UNIT_ROUNDOFF[dtype]
+        assert off(torch.zeros_like(exact), exact) > 0.3 > 3 * eager + 8 * UNIT_ROUNDOFF[dtype]
         assert graphs() == 1
     compiled.direct(X, polydesign.design(degree=(*degrees, 5), lower=0.1).schedule)
     assert graphs() == 2
@@ -100,16 +108,6 @@ def test_the_matrix_sign_compiles_too(traced, seed, device):
         found = compiled.matrix_sign(X / 2, schedule)
         assert (found - execute.matrix_sign(X / 2, schedule)).abs().max() <= rounding(schedule, "float64")
     assert graphs() == 1
-
-
-def test_constants_that_are_numbers_compile_for_every_table(seed):
-    """The negative control of the counter: what would happen if schedules went in as they are."""
-    function = torch.compile(execute.direct, backend="eager")
-    seen = []
-    for lower in (0.1, 0.2):
-        function(random(*SHAPE, seed=seed), polydesign.design(degree=(3, 5), lower=lower).schedule)
-        seen.append(graphs())
-    assert seen == [1, 2]
 
 
 def test_a_third_shape_compiles_nothing(traced, seed, device):
@@ -165,3 +163,13 @@ def test_inductor_runs_msign(seed, device):
         found, expected = (msign(M, table, Plan(compile=chosen)) for chosen in (True, False))
         assert (found - expected).abs().max() <= rounding(table.schedule, "float32")
     assert graphs() == 1
+
+
+def test_inference_first_and_training_after(traced, seed, device):
+    schedule = polydesign.design(degree=(5, 9), lower=0.15).schedule
+    X = random(*SHAPE, seed=seed, device=device)
+    with torch.inference_mode():
+        compiled.direct(X, schedule)
+    X.requires_grad_()
+    compiled.direct(X, schedule).sum().backward()
+    assert X.grad is not None

@@ -518,3 +518,18 @@ def test_the_program_is_part_of_the_digest(higher):
     first, second, *rest = higher.schedule.steps
     moved = replace(second, program=(second.program[0] * (1 + 2**-52), *second.program[1:]))
     assert digest(replace(higher.schedule, steps=(first, moved, *rest))) != digest(higher.schedule)
+
+
+def test_a_domain_wider_than_the_headroom_says_is_refused(higher):
+    """No digest covers domains, and verifying lets a value go as far as they reach."""
+    body = to_json(higher)
+    del body["certificate"]
+    body["steps"][1]["domain"][1] *= 1.001
+    assert refusal(body).field == "$.steps[1].domain"
+
+
+def test_constants_beyond_float64_are_a_claim(higher):
+    body = to_json(higher)
+    del body["certificate"]
+    body["steps"][1]["program"].update(scale=1e300, t3=1e300)
+    assert refusal(body).field == "$.steps[1].coefficients"

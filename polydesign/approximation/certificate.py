@@ -17,6 +17,7 @@ from polydesign.approximation.enclosure import Enclosure, exact_rows, exactly, l
 from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import arithmetic
 from polydesign.model import Certificate, ClaimError, InputError, Schedule
+from polydesign.sampling import same_polynomial
 from polydesign.table import digest
 
 RELATIVE_WIDTH = Fraction(1, 10**24)
@@ -43,8 +44,12 @@ def certify(schedule: Schedule) -> Certificate:
     end of `error`; basin_edge: the same with (0, 2) for f(x) too; None where u itself is outside already (or
     f(u) is so near to 1 ± E that the precision does not tell). Decimals of 20 digits, rounded outward.
 
-    Raises ArithmeticError where MOST_BITS of precision do not decide.
+    Raises ArithmeticError where MOST_BITS of precision do not decide, ClaimError where a step's coefficients
+    are not those of its program.
     """
+    for index, step in enumerate(schedule.steps):
+        if not same_polynomial(step):
+            raise ClaimError(f"steps[{index}].coefficients", "are not those that its program defines")
     error = _decimals(enclose(schedule)[-1].half_width)
     highest = Fraction(error[1])
     safe, basin = edge(schedule, highest), edge(schedule, None)

@@ -43,7 +43,9 @@ class _Group(click.Group):
             command = self.commands.get(ctx.invoked_subcommand or "")
             options = command.params if command else []
             flags = {p.name: p.opts[-1] for p in options if isinstance(p, click.Option)}
-            raise _Refusal(f"{flags.get(problem.field, problem.field)}: {problem.problem}") from problem
+            # A plan's fields are options of the same name; restarts[1] belongs to --restarts.
+            name = problem.field.removeprefix("plan.").partition("[")[0]
+            raise _Refusal(f"{flags.get(name, problem.field)}: {problem.problem}") from problem
         except ArithmeticError as problem:
             raise _Refusal(str(problem)) from problem
         except BrokenPipeError:

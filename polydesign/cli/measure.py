@@ -126,6 +126,8 @@ def verify(
         click.echo(text_of.dumps(measurements), nl=False)
     elif not quiet:
         report(loaded, measurements)
+        if form == "gram" and any(m.form == "direct" for m in measurements):
+            click.echo("In the gram form this needs a restart before every step: the direct form, which ran.")
     if not all(m.holds for m in measurements):
         raise SystemExit(1)
 

@@ -110,11 +110,15 @@ def _described(table: Table, path: Path) -> str:
         domain, image = (f"[{a:.6g}, {b:.6g}]" for a, b in (step.domain, step.image))
         lines.append(f"{index:4d} {step.degree:6d}  {domain:22}  {image:22}  {step.half_width:.6g}")
     if table.measured:
-        lines += ["", "measured     worst |σ - 1| on the promised range"]
+        lines += ["", "measured     worst |v - 1| on the promised range"]
         for m in table.measured:
             worst = "not finite" if m.worst is None else f"{m.worst:.4g}"
             shape = "x".join(map(str, m.shape))
-            lines.append(f"  {m.dtype:9} {shape:10} {m.spectrum:14} {worst}  ({m.device})")
+            power = f" {m.power}" if m.power > 1 else ""
+            restarts = f" {','.join(map(str, m.restarts))}" if m.restarts else ""
+            how = f"{m.operator}{power}, {m.form}{restarts}, {m.normalization}, {m.device}"
+            verdict = "holds" if m.holds else "FAILED"
+            lines.append(f"  {m.dtype:9} {shape:10} {m.spectrum:14} {worst:10} {verdict:6} ({how})")
     lines += ["", "coefficients of q, increasing powers, one tuple a step:", "["]
     lines += [f"    {row!r}," for row in table.as_tuples()]
     return "\n".join([*lines, "]", *_programs(schedule)])

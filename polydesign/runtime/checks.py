@@ -113,11 +113,12 @@ def residual_warnings(
     interval: Tensor,
     what: str,
     roundings: dict[str, int],
+    cure: str = "",
 ) -> tuple[str, ...]:
     """What to say where residuals, shape (...), exceed what the table and the precision explain: one line.
 
     interval: (..., 2), what the table promises for. what: whose singular values or eigenvalues those are.
-    roundings: what rounding explains, in units of u. Looks at the data.
+    roundings: what rounding explains, in units of u. cure: what else helps. Looks at the data.
     """
     explained = promised + roundings[dtype] * UNIT_ROUNDOFF[dtype]
     # Not a number is beyond too; a zero matrix, whose interval is 0, came out as it should.
@@ -126,9 +127,14 @@ def residual_warnings(
         return ()
     worst = int(torch.where(beyond, residual, torch.zeros_like(residual)).nan_to_num(nan=torch.inf).argmax())
     found, lower = residual.flatten()[worst].item(), interval[..., 0].flatten()[worst].item()
+    cause = (
+        f"some {what} may have begun below {lower:.3g}, where nothing is promised, or there is a null space: "
+        f"design a table with a smaller --lower{cure}"
+    )
+    if not found <= 1.5:  # diverged, and not only lost
+        cause += f"; or the table rounds too much in {dtype}: run polydesign verify"
     where = f" in {int(beyond.sum())} of {residual.numel()} matrices" if residual.numel() > 1 else ""
     return (
         f"the residual is {found:.2g}{where}, and the table with the rounding of {dtype} explains "
-        f"{explained:.2g}: {what} began below {lower:.3g}, where nothing is promised (or there is a null "
-        "space); design a table with a smaller --lower, or raise eps for a root",
+        f"{explained:.2g}: {cause}",
     )

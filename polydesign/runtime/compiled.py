@@ -76,7 +76,10 @@ def _split(schedule: Schedule) -> tuple[Layout, Tensor]:
     layout = tuple(
         (step.evaluation, step.inner_degree, len(row)) for step, row in zip(schedule.steps, rows, strict=True)
     )
-    return layout, torch.tensor([number for row in rows for number in row], dtype=torch.float64)
+    # Not of the inference mode or the default device that this call happens under: the tensor is kept.
+    with torch.inference_mode(False):
+        numbers = torch.tensor([n for row in rows for n in row], dtype=torch.float64, device="cpu")
+    return layout, numbers
 
 
 @cache

@@ -43,7 +43,9 @@ def _registers(code: Program, A: Tensor, *, symmetric: bool = True) -> list[Tens
 
 def _split(terms: Combination, values: list[Tensor]) -> tuple[list[tuple[Tensor, Any]], Any]:
     """The matrices of a sum with their weights, and the multiple of I, or None."""
-    matrices = [(values[r], weight) for r, weight in terms if r != IDENTITY and not _is_zero(weight)]
+    listed = [(values[r], weight) for r, weight in terms if r != IDENTITY]
+    # A factor of zeros alone is still one.
+    matrices = [(matrix, weight) for matrix, weight in listed if not _is_zero(weight)] or listed[:1]
     return matrices, next((weight for r, weight in terms if r == IDENTITY), None)
 
 

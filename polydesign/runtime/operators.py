@@ -92,9 +92,10 @@ def msign(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Te
 def msign_with_info(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> tuple[Tensor, Info]:
     """The same result as `msign`, bit for bit, with what the run did. One product more, for the residual."""
     X, ready = _msign(M, table, plan or Plan())
-    wide = _wide(X.mT if _transposed(X) else X)
     saved = ready.normalized is not None and ready.normalized.gram is not None
-    return X, _info(M, X, ready, wide @ wide.mT, saved=saved, transposed=_transposed(M))
+    with torch.autocast(M.device.type, enabled=False):
+        wide = _wide(X.mT if _transposed(X) else X)
+        return X, _info(M, X, ready, wide @ wide.mT, saved=saved, transposed=_transposed(M))
 
 
 def mcsgn(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Tensor:
@@ -116,8 +117,9 @@ def mcsgn(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Te
 def mcsgn_with_info(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> tuple[Tensor, Info]:
     """The same result as `mcsgn`, bit for bit, with what the run did. One product more, for the residual."""
     X, ready = _mcsgn(M, table, plan or Plan())
-    wide = _wide(X)
-    return X, _info(M, X, ready, wide @ wide, saved=False, transposed=False)
+    with torch.autocast(M.device.type, enabled=False):
+        wide = _wide(X)
+        return X, _info(M, X, ready, wide @ wide, saved=False, transposed=False)
 
 
 class _Ready(NamedTuple):

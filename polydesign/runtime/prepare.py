@@ -210,7 +210,9 @@ def root_info(
     warnings = ()
     if plan.check:
         what = "eigenvalues of P"
-        warnings = residual_warnings(residual, promised, dtype, interval, what, RESIDUAL_ROUNDINGS)
+        warnings = residual_warnings(
+            residual, promised, dtype, interval, what, RESIDUAL_ROUNDINGS, ", or raise eps"
+        )
     return RootInfo(
         matmuls=matmuls(schedule, form="coupled", power=power, from_identity=from_identity) + ready.products,
         dtype=dtype,

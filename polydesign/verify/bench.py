@@ -138,6 +138,12 @@ def bench(
     place = resolve_device(device)
     dtype = dtype_name(dtype)
     table = table_for(operator, table, dtype=dtype, root=root)
+    if table.normalization != "frobenius":
+        raise InputError(
+            "table",
+            f"{table.name} divides by {table.normalization}, and a bench compares tables that divide by the "
+            "frobenius norm: design one with --normalization frobenius",
+        )
     M = matrices(operator, shape, batch, dtype=dtype, seed=seed).to(place)
     known = None
     if shape[0] * shape[1] * min(shape) <= MOST_REFERENCE_WORK:
@@ -231,7 +237,7 @@ def _setting(
         digest=digest(table.schedule),
         root=table.schedule.root,
         interval=table.schedule.interval,
-        promised=table.schedule.error,
+        promised=table.schedule.promise(table.schedule.root - 1 if operator == "root" else 1),
         matmuls=OPERATORS[operator].products(table.schedule),
         dtype=dtype,
         shape=shape,

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
+from polydesign.evaluation.rounding import MOST_EXPLAINED, UNIT_ROUNDOFF
 from polydesign.model import InputError, Schedule, Table
 from polydesign.runtime import inverse_root, matmul_inverse_root, root
 from polydesign.runtime.normalize import NORMALIZATIONS
@@ -33,10 +33,6 @@ largest found in float32 and float64 (5.8, in 2008 runs) for P of full rank."""
 NULL_SUM_ROUNDINGS = 36.0
 """The same for P with a null space: 17.4 was found, on blocks of equal entries, whose sums err the same
 way."""
-
-MOST_EXPLAINED = 0.25
-"""What rounding excuses at most. Beyond it rounding does explain the error, but an inverse that is off by a
-quarter is not what the table promises, and verifying is there to say so."""
 
 LOWEST = 16.0
 """Times u·s/(r√n): the least λ/‖P‖_F that spectra which reach down are given. Where rounding moves
