@@ -1,0 +1,149 @@
+"""A batch of restarts on its way down: the loop of Adam, and the best that it has seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from polydesign.model import Problem
+from polydesign.search.composition import Composition
+from polydesign.search.objectives import Terms
+from polydesign.search.starts import Rows
+
+MIX = (0.6, 0.2, 0.2)
+"""Weights of the gradients at the coefficients, and at all of them shifted up and down."""
+
+RECORDED = 500
+"""Rows of a trajectory, about."""
+
+Watch = Callable[[int, float, float], None]
+"""Called now and then with (iterations done, current value, best value)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The settings of the loop: fields of adam.Adam."""
+
+    iterations: int
+    begin: int
+    rate: float
+    drop_after: int
+    drop: float
+    perturbation: float
+    cap: float
+
+
+class Descent:
+    """What changes during a search: parameters, the best ones, and the value of each."""
+
+    def __init__(
+        self, pace: Pace, space: Composition, problem: Problem, terms: Terms, starts: list[Rows]
+    ) -> None:
+        self.pace, self.space, device = pace, space, space.device
+        self.terms = [
+            (weight, objective, torch.from_numpy(objective.points(problem)).to(device))
+            for weight, objective in terms
+        ]
+        self.parameters = self.space.parameters_of(starts)
+        self.best = self.parameters.clone()
+        # The start's own value, before the first step.
+        self.least, _ = self._look(self.parameters[None])
+        self.first = self.least.clone()
+        self.done = pace.begin
+        self._path: list[tuple[int, float, float, float]] = []
+
+    def go(self, timeout: float | None, watch: Watch | None) -> str:
+        """All iterations; returns why it stopped."""
+        pace = self.pace
+        optimizer = torch.optim.Adam([self.parameters], lr=pace.rate, eps=1e-10)
+        shifts = [0.0, pace.perturbation, -pace.perturbation] if pace.perturbation else [0.0]
+        mix = torch.tensor(MIX if pace.perturbation else (1.0,), device=self.parameters.device)
+        shift = torch.tensor(shifts, dtype=torch.float64, device=self.parameters.device)[:, None, None, None]
+        every = max(1, pace.iterations // RECORDED)
+        begun = time.monotonic()
+        try:
+            for iteration in range(pace.begin, pace.iterations):
+                rate = pace.rate * (pace.drop if iteration >= pace.drop_after else 1.0)
+                value, gradient = self._look(self.parameters + shift * self.space.free, gradient=True)
+                assert gradient is not None
+                self._keep(value)
+                norm = gradient.flatten(2).norm(dim=2)[:, :, None, None]
+                capped = gradient / (norm / pace.cap).clamp(min=1.0)
+                if iteration % every == 0:
+                    self._record(iteration, rate, value, watch)
+                    # A restart that has left float64 goes back to its best.
+                    lost = ~gradient.flatten(2).isfinite().all(2).all(0)[:, None, None]
+                    self.parameters.copy_(torch.where(lost, self.best, self.parameters))
+                self.parameters.grad = (mix[:, None, None, None] * capped.nan_to_num(0.0, 0.0, 0.0)).sum(0)
+                optimizer.param_groups[0]["lr"] = rate
+                optimizer.step()
+                self.done = iteration + 1
+                if timeout is not None and time.monotonic() - begun > timeout:
+                    return self._finish("timeout", watch)
+        except KeyboardInterrupt:
+            return "interrupted"
+        return self._finish("done", watch)
+
+    def _finish(self, stopped: str, watch: Watch | None) -> str:
+        value, _ = self._look(self.parameters[None])
+        self._keep(value)
+        self._record(self.done, 0.0, value, watch)
+        return stopped
+
+    def _keep(self, value: Tensor) -> None:
+        better = value < self.least
+        # In this order: an interruption between the two leaves a better schedule under an older value.
+        self.best = torch.where(better[:, None, None], self.parameters, self.best)
+        self.least = torch.where(better, value, self.least)
+
+    def _record(self, iteration: int, rate: float, value: Tensor, watch: Watch | None) -> None:
+        current, best = float(value.nan_to_num(torch.inf).min()), float(self.least.min())
+        self._path.append((iteration, rate, current, best))
+        if watch is not None:
+            watch(iteration, current, best)
+
+    def _look(self, variants: Tensor, *, gradient: bool = False) -> tuple[Tensor, Tensor | None]:
+        """Values (b,) at variants[0], infinite where a step is not positive; gradients (v, b, T, n + 1)."""
+        batch = variants.shape[1]
+        leaf = variants.flatten(0, 1).requires_grad_(gradient)
+        coefficients = self.space.coefficients(leaf)
+        fixed = coefficients.detach()
+        value = torch.zeros(batch, dtype=torch.float64, device=leaf.device)
+        total = torch.zeros_like(fixed)
+        for weight, objective, x in self.terms:
+            f, lowest = self.space.forward(fixed, x, batch)
+            value = value + weight * objective.value(f[:batch], x)
+            value = torch.where(lowest > 0, value, torch.inf)
+            if gradient:
+                at = objective.active(f)
+                f, back = self.space.trace(fixed, x if at is None else x[at])
+                f.requires_grad_()
+                (down,) = torch.autograd.grad(objective.loss(f, x).sum(), f)
+                total = total + weight * back(down)
+        if not gradient:
+            return value, None
+        (found,) = torch.autograd.grad(coefficients, leaf, total)
+        return value, found.view(variants.shape) * self.space.free
+
+    def value_of(self, rows: Rows) -> float:
+        """The objective of one schedule, infinite where a step is not positive."""
+        fixed = self.space.tensor([rows])
+        total = 0.0
+        for weight, objective, x in self.terms:
+            f, lowest = self.space.forward(fixed, x, 1)
+            total += weight * float(objective.value(f, x)) if float(lowest) > 0 else np.inf
+        return total
+
+    def sorted(self) -> tuple[tuple[float, ...], tuple[Rows, ...]]:
+        """Values and rows of all restarts, best first."""
+        order = torch.argsort(self.least, stable=True).tolist()
+        rows = self.space.rows(self.best)
+        return tuple(float(self.least[i]) for i in order), tuple(rows[i] for i in order)
+
+    def trajectory(self) -> tuple[tuple[int, float, float, float], ...]:
+        return tuple(self._path)
