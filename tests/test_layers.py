@@ -34,12 +34,8 @@ LEVELS = {
     "cli": 7,
 }
 TORCH = (
-    "runtime",
-    "verify",
-    "search/adam.py",
-    "search/composition.py",
-    "search/objectives.py",
-    "gradient.py",
+    *("runtime", "verify", "gradient.py"),
+    *("search/adam.py", "search/composition.py", "search/descent.py", "search/objectives.py"),
 )
 APART = [
     ("search", "approximation/certificate"),

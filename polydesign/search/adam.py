@@ -55,7 +55,7 @@ class Adam:
     starts.start_rows. shared: one polynomial for all steps. restarts: run as one batch; "random" is drawn
     for each, other starts are multiplied from the second on by 1 + spread·N(0, 1), coefficient by
     coefficient. perturbation: averages gradients over shifts by ±this, 0 for none; the source has 0.05.
-    cap: on the norm of a gradient. parameters: coefficients, or fixed-points: q(y) = 1 + γ(y − 1)Π(y − zᵢ)
+    cap: on the norm of a gradient. bias_correction: of Adam's averages; the source has none. parameters: coefficients, or fixed-points: q(y) = 1 + γ(y − 1)Π(y − zᵢ)
     with γ and zᵢ free, which keeps p(1) = 1. polish: sup, topk and slope alone end in polish.py. device:
     as in torch; auto is a GPU where there is one.
 
@@ -79,6 +79,7 @@ class Adam:
     seed: int = 0
     perturbation: float = 0.0
     cap: float = 1.0
+    bias_correction: bool = True
     parameters: str = "coefficients"
     polish: bool = True
     device: str = "auto"
@@ -141,13 +142,13 @@ def run(
 
 
 def valid(rows: Rows, problem: Problem) -> Schedule | None:
-    """The schedule of the rows, or None where a step receives what is not positive, or nothing finite."""
+    """The schedule of the rows, or None where a value is lost: 0 or below, or not finite."""
     try:
         schedule = schedule_from(problem.root, rows, (problem.lower, problem.upper))
         schedule.check_chain()
     except (InputError, ArithmeticError, ValueError):
         return None
-    return schedule
+    return schedule if schedule.steps[-1].image[0] > 0 else None
 
 
 def _device(name: str) -> torch.device:

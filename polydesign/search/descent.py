@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,17 @@ class Pace:
     drop: float
     perturbation: float
     cap: float
+    bias_correction: bool
+
+    def rate_at(self, iteration: int) -> float:
+        """The rate of an iteration, counted from 0.
+
+        Without bias correction Adam moves by (1 − 0.9ᵗ)/(1 − 0.999ᵗ)^(1/2) of what it does with it, t being
+        counted from 1: up to 6.6 times as far in the beginning.
+        """
+        rate = self.rate * (self.drop if iteration >= self.drop_after else 1.0)
+        t = iteration - self.begin + 1
+        return rate if self.bias_correction else rate * (1 - 0.9**t) / math.sqrt(1 - 0.999**t)
 
 
 class Descent:
@@ -68,7 +80,7 @@ class Descent:
         begun = time.monotonic()
         try:
             for iteration in range(pace.begin, pace.iterations):
-                rate = pace.rate * (pace.drop if iteration >= pace.drop_after else 1.0)
+                rate = pace.rate_at(iteration)
                 value, gradient = self._look(self.parameters + shift * self.space.free, gradient=True)
                 assert gradient is not None
                 self._keep(value)

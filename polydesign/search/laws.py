@@ -92,7 +92,7 @@ def quantiles(law: str, count: int, interval: Interval) -> np.ndarray:
         raise InputError("objective", f"{law} is no list of numbers: {problem}") from problem
     if sigma.ndim != 2 or not np.isfinite(sigma).all() or (sigma < 0).any() or not sigma.any(axis=1).all():
         raise InputError(
-            "objective", f"{law} must hold finite singular values >= 0, not all 0, a matrix a row"
+            "objective", f"{law} must hold finite values >= 0, a matrix a row, none of them all 0"
         )
     sigma = sigma / sigma.max(axis=1, keepdims=True)
     x = (sigma / np.linalg.norm(sigma, axis=1, keepdims=True)).ravel()

@@ -21,7 +21,7 @@ from polydesign.search.laws import quantiles
 
 
 class Objective(Protocol):
-    """points: where f is looked at, increasing, in (0, upper], float64. loss: what is differentiated; value:
+    """points: where f is looked at, in order, in (0, upper], float64. loss: what is differentiated; value:
     what is reported and compared; both from f (b, g) on the points, one number for each of b schedules.
     active: the indices (b, k) of the points that loss and its gradient depend on, or None for all.
     """
