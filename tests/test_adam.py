@@ -18,9 +18,9 @@ CPU = torch.device("cpu")
 QUICK = {"iterations": 60, "device": "cpu"}
 
 
-def naive(rows, root, x):
+def naive(rows, root, x) -> np.ndarray:
     for row in rows:
-        x = sum(c * x ** (1 + j * root) for j, c in enumerate(row))
+        x = np.sum([c * x ** (1 + j * root) for j, c in enumerate(row)], axis=0)
     return x
 
 
@@ -32,7 +32,7 @@ def test_values_and_derivatives_of_mixed_degrees(root):
     degrees = tuple(1 + root * (len(row) - 1) for row in MIXED)
     space = Composition(root, degrees, False, "coefficients", CPU)
     x = np.linspace(0.1, 1, 7)
-    c = space.tensor([MIXED, [[1.01 * a for a in row] for row in MIXED]])
+    c = space.tensor([MIXED, tuple(tuple(1.01 * a for a in row) for row in MIXED)])
     f, lowest = space.forward(c, torch.from_numpy(x), 2)
     assert f[0].tolist() == pytest.approx(naive(MIXED, root, x).tolist(), rel=1e-13)
     assert float(lowest[0]) > 0

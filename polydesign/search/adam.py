@@ -18,11 +18,15 @@ import torch
 
 from polydesign.approximation.scalar import schedule_from
 from polydesign.model import InputError, Problem, Schedule, check_integer, check_number
+from polydesign.sampling import grid
 from polydesign.search.composition import Composition
 from polydesign.search.descent import Descent, Pace, Watch
-from polydesign.search.objectives import Slope, Sup, Terms, TopK, parse
-from polydesign.search.polish import Goal, polish
+from polydesign.search.objectives import MeanSquare, Slope, Sup, Terms, TopK, parse
+from polydesign.search.polish import Goal, polish, polish_mean_square
 from polydesign.search.starts import Rows, start_rows
+
+GUARDED = 500
+"""Points of the interval that must stay positive where the objective does not look."""
 
 PARAMETERS = ("coefficients", "fixed-points")
 
@@ -55,8 +59,9 @@ class Adam:
     starts.start_rows. shared: one polynomial for all steps. restarts: run as one batch; "random" is drawn
     for each, other starts are multiplied from the second on by 1 + spread·N(0, 1), coefficient by
     coefficient. perturbation: averages gradients over shifts by ±this, 0 for none; the source has 0.05.
-    cap: on the norm of a gradient. bias_correction: of Adam's averages; the source has none. parameters: coefficients, or fixed-points: q(y) = 1 + γ(y − 1)Π(y − zᵢ)
-    with γ and zᵢ free, which keeps p(1) = 1. polish: sup, topk and slope alone end in polish.py. device:
+    cap: on the norm of a gradient. bias_correction: of Adam's averages; the source has none.
+    parameters: coefficients, or fixed-points: q(y) = 1 + γ(y − 1)Π(y − zᵢ)
+    with γ and zᵢ free, which keeps p(1) = 1. polish: an objective alone, no sum, ends in polish.py. device:
     as in torch; auto is a GPU where there is one.
 
     The same seed on the same machine with the same number of threads gives the same digits. Other machines
@@ -119,21 +124,24 @@ def run(
     starts = _starts(config, problem)
     space = Composition(problem.root, problem.degrees, config.shared, config.parameters, device)
     pace = Pace(**{field.name: getattr(config, field.name) for field in fields(Pace)})
-    descent = Descent(pace, space, problem, terms, starts)
+    # A mean square looks at a part of the interval only; the rest must stay positive too.
+    partial = all(isinstance(objective, MeanSquare) for _, objective in terms)
+    guard = grid(problem.lower, problem.upper, GUARDED) if partial else None
+    descent = Descent(pace, space, problem, terms, starts, guard)
     stopped = descent.go(timeout, watch)
     values, rows = descent.sorted()
     first = float(descent.first.min())
-    goal = _goal(terms, problem) if config.polish and stopped == "done" else None
-    if goal is not None:
-        better = polish(rows[0], problem.root, goal, shared=config.shared)
-        rows, values = (better, *rows), (descent.value_of(better), *values)
-    for value, candidate in sorted(zip(values, rows, strict=True)):
+    better = (
+        _polished(terms, problem, rows[0], config.shared) if config.polish and stopped == "done" else None
+    )
+    candidates = [*zip(values, rows, strict=True), *((descent.value_of(one), one) for one in starts)]
+    if better is not None:
+        candidates.append((descent.value_of(better), better))
+    for value, candidate in sorted(candidates):
         schedule = valid(candidate, problem)
         if schedule is not None and np.isfinite(value):
-            kept = slice(1 if goal is not None else 0, None)
-            return Outcome(
-                schedule, value, first, descent.done, stopped, rows[kept], values[kept], descent.trajectory()
-            )
+            path = descent.trajectory()
+            return Outcome(schedule, value, first, descent.done, stopped, rows, values, path)
     raise InputError(
         "start",
         f"{config.start} and all that was found from it send values of "
@@ -180,16 +188,20 @@ def _starts(config: Adam, problem: Problem) -> list[Rows]:
     return starts
 
 
-def _goal(terms: Terms, problem: Problem) -> Goal | None:
-    """What polish.py understands: sup, topk or slope alone."""
+def _polished(terms: Terms, problem: Problem, rows: Rows, shared: bool) -> Rows | None:
+    """The rows after what polish.py has for the objective: for sums it has nothing."""
     if len(terms) != 1:
         return None
     objective = terms[0][1]
     x = objective.points(problem)
+    if isinstance(objective, MeanSquare):
+        return polish_mean_square(rows, problem.root, x, shared=shared)
     if isinstance(objective, TopK):
-        return Goal(x, objective.k)
-    if isinstance(objective, Sup):
-        return Goal(Sup(count=20 * objective.count).points(problem))
-    if isinstance(objective, Slope):
-        return Goal(x[1:], 1, objective.band, objective.weight)
-    return None
+        goal = Goal(x, objective.k)
+    elif isinstance(objective, Sup):
+        goal = Goal(Sup(count=20 * objective.count).points(problem))
+    elif isinstance(objective, Slope):
+        goal = Goal(x[1:], 1, objective.band, objective.weight)
+    else:
+        return None
+    return polish(rows, problem.root, goal, shared=shared)

@@ -54,13 +54,20 @@ class Descent:
     """What changes during a search: parameters, the best ones, and the value of each."""
 
     def __init__(
-        self, pace: Pace, space: Composition, problem: Problem, terms: Terms, starts: list[Rows]
+        self,
+        pace: Pace,
+        space: Composition,
+        problem: Problem,
+        terms: Terms,
+        starts: list[Rows],
+        guard: np.ndarray | None,
     ) -> None:
         self.pace, self.space, device = pace, space, space.device
         self.terms = [
             (weight, objective, torch.from_numpy(objective.points(problem)).to(device))
             for weight, objective in terms
         ]
+        self.guard = None if guard is None else torch.from_numpy(guard).to(device)
         self.parameters = self.space.parameters_of(starts)
         self.best = self.parameters.clone()
         # The start's own value, before the first step.
@@ -127,6 +134,9 @@ class Descent:
         fixed = coefficients.detach()
         value = torch.zeros(batch, dtype=torch.float64, device=leaf.device)
         total = torch.zeros_like(fixed)
+        if self.guard is not None:
+            _, lowest = self.space.forward(fixed[:batch], self.guard, batch)
+            value = torch.where(lowest > 0, value, torch.inf)
         for weight, objective, x in self.terms:
             f, lowest = self.space.forward(fixed, x, batch)
             value = value + weight * objective.value(f[:batch], x)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.optimize import linprog
+from scipy.optimize import least_squares, linprog
 
 from polydesign.search.starts import Rows
 
@@ -67,6 +68,33 @@ def polish(rows: Rows, root: int, goal: Goal, *, shared: bool = False) -> Rows:
         if radius < LEAST_RADIUS:
             break
     return tuple(tuple(map(float, row)) for row in unpacked(c))
+
+
+def polish_mean_square(rows: Rows, root: int, x: np.ndarray, *, shared: bool = False) -> Rows:
+    """Rows for which the mean of (f(x) − 1)² over the points is smallest nearby: scipy's least squares.
+
+    Coefficients count in units of their own size, a few of which are alike enough for a trust region.
+    """
+    lengths = [len(row) for row in rows]
+    c = np.concatenate([rows[0]] if shared else rows)
+    scale = np.maximum(abs(c), 0.01 * abs(c).max())
+
+    def unpacked(z: np.ndarray) -> list[np.ndarray]:
+        return [z * scale] * len(rows) if shared else np.split(z * scale, np.cumsum(lengths)[:-1])
+
+    def residuals(z: np.ndarray) -> np.ndarray:
+        f = _values(unpacked(z), root, x)
+        return np.full(len(x), 1e3) if f is None else f - 1  # a wall that no step goes through
+
+    def jacobian(z: np.ndarray) -> np.ndarray:
+        found = compose(unpacked(z), root, x)[1]
+        if shared:
+            found = found.reshape(len(x), len(rows), -1).sum(axis=1)
+        return found * scale
+
+    fit: Any = least_squares  # its stubs know no function for the Jacobian
+    found = fit(residuals, c / scale, jacobian, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=300)
+    return tuple(tuple(map(float, row)) for row in unpacked(found.x))
 
 
 def compose(rows: Sequence[np.ndarray], root: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
