@@ -119,6 +119,29 @@ def test_the_summary_says_what_was_searched(run):
     assert "wrote coeffs/sign-d5x3-l1e-3-adam-topk20.json" in result.stdout
 
 
+def test_what_was_searched_for_finds_a_place(run, tmp_path):
+    for seed, name in ((0, "sign-d5x2-l1e-3-adam-sup.json"), (1, "sign-d5x2-l1e-3-adam-sup-2.json")):
+        arguments = (
+            "--steps",
+            2,
+            "--objective",
+            "sup",
+            "--iterations",
+            3,
+            "--start",
+            "random",
+            "--seed",
+            seed,
+        )
+        result = run(*arguments, "--no-polish")
+        assert result.exit_code == 0, result.output
+        assert f"wrote coeffs/{name}" in result.stdout
+        assert "left as it is" in run(*arguments, "--no-polish").stdout
+    (tmp_path / "mine.json").write_text("mine")
+    result = run("--steps", 2, "--iterations", 10**9, "-o", "mine.json")
+    assert "Error: --output: mine.json exists" in result.stderr
+
+
 def test_a_timeout_leaves_a_valid_table(run):
     result = run("--steps", 3, "--timeout", "0.05", "-o", "t.json")
     assert result.exit_code == 0, result.output

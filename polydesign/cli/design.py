@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polydesign.cli.gradient import by_gradient, gradient_options, searched, unfinished, watched
+from polydesign.cli.gradient import by_gradient, free_place, gradient_options, searched, unfinished, watched
 from polydesign.model import DTYPES, EVALUATIONS, NORMALIZATIONS
 
 if TYPE_CHECKING:
@@ -97,12 +97,12 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
     for option in ("degree", "headroom", "cushion", "image_floor"):
         if isinstance(keywords[option], tuple) and len(keywords[option]) == 1:
             keywords[option] = keywords[option][0]
-    with _waiting(keywords), watched(keywords, quiet) as wanted:
+    with _waiting(keywords), watched(keywords, output, force, quiet) as wanted:
         table = design(**wanted)
     if output == "-":
         click.echo(dumps(table), nl=False)
         return
-    path = Path(output) if output else Path("coeffs", f"{table.name}.json")
+    path = Path(output) if output else free_place(table, Path("coeffs", f"{table.name}.json"), force)
     written = save(table, path, force=force)
     if as_json:
         click.echo(dumps(table), nl=False)
@@ -118,7 +118,7 @@ def _waiting(keywords: dict[str, Any]) -> Any:
     """A spinner on a terminal where the search can take seconds: high inner degrees need many digits."""
     degree = keywords["degree"]
     highest = max(degree) if isinstance(degree, tuple) else degree
-    if highest < 13 or not sys.stderr.isatty():
+    if highest < 13 or keywords["method"] == "adam" or not sys.stderr.isatty():
         return nullcontext()
     from rich.console import Console
 

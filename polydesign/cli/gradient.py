@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -53,10 +55,13 @@ def gradient_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def watched(keywords: dict[str, Any], quiet: bool) -> Iterator[dict[str, Any]]:
+def watched(
+    keywords: dict[str, Any], output: str | None, force: bool, quiet: bool
+) -> Iterator[dict[str, Any]]:
     """The keywords of design, without settings that were not given, and with a progress bar on a terminal.
 
-    Raises InputError for a setting of adam given to another method.
+    Raises InputError for a setting of adam given to another method, and, before a search that may take long,
+    where its output is there already.
     """
     kept = {key: value for key, value in keywords.items() if key not in SETTINGS or value is not None}
     if kept["method"] != "adam":
@@ -65,6 +70,8 @@ def watched(keywords: dict[str, Any], quiet: bool) -> Iterator[dict[str, Any]]:
                 raise InputError(key, "is a setting of --method adam only")
         yield kept
         return
+    if output and output != "-" and Path(output).exists() and not force:
+        raise InputError("output", f"{output} exists; choose another, or replace it with --force")
     if quiet or not sys.stderr.isatty():
         yield kept
         return
@@ -83,6 +90,19 @@ def watched(keywords: dict[str, Any], quiet: bool) -> Iterator[dict[str, Any]]:
 
 def by_gradient(table: Table) -> bool:
     return table.provenance.strategy == "adam"
+
+
+def free_place(table: Table, path: Path, force: bool) -> Path:
+    """The path, or for a table found by gradients path-2, path-3, …: what took long must find a place."""
+    if force or not by_gradient(table):
+        return path
+    from polydesign.table import dumps
+
+    for number in itertools.count(2):
+        if not path.exists() or path.read_text("utf-8") == dumps(table):
+            break
+        path = path.with_name(f"{table.name}-{number}.json")
+    return path
 
 
 def searched(table: Table) -> str:

@@ -131,9 +131,12 @@ def run(
     stopped = descent.go(timeout, watch)
     values, rows = descent.sorted()
     first = float(descent.first.min())
-    better = (
-        _polished(terms, problem, rows[0], config.shared) if config.polish and stopped == "done" else None
-    )
+    better = None
+    if config.polish and stopped == "done":
+        try:
+            better = _polished(terms, problem, rows[0], config.shared)
+        except KeyboardInterrupt:
+            stopped = "interrupted"
     candidates = [*zip(values, rows, strict=True), *((descent.value_of(one), one) for one in starts)]
     if better is not None:
         candidates.append((descent.value_of(better), better))
