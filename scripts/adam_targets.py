@@ -120,9 +120,9 @@ def minimax(iterations: int) -> list[dict[str, Any]]:
     return found
 
 
-def sup(iterations: int) -> dict[str, Any]:
+def sup(iterations: int, restarts: int) -> dict[str, Any]:
     problem = Problem(2, (5,) * 3, 0.01)
-    config = Adam("sup", start="random", restarts=20, rate=1e-2, iterations=iterations)
+    config = Adam("sup", start="random", restarts=restarts, rate=1e-2, iterations=iterations)
     outcome = run(replace(config, drop_after=3 * iterations // 4, polish=False), problem)
     x = np.geomspace(0.01, 1, 40_001)
     found = []
@@ -133,13 +133,13 @@ def sup(iterations: int) -> dict[str, Any]:
     return {"optimum": [float(low), float(high)], "adam_and_polished": found}
 
 
-def band() -> list[dict[str, Any]]:
+def band(iterations: int) -> list[dict[str, Any]]:
     """A of literature: CANS's lower ends for B = 1, δ = 0.3."""
     found = []
     for steps, lower in ((4, 0.015586), (5, 0.0060176)):
         chain = Equioscillation().search(Problem(2, (3,) * steps, lower))
         outcome = run(
-            Adam("slope:0.3", start="random", restarts=4, rate=3e-3, iterations=2000, drop_after=1500),
+            Adam("slope:0.3", start="random", restarts=4, rate=3e-3, iterations=iterations, drop_after=1500),
             Problem(2, (3,) * steps, 1.2 * lower),
         )
         slopes = [float(np.prod([s.coefficients[0] for s in one.steps])) for one in (chain, outcome.schedule)]
@@ -198,21 +198,25 @@ def timing(iterations: int) -> list[dict[str, Any]]:
 @click.command(help=__doc__)
 @click.option("--iterations", default=20_000, show_default=True)
 @click.option("--threads", default=1, show_default=True)
+@click.option("--part", "parts", multiple=True, help="Renew this part of the file only.")
 @click.option("--small", is_flag=True, help="Few iterations and small matrices, to see that it runs.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=OUTPUT)
-def main(iterations: int, threads: int, small: bool, output: Path) -> None:
+def main(iterations: int, threads: int, small: bool, parts: tuple[str, ...], output: Path) -> None:
     torch.set_num_threads(threads)
     few = 10 if small else iterations
     shape, seeds = ((64, 256), 1) if small else ((1024, 4096), 1)
-    body: dict[str, Any] = {"machine": machine(), "torch": torch.__version__, "threads": threads}
-    body["time"] = timing(few if small else 2000)
+    body: dict[str, Any] = json.loads(output.read_text()) if parts else {}
+    body |= {"machine": machine(), "torch": torch.__version__, "threads": threads}
     for name, part in (
-        ("sup", lambda: sup(few if small else 3000)),
-        ("band", band),
+        ("time", lambda: timing(few if small else 2000)),
+        ("sup", lambda: sup(*((few, 3) if small else (3000, 20)))),
+        ("band", lambda: band(few if small else 2000)),
         ("minimax", lambda: minimax(few)),
         ("article", lambda: article(few)),
         ("marchenko_pastur", lambda: marchenko_pastur(few if small else 5000, shape, seeds)),
     ):
+        if parts and name not in parts:
+            continue
         begun = time.monotonic()
         body[name] = part()
         click.echo(f"{name}: {time.monotonic() - begun:.0f} s")

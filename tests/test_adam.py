@@ -11,7 +11,7 @@ from polydesign.model import InputError, Problem
 from polydesign.search.adam import Adam, run, valid
 from polydesign.search.composition import Composition
 from polydesign.search.greedy import Equioscillation
-from polydesign.search.polish import Goal, compose, polish
+from polydesign.search.polish import Goal, compose, polish, polish_mean_square
 from polydesign.search.starts import STARTS, start_rows
 
 CPU = torch.device("cpu")
@@ -157,6 +157,37 @@ def test_restarts_are_independent_of_each_other():
     assert batch.value <= alone.value
     # Another batch sums in another order, and each of 60 steps enlarges what that does.
     assert min(abs(v - alone.value) for v in batch.values) < 1e-9
+
+
+def test_a_search_by_fixed_points_keeps_them():
+    config = Adam(start="youjiacheng", parameters="fixed-points", **QUICK)
+    found = run(config, Problem(2, (5, 5, 5), 1e-2))
+    assert found.value < found.start_value
+    # p(1) is a sum of three coefficients of up to 7, each rounded to 2⁻⁵³ of itself.
+    assert [step(1.0) for step in found.schedule.steps] == pytest.approx([1.0] * 3, abs=1e-14)
+    free = run(Adam(start="youjiacheng", **QUICK), Problem(2, (5, 5, 5), 1e-2))
+    assert [step(1.0) for step in free.schedule.steps] != pytest.approx([1.0] * 3, abs=1e-3)
+
+
+def test_a_mean_square_is_polished_to_where_its_gradient_vanishes():
+    rows = ((1.875, -1.25, 0.375), (1.5, -0.5))
+    x = np.linspace(0.3, 1, 200)
+    polished = polish_mean_square(rows, 2, x, x)
+    f, jacobian = compose([np.array(row) for row in polished], 2, x)
+    before = naive(rows, 2, x)
+    assert np.mean((f - 1) ** 2) < 0.1 * np.mean((before - 1) ** 2)
+    slopes = [abs(jacobian.T @ (values - 1)).max() for values in (f, before)]
+    assert slopes[0] < 1e-6 * slopes[1]
+
+
+def test_a_mean_square_does_not_lose_what_it_does_not_look_at():
+    # The law covers [0.06, 0.19] of [0.05, 1].
+    found = run(
+        Adam("mean-square:marchenko-pastur:64x256", device="cpu", iterations=300),
+        Problem(2, (5, 5), 0.05),
+    )
+    assert found.schedule.error <= 1.01  # the guarded points are 500, and between two of them f moves little
+    assert found.value < 0.5 * found.start_value
 
 
 def test_bias_correction_is_that_of_a_naive_adam():

@@ -26,7 +26,8 @@ from polydesign.search.polish import Goal, polish, polish_mean_square
 from polydesign.search.starts import Rows, start_rows
 
 GUARDED = 500
-"""Points of the interval that must stay positive where the objective does not look."""
+"""Points of the interval that must stay within (0, 2), or within the start's error, though a mean square does
+not look there."""
 
 PARAMETERS = ("coefficients", "fixed-points")
 
@@ -61,7 +62,8 @@ class Adam:
     coefficient. perturbation: averages gradients over shifts by ±this, 0 for none; the source has 0.05.
     cap: on the norm of a gradient. bias_correction: of Adam's averages; the source has none.
     parameters: coefficients, or fixed-points: q(y) = 1 + γ(y − 1)Π(y − zᵢ)
-    with γ and zᵢ free, which keeps p(1) = 1. polish: an objective alone, no sum, ends in polish.py. device:
+    with γ and zᵢ free, which keeps p(1) = 1; the start has its fixed point nearest to 1 moved there. polish:
+    of coefficients, an objective alone, no sum, ends in polish.py. device:
     as in torch; auto is a GPU where there is one.
 
     The same seed on the same machine with the same number of threads gives the same digits. Other machines
@@ -121,10 +123,10 @@ def run(
         raise InputError("shared", "one polynomial for all steps needs one degree")
     terms = parse(config.objective)
     device = _device(config.device)
-    starts = _starts(config, problem)
     space = Composition(problem.root, problem.degrees, config.shared, config.parameters, device)
+    starts = space.rows(space.parameters_of(_starts(config, problem)))  # with fixed points, p(1) = 1 already
     pace = Pace(**{field.name: getattr(config, field.name) for field in fields(Pace)})
-    # A mean square looks at a part of the interval only; the rest must stay positive too.
+    # A mean square looks at a part of the interval only; the rest must not go astray.
     partial = all(isinstance(objective, MeanSquare) for _, objective in terms)
     guard = grid(problem.lower, problem.upper, GUARDED) if partial else None
     descent = Descent(pace, space, problem, terms, starts, guard)
@@ -132,7 +134,7 @@ def run(
     values, rows = descent.sorted()
     first = float(descent.first.min())
     better = None
-    if config.polish and stopped == "done":
+    if config.polish and stopped == "done" and config.parameters == "coefficients":
         try:
             better = _polished(terms, problem, rows[0], config.shared)
         except KeyboardInterrupt:
@@ -198,7 +200,8 @@ def _polished(terms: Terms, problem: Problem, rows: Rows, shared: bool) -> Rows 
     objective = terms[0][1]
     x = objective.points(problem)
     if isinstance(objective, MeanSquare):
-        return polish_mean_square(rows, problem.root, x, shared=shared)
+        guard = grid(problem.lower, problem.upper, GUARDED)
+        return polish_mean_square(rows, problem.root, x, guard, shared=shared)
     if isinstance(objective, TopK):
         goal = Goal(x, objective.k)
     elif isinstance(objective, Sup):

@@ -67,8 +67,12 @@ class Descent:
             (weight, objective, torch.from_numpy(objective.points(problem)).to(device))
             for weight, objective in terms
         ]
+        self.limit = torch.full((len(starts),), torch.inf, dtype=torch.float64, device=device)
         self.guard = None if guard is None else torch.from_numpy(guard).to(device)
         self.parameters = self.space.parameters_of(starts)
+        if self.guard is not None:
+            # Where the objective does not look, an error of 1 is let pass, or the start's where that is more.
+            self.limit = self._guarded(self.space.coefficients(self.parameters)).clamp(min=1.0)
         self.best = self.parameters.clone()
         # The start's own value, before the first step.
         self.least, _ = self._look(self.parameters[None])
@@ -135,8 +139,7 @@ class Descent:
         value = torch.zeros(batch, dtype=torch.float64, device=leaf.device)
         total = torch.zeros_like(fixed)
         if self.guard is not None:
-            _, lowest = self.space.forward(fixed[:batch], self.guard, batch)
-            value = torch.where(lowest > 0, value, torch.inf)
+            value = torch.where(self._guarded(fixed[:batch]) <= self.limit, value, torch.inf)
         for weight, objective, x in self.terms:
             f, lowest = self.space.forward(fixed, x, batch)
             value = value + weight * objective.value(f[:batch], x)
@@ -152,9 +155,17 @@ class Descent:
         (found,) = torch.autograd.grad(coefficients, leaf, total)
         return value, found.view(variants.shape) * self.space.free
 
+    def _guarded(self, fixed: Tensor) -> Tensor:
+        """max |f − 1| on the guarded points, infinite where a step is not positive."""
+        assert self.guard is not None
+        f, lowest = self.space.forward(fixed, self.guard, fixed.shape[0])
+        return torch.where(lowest > 0, (f - 1).abs().amax(-1), torch.inf)
+
     def value_of(self, rows: Rows) -> float:
         """The objective of one schedule, infinite where a step is not positive."""
         fixed = self.space.tensor([rows])
+        if self.guard is not None and not float(self._guarded(fixed)) <= float(self.limit.max()):
+            return np.inf
         total = 0.0
         for weight, objective, x in self.terms:
             f, lowest = self.space.forward(fixed, x, 1)

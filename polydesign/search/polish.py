@@ -28,6 +28,10 @@ CANDIDATES = 4
 """Times k: how many of the worst points a program for the mean of the k worst looks at."""
 
 
+ALLOWED = 0.95
+"""Of |f − 1| where a mean square does not look: inside (0, 2), with some room."""
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """The mean of the k largest |f(x) − 1| over the points x; k = 1 is the maximum.
@@ -70,27 +74,35 @@ def polish(rows: Rows, root: int, goal: Goal, *, shared: bool = False) -> Rows:
     return tuple(tuple(map(float, row)) for row in unpacked(c))
 
 
-def polish_mean_square(rows: Rows, root: int, x: np.ndarray, *, shared: bool = False) -> Rows:
+def polish_mean_square(
+    rows: Rows, root: int, x: np.ndarray, guard: np.ndarray, *, shared: bool = False
+) -> Rows:
     """Rows for which the mean of (f(x) − 1)² over the points is smallest nearby: scipy's least squares.
+
+    guard: points on which |f − 1| beyond ALLOWED counts too, squared, so that f does not go astray there.
 
     Coefficients count in units of their own size, a few of which are alike enough for a trust region.
     """
     lengths = [len(row) for row in rows]
     c = np.concatenate([rows[0]] if shared else rows)
     scale = np.maximum(abs(c), 0.01 * abs(c).max())
+    every = np.concatenate([x, guard])
+    looked_at = np.arange(len(every)) < len(x)
 
     def unpacked(z: np.ndarray) -> list[np.ndarray]:
         return [z * scale] * len(rows) if shared else np.split(z * scale, np.cumsum(lengths)[:-1])
 
     def residuals(z: np.ndarray) -> np.ndarray:
-        f = _values(unpacked(z), root, x)
-        return np.full(len(x), 1e3) if f is None else f - 1  # a wall that no step goes through
+        f = _values(unpacked(z), root, every)
+        if f is None:
+            return np.full(len(every), 1e3)  # a wall that no step goes through
+        return np.where(looked_at, f - 1, np.sign(f - 1) * np.maximum(0, abs(f - 1) - ALLOWED))
 
     def jacobian(z: np.ndarray) -> np.ndarray:
-        found = compose(unpacked(z), root, x)[1]
+        f, found = compose(unpacked(z), root, every)
         if shared:
-            found = found.reshape(len(x), len(rows), -1).sum(axis=1)
-        return found * scale
+            found = found.reshape(len(every), len(rows), -1).sum(axis=1)
+        return (looked_at | (abs(f - 1) > ALLOWED))[:, None] * found * scale
 
     fit: Any = least_squares  # its stubs know no function for the Jacobian
     found = fit(residuals, c / scale, jacobian, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=300)
