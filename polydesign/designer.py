@@ -5,6 +5,7 @@ It joins what must not know of each other: a strategy's schedule, its certificat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import groupby
@@ -45,6 +46,9 @@ Express, arXiv 2505.16932), 1.005 is half of it for an eighth of the rounding; i
 step's rounding moves a singular value by far less than the headroom.
 """
 
+METHODS = ("equioscillation", "adam")
+"""What design can search with."""
+
 _SIGN_NAMES = {1: "inverse", 2: "sign"}
 
 
@@ -65,6 +69,8 @@ def design(
     normalization: str = "frobenius",
     name: str | None = None,
     certify: bool = True,
+    method: str = "equioscillation",
+    **settings: Any,
 ) -> Table:
     """The best schedule of steps of these degrees on [lower, upper], as a Table with a certificate.
 
@@ -77,6 +83,11 @@ def design(
     what the rounded ones before it leave, and provenance has the unrounded error. normalization: what the
     runtime divides its input by (model.NORMALIZATIONS); the schedule does not depend on it. certify: prove
     the error (a few hundredths of a second), or else only sample it.
+
+    method: equioscillation is best for the worst case; adam searches by gradients for an objective, from a
+    start, and takes its settings as further keywords: the fields of search.adam.Adam, and timeout, resume,
+    trajectory and watch of gradient.descend. It has no headroom, cushion or image floor; degree and steps may
+    be left out where the start or the resumed table has them.
 
     >>> table = design(degree=5, steps=6, lower=1e-3, headroom=1, cushion=0)
     >>> f"{table.schedule.error:.9g}"
@@ -92,9 +103,23 @@ def design(
         raise InputError("lower", "min is the smallest lower end for an error: give error too")
     if smallest and steps is None and isinstance(degree, int):
         raise InputError("lower", "min is for so many steps: give steps too, or one degree a step")
-    degrees = _degrees(root, degree, steps, None if smallest else error)
     check_normalization(normalization, root)
     given = {"headroom": headroom, "cushion": cushion, "image_floor": image_floor}
+    if method == "adam":
+        for key, value in (given | {"round": round, "lower": lower if smallest else None}).items():
+            if value is not None:
+                raise InputError(key, "is for method equioscillation; adam has an objective instead")
+        from polydesign.gradient import degrees_of  # torch, which nothing else here needs
+
+        left_out = steps is None and error is None and isinstance(degree, int)
+        degrees = (degrees_of(settings) if left_out else None) or _degrees(root, degree, steps, error)
+        problem = Problem(root, degrees, float(lower), float(upper), error)
+        return _by_gradient(problem, settings, evaluation, normalization, name, certify)
+    if method != "equioscillation":
+        raise InputError("method", f"{method!r} is not one of {', '.join(METHODS)}")
+    for key in settings:
+        raise InputError(key, "is a setting of method adam only")
+    degrees = _degrees(root, degree, steps, None if smallest else error)
     chosen: dict[str, Any] = {
         key: _one_or_more(key, value) for key, value in given.items() if value is not None
     }
@@ -121,6 +146,36 @@ def design(
         name=name,
         schedule=schedule,
         provenance=Provenance(polydesign.__version__, "equioscillation", parameters),
+        normalization=normalization,
+        certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
+    )
+
+
+def _by_gradient(
+    problem: Problem,
+    settings: dict[str, Any],
+    evaluation: str | None,
+    normalization: str,
+    name: str | None,
+    certify: bool,
+) -> Table:
+    from polydesign.gradient import STRATEGY, descend
+
+    around = {key: settings[key] for key in ("timeout", "resume", "trajectory", "watch") if key in settings}
+    inside = {key: value for key, value in settings.items() if key not in around}
+    evaluations = _evaluations(problem.root, problem.degrees, evaluation)
+    if isinstance(evaluations, str):
+        evaluations = (evaluations,) * len(problem.degrees)
+    found = descend(problem, inside, evaluations=evaluations, **around)
+    schedule, parameters = found.schedule, found.parameters
+    if name is None:
+        name = f"{table_name(schedule, Equioscillation(), None, normalization)}-{STRATEGY}-"
+        name += re.sub(r"[^\w.]+", "-", parameters["objective"].replace(":", "")).strip("-")[:80]
+        name += "-shared" if parameters["shared"] else ""
+    return Table(
+        name=name,
+        schedule=schedule,
+        provenance=Provenance(polydesign.__version__, STRATEGY, parameters, found.seed),
         normalization=normalization,
         certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
     )

@@ -29,10 +29,14 @@ LEVELS = {
     "runtime": 4,
     "verify": 5,
     "report": 6,
+    "gradient": 6,
     "designer": 6,
     "cli": 7,
 }
-TORCH = ("runtime", "verify", "search/adam.py", "search/objectives.py")
+TORCH = (
+    *("runtime", "verify", "gradient.py"),
+    *("search/adam.py", "search/composition.py", "search/descent.py", "search/objectives.py"),
+)
 APART = [
     ("search", "approximation/certificate"),
     ("search", "export"),

@@ -107,6 +107,20 @@ def test_gpu_check_without_a_gpu_says_so(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
+def test_adam_targets(tmp_path: Path) -> None:
+    target = tmp_path / "targets.json"
+    result = run("adam_targets.py", "--small", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    body = json.loads(target.read_text())
+    assert {"machine", "time", "sup", "band", "minimax", "article", "marchenko_pastur"} <= body.keys()
+    low, _ = body["sup"]["optimum"]
+    assert all(error is None or error >= low for pair in body["sup"]["adam_and_polished"] for error in pair)
+    for entry in (*body["minimax"], *body["article"]):
+        assert entry["polished"] <= entry["start_value"]
+    # numpy alone finds what the search says of its own result.
+    assert all(abs(e["by_numpy"] - e["polished"]) < 1e-9 for e in body["minimax"])
+
+
 def test_bench_operators(tmp_path: Path) -> None:
     target = tmp_path / "bench.json"
     result = run("bench_operators.py", "--small", "--rounds", "2", "-o", target)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from polydesign.cli.gradient import by_gradient, free_place, gradient_options, searched, unfinished, watched
 from polydesign.model import DTYPES, EVALUATIONS, NORMALIZATIONS
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class LowerEnd(click.ParamType):
     show_default=True,
     help="What the input is divided by when it runs.",
 )
+@gradient_options
 @click.option("--name", help="Name of the table.  [default: made from the parameters]")
 @click.option("-o", "--output", help="File to write, or - for standard output.  [default: coeffs/NAME.json]")
 @click.option("--force", is_flag=True, help="Replace a different file.")
@@ -109,6 +111,7 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
       polydesign search --root 4 --degree 9 --steps 3 --lower 0.1 --dtype float32
       polydesign search --degree 5 --steps 6 --round 1/1024
       polydesign search --degree 3 --steps 5 --error 0.3 --lower min
+      polydesign search --steps 6 --method adam --objective topk:50
     """
     from polydesign.designer import design
     from polydesign.table import dumps, save
@@ -116,19 +119,20 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
     for option in ("degree", "headroom", "cushion", "image_floor"):
         if isinstance(keywords[option], tuple) and len(keywords[option]) == 1:
             keywords[option] = keywords[option][0]
-    with _waiting(keywords):
-        table = design(**keywords)
+    with _waiting(keywords), watched(keywords, output, force, quiet) as wanted:
+        table = design(**wanted)
     if output == "-":
         click.echo(dumps(table), nl=False)
         return
-    path = Path(output) if output else Path("coeffs", f"{table.name}.json")
+    path = Path(output) if output else free_place(table, Path("coeffs", f"{table.name}.json"), force)
     written = save(table, path, force=force)
     if as_json:
         click.echo(dumps(table), nl=False)
     elif not quiet:
         click.echo(_summary(table))
         click.echo(f"wrote {path}" if written else f"{path} holds this table already; left as it is")
-    for warning in _warnings(table, keywords["dtype"]):
+    cut_short = unfinished(table, str(path))
+    for warning in ([cut_short] if cut_short else []) + _warnings(table, keywords["dtype"]):
         click.echo(f"Warning: {warning}", err=True)
 
 
@@ -136,7 +140,7 @@ def _waiting(keywords: dict[str, Any]) -> Any:
     """A spinner on a terminal where the search can take seconds: high inner degrees need many digits."""
     degree = keywords["degree"]
     highest = max(degree) if isinstance(degree, tuple) else degree
-    if highest < 13 or not sys.stderr.isatty():
+    if highest < 13 or keywords["method"] == "adam" or not sys.stderr.isatty():
         return nullcontext()
     from rich.console import Console
 
@@ -153,7 +157,7 @@ def _summary(table: Table) -> str:
         f"{matmuls(schedule)} matrix products, [{low:g}, {high:g}]{_evaluation(schedule)}",
         f"error     {_how(table)}",
         f"optimum   {_cost(table)}",
-        f"safety    {_safety(table.provenance.parameters)}",
+        searched(table) if by_gradient(table) else f"safety    {_safety(table.provenance.parameters)}",
         *_goals(table),
         "",
         "step degree  max |p(x) - 1|  coefficients of q, increasing powers",
@@ -180,6 +184,8 @@ def _cost(table: Table) -> str:
     if optimum < 1e-300:
         return "below 1e-300 for these degrees without safety"
     ratio = table.schedule.error / optimum
+    if by_gradient(table):
+        return f"{optimum:.9g} in the worst case for these degrees; this error is {ratio:.5g} times that"
     return f"{optimum:.9g} for these degrees without safety; the safety costs a factor {ratio:.5g}"
 
 

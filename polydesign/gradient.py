@@ -1,0 +1,161 @@
+"""A gradient search as the designer and the command line ask for it: settings, resumption, trajectory.
+
+What comes back is a schedule and everything that its provenance must hold; designer.py makes the table.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from polydesign.approximation.scalar import exactly, half_width, image
+from polydesign.catalogue import load
+from polydesign.evaluation.basis import expansion, program_constants
+from polydesign.files import write_atomically
+from polydesign.model import InputError, Problem, Schedule, Table, check_number
+from polydesign.published import names, published
+from polydesign.search.adam import Adam, Outcome, run
+from polydesign.search.starts import STARTS
+
+STRATEGY = "adam"
+
+COLUMNS = ("iteration", "rate", "current", "best")
+
+SUFFIXES = (".csv", ".png", ".svg")
+
+DEFAULTS = {field.name: field.default for field in fields(Adam) if field.default is not MISSING}
+"""The settings of the search, with what they are where nobody says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """A schedule found by gradients; parameters and seed: for its provenance."""
+
+    schedule: Schedule
+    parameters: dict[str, Any]
+    seed: int
+    outcome: Outcome
+
+
+def degrees_of(settings: dict[str, Any]) -> tuple[int, ...] | None:
+    """The degrees of the table that a search resumes or starts from, or None where it is no table."""
+    resume, start = settings.get("resume"), settings.get("start", DEFAULTS["start"])
+    if resume is not None:
+        return load(resume).schedule.degrees
+    if start in STARTS:
+        return None
+    if start in names():
+        entry = published(start)
+        return tuple(1 + entry.root * (len(row) - 1) for row in entry.steps_run())
+    return load(start).schedule.degrees
+
+
+def descend(
+    problem: Problem,
+    settings: dict[str, Any],
+    *,
+    evaluations: tuple[str, ...],
+    timeout: float | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    trajectory: str | os.PathLike[str] | None = None,
+    watch: Callable[[int, int, float, float], None] | None = None,
+) -> Descent:
+    """Search with these settings (fields of adam.Adam; those left out have its defaults).
+
+    timeout: seconds. resume: a table of an earlier search, whose settings count where none are given, and
+    whose coefficients are the start; iterations already done are not done again. trajectory: a file of it, of
+    SUFFIXES. watch: called with (iterations done, iterations in all, current value, best value).
+
+    Raises InputError naming the setting.
+    """
+    for name in settings:
+        if name not in DEFAULTS:
+            raise InputError(name, f"is not a setting of {STRATEGY}: {', '.join(DEFAULTS)}")
+    if timeout is not None:
+        check_number("timeout", timeout)
+        if timeout <= 0:
+            raise InputError("timeout", f"must be positive, and is {timeout!r}")
+    if trajectory is not None and Path(trajectory).suffix not in SUFFIXES:
+        raise InputError("trajectory", f"{os.fspath(trajectory)} must end in {', '.join(SUFFIXES)}")
+    config = Adam(**settings) if resume is None else _resumed(load(resume), os.fspath(resume), settings)
+    if config.iterations < config.begin:
+        raise InputError("iterations", f"are {config.iterations} in all, and {config.begin} are done already")
+
+    def told(done: int, current: float, best: float) -> None:
+        if watch is not None:
+            watch(done, config.iterations, current, best)
+
+    outcome = run(config, problem, timeout=timeout, watch=told)
+    if trajectory is not None and Path(trajectory).suffix == ".csv":
+        write_atomically(Path(trajectory), as_csv(outcome))
+    elif trajectory is not None:
+        from polydesign.report.figures import save_figure  # matplotlib
+        from polydesign.report.trajectory import trajectory_figure
+
+        save_figure(trajectory_figure(outcome.trajectory, config.objective), Path(trajectory))
+    schedule = evaluated(outcome.schedule, evaluations)
+    parameters = {name: value for name, value in asdict(config).items() if name not in ("seed", "device")}
+    parameters |= {
+        "iterations_done": outcome.iterations,
+        "stopped": outcome.stopped,
+        "start_value": outcome.start_value,
+        "value": outcome.value,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": "cuda" if config.device == "auto" and torch.cuda.is_available() else config.device,
+    }
+    return Descent(schedule, parameters, config.seed, outcome)
+
+
+def _resumed(table: Table, file: str, given: dict[str, Any]) -> Adam:
+    if table.provenance.strategy != STRATEGY:
+        raise InputError("resume", f"{file} does not come from a gradient search: use it as the start")
+    stored = table.provenance.parameters
+    settings = {name: stored[name] for name in DEFAULTS if name in stored}
+    settings["device"] = "auto"
+    config = replace(Adam(**settings), seed=table.provenance.seed or 0)
+    return replace(config, **{**given, "start": file, "begin": stored["iterations_done"]})
+
+
+def as_csv(outcome: Outcome) -> str:
+    """The trajectory as comma-separated values, one header line; floats to their last digit."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([iteration, *map(repr, numbers)] for iteration, *numbers in outcome.trajectory)
+    return text.getvalue()
+
+
+def evaluated(schedule: Schedule, evaluations: tuple[str, ...]) -> Schedule:
+    """The schedule with its steps computed in these ways; images are of the constants that run."""
+    if all(evaluation == "monomial" for evaluation in evaluations):
+        return schedule
+    received = tuple(map(exactly, schedule.interval))
+    steps = []
+    for step, evaluation in zip(schedule.steps, evaluations, strict=True):
+        coefficients: Any = step.coefficients
+        domain = (float(received[0]), float(received[1]))
+        program = program_constants(evaluation, coefficients, Fraction(domain[1]) ** schedule.root)
+        if program:
+            coefficients = expansion(evaluation, step.inner_degree, program)
+        received = image(coefficients, schedule.root, received)
+        steps.append(
+            replace(
+                step,
+                coefficients=tuple(map(float, coefficients)),
+                domain=domain,
+                image=(float(received[0]), float(received[1])),
+                half_width=float(half_width(received)),
+                evaluation=evaluation,
+                program=program,
+            )
+        )
+    return replace(schedule, steps=tuple(steps))

@@ -1,0 +1,203 @@
+"""The gradient search as design and the command line offer it: tables, provenance, resumption, trajectory."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import polydesign
+from polydesign.approximation.certificate import check_certificate
+from polydesign.cli import main
+from polydesign.model import InputError
+from polydesign.table import dumps, loads
+
+QUICK = {"method": "adam", "iterations": 40, "device": "cpu"}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments):
+        return CliRunner().invoke(main, ["search", "--method", "adam", *map(str, arguments)])
+
+    return invoke
+
+
+def test_a_table_like_any_other():
+    table = polydesign.design(steps=3, lower=1e-2, seed=3, **QUICK)
+    assert table.name == "sign-d5x3-l0.01-adam-topk50"
+    assert table.certificate is not None
+    assert table.certificate.kind == "proved"
+    check_certificate(table.schedule, table.certificate)
+    assert loads(dumps(table)) == table
+    parameters = table.provenance.parameters
+    assert table.provenance.strategy == "adam"
+    assert table.provenance.seed == 3
+    assert parameters["value"] <= parameters["start_value"]
+    # Every setting of the search stands in the file.
+    settings = {
+        "objective",
+        "iterations",
+        "rate",
+        "drop",
+        "drop_after",
+        "start",
+        "shared",
+        "restarts",
+        "spread",
+    }
+    assert settings | {"perturbation", "cap", "parameters", "polish", "stopped"} <= parameters.keys()
+
+
+def test_the_provenance_repeats_the_search():
+    table = polydesign.design(steps=3, lower=1e-2, start="random", restarts=2, seed=4, **QUICK)
+    kept = table.provenance.parameters
+    again = {key: kept[key] for key in ("objective", "iterations", "rate", "start", "restarts", "device")}
+    repeated = polydesign.design(steps=3, lower=1e-2, method="adam", seed=table.provenance.seed, **again)
+    assert repeated == table
+
+
+def test_degrees_come_from_the_start():
+    table = polydesign.design(start="jordan_5", shared=True, **QUICK)
+    assert table.schedule.degrees == (5,) * 5
+    assert table.name.endswith("-adam-topk50-shared")
+
+
+def test_high_degrees_run_in_chebyshev_polynomials():
+    table = polydesign.design(degree=(9, 5), lower=0.05, **QUICK)
+    assert [step.evaluation for step in table.schedule.steps] == ["chebyshev", "monomial"]
+    assert loads(dumps(table)) == table
+
+
+def test_resumption_goes_on(tmp_path):
+    path = tmp_path / "first.json"
+    first = polydesign.design(steps=3, lower=1e-2, objective="sup", polish=False, **QUICK)
+    first.save(path)
+    keywords = {"method": "adam", "lower": 1e-2, "resume": path, "iterations": 60}
+    second = polydesign.design(**keywords)
+    before, after = first.provenance.parameters, second.provenance.parameters
+    assert after["objective"] == "sup"
+    assert (before["iterations_done"], after["begin"], after["iterations_done"]) == (40, 40, 60)
+    assert after["start_value"] == before["value"]
+    assert after["value"] <= before["value"]
+    with pytest.raises(InputError, match="are 30 in all, and 40 are done already"):
+        polydesign.design(**{**keywords, "iterations": 30})
+    minimax = polydesign.design(steps=3, lower=1e-2)
+    minimax.save(path, force=True)
+    with pytest.raises(InputError, match="does not come from a gradient search"):
+        polydesign.design(**keywords)
+
+
+def test_trajectory(run, tmp_path):
+    result = run("--steps", 3, "--lower", 0.01, "--iterations", 30, "--trajectory", "t.csv", "-o", "a.json")
+    assert result.exit_code == 0, result.output
+    with (tmp_path / "t.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["iteration"]) for row in rows] == list(range(31))
+    best = [float(row["best"]) for row in rows]
+    assert best == sorted(best, reverse=True)
+    parameters = polydesign.load("a.json").provenance.parameters
+    assert best[0] == parameters["start_value"]
+    assert best[-1] >= parameters["value"]
+    result = run("--steps", 3, "--iterations", 30, "--trajectory", "t.svg", "-o", "b.json")
+    assert result.exit_code == 0, result.output
+    assert b"<svg" in (tmp_path / "t.svg").read_bytes()
+
+
+def test_the_summary_says_what_was_searched(run):
+    result = run("--steps", 3, "--objective", "topk:20", "--iterations", 30)
+    assert result.exit_code == 0, result.output
+    assert "objective topk:20 = " in result.stdout
+    assert "its start, minimax, has" in result.stdout
+    assert "wrote coeffs/sign-d5x3-l1e-3-adam-topk20.json" in result.stdout
+
+
+def test_what_was_searched_for_finds_a_place(run, tmp_path):
+    for seed, name in ((0, "sign-d5x2-l1e-3-adam-sup.json"), (1, "sign-d5x2-l1e-3-adam-sup-2.json")):
+        arguments = (
+            "--steps",
+            2,
+            "--objective",
+            "sup",
+            "--iterations",
+            3,
+            "--start",
+            "random",
+            "--seed",
+            seed,
+        )
+        result = run(*arguments, "--no-polish")
+        assert result.exit_code == 0, result.output
+        assert f"wrote coeffs/{name}" in result.stdout
+        assert "left as it is" in run(*arguments, "--no-polish").stdout
+    (tmp_path / "mine.json").write_text("mine")
+    result = run("--steps", 2, "--iterations", 10**9, "-o", "mine.json")
+    assert "Error: --output: mine.json exists" in result.stderr
+
+
+def test_a_timeout_leaves_a_valid_table(run):
+    result = run("--steps", 3, "--timeout", "0.05", "-o", "t.json")
+    assert result.exit_code == 0, result.output
+    assert "the time was over after" in result.stderr
+    assert "--resume t.json" in result.stderr
+    parameters = polydesign.load("t.json").provenance.parameters
+    assert parameters["stopped"] == "timeout"
+    assert parameters["iterations_done"] < 20_000
+
+
+def test_an_interrupt_leaves_a_valid_table(tmp_path):
+    code = (
+        "import os, signal\n"
+        "import polydesign.search.descent as d\n"
+        "keep = d.Descent._keep\n"
+        "def interrupting(self, value):\n"
+        "    keep(self, value)\n"
+        "    if self.done == 50: os.kill(os.getpid(), signal.SIGINT)\n"
+        "d.Descent._keep = interrupting\n"
+        "from polydesign.cli import main\n"
+        "main(['search', '--method', 'adam', '--steps', '3', '-o', 'i.json'])\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert "interrupted after 50 of 20000 iterations" in result.stderr
+    table = polydesign.load(tmp_path / "i.json")
+    assert table.provenance.parameters["value"] <= table.provenance.parameters["start_value"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--steps", 3, "--objective", "best"), "Error: --objective: 'best' is not one of topk"),
+        (("--steps", 3, "--headroom", 1.01), "Error: --headroom: is for method equioscillation"),
+        (("--steps", 3, "--trajectory", "t.txt"), "must end in .csv, .png, .svg"),
+        (("--steps", 3, "--timeout", 0), "Error: --timeout: must be positive"),
+        (("--error", 0.1), "Error: --error: the gradient search needs a number of steps"),
+        (("--steps", 3, "--start", "nowhere"), "Error: --start: 'nowhere' is not one of minimax"),
+        ((), "Error: --steps: say how many steps"),
+    ],
+)
+def test_refusals(run, arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_settings_belong_to_adam():
+    with pytest.raises(InputError, match="objective: is a setting of method adam only"):
+        polydesign.design(steps=3, objective="sup")
+    with pytest.raises(InputError, match="speed: is not a setting of adam"):
+        polydesign.design(steps=3, method="adam", speed=3)
+    with pytest.raises(InputError, match="method: 'magic' is not one of equioscillation, adam"):
+        polydesign.design(steps=3, method="magic")
+    result = CliRunner().invoke(main, ["search", "--steps", "3", "--seed", "1"])
+    assert "Error: --seed: is a setting of --method adam only" in result.stderr
