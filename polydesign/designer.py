@@ -17,6 +17,7 @@ from polydesign.approximation.scalar import schedule_from
 from polydesign.evaluation.program import preferred
 from polydesign.model import (
     DTYPES,
+    METHODS,
     InputError,
     Problem,
     Provenance,
@@ -45,9 +46,6 @@ These come from experiment, not from a bound: 1.01 and 0.1 are the published hab
 Express, arXiv 2505.16932), 1.005 is half of it for an eighth of the rounding; in float32 and float64 a
 step's rounding moves a singular value by far less than the headroom.
 """
-
-METHODS = ("equioscillation", "adam")
-"""What design can search with."""
 
 _SIGN_NAMES = {1: "inverse", 2: "sign"}
 

@@ -10,19 +10,15 @@ import io
 import os
 from collections.abc import Callable
 from dataclasses import MISSING, asdict, dataclass, fields, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from polydesign.approximation.scalar import exactly, half_width, image
+from polydesign.approximation.scalar import schedule_from
 from polydesign.catalogue import load
-from polydesign.evaluation.basis import expansion, program_constants
 from polydesign.files import write_atomically
 from polydesign.model import InputError, Problem, Schedule, Table, check_number
 from polydesign.published import names, published
-from polydesign.search.adam import Adam, Outcome, run
+from polydesign.search.adam import Adam, Outcome, machinery, run
 from polydesign.search.starts import STARTS
 
 STRATEGY = "adam"
@@ -101,16 +97,15 @@ def descend(
         from polydesign.report.trajectory import trajectory_figure
 
         save_figure(trajectory_figure(outcome.trajectory, config.objective), Path(trajectory))
-    schedule = evaluated(outcome.schedule, evaluations)
+    rows = [step.coefficients for step in outcome.schedule.steps]
+    schedule = schedule_from(problem.root, rows, (problem.lower, problem.upper), evaluations)
     parameters = {name: value for name, value in asdict(config).items() if name not in ("seed", "device")}
     parameters |= {
         "iterations_done": outcome.iterations,
         "stopped": outcome.stopped,
         "start_value": outcome.start_value,
         "value": outcome.value,
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "device": "cuda" if config.device == "auto" and torch.cuda.is_available() else config.device,
+        **machinery(config),
     }
     return Descent(schedule, parameters, config.seed, outcome)
 
@@ -132,30 +127,3 @@ def as_csv(outcome: Outcome) -> str:
     writer.writerow(COLUMNS)
     writer.writerows([iteration, *map(repr, numbers)] for iteration, *numbers in outcome.trajectory)
     return text.getvalue()
-
-
-def evaluated(schedule: Schedule, evaluations: tuple[str, ...]) -> Schedule:
-    """The schedule with its steps computed in these ways; images are of the constants that run."""
-    if all(evaluation == "monomial" for evaluation in evaluations):
-        return schedule
-    received = tuple(map(exactly, schedule.interval))
-    steps = []
-    for step, evaluation in zip(schedule.steps, evaluations, strict=True):
-        coefficients: Any = step.coefficients
-        domain = (float(received[0]), float(received[1]))
-        program = program_constants(evaluation, coefficients, Fraction(domain[1]) ** schedule.root)
-        if program:
-            coefficients = expansion(evaluation, step.inner_degree, program)
-        received = image(coefficients, schedule.root, received)
-        steps.append(
-            replace(
-                step,
-                coefficients=tuple(map(float, coefficients)),
-                domain=domain,
-                image=(float(received[0]), float(received[1])),
-                half_width=float(half_width(received)),
-                evaluation=evaluation,
-                program=program,
-            )
-        )
-    return replace(schedule, steps=tuple(steps))

@@ -32,6 +32,8 @@ NORMALIZATIONS = ("frobenius", "schatten4", "schatten8", "power", "aol", "none")
 
 EVALUATIONS = ("monomial", "chebyshev")
 FORMS = ("direct", "gram")
+METHODS = ("equioscillation", "adam")
+"""What design can search with; a table's provenance names it as its strategy."""
 
 
 class InputError(ValueError):
@@ -476,12 +478,13 @@ class Plan:
     """How a table is run on matrices.
 
     dtype: precision of the iterated state; None means the input's own. check: refuse NaN and infinity in
-    the input (this looks at the data; turn it off inside a compiled or captured training step). form: of
-    msign; gram takes fewer operations on wide matrices (see runtime/execute.py). restarts: of the gram form,
-    the indices from 0 of the steps before which it starts again, run as given; None has them chosen for the
-    precision (search/restarts.py), () is none. normalization: one of NORMALIZATIONS in place of the table's
-    own, None for the table's. compile: run the iteration through torch.compile, which takes seconds at first
-    and then serves every table of the same degrees; the checks stay outside.
+    the input (this looks at the data; turn it off inside a compiled or captured training step, and under
+    torch.func.vmap, which compile does not go with). form: of msign; gram takes fewer operations on wide
+    matrices (see runtime/execute.py). restarts: of the gram form, the indices from 0 of the steps before
+    which it starts again, run as given; None has them chosen for the precision (search/restarts.py), () is
+    none. normalization: one of NORMALIZATIONS in place of the table's own, None for the table's. compile: run
+    the iteration through torch.compile, which takes seconds at first and then serves every table of the same
+    degrees; the checks stay outside.
     """
 
     dtype: Any = None

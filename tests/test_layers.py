@@ -34,7 +34,7 @@ LEVELS = {
     "cli": 7,
 }
 TORCH = (
-    *("runtime", "verify", "gradient.py"),
+    *("runtime", "verify"),
     *("search/adam.py", "search/composition.py", "search/descent.py", "search/objectives.py"),
 )
 APART = [

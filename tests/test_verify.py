@@ -13,11 +13,12 @@ import torch
 from safetensors.torch import save_file
 from tables import prototype, published, table_of
 
+import polydesign
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF, allowance, term_rounding
 from polydesign.model import InputError, Plan, Table
 from polydesign.table import digest
 from polydesign.verify.files import read_matrix
-from polydesign.verify.metrics import deviation, measured_map, orthogonality, polar_distance
+from polydesign.verify.metrics import deviation, measured_map, orthogonality, relative_error
 from polydesign.verify.spectra import ALL_SPECTRA, DEFAULT_SPECTRA, SPECTRA, from_matrix, sample
 from polydesign.verify.sweep import measure, resolve_device
 
@@ -222,14 +223,14 @@ def test_metrics_of_the_polar_factor_and_of_what_is_not(seed: int) -> None:
     assert good.worst <= slack
     assert orthogonality(X) <= slack
     assert orthogonality(X.mT) <= slack
-    assert polar_distance(X, U, V) <= slack
+    assert relative_error(X, U @ V.mT) == pytest.approx(0, abs=slack)
     sizes = torch.ones(1, 48, dtype=torch.float64)
     sizes[0, 5] = 0.75
     short = (U * sizes[:, None, :]) @ V.mT
     found = deviation(short, U, V, every)
     assert found.worst == pytest.approx(0.25, abs=slack)
     assert found.rms == pytest.approx(0.25 / 48**0.5, abs=slack)
-    assert polar_distance(short, U, V) == pytest.approx(0.25 / 48**0.5, abs=slack)
+    assert relative_error(short, U @ V.mT) == pytest.approx(0.25 / 48**0.5, abs=slack)
     assert orthogonality(short) == pytest.approx((1 - 0.75**2) / 48**0.5, abs=slack)
     torch.testing.assert_close(measured_map(short, U, V), sizes, rtol=0, atol=slack)
     every[0, 5] = False
@@ -498,3 +499,14 @@ def test_says_from_which_value_on_it_promises(operator: str, power: int, seed: i
     assert ends["frobenius"] == pytest.approx((1e-3 * sigma.norm().item() ** (1 / power)) ** power, rel=1e-6)
     fourth = (sigma**4).sum().item() ** 0.25
     assert ends["schatten4"] == pytest.approx((1e-3 * fourth ** (1 / power)) ** power, rel=1e-5)
+
+
+def test_measures_after_every_step_of_a_table_with_headroom_a_step(seed: int, device: str) -> None:
+    table = polydesign.design(degree=5, steps=3, lower=0.05, headroom=(1.02, 1.01, 1))
+    run = measure(table, shape=(32, 48), dtype="float32", seed=seed, device=device, steps=True)
+    assert len(run.after_steps) == 3
+    assert run.after_steps[-1].worst == pytest.approx(run.worst, rel=1e-3)
+    first, last = run.after_steps[0].worst, run.after_steps[-1].worst
+    assert first is not None
+    assert last is not None
+    assert first > 2 * last

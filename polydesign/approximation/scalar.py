@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
 import mpmath
 import numpy as np
 
+from polydesign.evaluation.basis import expansion, program_constants
 from polydesign.model import Schedule, Step
 
 Interval = tuple[Any, Any]
@@ -153,22 +155,36 @@ def image(coefficients: Any, root: int, interval: Interval) -> Interval:
     return min(values), max(values)
 
 
-def schedule_from(root: int, rows: Sequence[Sequence[float]], interval: tuple[float, float]) -> Schedule:
-    """The schedule of bare coefficients, a row a step: each step's domain is what it really receives."""
+def schedule_from(
+    root: int,
+    rows: Sequence[Sequence[float]],
+    interval: tuple[float, float],
+    evaluations: Sequence[str] | None = None,
+) -> Schedule:
+    """The schedule of bare coefficients, a row a step: each step's domain is what it really receives.
+
+    evaluations: how each step computes q, None for monomial; images are of the constants that then run.
+    """
     steps = []
     received: Interval = interval
-    for row in rows:
-        mapped = image(row, root, received)
+    for row, evaluation in zip(rows, evaluations or ["monomial"] * len(rows), strict=True):
+        domain = (float(received[0]), float(received[1]))
+        exact: Sequence[Any] = row
+        program = program_constants(evaluation, row, Fraction(domain[1]) ** root)
+        if program:
+            exact = expansion(evaluation, len(row) - 1, program)
+        received = image(exact, root, received)
         steps.append(
             Step(
                 degree=1 + root * (len(row) - 1),
-                coefficients=tuple(float(c) for c in row),
-                domain=(float(received[0]), float(received[1])),
-                image=(float(mapped[0]), float(mapped[1])),
-                half_width=float(half_width(mapped)),
+                coefficients=tuple(float(c) for c in exact),
+                domain=domain,
+                image=(float(received[0]), float(received[1])),
+                half_width=float(half_width(received)),
+                evaluation=evaluation,
+                program=program,
             )
         )
-        received = mapped
     return Schedule(root, interval, tuple(steps))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polydesign.model import InputError
+from polydesign.model import METHODS, InputError
 
 if TYPE_CHECKING:
     from polydesign.model import Table
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _OPTIONS = (
     click.option(
         "--method",
-        type=click.Choice(("equioscillation", "adam")),
+        type=click.Choice(METHODS),
         default="equioscillation",
         show_default=True,
         help="Best for the worst case, or by gradients for an --objective.",

@@ -164,6 +164,12 @@ def valid(rows: Rows, problem: Problem) -> Schedule | None:
     return schedule if schedule.steps[-1].image[0] > 0 else None
 
 
+def machinery(config: Adam) -> dict[str, str | int]:
+    """What the digits depend on beside the seed: version of torch, threads, kind of device."""
+    kind = _device(config.device).type
+    return {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": kind}
+
+
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

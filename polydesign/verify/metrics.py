@@ -55,18 +55,16 @@ def orthogonality(X: Tensor) -> float:
     return torch.linalg.matrix_norm(difference).max().item() / n**0.5
 
 
-def polar_distance(X: Tensor, U: Tensor, V: Tensor) -> float:
-    """‖X − U Vᵀ‖_F/√rank; the largest of the batch. What grew out of the null space counts."""
-    return torch.linalg.matrix_norm(X - U @ V.mT).max().item() / U.shape[-1] ** 0.5
-
-
 def mean_error(X: Tensor, exact: Tensor) -> float:
     """Mean |X − exact| over the entries; the largest of the batch."""
     return (X - exact).abs().mean(dim=(-2, -1)).max().item()
 
 
 def relative_error(X: Tensor, exact: Tensor) -> float | None:
-    """‖X − exact‖_F/‖exact‖_F; the largest of the batch. None for an exact zero."""
+    """‖X − exact‖_F/‖exact‖_F; the largest of the batch. None for an exact zero.
+
+    For a polar factor U Vᵀ this is ‖X − U Vᵀ‖_F/√rank: what grew out of the null space counts.
+    """
     size = torch.linalg.matrix_norm(exact)
     return (torch.linalg.matrix_norm(X - exact) / size).max().item() if (size > 0).all() else None
 

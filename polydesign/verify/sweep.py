@@ -222,10 +222,12 @@ def _judged(setting: Setting, case: Case, inside: Tensor, below: Tensor) -> _Jud
 def _after_steps(setting: Setting, case: Case, inside: Tensor) -> tuple[AfterStep, ...]:
     """The judged values after 1, 2, … steps: those of the operator run with so many of them."""
     schedule = setting.table.schedule
+    # A prefix is no design of its own: headroom of its steps is one number a step of the whole.
+    bare = replace(setting.table.provenance, parameters={})
     found = []
     for count, step in enumerate(schedule.steps, start=1):
         prefix = replace(schedule, steps=schedule.steps[:count])
-        X = case.run(replace(setting.table, schedule=prefix, certificate=None, measured=()))
+        X = case.run(replace(setting.table, schedule=prefix, provenance=bare, certificate=None, measured=()))
         measured = None
         if torch.isfinite(X).all() and inside.any():
             values = _rooted(metrics.values(X, case.left, case.right, inside), case.exponent)
