@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from clock import Clock
 from tables import prototype
 
+from polydesign.catalogue import load
 from polydesign.model import InputError, Table
 from polydesign.verify.bench import Timing, bench, json_lines, timing_from_json
 from polydesign.verify.contestants import OPERATORS, OURS
@@ -100,6 +102,15 @@ def test_large_matrices_get_no_reference(monkeypatch: pytest.MonkeyPatch) -> Non
     assert all(t.worst is not None for t in small())
 
 
+def test_promises_what_the_operator_does() -> None:
+    """P^(1/r) = P P^(−(r−1)/r): the error of f comes in to the power r − 1."""
+    table = load("root4-d9x4-l0.1-fp32")
+    promised = {op: small(op, table)[0].setting.promised for op in ("root", "inverse_root")}
+    error = table.schedule.error
+    assert promised["inverse_root"] == pytest.approx(error, rel=1e-12)
+    assert promised["root"] == pytest.approx(3 * error, rel=2 * error)
+
+
 @pytest.mark.parametrize(
     ("operator", "options", "field", "words"),
     [
@@ -110,6 +121,7 @@ def test_large_matrices_get_no_reference(monkeypatch: pytest.MonkeyPatch) -> Non
         ("inverse_root", {"root": 3}, "root", "no table of root 3"),
         ("inverse_root", {"table": QUINTICS, "root": 4}, "table", "quintics_18 has root 2"),
         ("inverse", {"table": QUINTICS}, "table", "quintics_18 has root 2"),
+        ("msign", {"table": replace(QUINTICS, normalization="aol")}, "table", "quintics_18 divides by aol"),
         ("inverse", {"shape": (3, 4)}, "shape", "takes square matrices: write 3x3"),
         ("msign", {"shape": (0, 4)}, "shape", "at least 1"),
         ("msign", {"shape": (2**14, 2**14), "batch": 2}, "shape", "take less"),

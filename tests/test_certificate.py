@@ -401,3 +401,13 @@ def test_published_names_have_did_you_mean():
 def test_a_published_step_must_be_a_step():
     with pytest.raises(InputError):
         Step(degree=5, coefficients=(1.0,), domain=(0.1, 1.0), image=(0.1, 1.0), half_width=0.9)
+
+
+def test_coefficients_that_are_not_the_programs_get_no_proof():
+    """A schedule made in Python: what it shows, and what runs, must be one polynomial."""
+    schedule = polydesign.design(degree=(5, 9), lower=0.1).schedule
+    first, second = schedule.steps
+    other = replace(second, coefficients=(*second.coefficients[:-1], second.coefficients[-1] * 1.01))
+    certify(schedule)
+    with pytest.raises(ClaimError, match=r"steps\[1\]\.coefficients"):
+        certify(replace(schedule, steps=(first, other)))

@@ -237,3 +237,17 @@ def test_tables_of_the_package_are_left_alone(
     assert run(good.stem, "--spectrum", "gaussian", *SMALL).exit_code == 0
     assert run(good, "--spectrum", "gaussian", "--write", *SMALL).exit_code == 0
     assert good.read_text() != before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag"),
+    [
+        (("--form", "gram", "--restarts", "9"), "--restarts: is 9, and the table has 6 steps"),
+        (("--form", "gram", "--restarts", "0"), "--restarts: must be a whole number of at least 1"),
+        (("--form", "gram", "--operator", "mcsgn"), "--form: gram is of msign"),
+    ],
+)
+def test_refusals_of_a_plan_name_the_option(good: Path, arguments: tuple[str, ...], flag: str) -> None:
+    result = run(good, "--shape", "8x12", *arguments)
+    assert result.exit_code == 2
+    assert f"Error: {flag}" in result.stderr

@@ -533,3 +533,9 @@ def test_constants_beyond_float64_are_a_claim(higher):
     del body["certificate"]
     body["steps"][1]["program"].update(scale=1e300, t3=1e300)
     assert refusal(body).field == "$.steps[1].coefficients"
+
+
+def test_a_measurement_that_contradicts_itself_is_refused_where_it_stands(table):
+    body = to_json(replace(table, measured=(measurement(table),)))
+    body["error"]["measured"][0]["worst"] = 0.9
+    assert refusal(body).field == "$.error.measured[0].holds"

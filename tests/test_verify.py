@@ -510,3 +510,10 @@ def test_measures_after_every_step_of_a_table_with_headroom_a_step(seed: int, de
     assert first is not None
     assert last is not None
     assert first > 2 * last
+
+
+def test_no_more_than_a_quarter_is_excused() -> None:
+    """In two rows of bfloat16 the model alone would let a singular value of 1e-3 be lost altogether."""
+    schedule = QUINTICS.schedule
+    assert allowance(schedule, "bfloat16", (2, 4)) == 0.25
+    assert allowance(schedule, "bfloat16", (512, 1024)) < 0.05
