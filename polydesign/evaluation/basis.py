@@ -41,19 +41,30 @@ def program_constants(evaluation: str, coefficients: Sequence[Any], upper: Any) 
     """The constants with which an evaluation computes q = Σ c_j yʲ for y in [0, upper]; () for monomial.
 
     coefficients: floats or Fractions. For chebyshev B = scale·A − I with scale = 2/upper in float64, so that
-    B has its spectrum in [−1, 1]; the conversion is exact for that scale and rounded once, at the end.
-    Raises InputError where the evaluation has no program of this degree, or none for this polynomial.
+    B has its spectrum in [−1, 1]; for origin w is upper, in few bits. The conversion is exact for that scale
+    and rounded once, at the end. Raises InputError where the evaluation has no program of this degree, or
+    none for this polynomial.
     """
     n = len(coefficients) - 1
     if not constant_names(evaluation, n):
         return ()
-    scale = float(2 / upper)
+    scale = Fraction(float(2 / upper))
+    if evaluation == "origin":
+        # w enters squares and products: with few bits they are exact.
+        scale = 2 / Fraction(float(np.float32(float(upper))))
+        if n != 8:
+            return tuple(map(float, _origin(list(map(Fraction, coefficients)), 2 / scale)))
     # q as a polynomial in B: A = (B + I)/scale
-    inner: Any = Polynomial([1 / Fraction(scale)] * 2)
-    q: Any = Polynomial([Fraction(c) for c in coefficients])(inner)
+    inner: Any = Polynomial([1 / scale] * 2)
+    # By Horner's rule: a Polynomial called with Fractions computes in floats.
+    q: Any = Polynomial([Fraction(coefficients[-1])])
+    for c in reversed(coefficients[:-1]):
+        q = q * inner + Fraction(c)
     powers = [*q.coef, *[Fraction(0)] * (n + 1 - len(q.coef))]
     found = _factored(powers) if n == 8 else _chebyshev(powers)
-    return (scale, *(float(c) for c in found))
+    if evaluation == "origin":
+        return tuple(map(float, _moved_to_origin(found, scale)))
+    return (float(scale), *(float(c) for c in found))
 
 
 def _chebyshev(powers: list[Fraction]) -> list[Fraction]:
@@ -119,3 +130,51 @@ def _size(head: list[Fraction]) -> float:
     first, second = y + a1 * t + a2 * b, y + b1 * t + b2 * b
     terms = abs(y) + abs(a1 * t) + abs(a2 * b), abs(y) + abs(b1 * t) + abs(b2 * b)
     return float(np.max(abs(rho) * (terms[0] * abs(second) + terms[1] * abs(first)) + abs(c2 * y)))
+
+
+def _origin(q: list[Fraction], w: Any) -> list[Fraction]:
+    """The constants of `origin` for inner degrees 3 to 6: powers of A matched from the highest down."""
+    n = len(q) - 1
+    A: Any = Polynomial([Fraction(0), Fraction(1)])
+    S = A * A - w * A
+    # R = (T₃(B) − T₃(−1))/(4·scale³)
+    r2, r1 = -w / 2, w * w / 16
+    R = A * S + r2 * S + r1 * A
+    high, low = {
+        3: ([A * S], [S, A]),
+        4: ([S * S, A * S], [S, A]),
+        5: ([S * R, A * R], [R, S, A]),
+        6: ([R * R, S * R, A * R], [R, S, A]),
+    }[n]
+    found, rest = [], Polynomial(q)
+    for term in high + low:
+        weight = rest.coef[term.degree()] if term.degree() <= rest.degree() else Fraction(0)
+        found.append(weight)
+        rest = rest - weight * term
+    return [w, *([r2, r1] if n > 4 else []), *found, rest.coef[0]]
+
+
+def _moved_to_origin(found: list[Fraction], scale: Fraction) -> list[Fraction]:
+    """ρ, α, …, c_I of the factored program in B as the constants of `origin`: w, ρ, α, β, γ, …, c.
+
+    With s the scale, T = I + 2s²S and B = sA − I, so that Y less its value 1 − α at A = 0 is 4s⁴ times the Y
+    of `origin`; likewise the two factors, whose values there are f and g.
+    """
+    rho, alpha, a1, a2, b1, b2, c2, c1, c0, constant = found
+    f, g = 1 - alpha + a1 - a2, 1 - alpha + b1 - b2
+    of_y, of_s = 4 * scale**4, 2 * scale**2
+    return [
+        2 / scale,
+        rho * of_y**2,
+        alpha / (2 * scale),
+        (2 - alpha) * of_s / of_y,
+        alpha * scale / of_y,
+        a1 * of_s / of_y,
+        a2 * scale / of_y,
+        b1 * of_s / of_y,
+        b2 * scale / of_y,
+        (rho * (f + g) + c2) * of_y,
+        (rho * (g * a1 + f * b1) + c1) * of_s,
+        (rho * (g * a2 + f * b2) + c0) * scale,
+        rho * f * g + c2 * (1 - alpha) + c1 - c0 + constant,
+    ]

@@ -161,6 +161,60 @@ _CHEBYSHEV = {n: ("scale", *(f"t{j}" for j in range(n + 1))) for n in range(1, 7
 _CHEBYSHEV[8] = ("scale", "rho", "alpha", "a1", "a2", "b1", "b2", "c2", "c1", "c0", "cI")
 
 
+def origin(constants: Sequence[Any]) -> Program:
+    """q with every register zero at A = 0: no register holds a multiple of I. Inner degrees 3 to 6 and 8.
+
+    With S = A² − wA, R = A·S + r₂S + r₁A and Y = S·(S + αA) + βS + γA, which are T₂(B), T₃(B) and a product
+    of theirs less their values at A = 0:
+
+    inner degree 3: q = p₁·A·S + k₂S + k₁A + c
+    inner degree 4: q = (p₂S + p₁A)·S + k₂S + k₁A + c
+    inner degrees 5 and 6: q = (p₃R + p₂S + p₁A)·R + k₃R + k₂S + k₁A + c, p₃ = 0 for 5
+    inner degree 8: q = ρ·(Y + a₁S + a₂A)(Y + b₁S + b₂A) + c₂Y + c₁S + c₀A + c
+
+    constants: as constant_names names them. Products as in `chebyshev`. Where most of A's spectrum is near
+    0, as in the first step after the Frobenius norm, entries are small and so is what rounding adds; where
+    it is not, registers are up to twice as large as those centred at B, and so is their rounding.
+    """
+    w, *numbers = constants
+    square = Line(((0, -w),), ((0, 1),), ((0, 1),))
+    if len(constants) == 5:
+        p1, k2, k1, constant = numbers
+        cubic = Line(((0, k1), (_S, k2)), ((0, 1),), ((_S, 1),), p1)
+        return Program((square, cubic), (2, 1), constant)
+    if len(constants) == 6:
+        p2, p1, k2, k1, constant = numbers
+        quartic = Line(((0, k1), (_S, k2)), ((0, p1), (_S, p2)), ((_S, 1),))
+        return Program((square, quartic), (2, 1), constant)
+    if len(constants) <= 10:
+        r2, r1, *factor, k3, k2, k1, constant = numbers
+        cubic = Line(((0, r1), (_S, r2)), ((0, 1),), ((_S, 1),))
+        # p₁, p₂ and, for inner degree 6, p₃ belong to A, S and R.
+        left = tuple(enumerate(factor[::-1]))
+        sextic = Line(((0, k1), (_S, k2), (2, k3)), left, ((2, 1),))
+        return Program((square, cubic, sextic), (3, 1), constant)
+    rho, alpha, beta, gamma, a1, a2, b1, b2, c2, c1, c0, constant = numbers
+    lines = (
+        square,
+        Line(((0, gamma), (_S, beta)), ((_S, 1),), ((0, alpha), (_S, 1))),
+        Line(((0, c0), (_S, c1), (2, c2)), ((0, a2), (_S, a1), (2, 1)), ((0, b2), (_S, b1), (2, 1)), rho),
+    )
+    return Program(lines, (3, 1), constant)
+
+
+_S = 1  # its register in `origin`
+
+_ORIGIN = {
+    3: ("w", "p1", "k2", "k1", "c"),
+    4: ("w", "p2", "p1", "k2", "k1", "c"),
+    5: ("w", "r2", "r1", "p2", "p1", "k3", "k2", "k1", "c"),
+    6: ("w", "r2", "r1", "p3", "p2", "p1", "k3", "k2", "k1", "c"),
+    8: ("w", "rho", "alpha", "beta", "gamma", "a1", "a2", "b1", "b2", "c2", "c1", "c0", "c"),
+}
+
+_PROGRAMS = {"monomial": {}, "chebyshev": _CHEBYSHEV, "origin": _ORIGIN}
+
+
 def constant_names(evaluation: str, inner_degree: int) -> tuple[str, ...]:
     """The names of a step's `program`, in the order of its numbers; none for monomial.
 
@@ -168,13 +222,15 @@ def constant_names(evaluation: str, inner_degree: int) -> tuple[str, ...]:
     """
     if evaluation == "monomial":
         return ()
-    if inner_degree not in _CHEBYSHEV:
+    known = _PROGRAMS[evaluation]
+    if inner_degree not in known:
+        *most, highest = known
         raise InputError(
             "evaluation",
-            f"chebyshev has programs for inner degrees 1 to 6 and 8, and this step has {inner_degree}: take "
-            "monomial, or the next degree that it has",
+            f"{evaluation} has programs for inner degrees {most[0]} to {most[-1]} and {highest}, and this "
+            f"step has {inner_degree}: take monomial, or the next degree that it has",
         )
-    return _CHEBYSHEV[inner_degree]
+    return known[inner_degree]
 
 
 def preferred(inner_degree: int) -> str:
@@ -195,6 +251,8 @@ def build(evaluation: str, inner_degree: int, numbers: Sequence[Any]) -> Program
     """The program of these constants (see constant_names), of whatever kind of number they are."""
     if evaluation == "monomial":
         return monomial(numbers)
+    if evaluation == "origin":
+        return origin(numbers)
     return factored(numbers) if inner_degree == 8 else chebyshev(numbers)
 
 

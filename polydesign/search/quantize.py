@@ -130,6 +130,8 @@ def on_grid(
     its constants (degree 1 + 8r).
     """
     n = len(targets[0]) - 1
+    if evaluation not in ("monomial", "chebyshev"):
+        raise InputError("round", f"{evaluation} has no constants on a grid: write monomial or chebyshev")
     if evaluation != "monomial" and n == 8:
         raise InputError(
             "round",
