@@ -28,10 +28,10 @@ def small(**options: Any) -> Calibration:
 def known() -> Calibration:
     """Prices that tell every kind and shape from every other."""
     products = (
-        Measured("bfloat16", (4, 4), 1, 15, Prices(1.0, 2.0, 4.0, "seconds")),
-        Measured("bfloat16", (4, 10), 1, 15, Prices(8.0, 16.0, 32.0, "seconds")),
-        Measured("bfloat16", (4, 10), 3, 15, Prices(64.0, 128.0, 256.0, "seconds")),
-        Measured("float32", (10, 4), 1, 7, Prices(512.0, 1024.0, 2048.0, "seconds")),
+        Measured("bfloat16", (4, 4), 1, 15, 1.5, Prices(1.0, 2.0, 4.0, "seconds")),
+        Measured("bfloat16", (4, 10), 1, 15, 1.5, Prices(8.0, 16.0, 32.0, "seconds")),
+        Measured("bfloat16", (4, 10), 3, 15, 1.5, Prices(64.0, 128.0, 256.0, "seconds")),
+        Measured("float32", (10, 4), 1, 7, 1.5, Prices(512.0, 1024.0, 2048.0, "seconds")),
     )
     return Calibration("2026-01-31", "2.13.0", "cpu", {"device_name": "an abacus"}, products)
 
@@ -63,6 +63,7 @@ def test_medians_of_each_kind_per_product(monkeypatch: pytest.MonkeyPatch) -> No
     found = small(timer=timer, rounds=3, seconds=1e9, dtype="fp16")
     assert [m.shape for m in found.products] == SHAPES
     assert {m.rounds for m in found.products} == {3}
+    assert all(m.spread > 1e3 for m in found.products)
     for measured in found.products:
         n = measured.shape[1]
         prices = measured.seconds
@@ -104,7 +105,7 @@ def test_a_shape_that_does_not_fit_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(ops, "mm_add", broken)
-    with pytest.raises(InputError, match=r"shape: 4x4 cannot be run here .*out of memory.* smaller"):
+    with pytest.raises(InputError, match=r"shape: 4x4 wide cannot be run here .*out of memory.* smaller"):
         small()
 
 
@@ -196,6 +197,7 @@ FIRST = "$.products[0]"
         (lambda b: b["products"][0].update(shape=[4]), f"{FIRST}.shape", "two sides"),
         (lambda b: b["products"][0].update(shape=[4, 4.5]), f"{FIRST}.shape[1]", "whole number"),
         (lambda b: b["products"][0].update(batch=0), f"{FIRST}.batch", "at least 1"),
+        (lambda b: b["products"][0].update(spread=0.5), f"{FIRST}.spread", "at least 1"),
         (lambda b: b["products"][0].update(rounds=None), f"{FIRST}.rounds", "whole number"),
         (lambda b: b["products"][0]["seconds"].pop("wide"), f"{FIRST}.seconds", "lacks wide"),
         (lambda b: b["products"][0]["seconds"].update(wide=0), f"{FIRST}.seconds.wide", "greater than 0"),

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from polydesign.verify.bench import Timing
 
 
+BUSY = 1.25
+"""Ratio of quartiles above which the summary of a calibration says so."""
+
+
 class Shapes(Shape):
     """One shape or more, with commas between."""
 
@@ -192,10 +196,10 @@ def _report_calibration(found: Calibration) -> None:
             (f"Q·X {m}x{m}x{n}", seconds.wide, work.wide),
             (f"Q·Q {m}x{m}x{m}", seconds.symmetric, work.symmetric),
         )
-        words = (
-            f"{name}: {1e3 * s:.3g} ({operations / s / 1e9:.0f} Gflop/s)" for name, s, operations in kinds
-        )
+        words = [f"{name}: {1e3 * s:.3g} ({count / s / 1e9:.0f} Gflop/s)" for name, s, count in kinds]
         click.echo(f"{measured}: {', '.join(words)}; medians of {measured.rounds}")
+        if measured.spread > BUSY:
+            click.echo(f"The machine was busy: quartiles differ by a factor {measured.spread:.2g}.", err=True)
 
 
 def _report(timings: list[Timing]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from polydesign.evaluation.cost import Prices, sides
-from polydesign.model import DTYPES, InputError, check_integer, dtype_name
+from polydesign.model import DTYPES, InputError, check_integer, check_number, dtype_name
 
 SCHEMA = "polydesign/costs/v1"
 
@@ -22,13 +22,15 @@ class Measured:
     """Seconds per product for one precision, shape and batch; medians over `rounds`.
 
     dtype: named as in torch. shape: (m, n) of Products in cost.py, m the side of the square matrices. batch:
-    how many matrices one product is of; seconds are those of all of them.
+    how many matrices one product is of; seconds are those of all of them. spread: the largest ratio of upper
+    to lower quartile of a kind; far above 1 the machine had other work.
     """
 
     dtype: str
     shape: tuple[int, int]
     batch: int
     rounds: int
+    spread: float
     seconds: Prices
 
     def __post_init__(self) -> None:
@@ -40,10 +42,12 @@ class Measured:
             check_integer(f"shape[{index}]", side, 1)
         check_integer("batch", self.batch, 1)
         check_integer("rounds", self.rounds, 1)
+        check_number("spread", self.spread)
+        if self.spread < 1:
+            raise InputError("spread", f"must be at least 1, not {self.spread!r}")
 
     def __str__(self) -> str:
-        m, n = self.shape
-        return f"{self.dtype} {m}x{n}" + (f" in batches of {self.batch}" if self.batch > 1 else "")
+        return _named(self.dtype, self.shape, self.batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +89,15 @@ class Calibration:
                 return measured.seconds
         same = [measured for measured in self.products if measured.dtype == dtype]
         cure = f"--shape {m}x{n} --dtype {dtype}" + (f" --batch {batch}" if batch > 1 else "")
-        wanted = str(Measured(dtype, (m, n), batch, 1, Prices(1, 1, 1, "seconds")))
         raise InputError(
             "shape" if same else "dtype",
-            f"the calibration holds {', '.join(map(str, self.products))}, and not {wanted}: measure it with "
-            f"`polydesign bench --calibrate FILE {cure}`",
+            f"the calibration holds {', '.join(map(str, self.products))}, and not "
+            f"{_named(dtype, (m, n), batch)}: measure it with `polydesign bench --calibrate FILE {cure}`",
         )
+
+
+def _named(dtype: str, shape: tuple[int, int], batch: int) -> str:
+    return f"{dtype} {shape[0]}x{shape[1]}" + (f" in batches of {batch}" if batch > 1 else "")
 
 
 def dumps(calibration: Calibration) -> str:

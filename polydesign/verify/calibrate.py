@@ -1,4 +1,4 @@
-"""Seconds per product on this machine, one kind of product beside the other."""
+"""Seconds per product on this machine; all kinds and shapes in turn, so that its moods meet them alike."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from polydesign.runtime import ops
 from polydesign.verify.bench import matrices
 from polydesign.verify.machine import machine
 from polydesign.verify.sweep import device_name, resolve_device
-from polydesign.verify.timing import TIMERS, Timer, interleaved
+from polydesign.verify.timing import TIMERS, Run, Timer, interleaved
+
+KINDS = tuple(field.name for field in fields(Products))
 
 REPEATS = 8
 """Products of a kind that one timed call queues, as an iteration does: the device then waits for one launch
@@ -42,8 +44,8 @@ def calibrate(
 
     shapes: (m, n), the side of the square matrices first. What is timed is what the direct form runs: X Xᵀ
     alone, Q·X and Q·Q with a scaled addition in the product, the symmetric ones through `ops.sym_mm`, so
-    that a kernel put there shows. Entries are Gaussian, N(0, 1). seconds: for all shapes together; a kind
-    that needs more than its share of it runs in fewer rounds, but in one.
+    that a kernel put there shows. Entries are Gaussian, N(0, 1). seconds: divided among the products equally;
+    one that needs more than its share runs in fewer rounds, but in one. progress: called after each round.
 
     Raises InputError for what cannot be run, and naming the shape where a product fails (memory).
     """
@@ -56,29 +58,27 @@ def calibrate(
     if seconds <= 0:
         raise InputError("seconds", f"must be greater than 0, not {seconds!r}")
     place, dtype = resolve_device(device), dtype_name(dtype)
-    found = []
     on_device = torch.cuda.device(place) if place.type == "cuda" else contextlib.nullcontext()
     with on_device, torch.no_grad():
-        for index, shape in enumerate(shapes):
-            calls = _calls(shape, batch, dtype, seed, place)
-            runs = interleaved(
-                calls,
-                timer=timer or TIMERS[place.type],
-                rounds=rounds,
-                budget=seconds / len(shapes) / len(calls),
-                seed=seed,
-                progress=lambda done, total, index=index: progress(index * total + done, len(shapes) * total),
-            )
-            failed = next((run.problem for run in runs.values() if run.problem), None)
-            if failed:
-                raise InputError(
-                    "shape", f"{shape[0]}x{shape[1]} cannot be run here ({failed}): take a smaller one"
-                )
-            medians = {
-                name: float(np.median(list(run.seconds.values()))) / REPEATS for name, run in runs.items()
-            }
-            fewest = min(len(run.seconds) for run in runs.values())
-            found.append(Measured(dtype, shape, batch, fewest, Prices(**medians, unit="seconds")))
+        calls = {
+            f"{m}x{n} {kind}": call
+            for m, n in shapes
+            for kind, call in _calls((m, n), batch, dtype, seed, place).items()
+        }
+        runs = interleaved(
+            calls,
+            timer=timer or TIMERS[place.type],
+            rounds=rounds,
+            budget=seconds / len(calls),
+            seed=seed,
+            progress=progress,
+        )
+    for name, run in runs.items():
+        if run.problem:
+            raise InputError("shape", f"{name} cannot be run here ({run.problem}): take a smaller one")
+    found = [
+        _measured(dtype, (m, n), batch, {kind: runs[f"{m}x{n} {kind}"] for kind in KINDS}) for m, n in shapes
+    ]
     words = machine()
     return Calibration(
         date=words.pop("date"),
@@ -95,10 +95,25 @@ def calibrate(
     )
 
 
+def _measured(dtype: str, shape: tuple[int, int], batch: int, runs: dict[str, Run]) -> Measured:
+    quartiles = {
+        kind: np.quantile(list(run.seconds.values()), [0.25, 0.5, 0.75]) / REPEATS
+        for kind, run in runs.items()
+    }
+    return Measured(
+        dtype=dtype,
+        shape=shape,
+        batch=batch,
+        rounds=min(len(run.seconds) for run in runs.values()),
+        spread=max(float(upper / lower) for lower, _, upper in quartiles.values()),
+        seconds=Prices(**{kind: float(median) for kind, (_, median, _) in quartiles.items()}, unit="seconds"),
+    )
+
+
 def _calls(
     shape: tuple[int, int], batch: int, dtype: str, seed: int, place: torch.device
 ) -> dict[str, Callable[[], None]]:
-    """Kind of product -> REPEATS of it."""
+    """One of KINDS -> REPEATS of such a product."""
     X = matrices("msign", shape, batch, dtype=dtype, seed=seed).to(place)
     Q = matrices("msign", (shape[0], shape[0]), batch, dtype=dtype, seed=seed + batch).to(place)
     products: dict[str, Callable[[], Tensor]] = {
@@ -106,8 +121,7 @@ def _calls(
         "wide": lambda: ops.mm_add(X, Q, X, alpha=0.5, beta=0.5),
         "symmetric": lambda: ops.sym_mm_add(Q, Q, Q, alpha=0.5, beta=0.5),
     }
-    assert list(products) == [field.name for field in fields(Products)]
-    return {name: lambda product=product: _repeated(product) for name, product in products.items()}
+    return {kind: lambda product=products[kind]: _repeated(product) for kind in KINDS}
 
 
 def _repeated(product: Callable[[], Tensor]) -> None:
