@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from polydesign.cli import main
+from polydesign.cli.bench import BUSY
+from polydesign.evaluation.calibration import load
 from polydesign.verify.bench import timing_from_json
 from polydesign.verify.contestants import OPERATORS
 
@@ -89,3 +91,57 @@ def test_wrong_usage_is_code_2(arguments: list[str], message: str) -> None:
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
+
+
+CALIBRATE = ["--shape", "4x6,5x5", "--dtype", "fp32", *SMALL[2:]]
+
+
+def test_calibrate_writes_what_the_cost_model_takes(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "costs.json"
+    result = run("--calibrate", target, *CALIBRATE)
+    found = load(target)
+    busy = sum(measured.spread > BUSY for measured in found.products)
+    assert (result.exit_code, result.stderr.count("The machine was busy")) == (0, busy)
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("milliseconds per product on cpu (")
+    assert lines[-1] == f"wrote {target}"
+    for line, measured, shape in zip(lines[1:-1], found.products, ((4, 6), (5, 5)), strict=True):
+        prices = found.prices(shape, "float32")
+        assert line.startswith(
+            f"{measured}: X Xᵀ {shape[0]}x{shape[1]}x{shape[0]}: {1e3 * prices.gram:.3g} ("
+        )
+        assert line.endswith("; medians of 2")
+    # Again: an older calibration is replaced.
+    again = run("--calibrate", target, *CALIBRATE, "--json", "--batch", "2")
+    assert again.stdout == target.read_text()
+    assert [m.batch for m in load(target).products] == [2, 2]
+
+
+def test_calibrate_leaves_other_files_alone(tmp_path: Path) -> None:
+    target = tmp_path / "table.json"
+    target.write_text('{"schema": "polydesign/schedule/v1"}')
+    result = run("--calibrate", target, *CALIBRATE)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{target}: $.schema: is 'polydesign/schedule/v1', and only" in result.stderr
+    assert target.read_text() == '{"schema": "polydesign/schedule/v1"}'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--shape", "4x4,4x6"], "--shape takes one shape, and several only with --calibrate"),
+        (["--shape", "4x4,4"], "'4' is not a shape such as 512x1024"),
+        (["--calibrate", "c.json", "--operator", "inverse"], "leave out --operator"),
+        (["--calibrate", "c.json", "--save", "d.jsonl"], "leave out --save"),
+        (["--calibrate", "c.json", "sign-d5x6-l1e-3"], "leave out FILE_OR_NAME"),
+        (["--calibrate", "c.json", "--dtype", "int8"], "--dtype: int8 is not one of"),
+    ],
+)
+def test_calibrate_wrong_usage_is_code_2(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*SMALL, *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert not list(tmp_path.iterdir())

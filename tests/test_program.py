@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 import polydesign
 from polydesign.evaluation.basis import expanded, expansion, program_constants
 from polydesign.evaluation.cost import matmuls, power_products
-from polydesign.evaluation.program import IDENTITY, build, constant_names, monomial, preferred, program
+from polydesign.evaluation.program import (
+    IDENTITY,
+    build,
+    constant_names,
+    monomial,
+    preferred,
+    products,
+    program,
+)
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF, term_rounding
 from polydesign.model import InputError, Schedule, Step, evaluate
 from polydesign.runtime import ops
@@ -109,7 +117,7 @@ def program_of_fractions(step):
 
 @pytest.mark.parametrize(("evaluation", "n"), CASES)
 def test_takes_so_many_products(evaluation, n):
-    assert program(hand_made(evaluation, n)).products == PRODUCTS[evaluation][n]
+    assert program(hand_made(evaluation, n)).products == PRODUCTS[evaluation][n] == products(evaluation, n)
 
 
 @pytest.mark.parametrize(("evaluation", "n"), CASES)

@@ -11,7 +11,7 @@ from references import published
 from tables import table_of
 
 import polydesign
-from polydesign.evaluation.cost import matmuls, products_by_shape
+from polydesign.evaluation.cost import Products, count, matmuls
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError, Plan
 from polydesign.runtime import inverse_root, msign, msign_with_info, ops, root
@@ -119,18 +119,21 @@ def test_products_run_are_products_counted(name, restarts, monkeypatch):
         )
     gram(normalized(3, 7, seed=0), schedule, restarts)
     wide = sum(left != right or left[-2] != left[-1] for left, right in shapes)
-    assert (wide, len(shapes) - wide) == products_by_shape(schedule, form="gram", restarts=restarts)
+    counted = count(schedule, form="gram", restarts=restarts)
+    assert (wide, len(shapes) - wide) == (counted.gram + counted.wide, counted.symmetric)
     assert len(shapes) == matmuls(schedule, form="gram", restarts=restarts)
     _, info = msign_with_info(normalized(3, 7, seed=0), EVALUATED[name], Plan(form="gram", restarts=restarts))
     assert info.matmuls == matmuls(schedule, form="gram", restarts=restarts)
 
 
-@pytest.mark.parametrize(("restarts", "shapes"), [((), (2, 17)), ((2,), (4, 14)), ((1, 2, 3, 4), (10, 5))])
-def test_counts_of_the_source(restarts, shapes):
+@pytest.mark.parametrize(
+    ("restarts", "kinds"), [((), (1, 1, 17)), ((2,), (2, 2, 14)), ((1, 2, 3, 4), (5, 5, 5))]
+)
+def test_counts_of_the_source(restarts, kinds):
     """Five quintics: (4T + 3a − 3)n³ with symmetric products, none restarted; +3mn² − 3n³ a restart."""
     schedule = QUINTICS[5].schedule
-    assert products_by_shape(schedule, form="gram", restarts=restarts) == shapes
-    assert products_by_shape(schedule) == (10, 5)
+    assert count(schedule, form="gram", restarts=restarts) == Products(*kinds)
+    assert count(schedule) == Products(5, 5, 5)
     assert matmuls(schedule) == 15
 
 

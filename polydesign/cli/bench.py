@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,19 @@ from polydesign.cli.measure import Shape
 from polydesign.model import DTYPES
 
 if TYPE_CHECKING:
+    from polydesign.evaluation.calibration import Calibration
     from polydesign.verify.bench import Timing
+
+
+BUSY = 1.25
+"""Ratio of quartiles above which the summary of a calibration says so."""
+
+
+class Shapes(Shape):
+    """One shape or more, with commas between."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return [super(Shapes, self).convert(shape, param, ctx) for shape in str(value).split(",")]
 
 
 @click.command(short_help="Time an operator beside SVD, Muon and others.")
@@ -22,7 +34,13 @@ if TYPE_CHECKING:
 @click.option(
     "--root", type=click.IntRange(1), help="Of inverse_root and root.  [default: the table's; 4; 2]"
 )
-@click.option("--shape", type=Shape(), default="1024x1024", show_default=True, help="Of the matrices.")
+@click.option(
+    "--shape",
+    type=Shapes(),
+    default="1024x1024",
+    show_default=True,
+    help="Of the matrices; with --calibrate also several, with commas between.",
+)
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="How many at once.")
 @click.option("--dtype", help=f"{', '.join(DTYPES)}.  [default: the one the table was designed for]")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: cuda where there is.")
@@ -39,13 +57,19 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", type=click.IntRange(0, 2**62), default=0, show_default=True, help="Of the matrices.")
 @click.option("--save", "destination", metavar="FILE", help="Write one line of JSON a contestant, with date.")
+@click.option(
+    "--calibrate",
+    "calibration",
+    metavar="FILE",
+    help="Time bare products instead, and write what the cost model takes in place of flops.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the summary.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def bench(
     table: str | None,
     operator: str,
     root: int | None,
-    shape: tuple[int, int],
+    shape: list[tuple[int, int]],
     batch: int,
     dtype: str | None,
     device: str,
@@ -54,6 +78,7 @@ def bench(
     seconds: float,
     seed: int,
     destination: str | None,
+    calibration: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -62,6 +87,10 @@ def bench(
     All contestants run once in each round, in a new order. Times are medians over the rounds; `ratio` is a
     contestant's median to ours, `in a round` the median of the ratios within one round. Without a table the
     operator's default is run. Exit code 1 if our own operator failed to run.
+
+    With --calibrate nothing of this happens: single products are timed, of m×m matrices with each other and
+    with m×n ones, for each shape mxn. The side of the square ones comes first: 1024x4096 serves msign of
+    that shape and of its transpose, and roots of P (1024, 1024) with G (4096, 1024).
 
     \b
     Contestants:
@@ -74,7 +103,20 @@ def bench(
       polydesign bench --shape 512x512 --dtype float32
       polydesign bench sign-d5x5-l1e-3-bf16 --beside muon,polar-express
       polydesign bench --operator inverse_root --root 4 --shape 512x512 --save times.jsonl
+      polydesign bench --calibrate costs.json --shape 1024x1024,1024x4096 --dtype bfloat16
     """
+    if calibration is not None:
+        given = {"FILE_OR_NAME": table, "--root": root, "--beside": beside, "--save": destination}
+        given["--operator"] = None if operator == "msign" else operator
+        for name, value in given.items():
+            if value is not None:
+                raise click.UsageError(f"--calibrate times bare products: leave out {name}.")
+        settings: dict[str, Any] = {"dtype": dtype or "bfloat16", "batch": batch, "device": device}
+        settings |= {"rounds": rounds, "seconds": seconds, "seed": seed}
+        _calibrate(Path(calibration), shape, settings, as_json=as_json, quiet=quiet)
+        return
+    if len(shape) > 1:
+        raise click.UsageError("--shape takes one shape, and several only with --calibrate.")
     from rich.console import Console
     from rich.progress import Progress
 
@@ -92,7 +134,7 @@ def bench(
             operator,
             loaded,
             root=root,
-            shape=shape,
+            shape=shape[0],
             batch=batch,
             dtype=dtype or str(designed_for or "bfloat16"),
             device=device,
@@ -110,6 +152,54 @@ def bench(
         _report(timings)
     if timings[0].problem is not None:
         raise SystemExit(1)
+
+
+def _calibrate(
+    path: Path, shapes: list[tuple[int, int]], settings: dict[str, Any], *, as_json: bool, quiet: bool
+) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from polydesign.evaluation.calibration import dumps, load
+    from polydesign.files import write_atomically
+    from polydesign.verify.calibrate import calibrate
+
+    if path.exists():
+        load(path)  # what is there is replaced only where it is a calibration
+    with Progress(
+        console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()
+    ) as bar:
+        task = bar.add_task("timing", total=None)
+        found = calibrate(
+            shapes, **settings, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    write_atomically(path, dumps(found))
+    if as_json:
+        click.echo(dumps(found), nl=False)
+    elif not quiet:
+        _report_calibration(found)
+        click.echo(f"wrote {path}")
+
+
+def _report_calibration(found: Calibration) -> None:
+    from polydesign.evaluation.cost import flops
+
+    where = found.machine["device_name"]
+    threads = f", {found.machine['threads']} threads" if found.device == "cpu" else ""
+    click.echo(f"milliseconds per product on {found.device} ({where}{threads}), torch {found.torch}")
+    for measured in found.products:
+        m, n = measured.shape
+        # Coupled reads (rows, side of P); the other forms would turn the shape.
+        seconds, work = measured.seconds, flops((n, m), form="coupled", batch=measured.batch)
+        kinds = (
+            (f"X Xᵀ {m}x{n}x{m}", seconds.gram, work.gram),
+            (f"Q·X {m}x{m}x{n}", seconds.wide, work.wide),
+            (f"Q·Q {m}x{m}x{m}", seconds.symmetric, work.symmetric),
+        )
+        words = [f"{name}: {1e3 * s:.3g} ({count / s / 1e9:.0f} Gflop/s)" for name, s, count in kinds]
+        click.echo(f"{measured}: {', '.join(words)}; medians of {measured.rounds}")
+        if measured.spread > BUSY:
+            click.echo(f"The machine was busy: quartiles differ by a factor {measured.spread:.2g}.", err=True)
 
 
 def _report(timings: list[Timing]) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from polydesign.model import InputError, Step
+from polydesign.model import EVALUATIONS, InputError, Step, check_integer
 
 IDENTITY = -1
 """The register that is I; only sums hold it."""
@@ -231,6 +231,19 @@ def constant_names(evaluation: str, inner_degree: int) -> tuple[str, ...]:
             f"step has {inner_degree}: take monomial, or the next degree that it has",
         )
     return known[inner_degree]
+
+
+@lru_cache(maxsize=256)
+def products(evaluation: str, inner_degree: int) -> int:
+    """How many products the program of this inner degree takes, whatever its constants.
+
+    Raises InputError for an evaluation that is not known, and where it has no program of this inner degree.
+    """
+    if evaluation not in EVALUATIONS:
+        raise InputError("evaluation", f"{evaluation!r} is not one of {', '.join(EVALUATIONS)}")
+    check_integer("inner_degree", inner_degree, 1)
+    names = constant_names(evaluation, inner_degree)
+    return build(evaluation, inner_degree, [1.0] * (len(names) or inner_degree + 1)).products
 
 
 def preferred(inner_degree: int) -> str:
