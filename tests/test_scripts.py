@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -141,3 +142,25 @@ def test_readme_quotes_the_bench() -> None:
     readme = (ROOT / "README.md").read_text()
     assert script.markdown(runs) in readme
     assert f"{body['torch']}; {body['machine']['date']}; `scripts/bench_operators.py`" in readme
+
+
+def test_reachable(tmp_path: Path) -> None:
+    """What is written of a program is what the program in the file does, and no limit is beaten."""
+    target = tmp_path / "reachable.json"
+    result = run("reachable.py", "--small", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    body = json.loads(target.read_text())
+    assert {"machine", "effort", "shape", "steps", "schedules"} == body.keys()
+    script = loaded("reachable")
+    for entry in body["steps"]:
+        found, limit = entry["four_products"], entry["best_of_inner_degree"]["16"]
+        x = np.geomspace(entry["lower"], 1, 5001)
+        code = script.four_products(found["constants"])
+        assert code.products == 4
+        # The search looks at 12 points a gap: between them a cosine grows by 1 − cos(π/24) at most.
+        sampled = np.max(abs(1 - x * code(x**2)))
+        assert limit < found["error"] < entry["degree_17"]["error"]
+        assert limit < sampled < found["error"] * 1.01
+        worse = [*found["constants"][:-1], found["constants"][-1] * 1.1]
+        assert np.max(abs(1 - x * script.four_products(worse)(x**2))) > found["error"] * 1.01
+    assert {entry["products"] for entry in body["schedules"]} == {16}
