@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,6 +149,29 @@ def test_other_roots() -> None:
     """Coupled form: G·q(P) with one product has q of degree 1, and with four of degree 8."""
     assert limit(1, 0.2, root=4).degree == 5
     assert limit(4, 0.2, root=4).error == pytest.approx(best_approximation(4, 8, 0.2, 1.0).error, rel=1e-11)
+
+
+def test_readme_quotes_the_limits() -> None:
+    """And the errors of the schedules beside them, each the best approximation on the image before."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    table = readme.split("## How far from what is possible")[1].split("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line[:3] > "| 0"
+    ]
+    rows = [row for row in rows if row[0].isdigit()]
+    assert len(rows) == 9
+    for products, degrees, error, degree, least, kind in rows:
+        ratio, value = 1e-3, 1.0
+        for d in map(int, degrees.split(", ")):
+            value = math.exp(levelled(2, (d - 1) // 2, ratio).log_error)
+            ratio = (1 - value) / (1 + value)
+        found = limit(int(products), 1e-3)
+        assert (f"{value:.3g}", f"{found.degree:,}", f"{found.error:.3g}", found.kind) == (
+            error,
+            degree,
+            least,
+            kind,
+        )
 
 
 @pytest.mark.parametrize(
