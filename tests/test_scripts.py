@@ -164,3 +164,21 @@ def test_reachable(tmp_path: Path) -> None:
         worse = [*found["constants"][:-1], found["constants"][-1] * 1.1]
         assert np.max(abs(1 - x * script.four_products(worse)(x**2))) > found["error"] * 1.01
     assert {entry["products"] for entry in body["schedules"]} == {16}
+
+
+def test_readme_quotes_the_reachable_steps() -> None:
+    """Of the table; and the constants in the file give the errors beside them."""
+    script = loaded("reachable")
+    body = json.loads(script.OUTPUT.read_text())
+    readme = (ROOT / "README.md").read_text()
+    for entry in body["steps"]:
+        old, new, pair = entry["degree_17"], entry["four_products"], entry["composition_of_six_products"]
+        best = ", ".join(f"{error:.3g}" for error in entry["best_of_inner_degree"].values())
+        degrees = ", ".join(map(str, pair["degrees"]))
+        assert (
+            f"| {entry['lower']} | {old['error']:.3g}, {old['running_error']:.0f} | {pair['error']:.3g} ({degrees}) "
+            f"| {new['error']:.3g}, {new['running_error']:.0f} | {best} |"
+        ) in readme
+        x = script.points(entry["lower"])
+        assert np.max(abs(script.deviations(new["constants"], x))) == pytest.approx(new["error"], rel=1e-6)
+        assert script.rounding(new["constants"]) == pytest.approx(new["running_error"], rel=1e-6)
