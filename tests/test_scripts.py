@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -141,3 +142,43 @@ def test_readme_quotes_the_bench() -> None:
     readme = (ROOT / "README.md").read_text()
     assert script.markdown(runs) in readme
     assert f"{body['torch']}; {body['machine']['date']}; `scripts/bench_operators.py`" in readme
+
+
+def test_reachable(tmp_path: Path) -> None:
+    """What is written of a program is what the program in the file does, and no limit is beaten."""
+    target = tmp_path / "reachable.json"
+    result = run("reachable.py", "--small", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    body = json.loads(target.read_text())
+    assert {"machine", "effort", "shape", "steps", "schedules"} == body.keys()
+    script = loaded("reachable")
+    for entry in body["steps"]:
+        found, limit = entry["four_products"], entry["best_of_inner_degree"]["16"]
+        x = np.geomspace(entry["lower"], 1, 5001)
+        code = script.four_products(found["constants"])
+        assert code.products == 4
+        # The search looks at 12 points a gap: between them a cosine grows by 1 − cos(π/24) at most.
+        sampled = np.max(abs(1 - x * code(x**2)))
+        assert limit < found["error"] < entry["degree_17"]["error"]
+        assert limit < sampled < found["error"] * 1.01
+        worse = [*found["constants"][:-1], found["constants"][-1] * 1.1]
+        assert np.max(abs(1 - x * script.four_products(worse)(x**2))) > found["error"] * 1.01
+    assert {entry["products"] for entry in body["schedules"]} == {16}
+
+
+def test_readme_quotes_the_reachable_steps() -> None:
+    """Of the table; and the constants in the file give the errors beside them."""
+    script = loaded("reachable")
+    body = json.loads(script.OUTPUT.read_text())
+    readme = (ROOT / "README.md").read_text()
+    for entry in body["steps"]:
+        old, new, pair = entry["degree_17"], entry["four_products"], entry["composition_of_six_products"]
+        best = ", ".join(f"{error:.3g}" for error in entry["best_of_inner_degree"].values())
+        degrees = ", ".join(map(str, pair["degrees"]))
+        assert (
+            f"| {entry['lower']} | {old['error']:.3g}, {old['running_error']:.0f} | {pair['error']:.3g} ({degrees}) "
+            f"| {new['error']:.3g}, {new['running_error']:.0f} | {best} |"
+        ) in readme
+        x = script.points(entry["lower"])
+        assert np.max(abs(script.deviations(new["constants"], x))) == pytest.approx(new["error"], rel=1e-6)
+        assert script.rounding(new["constants"]) == pytest.approx(new["running_error"], rel=1e-6)

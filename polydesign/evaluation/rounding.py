@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from polydesign.evaluation.program import IDENTITY, Combination, program
+from polydesign.evaluation.program import IDENTITY, Combination, Program, program
 from polydesign.model import Schedule, Step, dtype_name
 
 UNIT_ROUNDOFF = {
@@ -51,14 +51,21 @@ _POINTS = 257
 def term_rounding(step: Step, dtype: str) -> float:
     """What rounding adds to a value of p at most, absolutely, to first order: max over the step's domain.
 
-    The running error of the step's program (Higham, Accuracy and Stability of Numerical Algorithms, 2002,
-    section 3.3): A = x^r and every register is rounded once, by u of its size, and products and sums carry
-    the errors on; x times the error of Q, and u of the result. Where it reaches the order of one, the step
+    `running_error` of the step's program, in the precision's u. Where it reaches the order of one, the step
     is no longer the polynomial that was designed, whatever p(x) itself is.
     """
-    x = step.domain[1] * np.linspace(0, 1, _POINTS)
-    code = program(step)
-    values: list[Any] = [x**step.root]
+    return UNIT_ROUNDOFF[dtype_name(dtype)] * running_error(program(step), step.root, step.domain[1])
+
+
+def running_error(code: Program, root: int, upper: float) -> float:
+    """What rounding adds to x·q(x^r) at most, in units of u, to first order: max over 0 <= x <= upper.
+
+    Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.3: A = x^r and every register is
+    rounded once, by u of its size, and products and sums carry the errors on; x times the error of Q, and u
+    of the result.
+    """
+    x = upper * np.linspace(0, 1, _POINTS)
+    values: list[Any] = [x**root]
     errors: list[Any] = [values[0]]
 
     def size(terms: Combination) -> tuple[Any, Any]:
@@ -78,7 +85,7 @@ def term_rounding(step: Step, dtype: str) -> float:
         errors.append(error + abs(value))
     index, weight = code.result
     result = abs(x * (weight * values[index] + code.constant))
-    return UNIT_ROUNDOFF[dtype_name(dtype)] * float(np.max(x * abs(weight) * errors[index] + result))
+    return float(np.max(x * abs(weight) * errors[index] + result))
 
 
 def allowance(
