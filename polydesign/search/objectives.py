@@ -170,6 +170,8 @@ class Slope:
 
 
 Terms = tuple[tuple[float, Objective], ...]
+Looks = tuple[tuple[float, Objective, np.ndarray], ...]
+"""Weights, objectives, and the points of each: some laws take long to find theirs."""
 
 
 def _topk(argument: str) -> TopK:
