@@ -87,6 +87,18 @@ def descend(
         config = Adam(**settings)
     else:
         table = load(resume)
+        low, high = table.schedule.interval
+        for name, stored, asked in (
+            ("root", table.schedule.root, problem.root),
+            ("lower", low, problem.lower),
+            ("upper", high, problem.upper),
+        ):
+            if stored != asked:
+                raise InputError(
+                    name,
+                    f"is {asked!r}, and {os.fspath(resume)} was searched with {stored!r}: write that to go "
+                    "on, or take the file as the start of another search",
+                )
         config = _resumed(table, os.fspath(resume), settings)
         rows = _unrounded(table, os.fspath(resume), problem)
     if config.iterations < config.begin:

@@ -130,6 +130,13 @@ def unfinished(table: Table, path: str) -> str | None:
     if p.get("stopped", "done") == "done":
         return None
     why = "the time was over" if p["stopped"] == "timeout" else "interrupted"
+    low, high = table.schedule.interval
+    for flag, value, default in (
+        ("root", table.schedule.root, 2),
+        ("lower", low, 1e-3),
+        ("upper", high, 1.0),
+    ):
+        path += "" if value == default else f" --{flag} {value!r}"
     hastily = ", rounded without moving later steps" if "round" in p else ""
     return (
         f"{why} after {p['iterations_done']} of {p['iterations']} iterations; this is the best "
