@@ -98,6 +98,7 @@ def polish_mean_square(
         f = _values(unpacked(z), root, every)
         if f is None:
             return np.full(len(every), 1e3)  # a wall that no step goes through
+        f = np.minimum(f, 1e100)  # its square must be a float64
         return np.where(looked_at, f - 1, np.sign(f - 1) * np.maximum(0, abs(f - 1) - ALLOWED))
 
     def jacobian(z: np.ndarray) -> np.ndarray:
@@ -109,7 +110,10 @@ def polish_mean_square(
     if _values(unpacked(c / scale), root, every) is None:
         return rows
     fit: Any = least_squares  # its stubs know no function for the Jacobian
-    found = fit(residuals, c / scale, jacobian, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=300)
+    with np.errstate(
+        divide="ignore", invalid="ignore"
+    ):  # of its own quotients, where nothing is left to gain
+        found = fit(residuals, c / scale, jacobian, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=300)
     return tuple(tuple(map(float, row)) for row in unpacked(found.x))
 
 
