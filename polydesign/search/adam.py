@@ -1,8 +1,8 @@
 """Gradient search: Adam on the coefficients of all steps at once, for goals that minimax does not express.
 
 Many restarts run as one batch in float64. The best of what was seen is kept, the start included, so that the
-result is never worse than its start on the objective, but for what a grid of coefficients costs. A step counts
-only where it leaves every point looked at positive: the table must be one that can run.
+result is never worse than its start on the objective, but for what a grid of coefficients costs. A step
+counts only where it leaves every point looked at positive: the table must be one that can run.
 
 Source of the settings: Su, kexue.fm 10922 (Adam on the mean of the k worst; gradients averaged over a shift
 of all coefficients by ±perturbation with weights 0.6, 0.2, 0.2, each capped at norm 1; rate 1e-3, a tenth of
