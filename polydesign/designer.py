@@ -78,14 +78,16 @@ def design(
     the image floor where none of headroom, cushion and image_floor is given (DEFAULT_SAFETY); giving any
     of them replaces all three, and headroom=1, cushion=0 is the bare optimum. round: "1/1024",
     "decimals:4", "bf16", "fp16" or "fp32": the numbers that run are of that grid, each step is designed for
-    what the rounded ones before it leave, and provenance has the unrounded error. normalization: what the
-    runtime divides its input by (model.NORMALIZATIONS); the schedule does not depend on it. certify: prove
-    the error (a few hundredths of a second), or else only sample it.
+    what the rounded ones before it leave, and provenance has the unrounded error (of adam: the objective's
+    unrounded value, and the rows). normalization: what the runtime divides its input by
+    (model.NORMALIZATIONS); the schedule does not depend on it. certify: prove the error (a few hundredths
+    of a second), or else only sample it.
 
     method: equioscillation is best for the worst case; adam searches by gradients for an objective, from a
     start, and takes its settings as further keywords: the fields of search.adam.Adam, and timeout, resume,
-    trajectory and watch of gradient.descend. It has no headroom, cushion or image floor; degree and steps may
-    be left out where the start or the resumed table has them.
+    trajectory and watch of gradient.descend. It has no headroom, cushion or image floor, and needs
+    evaluation="monomial" for round where a degree is 7 or more; degree and steps may be left out where the
+    start or the resumed table has them.
 
     >>> table = design(degree=5, steps=6, lower=1e-3, headroom=1, cushion=0)
     >>> f"{table.schedule.error:.9g}"
@@ -104,11 +106,12 @@ def design(
     check_normalization(normalization, root)
     given = {"headroom": headroom, "cushion": cushion, "image_floor": image_floor}
     if method == "adam":
-        for key, value in (given | {"round": round, "lower": lower if smallest else None}).items():
+        for key, value in (given | {"lower": lower if smallest else None}).items():
             if value is not None:
                 raise InputError(key, "is for method equioscillation; adam has an objective instead")
         from polydesign.gradient import degrees_of  # torch, which nothing else here needs
 
+        settings |= {} if round is None else {"round": round}
         left_out = steps is None and error is None and isinstance(degree, int)
         degrees = (degrees_of(settings) if left_out else None) or _degrees(root, degree, steps, error)
         problem = Problem(root, degrees, float(lower), float(upper), error)
@@ -167,7 +170,8 @@ def _by_gradient(
     found = descend(problem, inside, evaluations=evaluations, **around)
     schedule, parameters = found.schedule, found.parameters
     if name is None:
-        name = f"{table_name(schedule, Equioscillation(), None, normalization)}-{STRATEGY}-"
+        rounding = Equioscillation(round=parameters.get("round"))
+        name = f"{table_name(schedule, rounding, None, normalization)}-{STRATEGY}-"
         name += re.sub(r"[^\w.]+", "-", parameters["objective"].replace(":", "")).strip("-")[:80]
         name += "-shared" if parameters["shared"] else ""
     return Table(

@@ -19,7 +19,7 @@ from polydesign.files import write_atomically
 from polydesign.model import InputError, Problem, Schedule, Table, check_number
 from polydesign.published import names, published
 from polydesign.search.adam import Adam, Outcome, machinery, run
-from polydesign.search.starts import STARTS
+from polydesign.search.starts import STARTS, Rows, fitted
 
 STRATEGY = "adam"
 
@@ -67,7 +67,8 @@ def descend(
     """Search with these settings (fields of adam.Adam; those left out have its defaults).
 
     timeout: seconds. resume: a table of an earlier search, whose settings count where none are given, and
-    whose coefficients are the start; iterations already done are not done again. trajectory: a file of it, of
+    whose coefficients, as they were before rounding, are the start; iterations already done are not done
+    again, and its grid is that of the result unless another is given. trajectory: a file of it, of
     SUFFIXES. watch: called with (iterations done, iterations in all, current value, best value).
 
     Raises InputError naming the setting.
@@ -81,7 +82,25 @@ def descend(
             raise InputError("timeout", f"must be positive, and is {timeout!r}")
     if trajectory is not None and Path(trajectory).suffix not in SUFFIXES:
         raise InputError("trajectory", f"{os.fspath(trajectory)} must end in {', '.join(SUFFIXES)}")
-    config = Adam(**settings) if resume is None else _resumed(load(resume), os.fspath(resume), settings)
+    rows = None
+    if resume is None:
+        config = Adam(**settings)
+    else:
+        table = load(resume)
+        low, high = table.schedule.interval
+        for name, stored, asked in (
+            ("root", table.schedule.root, problem.root),
+            ("lower", low, problem.lower),
+            ("upper", high, problem.upper),
+        ):
+            if stored != asked:
+                raise InputError(
+                    name,
+                    f"is {asked!r}, and {os.fspath(resume)} was searched with {stored!r}: write that to go "
+                    "on, or take the file as the start of another search",
+                )
+        config = _resumed(table, os.fspath(resume), settings)
+        rows = _unrounded(table, os.fspath(resume), problem)
     if config.iterations < config.begin:
         raise InputError("iterations", f"are {config.iterations} in all, and {config.begin} are done already")
 
@@ -89,7 +108,13 @@ def descend(
         if watch is not None:
             watch(done, config.iterations, current, best)
 
-    outcome = run(config, problem, timeout=timeout, watch=told)
+    if config.round is not None and any(word != "monomial" for word in evaluations):
+        raise InputError(
+            "round",
+            "of a gradient search is for coefficients of powers of A: write evaluation monomial "
+            "(steps of degree 7 and more run in Chebyshev polynomials otherwise)",
+        )
+    outcome = run(config, problem, timeout=timeout, watch=told, rows=rows)
     if trajectory is not None and Path(trajectory).suffix == ".csv":
         write_atomically(Path(trajectory), as_csv(outcome))
     elif trajectory is not None:
@@ -99,7 +124,11 @@ def descend(
         save_figure(trajectory_figure(outcome.trajectory, config.objective), Path(trajectory))
     rows = [step.coefficients for step in outcome.schedule.steps]
     schedule = schedule_from(problem.root, rows, (problem.lower, problem.upper), evaluations)
-    parameters = {name: value for name, value in asdict(config).items() if name not in ("seed", "device")}
+    parameters = {
+        name: value
+        for name, value in asdict(config).items()
+        if name not in ("seed", "device") and value is not None
+    }
     parameters |= {
         "iterations_done": outcome.iterations,
         "stopped": outcome.stopped,
@@ -107,6 +136,9 @@ def descend(
         "value": outcome.value,
         **machinery(config),
     }
+    if outcome.unrounded is not None:
+        parameters["unrounded_value"] = outcome.unrounded_value
+        parameters["unrounded_rows"] = list(map(list, outcome.unrounded))
     return Descent(schedule, parameters, config.seed, outcome)
 
 
@@ -118,6 +150,18 @@ def _resumed(table: Table, file: str, given: dict[str, Any]) -> Adam:
     settings["device"] = "auto"
     config = replace(Adam(**settings), seed=table.provenance.seed or 0)
     return replace(config, **{**given, "start": file, "begin": stored["iterations_done"]})
+
+
+def _unrounded(table: Table, file: str, problem: Problem) -> Rows | None:
+    """The coefficients before a table was rounded: a search goes on from there, and rounds again."""
+    stored = table.provenance.parameters.get("unrounded_rows")
+    if stored is None:
+        return None
+    try:
+        rows = tuple(tuple(map(float, row)) for row in stored)
+    except (TypeError, ValueError) as refusal:
+        raise InputError("resume", f"unrounded_rows in {file} are no rows of numbers") from refusal
+    return fitted(file, table.schedule.root, rows, problem)
 
 
 def as_csv(outcome: Outcome) -> str:

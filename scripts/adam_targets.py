@@ -25,7 +25,8 @@ from polydesign.approximation.scalar import schedule_from
 from polydesign.files import write_atomically
 from polydesign.model import Problem, Provenance, Schedule, Table
 from polydesign.published import names, published
-from polydesign.search.adam import Adam, run, valid
+from polydesign.search.adam import Adam, run
+from polydesign.search.finish import valid
 from polydesign.search.greedy import Equioscillation
 from polydesign.search.laws import quantiles
 from polydesign.search.objectives import TopK

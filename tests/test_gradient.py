@@ -95,6 +95,16 @@ def test_resumption_goes_on(tmp_path):
         polydesign.design(**keywords)
 
 
+def test_resumption_goes_on_with_the_same_problem(run):
+    result = run("--steps", 2, "--lower", 0.02, "--timeout", 1e-9, "--objective", "sup", "-o", "a.json")
+    assert "--resume a.json --lower 0.02 goes on" in result.stderr
+    result = run("--resume", "a.json", "--iterations", 5)
+    assert result.exit_code == 2
+    assert "Error: --lower: is 0.001, and a.json was searched with 0.02" in result.stderr
+    result = run("--resume", "a.json", "--iterations", 5, "--lower", 0.02, "-o", "b.json")
+    assert result.exit_code == 0, result.output
+
+
 def test_trajectory(run, tmp_path):
     result = run("--steps", 3, "--lower", 0.01, "--iterations", 30, "--trajectory", "t.csv", "-o", "a.json")
     assert result.exit_code == 0, result.output

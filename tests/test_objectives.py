@@ -114,6 +114,16 @@ def test_weighted_sums():
     )
 
 
+@pytest.mark.parametrize("text", ["topk:200+0.5*sup", "topk:200 +0.5*sup", "topk:200 + 0.5 * sup"])
+def test_sums_need_no_spaces(text):
+    assert parse(text) == ((1.0, TopK(200)), (0.5, Sup()))
+
+
+def test_a_plus_is_not_always_a_sum():
+    assert parse("1e+3*sup") == ((1000.0, Sup()),)
+    assert parse("mean-square:a+b.npy+sup") == ((1.0, MeanSquare("a+b.npy")), (1.0, Sup()))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polydesign.cli.gradient import by_gradient, free_place, gradient_options, searched, unfinished, watched
+from polydesign.cli.gradient import (
+    by_gradient,
+    free_place,
+    gradient_options,
+    rounding_price,
+    searched,
+    unfinished,
+    watched,
+)
 from polydesign.model import DTYPES, EVALUATIONS, NORMALIZATIONS
 
 if TYPE_CHECKING:
@@ -112,6 +120,7 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
       polydesign search --degree 5 --steps 6 --round 1/1024
       polydesign search --degree 3 --steps 5 --error 0.3 --lower min
       polydesign search --steps 6 --method adam --objective topk:50
+      polydesign search --steps 6 --method adam --round bf16
     """
     from polydesign.designer import design
     from polydesign.table import dumps, save
@@ -226,7 +235,9 @@ def _safety(parameters: dict[str, Any]) -> str:
 def _goals(table: Table) -> list[str]:
     """What was asked for beside the error: coefficients on a grid, the smallest lower end."""
     parameters, lines = table.provenance.parameters, []
-    if "round" in parameters:
+    if "round" in parameters and by_gradient(table):
+        lines.append(rounding_price(table))
+    elif "round" in parameters:
         unrounded = parameters["unrounded_error"]
         price = f"; it costs a factor {table.schedule.error / unrounded:.5g}" if unrounded > 1e-300 else ""
         lines.append(f"rounding  to {parameters['round']}; without it {unrounded:.9g}{price}")

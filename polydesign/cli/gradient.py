@@ -114,13 +114,31 @@ def searched(table: Table) -> str:
     )
 
 
+def rounding_price(table: Table) -> str:
+    """What the grid costs the objective; a factor says nothing of a slope, which counts as its logarithm."""
+    p = table.provenance.parameters
+    value, unrounded = p["value"], p["unrounded_value"]
+    price = f"{value - unrounded:+.5g}"
+    if unrounded > 1e-300 and "slope" not in p["objective"]:
+        price = f"{value / unrounded:.5g} times that"
+    return f"rounding  to {p['round']}: {value:.9g}; without it {unrounded:.9g}; the price is {price}"
+
+
 def unfinished(table: Table, path: str) -> str | None:
     """What to say of a search that was cut short."""
     p = table.provenance.parameters
     if p.get("stopped", "done") == "done":
         return None
     why = "the time was over" if p["stopped"] == "timeout" else "interrupted"
+    low, high = table.schedule.interval
+    for flag, value, default in (
+        ("root", table.schedule.root, 2),
+        ("lower", low, 1e-3),
+        ("upper", high, 1.0),
+    ):
+        path += "" if value == default else f" --{flag} {value!r}"
+    hastily = ", rounded without moving later steps" if "round" in p else ""
     return (
-        f"{why} after {p['iterations_done']} of {p['iterations']} iterations; this is the best so far, and "
-        f"--method adam --resume {path} goes on"
+        f"{why} after {p['iterations_done']} of {p['iterations']} iterations; this is the best "
+        f"so far{hastily}, and --method adam --resume {path} goes on"
     )

@@ -1,8 +1,8 @@
 """Gradient search: Adam on the coefficients of all steps at once, for goals that minimax does not express.
 
 Many restarts run as one batch in float64. The best of what was seen is kept, the start included, so that the
-result is never worse than its start on the objective. A step counts only where it leaves every point of the
-grid positive: the table must be one that can run.
+result is never worse than its start on the objective, but for what a grid of coefficients costs. A step
+counts only where it leaves every point looked at positive: the table must be one that can run.
 
 Source of the settings: Su, kexue.fm 10922 (Adam on the mean of the k worst; gradients averaged over a shift
 of all coefficients by ±perturbation with weights 0.6, 0.2, 0.2, each capped at norm 1; rate 1e-3, a tenth of
@@ -11,23 +11,21 @@ it after 10,000 of 20,000 iterations; starts.classical or starts.youjiacheng).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+import time
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 
-from polydesign.approximation.scalar import schedule_from
 from polydesign.model import InputError, Problem, Schedule, check_integer, check_number
-from polydesign.sampling import grid
 from polydesign.search.composition import Composition
 from polydesign.search.descent import Descent, Pace, Watch
-from polydesign.search.objectives import MeanSquare, Slope, Sup, Terms, TopK, parse
-from polydesign.search.polish import Goal, polish, polish_mean_square
-from polydesign.search.starts import Rows, start_rows
-
-GUARDED = 500
-"""Points of the interval that must stay within (0, 2), or within the start's error, though a mean square does
-not look there."""
+from polydesign.search.finish import guarded, polished
+from polydesign.search.objectives import parse
+from polydesign.search.quantize import grid
+from polydesign.search.rounded import Rounding, ranked, rows_of
+from polydesign.search.starts import Rows, fitted, start_rows
 
 PARAMETERS = ("coefficients", "fixed-points")
 
@@ -35,6 +33,7 @@ PARAMETERS = ("coefficients", "fixed-points")
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a search found. value and start_value: of the objective, for the schedule and for its start.
+    unrounded, unrounded_value: the coefficients before they were put on a grid, None where they were not.
 
     iterations: done, those before a resumption included. stopped: done, timeout or interrupted. rows and
     values: of every restart, best first, before polishing. trajectory: (iteration, rate, current, best), the
@@ -49,6 +48,8 @@ class Outcome:
     rows: tuple[Rows, ...]
     values: tuple[float, ...]
     trajectory: tuple[tuple[int, float, float, float], ...]
+    unrounded: Rows | None = None
+    unrounded_value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,9 @@ class Adam:
     cap: on the norm of a gradient. bias_correction: of Adam's averages; the source has none.
     parameters: coefficients, or fixed-points: q(y) = 1 + γ(y − 1)Π(y − zᵢ)
     with γ and zᵢ free, which keeps p(1) = 1; the start has its fixed point nearest to 1 moved there. polish:
-    of coefficients, an objective alone, no sum, ends in polish.py. device:
-    as in torch; auto is a GPU where there is one.
+    of coefficients, an objective alone, no sum, ends in polish.py. round: a grid for the coefficients
+    (quantize.grid): at the end step after step is put there, and the later ones move again (rounded.py).
+    device: as in torch; auto is a GPU where there is one.
 
     The same seed on the same machine with the same number of threads gives the same digits. Other machines
     and other versions of torch sum in another order, and a search of thousands of steps enlarges that: there
@@ -89,6 +91,7 @@ class Adam:
     bias_correction: bool = True
     parameters: str = "coefficients"
     polish: bool = True
+    round: str | None = None
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -101,6 +104,12 @@ class Adam:
                 raise InputError(name, f"must be positive, and is {getattr(self, name)!r}")
         if self.parameters not in PARAMETERS:
             raise InputError("parameters", f"{self.parameters!r} is not one of {', '.join(PARAMETERS)}")
+        if self.round is not None:
+            object.__setattr__(self, "round", grid(self.round).word)
+            if self.parameters != "coefficients":
+                raise InputError(
+                    "round", f"is for parameters = coefficients: on a grid {self.parameters} do not stay"
+                )
 
     def search(self, problem: Problem) -> Schedule:
         """The schedule with the least objective that was seen. Raises what `run` raises."""
@@ -108,60 +117,75 @@ class Adam:
 
 
 def run(
-    config: Adam, problem: Problem, *, timeout: float | None = None, watch: Watch | None = None
+    config: Adam,
+    problem: Problem,
+    *,
+    timeout: float | None = None,
+    watch: Watch | None = None,
+    rows: Rows | None = None,
 ) -> Outcome:
     """The search with all that is worth knowing of it.
 
-    timeout: seconds after which the best so far is returned; Ctrl-C does the same (without polish).
+    timeout: seconds after which the best so far is returned; Ctrl-C does the same (without polish; with
+    round, the later steps stay as they are while one is put on the grid). rows: where it begins, in place of
+    what config.start names.
 
     Raises InputError where the problem asks for an error, where a start does not fit (see starts.py), where
-    steps of one shared polynomial differ in degree, and where not even the start is a valid schedule.
+    steps of one shared polynomial differ in degree, where not even the start is a valid schedule, and where
+    no schedule on the grid is.
     """
     if problem.error is not None:
         raise InputError("error", "the gradient search needs a number of steps: give steps in place of error")
     if config.shared and len(set(problem.degrees)) > 1:
         raise InputError("shared", "one polynomial for all steps needs one degree")
-    terms = parse(config.objective)
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    looks = tuple((weight, one, one.points(problem)) for weight, one in parse(config.objective))
     device = _device(config.device)
     space = Composition(problem.root, problem.degrees, config.shared, config.parameters, device)
-    starts = space.rows(space.parameters_of(_starts(config, problem)))  # with fixed points, p(1) = 1 already
+    # With fixed points, p(1) = 1 already.
+    starts = space.rows(space.parameters_of(_starts(config, problem, rows)))
     pace = Pace(**{field.name: getattr(config, field.name) for field in fields(Pace)})
-    # A mean square looks at a part of the interval only; the rest must not go astray.
-    partial = all(isinstance(objective, MeanSquare) for _, objective in terms)
-    guard = grid(problem.lower, problem.upper, GUARDED) if partial else None
-    descent = Descent(pace, space, problem, terms, starts, guard)
+    descent = Descent(pace, space, looks, starts, guarded(looks, problem))
     stopped = descent.go(timeout, watch)
-    values, rows = descent.sorted()
+    values, found = descent.sorted()
     first = float(descent.first.min())
     better = None
     if config.polish and stopped == "done" and config.parameters == "coefficients":
         try:
-            better = _polished(terms, problem, rows[0], config.shared)
+            better = polished(looks, problem, found[0], config.shared)
         except KeyboardInterrupt:
             stopped = "interrupted"
-    candidates = [*zip(values, rows, strict=True), *((descent.value_of(one), one) for one in starts)]
-    if better is not None:
-        candidates.append((descent.value_of(better), better))
-    for value, candidate in sorted(candidates):
-        schedule = valid(candidate, problem)
-        if schedule is not None and np.isfinite(value):
-            path = descent.trajectory()
-            return Outcome(schedule, value, first, descent.done, stopped, rows, values, path)
-    raise InputError(
-        "start",
-        f"{config.start} and all that was found from it send values of "
-        f"[{problem.lower:g}, {problem.upper:g}] to 0 or below: take another start",
+    candidates = [*found, *starts, *([better] if better is not None else [])]
+    value, schedule = next(ranked(candidates, descent, problem), (math.inf, None))
+    if schedule is None:
+        raise InputError(
+            "start",
+            f"{config.start} and all that was found from it send values of "
+            f"[{problem.lower:g}, {problem.upper:g}] to 0 or below: take another start",
+        )
+    outcome = Outcome(schedule, value, first, descent.done, stopped, found, values, descent.trajectory())
+    if config.round is None:
+        return outcome
+    unrounded = rows_of(schedule)
+    rounding = Rounding(
+        grid(config.round),
+        problem,
+        looks,
+        descent,
+        polish=config.polish,
+        stopped=stopped,
+        deadline=deadline,
+        watch=watch,
     )
-
-
-def valid(rows: Rows, problem: Problem) -> Schedule | None:
-    """The schedule of the rows, or None where a value is lost: 0 or below, or not finite."""
-    try:
-        schedule = schedule_from(problem.root, rows, (problem.lower, problem.upper))
-        schedule.check_chain()
-    except (InputError, ArithmeticError, ValueError):
-        return None
-    return schedule if schedule.steps[-1].image[0] > 0 else None
+    schedule = rounding.rounded(unrounded)
+    return replace(
+        outcome,
+        schedule=schedule,
+        value=descent.value_of(rows_of(schedule)),
+        stopped=rounding.stopped,
+        unrounded=unrounded,
+        unrounded_value=value,
+    )
 
 
 def machinery(config: Adam) -> dict[str, str | int]:
@@ -181,12 +205,15 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _starts(config: Adam, problem: Problem) -> list[Rows]:
+def _starts(config: Adam, problem: Problem, first: Rows | None) -> list[Rows]:
     generator = np.random.default_rng(config.seed)
     starts = []
     for index in range(config.restarts):
         if index == 0 or config.start == "random":
-            rows = start_rows(config.start, problem, generator)
+            if first is None or index:
+                rows = start_rows(config.start, problem, generator)
+            else:
+                rows = fitted(config.start, problem.root, first, problem)
             if config.shared:
                 # A schedule of different steps is no start for a shared one; its middle step is.
                 rows = (rows[len(rows) // 2],) * len(rows)
@@ -197,23 +224,3 @@ def _starts(config: Adam, problem: Problem) -> list[Rows]:
             jittered = tuple(tuple(c * float(next(numbers)) for c in row) for row in starts[0])
             starts.append((jittered[0],) * len(jittered) if config.shared else jittered)
     return starts
-
-
-def _polished(terms: Terms, problem: Problem, rows: Rows, shared: bool) -> Rows | None:
-    """The rows after what polish.py has for the objective: for sums it has nothing."""
-    if len(terms) != 1:
-        return None
-    objective = terms[0][1]
-    x = objective.points(problem)
-    if isinstance(objective, MeanSquare):
-        guard = grid(problem.lower, problem.upper, GUARDED)
-        return polish_mean_square(rows, problem.root, x, guard, shared=shared)
-    if isinstance(objective, TopK):
-        goal = Goal(x, objective.k)
-    elif isinstance(objective, Sup):
-        goal = Goal(Sup(count=20 * objective.count).points(problem))
-    elif isinstance(objective, Slope):
-        goal = Goal(x[1:], 1, objective.band, objective.weight)
-    else:
-        return None
-    return polish(rows, problem.root, goal, shared=shared)

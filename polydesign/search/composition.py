@@ -20,11 +20,18 @@ class Composition:
     """The parameters of schedules of given degrees, their coefficients, and their values.
 
     parameters: (b, T, n + 1), or (b, 1, n + 1) where all steps share one polynomial; `free` is 1 where one
-    may move and 0 where it fills up. See adam.Adam for the two kinds.
+    may move and 0 where it fills up, and in the first `frozen` steps. See adam.Adam for the two kinds.
     """
 
     def __init__(
-        self, root: int, degrees: tuple[int, ...], shared: bool, kind: str, device: torch.device
+        self,
+        root: int,
+        degrees: tuple[int, ...],
+        shared: bool,
+        kind: str,
+        device: torch.device,
+        *,
+        frozen: int = 0,
     ) -> None:
         self.root, self.device, self.kind = root, device, kind
         self.inner = [(degree - 1) // root for degree in degrees]
@@ -33,6 +40,7 @@ class Composition:
         width = max(used) + 1
         free = [[float(j <= n - (kind == "fixed-points")) for j in range(width)] for n in used]
         self.free = torch.tensor(free, dtype=torch.float64, device=device)
+        self.free[:frozen] = 0
         self._room: dict[tuple[int, int], list[Tensor]] = {}
 
     def tensor(self, schedules: Sequence[Rows]) -> Tensor:

@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polydesign.model import Problem
 from polydesign.search.composition import Composition
-from polydesign.search.objectives import Terms
+from polydesign.search.objectives import Looks
 from polydesign.search.starts import Rows
 
 MIX = (0.6, 0.2, 0.2)
@@ -51,28 +50,29 @@ class Pace:
 
 
 class Descent:
-    """What changes during a search: parameters, the best ones, and the value of each."""
+    """What changes during a search: parameters, the best ones, and the value of each.
+
+    limit: of |f − 1| on the guarded points, in place of that of the starts.
+    """
 
     def __init__(
         self,
         pace: Pace,
         space: Composition,
-        problem: Problem,
-        terms: Terms,
+        looks: Looks,
         starts: list[Rows],
         guard: np.ndarray | None,
+        limit: float | None = None,
     ) -> None:
         self.pace, self.space, device = pace, space, space.device
-        self.terms = [
-            (weight, objective, torch.from_numpy(objective.points(problem)).to(device))
-            for weight, objective in terms
-        ]
+        self.terms = [(weight, objective, torch.from_numpy(x).to(device)) for weight, objective, x in looks]
         self.limit = torch.full((len(starts),), torch.inf, dtype=torch.float64, device=device)
         self.guard = None if guard is None else torch.from_numpy(guard).to(device)
         self.parameters = self.space.parameters_of(starts)
         if self.guard is not None:
             # Where the objective does not look, an error of 1 is let pass, or the start's where that is more.
-            self.limit = self._guarded(self.space.coefficients(self.parameters)).clamp(min=1.0)
+            found = self._guarded(self.space.coefficients(self.parameters)).clamp(min=1.0)
+            self.limit = found if limit is None else torch.full_like(found, limit)
         self.best = self.parameters.clone()
         # The start's own value, before the first step.
         self.least, _ = self._look(self.parameters[None])

@@ -7,6 +7,7 @@ class with the four methods of `Objective` and one entry in OBJECTIVES.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -170,6 +171,8 @@ class Slope:
 
 
 Terms = tuple[tuple[float, Objective], ...]
+Looks = tuple[tuple[float, Objective, np.ndarray], ...]
+"""Weights, objectives, and the points of each: some laws take long to find theirs."""
 
 
 def _topk(argument: str) -> TopK:
@@ -205,7 +208,9 @@ def parse(text: str) -> Terms:
     Names: OBJECTIVES. Raises InputError("objective") naming the part that is not understood.
     """
     terms = []
-    for part in text.split("+ ") if "+ " in text else [text]:
+    # A law may be a file with a + in its name, and 1e+3 is a weight: a sum goes on with the next name only.
+    names = "|".join(OBJECTIVES)
+    for part in re.split(rf"(?<![0-9.][eE])\+(?=\s*(?:[0-9.eE+-]+\s*\*\s*)?(?:{names})\b)|\+ ", text):
         factor, star, rest = part.strip().partition("*")
         weight = _number(factor, "0.5*sup") if star else 1.0
         _check_positive("a weight", weight)

@@ -45,7 +45,9 @@ class Goal:
     weight: float = 0.0
 
 
-def polish(rows: Rows, root: int, goal: Goal, *, shared: bool = False) -> Rows:
+def polish(
+    rows: Rows, root: int, goal: Goal, *, shared: bool = False, most_rounds: int = MOST_ROUNDS
+) -> Rows:
     """Rows for which the goal is no larger than for the given ones, and as a rule a local optimum.
 
     rows: of coefficients of q, one a step, all alike if shared. A step that maps a point to 0 or below is
@@ -58,7 +60,7 @@ def polish(rows: Rows, root: int, goal: Goal, *, shared: bool = False) -> Rows:
         return [c] * len(rows) if shared else np.split(c, np.cumsum(lengths)[:-1])
 
     best, radius = _value(unpacked(c), root, goal), 0.01
-    for _ in range(MOST_ROUNDS):
+    for _ in range(most_rounds):
         scale = np.maximum(abs(c), 0.01 * abs(c).max())
         move, promised = _program(unpacked(c), root, goal, radius * scale, shared)
         if move is None or best - promised <= LEAST_GAIN * max(abs(best), 1e-30):
@@ -80,7 +82,7 @@ def polish_mean_square(
     """Rows for which the mean of (f(x) − 1)² over the points is smallest nearby: scipy's least squares.
 
     guard: points on which |f − 1| beyond ALLOWED counts too, squared, so that f does not go astray there.
-
+    Rows that map a point of either to 0 or below are given back as they are.
     Coefficients count in units of their own size, a few of which are alike enough for a trust region.
     """
     lengths = [len(row) for row in rows]
@@ -96,6 +98,7 @@ def polish_mean_square(
         f = _values(unpacked(z), root, every)
         if f is None:
             return np.full(len(every), 1e3)  # a wall that no step goes through
+        f = np.minimum(f, 1e100)  # its square must be a float64
         return np.where(looked_at, f - 1, np.sign(f - 1) * np.maximum(0, abs(f - 1) - ALLOWED))
 
     def jacobian(z: np.ndarray) -> np.ndarray:
@@ -104,8 +107,13 @@ def polish_mean_square(
             found = found.reshape(len(every), len(rows), -1).sum(axis=1)
         return (looked_at | (abs(f - 1) > ALLOWED))[:, None] * found * scale
 
+    if _values(unpacked(c / scale), root, every) is None:
+        return rows
     fit: Any = least_squares  # its stubs know no function for the Jacobian
-    found = fit(residuals, c / scale, jacobian, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=300)
+    with np.errstate(
+        divide="ignore", invalid="ignore"
+    ):  # of its own quotients, where nothing is left to gain
+        found = fit(residuals, c / scale, jacobian, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=300)
     return tuple(tuple(map(float, row)) for row in unpacked(found.x))
 
 

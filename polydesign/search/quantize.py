@@ -11,7 +11,7 @@ is found that way is only where to look; the choice is made by exact images.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -193,36 +193,63 @@ def _columns(
 
 def _close(where: Grid, free: Sequence[float], columns: np.ndarray, last: bool) -> list[tuple[float, ...]]:
     """Constants on the grid near the free ones: rounded to nearest, then the best by the columns' points."""
-    spacings = [where.spacing(c) for c in free]
+    values = columns @ np.array(list(map(float, free)))
+    relative = columns / np.maximum(np.abs(values), _LEAST_VALUE * np.max(np.abs(values)))[:, None]
+    average = relative.mean(axis=0)
+    # Before the last step a scale is free, within a little.
+    shapes = [(relative, None)] if last else [(relative, None), (relative - average, average)]
+    return near(
+        where,
+        free,
+        columns,
+        shapes,
+        lambda points: _scores(np.vstack([values, points @ columns.T]), last)[1:],
+    )
+
+
+def near(
+    where: Grid,
+    free: Sequence[float],
+    columns: np.ndarray,
+    shapes: Sequence[tuple[np.ndarray, np.ndarray | None]],
+    scores: Callable[[np.ndarray], np.ndarray],
+    most: int = _SHORTLIST,
+) -> list[tuple[float, ...]]:
+    """Constants on the grid near the free ones: rounded to nearest, then up to `most` others, best first.
+
+    columns (g, n + 1): the terms of the polynomial at g points, whose sizes hardly grow. shapes: pairs of a
+    matrix (g, n + 1), of what a change of the constants moves and should not, and of a row (n + 1), of what
+    it moves and may a little, or None. scores: of constants (m, n + 1), the larger the better.
+
+    Raises InputError where float64 does not hold the grid, or its format ends.
+    """
+    spacings = [where.spacing(float(c)) for c in free]
     plain = tuple(map(where.nearest, free))
     whole = np.array([float(Fraction(c) / s) for c, s in zip(free, spacings, strict=True)])
     if np.max(np.abs(whole)) >= _MOST_WHOLE / 4:
         raise InputError("round", f"{where.word} is finer than float64 at {max(map(abs, free)):.3g}")
     if plain == tuple(free):
         return [plain]
-    scaled = columns * np.array(list(map(float, spacings)))
-    values = scaled @ whole
-    relative = scaled / np.maximum(np.abs(values), _LEAST_VALUE * np.max(np.abs(values)))[:, None]
+    units = np.array(list(map(float, spacings)))
     # Distance is measured by what rounding to nearest misses. Narrow intervals let the constants wander off
-    # together: so much of their terms weighs as much. Before the last step a scale is free, within a little.
-    terms = np.max(np.abs(scaled), axis=0)
+    # together: so much of their terms weighs as much.
+    terms = np.max(np.abs(columns * units), axis=0)
     allowance = _MOST_GROWTH * (terms @ np.abs(whole))
-    average = relative.mean(axis=0)
     points = np.empty((0, len(whole)))
-    for shape in (relative,) if last else (relative, relative - average):
-        missed = np.linalg.norm(shape @ (np.rint(whole) - whole)) / math.sqrt(_NODES)
-        missed = math.sqrt(_NODES) * min(max(missed, _LEAST_MISSED), _MOST_MISSED)
+    for shape, loose in shapes:
+        shape = shape * units
+        missed = np.linalg.norm(shape @ (np.rint(whole) - whole)) / math.sqrt(len(shape))
+        missed = math.sqrt(len(shape)) * min(max(missed, _LEAST_MISSED), _MOST_MISSED)
         rows = [shape, np.diag(terms * missed / allowance)]
-        if shape is not relative:
-            rows.append(average[None] * missed / _MOST_SCALE)
+        if loose is not None:
+            rows.append(loose[None] * units * missed / _MOST_SCALE)
         points = np.vstack([points, _lattice_points(np.vstack(rows), whole)])
     points = np.unique(points[np.abs(points) @ terms <= allowance + np.abs(whole) @ terms], axis=0)
-    scores = _scores(np.vstack([values, points @ scaled.T]), last)[1:]
-    order = np.argsort(-scores, kind="stable")[: 4 * _SHORTLIST]
+    order = np.argsort(-scores(points * units), kind="stable")[: 4 * most]
     candidates = [tuple(float(int(k) * s) for k, s in zip(points[i], spacings, strict=True)) for i in order]
     # A point across a power of two lies on the format's grid only if it is even there.
     allowed = [row for row in candidates if row == tuple(map(where.nearest, row))]
-    return [plain, *allowed[:_SHORTLIST]]
+    return [plain, *allowed[:most]]
 
 
 def _scores(values: np.ndarray, last: bool) -> np.ndarray:
