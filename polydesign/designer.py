@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from itertools import groupby
 from typing import Any
 
 import polydesign
@@ -21,13 +20,13 @@ from polydesign.model import (
     InputError,
     Problem,
     Provenance,
-    Schedule,
     Table,
     check_degree,
     check_integer,
     check_normalization,
     dtype_name,
 )
+from polydesign.naming import family, short, table_name
 from polydesign.published import DEFAULT_INTERVAL, published
 from polydesign.sampling import sampled_certificate
 from polydesign.search.band import smallest_lower
@@ -47,13 +46,11 @@ Express, arXiv 2505.16932), 1.005 is half of it for an eighth of the rounding; i
 step's rounding moves a singular value by far less than the headroom.
 """
 
-_SIGN_NAMES = {1: "inverse", 2: "sign"}
-
 
 def design(
     *,
     root: int = 2,
-    degree: int | Sequence[int] = 5,
+    degree: int | Sequence[int] | None = None,
     steps: int | None = None,
     error: float | None = None,
     lower: float | str = 1e-3,
@@ -72,7 +69,8 @@ def design(
 ) -> Table:
     """The best schedule of steps of these degrees on [lower, upper], as a Table with a certificate.
 
-    root r >= 1; degree: 1 + n·r, one for all steps (then `steps` or `error` is needed) or one a step.
+    root r >= 1; degree: 1 + n·r, one for all steps (then `steps` or `error` is needed) or one a step, 5 where
+    nothing is said.
     error: reach this with the fewest steps. lower="min", with error and steps both: the smallest lower end
     from which that many steps reach it. dtype: the precision it will run in; it sets the headroom and
     the image floor where none of headroom, cushion and image_floor is given (DEFAULT_SAFETY); giving any
@@ -87,7 +85,10 @@ def design(
     start, and takes its settings as further keywords: the fields of search.adam.Adam, and timeout, resume,
     trajectory and watch of gradient.descend. It has no headroom, cushion or image floor, and needs
     evaluation="monomial" for round where a degree is 7 or more; degree and steps may be left out where the
-    start or the resumed table has them.
+    start or the resumed table has them. budget, which matmuls=N stands for too, finds the degrees, their
+    evaluations, headroom and cushions for so many products, or the fewest for an error: it takes the fields
+    of spending.Spending and watch; degree then says which ones it may use, headroom=1 asks for the optimum in
+    exact arithmetic, and lower="min" for the smallest lower end for matmuls and error.
 
     >>> table = design(degree=5, steps=6, lower=1e-3, headroom=1, cushion=0)
     >>> f"{table.schedule.error:.9g}"
@@ -101,10 +102,21 @@ def design(
         raise InputError("lower", f"must be a number, or min, not {lower!r}")
     if smallest and error is None:
         raise InputError("lower", "min is the smallest lower end for an error: give error too")
-    if smallest and steps is None and isinstance(degree, int):
-        raise InputError("lower", "min is for so many steps: give steps too, or one degree a step")
     check_normalization(normalization, root)
     given = {"headroom": headroom, "cushion": cushion, "image_floor": image_floor}
+    if method == "budget" or (method == "equioscillation" and settings.get("matmuls") is not None):
+        if steps is not None or round is not None:
+            raise InputError("steps" if round is None else "round", "is not for a budget: leave it out")
+        allowed = None if degree is None else (degree,) if isinstance(degree, int) else tuple(degree)
+        low = float(upper) / 2 if isinstance(lower, str) else float(lower)
+        problem = Problem(root, allowed or (1 + root,), low, float(upper))
+        problem = replace(problem, degrees=problem.degrees[:1], error=error)
+        options = {"smallest": smallest, "exact": _bare(given), "evaluation": evaluation}
+        options["inner_degrees"] = allowed and tuple((one - 1) // root for one in allowed)
+        return _by_budget(problem, settings, dtype, options, normalization, name, certify)
+    degree = 5 if degree is None else degree
+    if smallest and steps is None and isinstance(degree, int):
+        raise InputError("lower", "min is for so many steps: give steps too, or one degree a step")
     if method == "adam":
         for key, value in (given | {"lower": lower if smallest else None}).items():
             if value is not None:
@@ -119,7 +131,7 @@ def design(
     if method != "equioscillation":
         raise InputError("method", f"{method!r} is not one of {', '.join(METHODS)}")
     for key in settings:
-        raise InputError(key, "is a setting of method adam only")
+        raise InputError(key, "is a setting of method adam only, or of a budget: give matmuls")
     degrees = _degrees(root, degree, steps, None if smallest else error)
     chosen: dict[str, Any] = {
         key: _one_or_more(key, value) for key, value in given.items() if value is not None
@@ -141,7 +153,7 @@ def design(
         same = replace(problem, degrees=schedule.degrees, error=None)
         parameters["unrounded_error"] = replace(strategy, round=None).search(same).error
     if name is None:
-        low = f"min-e{_short(error)}" if smallest and error is not None else None
+        low = f"min-e{short(error)}" if smallest and error is not None else None
         name = table_name(schedule, strategy, dtype if by_dtype else None, normalization, low)
     return Table(
         name=name,
@@ -178,6 +190,56 @@ def _by_gradient(
         name=name,
         schedule=schedule,
         provenance=Provenance(polydesign.__version__, STRATEGY, parameters, found.seed),
+        normalization=normalization,
+        certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
+    )
+
+
+def _bare(given: dict[str, Any]) -> bool:
+    """Whether the bare optimum is asked for, headroom=1 without cushion; a budget takes nothing else."""
+    for key, value in given.items():
+        if value is not None and value != (1 if key == "headroom" else 0):
+            raise InputError(
+                key, "comes out of a budget search: leave it out, or take headroom=1 for exact arithmetic"
+            )
+    return given["headroom"] is not None
+
+
+def _by_budget(
+    problem: Problem,
+    settings: dict[str, Any],
+    dtype: str,
+    options: dict[str, Any],
+    normalization: str,
+    name: str | None,
+    certify: bool,
+) -> Table:
+    from polydesign.spending import SETTINGS, SHAPE, STRATEGY, Spending, spend
+
+    watch = settings.pop("watch", None)
+    for key in settings:
+        if key not in SETTINGS:
+            raise InputError(key, f"is not a setting of {STRATEGY}: {', '.join(SETTINGS)}")
+    spending = Spending(**settings)
+    schedule, parameters = spend(
+        spending, problem, dtype, normalization=normalization, watch=watch, **options
+    )
+    if name is None:
+        goal = f"m{spending.matmuls}" if spending.matmuls is not None else f"e{short(problem.error or 0)}"
+        low = f"min-e{short(problem.error or 0)}" if options["smallest"] else short(schedule.interval[0])
+        parts = [family(schedule.root), goal, f"l{low}"]
+        parts += [f"u{short(schedule.interval[1])}"] if schedule.interval[1] != 1 else []
+        parts.append("exact" if options["exact"] else DTYPES[dtype])
+        if not options["exact"]:
+            rows, columns = sorted(spending.shape)
+            parts += [f"{rows}x{columns}"] if (rows, columns) != SHAPE else []
+            parts += [spending.form] if spending.form != "direct" else []
+        parts += [normalization] if normalization != "frobenius" else []
+        name = "-".join(parts)
+    return Table(
+        name=name,
+        schedule=schedule,
+        provenance=Provenance(polydesign.__version__, STRATEGY, parameters, spending.seed),
         normalization=normalization,
         certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
     )
@@ -242,55 +304,3 @@ def _one_or_more(name: str, value: float | Sequence[float]) -> float | tuple[flo
             raise InputError(name, "is an empty list: give one number, or one a step")
         return tuple(float(v) for v in value) if len(value) > 1 else float(value[0])
     return float(value)
-
-
-def table_name(
-    schedule: Schedule,
-    strategy: Equioscillation,
-    dtype: str | None,
-    normalization: str = "frobenius",
-    lower: str | None = None,
-) -> str:
-    """A name made from the parameters: sign-d5x6-l1e-3-bf16, sign-d5-9x3-l1e-3, root4-d9x3-l0.1-h1.01.
-
-    dtype: given where the strategy is that precision's default. lower: in place of the number. An evaluation
-    is named where it is not the preferred one; rounding as -r1_1024, -rdecimals4, -rbf16.
-    """
-    low, high = schedule.interval
-    parts = [_SIGN_NAMES.get(schedule.root, f"root{schedule.root}")]
-    degrees = _runs(schedule.degrees) if len(schedule.steps) > 1 else f"{schedule.degrees[0]}x1"
-    parts += [f"d{degrees}", f"l{lower or _short(low)}"]
-    if high != 1:
-        parts.append(f"u{_short(high)}")
-    if dtype is not None:
-        parts.append(DTYPES[dtype])
-    else:
-        for letter, value, neutral in (
-            ("h", strategy.headroom, 1.0),
-            ("c", strategy.cushion, 0.0),
-            ("f", strategy.image_floor or 0.0, 0.0),
-        ):
-            values = value if isinstance(value, tuple) else (value,)
-            if any(v != neutral for v in values):
-                parts.append(letter + _runs(values))
-    other = {s.evaluation for s in schedule.steps if s.evaluation != preferred(s.inner_degree)}
-    parts += sorted(other)
-    if strategy.round is not None:
-        parts.append("r" + strategy.round.replace("/", "_").replace(":", ""))
-    if normalization != "frobenius":
-        parts.append(normalization)
-    return "-".join(parts)
-
-
-def _runs(values: Sequence[float]) -> str:
-    """5, 9, 9, 9 as "5-9x3"."""
-    runs = [(value, len(list(group))) for value, group in groupby(values)]
-    return "-".join(_short(value) + (f"x{count}" if count > 1 else "") for value, count in runs)
-
-
-def _short(x: float) -> str:
-    """The shortest exact decimal: 1e-3 for 0.001, 0.1 for 0.1."""
-    plain = repr(int(x)) if x == int(x) and abs(x) < 1e6 else repr(x)
-    digits, _, exponent = f"{x:e}".partition("e")
-    scientific = f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
-    return scientific if float(scientific) == x and len(scientific) < len(plain) else plain

@@ -30,6 +30,8 @@ LEVELS = {
     "verify": 5,
     "report": 6,
     "gradient": 6,
+    "naming": 4,
+    "spending": 6,
     "designer": 6,
     "cli": 7,
 }

@@ -1,0 +1,228 @@
+"""What rounding does to the singular values of a state, step by step: a model to choose schedules by.
+
+Every register that a step's program stores is rounded once, and the error reaches Q = q(A) by the derivative
+of Q with respect to that register (first order). Two ways of adding up are followed:
+
+random     errors of single entries are independent, as in matrices with random singular vectors: their
+           squares add up, and what a register errs by is its root mean square over the spectrum;
+coherent   all roundings go the same way, as in blocks of equal entries, or on a diagonal that holds a
+           multiple of I: absolute values add up.
+
+Both move singular values by x times the error of Q. Where the error has a random direction it also turns
+singular vectors, by its size over p(x), and no later step turns them back: that is how small values of p at
+large x are lost. Both figures are first-order models with constants from experiment, not bounds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from polydesign.evaluation.program import IDENTITY, Combination, Program, program
+from polydesign.evaluation.rounding import UNIT_ROUNDOFF
+from polydesign.model import Schedule, Step, dtype_name
+
+RANDOM = 0.6
+"""Spectral norm of what random rounding adds to a state, in units of u·x·√Σ(gain·size)²: from experiment
+(scripts/calibrate_rounding.py), as are the three below."""
+
+COHERENT = 0.5
+"""Of what u·x·Σ|gain·size| allows, in blocks of equal entries."""
+
+TURN = 0.5
+"""Length of a random error on one singular vector, over its spectral norm."""
+
+STORED = 0.4
+"""Length, on one vector, of what rounding the entries of a state adds, in units of u times the root mean
+square of its singular values."""
+
+ROWS = 256
+"""Of the matrices, where nobody says: the fewer, the more a single large singular value weighs."""
+
+_POINTS = 129
+
+_LOST = 4.0
+"""A value that reaches this is on its way out, whatever the steps after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What the rounding of one step adds at each x of a grid over its domain, for u = 1.
+
+    random, coherent: absolute, as x times the error of Q. root_mean_square: of the singular values of the
+    state that the step leaves, at most.
+    """
+
+    x: np.ndarray
+    value: np.ndarray
+    random: np.ndarray
+    coherent: np.ndarray
+    root_mean_square: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepRounding:
+    """One step in the model: what it receives, how far rounding moves values, by what angle it turns
+    vectors at most (radians), and what it leaves."""
+
+    received: tuple[float, float]
+    shift: float
+    turn: float
+    left: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """error: what |x − 1| is expected to stay below at the end, rounding included; steps: how it came."""
+
+    error: float
+    steps: tuple[StepRounding, ...]
+
+
+def stored(code: Program, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values of everything that the program rounds, at y = xʳ, and ∂Q/∂(each of them): (K, len(y)) each.
+
+    A is the first. A sum is stored where it is a factor, or where several registers are added to a product.
+    """
+    one = np.ones_like(y)
+    values: list[np.ndarray] = [y]
+    sizes: list[np.ndarray] = [y]
+    gains: list[dict[int, np.ndarray]] = [{0: one}]
+
+    def total(terms: Combination, kept: bool) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+        value = sum((w * (one if r == IDENTITY else values[r]) for r, w in terms), np.zeros_like(y))
+        found: dict[int, np.ndarray] = {}
+        for r, w in terms:
+            _add(found, gains[r] if r != IDENTITY else {}, w)
+        if kept:
+            sizes.append(value)
+            found[len(sizes) - 1] = one
+        return value, found
+
+    for line in code.lines:
+        registers = sum(r != IDENTITY for r, _ in line.plus)
+        value, found = total(line.plus, bool(line.left) and registers > 1)
+        if line.left:
+            left, of_left = total(line.left, len(line.left) > 1)
+            right, of_right = total(line.right, len(line.right) > 1)
+            value = value + line.weight * left * right
+            _add(found, of_left, line.weight * right)
+            _add(found, of_right, line.weight * left)
+        sizes.append(value)
+        found[len(sizes) - 1] = one
+        values.append(value)
+        gains.append(found)
+    index, weight = code.result
+    return np.array(sizes), np.array([weight * gains[index].get(k, 0 * one) for k in range(len(sizes))])
+
+
+def _add(into: dict[int, np.ndarray], more: dict[int, np.ndarray], factor: Any) -> None:
+    for k, gain in more.items():
+        into[k] = into.get(k, 0.0) + factor * gain
+
+
+def noise(
+    code: Program, coefficients: Sequence[float], root: int, upper: float, *, mass: float | None = None
+) -> Noise:
+    """The rounding of one step of this program on [0, upper].
+
+    coefficients: of q, for the places where p′ = 0, which the grid holds too: p is exact there. mass: Σx²
+    over the number of rows, where it is known, as after division by the Frobenius norm (1/m): then at most
+    mass/x² of the spectrum lies beyond x. None: the spectrum may lie anywhere, and is taken as even over the
+    domain.
+    """
+    even = np.linspace(0.0, upper, _POINTS)
+    x = np.sort(np.concatenate([even, _turning_points(coefficients, root, upper)]))
+    sizes, gains = stored(code, x**root)
+    null = sizes[:, :1]
+    value = x * code(x**root)
+    if mass is None:
+        steps = np.diff(x, prepend=0.0) / upper  # a mean over the domain, whatever points were added
+        spread = np.sum(sizes**2 * steps, axis=1, keepdims=True)
+        mean_square = np.sum(value**2 * steps) + np.max(value**2) / 4
+    else:
+        part = np.minimum(1.0, mass / np.maximum(x * x, mass))
+        spread = null**2 + np.max(part * (sizes - null) ** 2, axis=1, keepdims=True)
+        mean_square = np.max(part * value**2)
+    square = np.maximum(null**2, spread)
+    random = x * np.sqrt(np.sum(gains**2 * square, axis=0))
+    coherent = x * np.maximum(np.sum(abs(gains * sizes), axis=0), np.sum(abs(gains * null), axis=0))
+    return Noise(x, value, RANDOM * random, COHERENT * coherent, float(np.sqrt(mean_square)))
+
+
+def _turning_points(coefficients: Sequence[float], root: int, upper: float) -> np.ndarray:
+    """Where p′ = Σ (1 + j·r) c_j x^(jr) has its real roots in (0, upper)."""
+    slope = [(1 + j * root) * c * upper ** (j * root) for j, c in enumerate(coefficients)]
+    y = np.roots(slope[::-1])
+    y = y.real[(abs(y.imag) < 1e-6) & (y.real > 0) & (y.real < 1)]
+    return upper * y ** (1 / root)
+
+
+def follow(
+    found: Noise, low: float, high: float, at_low: float, u: float, caution: float = 1.0
+) -> StepRounding:
+    """One step of the model: what values of [low, high] become; at_low = p(low), which no grid has.
+
+    caution: the part of the noise that is reckoned with. The state itself is always rounded in full.
+    """
+    inside = (found.x >= low) & (found.x <= high * (1 + 1e-12))
+    value = np.append(at_low, found.value[inside])
+    random, coherent = (
+        caution * u * np.append(np.interp(low, found.x, of), of[inside])
+        for of in (found.random, found.coherent)
+    )
+    moved = np.maximum(random, coherent) + u * abs(value)
+    turn = (TURN * random + STORED * u * found.root_mean_square) / np.maximum(value, 1e-300)
+    left = (float(np.min(value - moved)), float(np.max(value + moved)))
+    return StepRounding((low, high), float(np.max(moved)), float(np.max(turn)), left)
+
+
+def remaining_error(left: tuple[float, float], turned: float) -> float:
+    """|x − 1| at most, where the values lie in `left` and vectors were turned: turned = Σ angle²."""
+    return max(1 - left[0] * max(0.0, 1 - turned / 2), left[1] - 1)
+
+
+def start(interval: tuple[float, float], u: float, rows: int) -> tuple[tuple[float, float], float]:
+    """What the first step receives, and the angle² by which storing X₀ turns the vectors of `lower`."""
+    low, high = interval
+    return (low, high * (1 + u)), (STORED * u / (low * math.sqrt(rows))) ** 2
+
+
+@lru_cache(maxsize=1024)
+def _of_step(step: Step, upper: float, mass: float | None) -> Noise:
+    return noise(program(step), step.coefficients, step.root, upper, mass=mass)
+
+
+def predict(
+    schedule: Schedule,
+    dtype: str,
+    *,
+    rows: int = ROWS,
+    normalization: str = "frobenius",
+    caution: float = 1.0,
+) -> Prediction:
+    """The error to expect of a schedule in the direct form, rounding included (see the module).
+
+    rows: the shorter side. Where a value reaches beyond a step's domain the step's polynomial decides what
+    becomes of it. The error is inf where a value may reach zero, or leave for good: nothing is promised then.
+    caution: see `follow`; 1 is what was calibrated.
+    """
+    u = UNIT_ROUNDOFF[dtype_name(dtype)]
+    (low, high), turned = start(schedule.interval, u, rows)
+    steps = []
+    for index, step in enumerate(schedule.steps):
+        known = normalization in ("frobenius", "aol") and index == 0
+        found = _of_step(step, max(high, step.domain[1]), 1 / rows if known else None)
+        with np.errstate(over="ignore", invalid="ignore"):
+            after = follow(found, low, high, float(step(low)), u, caution)
+        steps.append(after)
+        low, high = after.left
+        if not (0 < low <= high < _LOST):
+            return Prediction(math.inf, tuple(steps))
+        turned += after.turn**2
+    return Prediction(remaining_error((low, high), turned), tuple(steps))

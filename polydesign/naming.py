@@ -1,0 +1,69 @@
+"""Names of tables, made from what they were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from polydesign.evaluation.program import preferred
+from polydesign.model import DTYPES, Schedule
+from polydesign.search.greedy import Equioscillation
+
+_SIGN_NAMES = {1: "inverse", 2: "sign"}
+
+
+def family(root: int) -> str:
+    """The word that a root's tables begin with: sign, inverse, root4."""
+    return _SIGN_NAMES.get(root, f"root{root}")
+
+
+def table_name(
+    schedule: Schedule,
+    strategy: Equioscillation,
+    dtype: str | None,
+    normalization: str = "frobenius",
+    lower: str | None = None,
+) -> str:
+    """A name made from the parameters: sign-d5x6-l1e-3-bf16, sign-d5-9x3-l1e-3, root4-d9x3-l0.1-h1.01.
+
+    dtype: given where the strategy is that precision's default. lower: in place of the number. An evaluation
+    is named where it is not the preferred one; rounding as -r1_1024, -rdecimals4, -rbf16.
+    """
+    low, high = schedule.interval
+    parts = [family(schedule.root)]
+    degrees = runs(schedule.degrees) if len(schedule.steps) > 1 else f"{schedule.degrees[0]}x1"
+    parts += [f"d{degrees}", f"l{lower or short(low)}"]
+    if high != 1:
+        parts.append(f"u{short(high)}")
+    if dtype is not None:
+        parts.append(DTYPES[dtype])
+    else:
+        for letter, value, neutral in (
+            ("h", strategy.headroom, 1.0),
+            ("c", strategy.cushion, 0.0),
+            ("f", strategy.image_floor or 0.0, 0.0),
+        ):
+            values = value if isinstance(value, tuple) else (value,)
+            if any(v != neutral for v in values):
+                parts.append(letter + runs(values))
+    other = {s.evaluation for s in schedule.steps if s.evaluation != preferred(s.inner_degree)}
+    parts += sorted(other)
+    if strategy.round is not None:
+        parts.append("r" + strategy.round.replace("/", "_").replace(":", ""))
+    if normalization != "frobenius":
+        parts.append(normalization)
+    return "-".join(parts)
+
+
+def runs(values: Sequence[float]) -> str:
+    """5, 9, 9, 9 as "5-9x3"."""
+    found = [(value, len(list(group))) for value, group in groupby(values)]
+    return "-".join(short(value) + (f"x{count}" if count > 1 else "") for value, count in found)
+
+
+def short(x: float) -> str:
+    """The shortest exact decimal: 1e-3 for 0.001, 0.1 for 0.1."""
+    plain = repr(int(x)) if x == int(x) and abs(x) < 1e6 else repr(x)
+    digits, _, exponent = f"{x:e}".partition("e")
+    scientific = f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
+    return scientific if float(scientific) == x and len(scientific) < len(plain) else plain

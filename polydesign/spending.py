@@ -1,0 +1,317 @@
+"""A budget search as the designer and the command line ask for it: propose, measure, choose.
+
+search/budget.py and search/joint.py propose and know no matrix; verify/select.py measures and knows no
+search; this joins them. designer.py makes the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from polydesign import __version__
+from polydesign.evaluation import calibration
+from polydesign.evaluation.cost import UNIT, Prices, cost, flops
+from polydesign.evaluation.program import preferred
+from polydesign.model import (
+    FORMS,
+    InputError,
+    Plan,
+    Problem,
+    Provenance,
+    Schedule,
+    Table,
+    check_integer,
+    check_number,
+)
+from polydesign.search.band import smallest_lower
+from polydesign.search.budget import INNER_DEGREES, cheapest, exact_front, form_of, widest
+from polydesign.search.greedy import Equioscillation
+from polydesign.search.joint import CAUTIONS, Proposal, Terms, least_error, propose
+from polydesign.search.restarts import choose_restarts
+
+STRATEGY = "budget"
+
+SHAPE = (512, 1024)
+"""Of the matrices where nobody says."""
+
+HANDFUL = 3
+"""Candidates that are measured, for each part of the noise that they were made for."""
+
+MOST_GRAM_DEGREE = 3
+"""Highest inner degree tried in the gram form: it needs a restart before every step beyond."""
+
+_MOST_PRODUCTS = 40  # up to which an error is looked for in low precision
+_WIDEST = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What one asks of a budget search; every field is a keyword of design(method="budget").
+
+    matmuls: products that may be spent, or None: the least for the problem's error. shape: of the matrices;
+    the shorter side enters the rounding model, both the costs. form: direct, gram, or auto, which is gram
+    where that costs less. symmetric: what a product costs whose result is known to be symmetric, of one
+    where it is not; costs: a file of `polydesign bench --calibrate`, whose seconds count in place of
+    operations. Without both, products are counted one by one. measure: measure the best candidates and take
+    the one that errs least, or else trust the model, and take what it thinks safest. seed: of the matrices.
+
+    Raises InputError naming the field.
+    """
+
+    matmuls: int | None = None
+    shape: tuple[int, int] = SHAPE
+    form: str = "direct"
+    symmetric: float | None = None
+    costs: str | None = None
+    measure: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.matmuls is not None:
+            check_integer("matmuls", self.matmuls, 1)
+        if len(self.shape) != 2:
+            raise InputError("shape", f"must be two sides such as (1024, 4096), not {self.shape!r}")
+        for side in self.shape:
+            check_integer("shape", side, 2)
+        if self.form not in ("direct", "gram", "auto"):
+            raise InputError("form", f"{self.form!r} is not one of direct, gram, auto")
+        if self.symmetric is not None:
+            check_number("symmetric", self.symmetric)
+        if self.costs is not None and self.symmetric is not None:
+            raise InputError("symmetric", "is part of the measured costs: leave it out, or leave out costs")
+        if self.matmuls is not None and (self.symmetric is not None or self.costs is not None):
+            raise InputError(
+                "matmuls",
+                "counts products one by one: leave out symmetric and costs, or give an error instead",
+            )
+        check_integer("seed", self.seed, 0)
+
+    def prices(self, form: str, dtype: str) -> Prices:
+        """Of one product of each kind. Flops are in units of one product of the shape, 2·m²·n."""
+        if self.costs is not None:
+            return calibration.load(self.costs).prices(self.shape, dtype, form=form)
+        if self.symmetric is None:
+            return UNIT
+        whole = flops(self.shape, form=form, symmetric=self.symmetric)
+        return Prices(whole.gram / whole.wide, 1.0, whole.symmetric / whole.wide, "products with X")
+
+
+SETTINGS = tuple(field.name for field in fields(Spending))
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    proposal: Proposal
+    form: str
+    restarts: tuple[int, ...] | None
+    cost: float
+
+
+def spend(
+    spending: Spending,
+    problem: Problem,
+    dtype: str,
+    *,
+    smallest: bool = False,
+    exact: bool = False,
+    inner_degrees: Sequence[int] | None = None,
+    evaluation: str | None = None,
+    normalization: str = "frobenius",
+    watch: Callable[[int, int], None] | None = None,
+) -> tuple[Schedule, dict[str, Any]]:
+    """The schedule, and the parameters of its provenance.
+
+    problem: root and interval; its degrees do not count, its error is the goal where matmuls is None.
+    smallest: find the smallest lower end for matmuls and an error. exact: no rounding, no headroom: the best
+    sequence of degrees. watch: called with (candidates measured, candidates in all).
+    """
+    if spending.matmuls is None and problem.error is None:
+        raise InputError("matmuls", "say how many products, or give the error that is needed")
+    if smallest:
+        _both(spending, problem)
+    if problem.root != 2 and spending.form != "direct":
+        raise InputError("form", f"{spending.form} is of root 2: leave it out")
+    degrees = tuple(inner_degrees or INNER_DEGREES)
+    if exact:
+        return _exact(spending, problem, degrees, dtype, smallest)
+    forms = ("direct", "gram") if spending.form == "auto" else (spending.form,)
+    terms = [
+        Terms(
+            problem.root,
+            problem.lower,
+            problem.upper,
+            dtype,
+            rows=min(spending.shape),
+            normalization=normalization,
+            form=form if problem.root == 2 else form_of(problem.root),
+            prices=spending.prices(form if problem.root == 2 else form_of(problem.root), dtype),
+            inner_degrees=degrees if form == "direct" else tuple(n for n in degrees if n <= MOST_GRAM_DEGREE),
+            **({} if evaluation is None else {"evaluations": (evaluation,)}),
+        )
+        for form in forms
+    ]
+    if smallest:
+        lower = _smallest(terms[0], *_both(spending, problem))
+        terms = [replace(one, lower=lower) for one in terms]
+    candidates = _candidates(spending, terms, None if smallest else problem.error, dtype)
+    best, measured = candidates[0], None
+    if spending.measure:
+        best, measured = _measured(spending, candidates, problem, dtype, normalization, watch)
+    found = best.proposal
+    parameters: dict[str, Any] = {
+        key: value for key, value in asdict(found.strategy).items() if value is not None
+    }
+    parameters |= {key: value for key, value in asdict(spending).items() if value is not None}
+    parameters |= {
+        "dtype": dtype,
+        "form": best.form,
+        "cost": best.cost,
+        "cost_unit": terms[0].prices.unit,
+        "caution": found.caution,
+        "expected": found.expected,
+        "candidates": len(candidates),
+    }
+    if best.restarts is not None:
+        parameters["restarts"] = best.restarts
+    if problem.error is not None:
+        parameters["error"] = problem.error
+    if smallest:
+        parameters["lower"] = "min"
+    if measured is not None:
+        parameters |= measured
+    return found.schedule, parameters
+
+
+def _exact(
+    spending: Spending, problem: Problem, degrees: tuple[int, ...], dtype: str, smallest: bool
+) -> tuple[Schedule, dict[str, Any]]:
+    root, low, high = problem.root, problem.lower, problem.upper
+    options = {"inner_degrees": degrees, "prices": spending.prices(form_of(root), dtype)}
+    if smallest:
+        most, error = _both(spending, problem)
+        _, path = widest(root, high, error, most, **options)
+    elif spending.matmuls is not None:
+        path = exact_front(root, low, high, spending.matmuls, **options)[-1]
+    else:
+        assert problem.error is not None
+        path = cheapest(root, low, high, problem.error, **options)
+    if not path.choices:
+        raise InputError("matmuls", f"{spending.matmuls} are too few: no step costs so little")
+    chosen = tuple(1 + root * n for n in path.choices)
+    strategy = Equioscillation(evaluation=tuple(preferred(n) for n in path.choices))
+    if smallest:
+        low = smallest_lower(strategy, root, chosen, _both(spending, problem)[1], high)
+    schedule = strategy.search(Problem(root, chosen, low, high))
+    parameters = {key: value for key, value in asdict(strategy).items() if value is not None}
+    parameters |= {"exact": True, "cost": path.cost, "cost_unit": options["prices"].unit}
+    if problem.error is not None:
+        parameters["error"] = problem.error
+    if spending.matmuls is not None:
+        parameters["matmuls"] = spending.matmuls
+    if smallest:
+        parameters["lower"] = "min"
+    return schedule, parameters
+
+
+def _both(spending: Spending, problem: Problem) -> tuple[int, float]:
+    """matmuls and the error, for the smallest lower end."""
+    if spending.matmuls is None or problem.error is None:
+        raise InputError("lower", "min is the smallest lower end for matmuls and an error: give both")
+    return spending.matmuls, problem.error
+
+
+def _candidates(spending: Spending, terms: list[Terms], error: float | None, dtype: str) -> list[_Candidate]:
+    """Those worth measuring, in the order to look at them: what the model thinks best comes first."""
+    most = float(spending.matmuls) if spending.matmuls is not None else 12.0
+    while True:
+        found = [one for each in terms for one in _affordable(each, most, dtype)]
+        if spending.matmuls is not None:
+            break
+        assert error is not None
+        # The cautious ones must be among them, in case no other stands the matrices.
+        if any(one.proposal.at_worst <= error for one in found) or most >= _MOST_PRODUCTS:
+            found = [one for one in found if one.proposal.expected <= error]
+            if not found:
+                raise InputError(
+                    "error",
+                    f"{error!r} is out of reach in {dtype}: rounding leaves more; take a higher precision",
+                )
+            return sorted(found, key=lambda one: (one.cost, one.proposal.expected))
+        most *= 1.5
+    if not found:
+        raise InputError("matmuls", f"{spending.matmuls} are too few for the {spending.form} form")
+    found.sort(key=lambda one: one.proposal.expected)
+    if not spending.measure:
+        return sorted(found, key=lambda one: (one.proposal.at_worst, one.proposal.expected))
+    return [
+        one
+        for caution in CAUTIONS
+        for one in [each for each in found if each.proposal.caution == caution][:HANDFUL]
+    ]
+
+
+def _affordable(terms: Terms, most: float, dtype: str) -> list[_Candidate]:
+    found = []
+    for proposal in propose(terms, most):
+        if terms.form != "gram":
+            found.append(_Candidate(proposal, terms.form, None, proposal.cost))
+            continue
+        restarts = choose_restarts(proposal.schedule, dtype)
+        price = cost(proposal.schedule, terms.prices, form="gram", restarts=restarts)
+        if price <= most:
+            found.append(_Candidate(proposal, "gram", restarts, price))
+    return found
+
+
+def _measured(
+    spending: Spending,
+    candidates: list[_Candidate],
+    problem: Problem,
+    dtype: str,
+    normalization: str,
+    watch: Callable[[int, int], None] | None,
+) -> tuple[_Candidate, dict[str, Any]]:
+    from polydesign.verify.select import reduced, select  # torch
+
+    plans = [
+        Plan(dtype, form=one.form, restarts=one.restarts) if one.form in FORMS else Plan(dtype)
+        for one in candidates
+    ]
+    provenance = Provenance(__version__, STRATEGY, {})
+    tables = [
+        Table(f"candidate-{index}", one.proposal.schedule, provenance, normalization)
+        for index, one in enumerate(candidates)
+    ]
+    enough = problem.error if spending.matmuls is None else None
+    ranked = select(
+        tables, dtype=dtype, shape=spending.shape, plans=plans, seed=spending.seed, enough=enough, watch=watch
+    )
+    best = ranked[0]
+    if enough is not None and not (best.complete and best.worst <= enough):
+        raise InputError(
+            "error",
+            f"none of {len(candidates)} candidates stays below {enough!r} in {dtype} on matrices; the best "
+            f"reaches {min(one.worst for one in ranked):.3g}: ask for a larger error, or a higher precision",
+        )
+    return candidates[best.index], {
+        "measured": best.worst,
+        "measured_shape": list(reduced(spending.shape)),
+        "measured_spectra": list(dict.fromkeys(run.spectrum for run in best.runs)),
+    }
+
+
+def _smallest(terms: Terms, most: float, error: float) -> float:
+    """The smallest lower end, to two digits, from which the model reaches the error with all its noise."""
+
+    def reaches(ratio: float) -> bool:
+        return least_error(replace(terms, lower=ratio * terms.upper), most) <= error
+
+    low, high = 1e-9, _WIDEST
+    if not reaches(high):
+        raise InputError("matmuls", f"{most:g} are too few to reach {error!r} in {terms.dtype}")
+    while high / low > 1.01:
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if reaches(middle) else (middle, high)
+    return float(f"{high * 1.005 * terms.upper:.2g}") if high < _WIDEST else high

@@ -1,0 +1,139 @@
+"""Candidate tables measured on the same matrices in the real precision, and the one that errs least.
+
+No search is known here: tables come in, and what was measured goes out. Each family of matrices hides what
+another shows (design.md, section 3), so there are several; a candidate that one of them breaks is out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from polydesign.model import InputError, Measurement, Plan, Table, check_integer
+from polydesign.verify.operators import choose
+from polydesign.verify.roots import lowest_eigenvalue
+from polydesign.verify.spectra import Sample, sample, sample_positive
+from polydesign.verify.sweep import measure
+
+MOST_ROWS = 256
+"""Of the matrices measured here: a search must end within a minute, and the full shape is for verify."""
+
+POLAR = (
+    *("rank1", "levels:0.1", "swept", "rank2", "rankk:8", "rankk:32", "clustered", "gaussian"),
+    *("logspace:1e-2", "harmonic", "two-bulks"),
+)
+"""Spectra that candidates for msign meet; those that break most candidates come first."""
+
+POSITIVE = ("swept", "logspace:1e-2", "gaussian", "harmonic", "clustered", "two-bulks")
+"""The same for operators on symmetric positive P."""
+
+SIDES = (1.0, 0.7, 0.4)
+"""Parts of the shape at which rank1 is measured: what its blocks do depends on their size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One candidate: its place in the list given, the largest |x − 1| on the range, and the runs.
+
+    worst is inf where a result is not finite; the runs end with the one that showed that others are better.
+    """
+
+    index: int
+    worst: float
+    runs: tuple[Measurement, ...]
+    complete: bool
+
+
+def reduced(shape: tuple[int, int], most: int = MOST_ROWS) -> tuple[int, int]:
+    """The shape with at most so many rows on its shorter side, at the same aspect."""
+    m, n = shape
+    factor = min(1.0, most / min(m, n))
+    return max(2, round(m * factor)), max(2, round(n * factor))
+
+
+def select(
+    candidates: Sequence[Table],
+    *,
+    dtype: str,
+    shape: tuple[int, int] = (256, 512),
+    plans: Sequence[Plan] = (),
+    operator: str | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    enough: float | None = None,
+    watch: Callable[[int, int], None] | None = None,
+) -> tuple[Measured, ...]:
+    """All candidates measured on the same matrices, best first; one that is worse than the best is cut short.
+
+    shape: reduced to MOST_ROWS rows at the same aspect. plans: one a candidate, their form and restarts are
+    run; none: the default. enough: an error that suffices, at which the first candidate that reaches it, in
+    the order given, ends the search. watch: called with (candidates measured, candidates in all).
+
+    Raises InputError for no candidates, and what `measure` raises.
+    """
+    if not candidates:
+        raise InputError("candidates", "there is none: give at least one table")
+    if plans and len(plans) != len(candidates):
+        raise InputError("plans", f"has {len(plans)} entries for {len(candidates)} candidates")
+    check_integer("seed", seed, 0)
+    done: list[Measured] = []
+    best = math.inf
+    for index, table in enumerate(candidates):
+        plan = plans[index] if plans else None
+        limit = best if enough is None else enough
+        found = _one(index, table, plan, dtype, reduced(shape), operator, seed, device, limit)
+        done.append(found)
+        best = min(best, found.worst) if found.complete else best
+        if watch is not None:
+            watch(len(done), len(candidates))
+        if enough is not None and found.complete and found.worst <= enough:
+            break
+    return tuple(sorted(done, key=lambda one: (not one.complete, one.worst)))
+
+
+def _one(
+    index: int,
+    table: Table,
+    plan: Plan | None,
+    dtype: str,
+    shape: tuple[int, int],
+    operator: str | None,
+    seed: int,
+    device: str,
+    limit: float,
+) -> Measured:
+    name, how = choose(table.schedule, operator, 1)
+    lower = table.schedule.interval[0]
+    if how.positive:
+        lower = lowest_eigenvalue(table.schedule, dtype, min(shape), 1)
+    worst, runs = 0.0, []
+    cases = _cases(shape, how.positive)
+    for spectrum, sides in cases:
+        known = _known(spectrum, sides, seed, lower, how.positive, how.singular)
+        run = measure(table, dtype=dtype, matrix=known, operator=name, plan=plan, device=device)
+        runs.append(run)
+        worst = max(worst, math.inf if run.worst is None else run.worst)
+        if worst > limit:
+            break
+    return Measured(index, worst, tuple(runs), len(runs) == len(cases))
+
+
+def _cases(shape: tuple[int, int], positive: bool) -> list[tuple[str, tuple[int, int]]]:
+    found = []
+    for spectrum in POSITIVE if positive else POLAR:
+        if spectrum.startswith("rankk") and int(spectrum.partition(":")[2]) > min(shape):
+            continue
+        parts = SIDES if spectrum == "rank1" else (1.0,)
+        found += [(spectrum, (max(2, round(p * shape[0])), max(2, round(p * shape[1])))) for p in parts]
+    return found
+
+
+@lru_cache(maxsize=64)
+def _known(
+    spectrum: str, shape: tuple[int, int], seed: int, lower: float, positive: bool, singular: bool
+) -> Sample:
+    if positive:
+        return sample_positive(spectrum, shape, seed=seed, lower=lower, singular=singular)
+    return sample(spectrum, shape, seed=seed, lower=lower)
