@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from click.testing import CliRunner
 import polydesign
 from polydesign.cli import main
 from polydesign.model import InputError, Problem
-from polydesign.search import quantize, rounded
+from polydesign.search import adam, quantize, rounded
 from polydesign.search.adam import Adam, run
+from polydesign.search.descent import Descent
 from polydesign.search.objectives import parse
 from polydesign.search.rounded import rows_of
 from polydesign.table import dumps, loads
@@ -223,6 +225,42 @@ def test_an_interrupt_of_the_command_leaves_a_table_on_the_grid(tmp_path):
     assert "rounded without moving later steps" in result.stderr
     rows = tuple(polydesign.load(tmp_path / "i.json").as_tuples())
     assert nearest(rows, "bf16") == rows
+
+
+@pytest.mark.parametrize("word", [None, "bf16"])
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (Descent, "sorted"),  # before the polish
+        (adam, "polished"),
+        (adam, "ranked"),  # after it
+        (adam, "Rounding"),
+        (rounded.Rounding, "_best"),
+        (rounded.Rounding, "_settled"),
+        (Descent, "value_of"),
+    ],
+)
+def test_an_interruption_after_adam_loses_nothing(few, monkeypatch, owner, name, word):
+    """Whichever piece of the end it comes in: what Adam had found is there, and on the grid."""
+    config = Adam("sup", round=word, start="classical", **QUICK)
+    plain = run(replace(config, round=None, polish=False), PROBLEM)
+    work, calls = getattr(owner, name), iter([True])
+
+    def interrupting(*arguments, **keywords):
+        if next(calls, False):
+            raise KeyboardInterrupt
+        return work(*arguments, **keywords)
+
+    monkeypatch.setattr(owner, name, interrupting)
+    cut = run(config, PROBLEM)
+    reached = next(calls, None) is None
+    assert cut.stopped == ("interrupted" if reached else "done")
+    assert reached or word is None
+    assert cut.iterations == QUICK["iterations"]
+    assert cut.rows == plain.rows
+    assert (cut.value if word is None else cut.unrounded_value) <= plain.value < plain.start_value
+    if word is not None:
+        assert nearest(rows_of(cut.schedule), word) == rows_of(cut.schedule)
 
 
 @pytest.mark.parametrize(
