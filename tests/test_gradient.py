@@ -105,6 +105,25 @@ def test_resumption_goes_on_with_the_same_problem(run):
     assert result.exit_code == 0, result.output
 
 
+def test_resumption_keeps_normalization_and_evaluation(run):
+    given = ("--degree", "3,7", "--lower", 0.1, "--normalization", "aol", "--evaluation", "monomial")
+    result = run(*given, "--timeout", 1e-9, "-o", "a.json")
+    assert "--resume a.json --lower 0.1 --normalization aol goes on" in result.stderr
+    result = run("--resume", "a.json", "--lower", 0.1, "--iterations", 5)
+    assert result.exit_code == 2
+    assert "Error: --normalization: is 'frobenius', and a.json was searched with 'aol'" in result.stderr
+    again = ("--resume", "a.json", "--lower", 0.1, "--normalization", "aol", "--iterations", 5)
+    words = {}
+    for name, more in (("b", ()), ("c", ("--evaluation", "chebyshev")), ("d", ("--degree", "3,9"))):
+        result = run(*again, *more, "-o", f"{name}.json")
+        assert result.exit_code == 0, result.output
+        table = polydesign.load(f"{name}.json")
+        assert table.normalization == "aol"
+        words[name] = [step.evaluation for step in table.schedule.steps]
+    # That of the table; another where it is asked for, or where the degrees are no longer the table's.
+    assert words == {"b": ["monomial"] * 2, "c": ["chebyshev"] * 2, "d": ["monomial", "chebyshev"]}
+
+
 def test_trajectory(run, tmp_path):
     result = run("--steps", 3, "--lower", 0.01, "--iterations", 30, "--trajectory", "t.csv", "-o", "a.json")
     assert result.exit_code == 0, result.output
