@@ -14,7 +14,9 @@ from click.testing import CliRunner
 import polydesign
 from polydesign.approximation.certificate import check_certificate
 from polydesign.cli import main
-from polydesign.model import InputError
+from polydesign.gradient import descend
+from polydesign.model import InputError, Problem
+from polydesign.search import rounded
 from polydesign.table import dumps, loads
 
 QUICK = {"method": "adam", "iterations": 40, "device": "cpu"}
@@ -62,6 +64,27 @@ def test_the_provenance_repeats_the_search():
     again = {key: kept[key] for key in ("objective", "iterations", "rate", "start", "restarts", "device")}
     repeated = polydesign.design(steps=3, lower=1e-2, method="adam", seed=table.provenance.seed, **again)
     assert repeated == table
+
+
+@pytest.mark.parametrize("word", [None, "bf16"])
+@pytest.mark.parametrize("objective", ["sup", "sup + 0.1*topk:50", "mean-square:log-uniform"])
+def test_the_same_seed_gives_the_same_table_and_leaves_what_it_got(tmp_path, monkeypatch, word, objective):
+    for name in ("TRIED", "ROUNDS", "FINISHED"):
+        monkeypatch.setattr(rounded, name, 2)
+    start = tmp_path / "start.json"
+    polydesign.design(steps=3, lower=1e-2, dtype="float16").save(start)
+    settings = {"iterations": 20, "device": "cpu", "restarts": 3, "perturbation": 0.05, "start": str(start)}
+    settings |= {"round": word, "seed": 1, "objective": objective}
+    given, text = dict(settings), start.read_bytes()
+    problem = Problem(2, (5, 5, 5), 1e-2)
+    first, second = (descend(problem, settings, evaluations=("monomial",) * 3) for _ in range(2))
+    assert first == second
+    assert (settings, start.read_bytes()) == (given, text)
+    tables = [polydesign.design(method="adam", steps=3, lower=1e-2, **settings) for _ in range(2)]
+    assert dumps(tables[0]) == dumps(tables[1])
+    assert tables[0].schedule == first.schedule
+    other = descend(problem, settings | {"seed": 2})
+    assert other.outcome.rows != first.outcome.rows
 
 
 def test_degrees_come_from_the_start():
