@@ -69,11 +69,11 @@ def descend(
     """Search with these settings (fields of adam.Adam; those left out have its defaults).
 
     evaluations: one a step; None for those of the table that goes on, where the degrees are its own, or else
-    the preferred ones. normalization: of the table to come. timeout: seconds. resume: a table of an earlier search, whose settings count where none are given, and
-    whose coefficients, as they were before rounding, are the start; iterations already done are not done
-    again, and its grid is that of the result unless another is given. root, interval and normalization must be
-    its own. trajectory: a file of it, of SUFFIXES. watch: called with (iterations done, iterations in all,
-    current value, best value).
+    the preferred ones. normalization: of the table to come. timeout: seconds. resume: a table of an earlier
+    search of the same root, interval and normalization, whose settings count where none are given, and whose
+    coefficients, as they were before rounding, are the start; iterations already done are not done again, and
+    its grid is that of the result unless another is given. trajectory: a file of it, of SUFFIXES. watch:
+    called with (iterations done, iterations in all, current value, best value).
 
     Raises InputError naming the setting.
     """
