@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import polydesign
 from polydesign.cli import main
 from polydesign.model import InputError, Problem
-from polydesign.search import adam, quantize, rounded
+from polydesign.search import adam, polish, quantize, rounded
 from polydesign.search.adam import Adam, run
 from polydesign.search.descent import Descent
 from polydesign.search.objectives import parse
@@ -125,11 +125,16 @@ def test_a_value_far_below_the_units_of_the_grid_is_kept(few, monkeypatch):
     assert run(config, problem).value > 100 * bound
 
 
-def test_least_squares_that_leave_float64_come_back(few):
-    """From some points of this grid the first trial of least squares has squares beyond float64."""
-    config = Adam("mean-square:marchenko-pastur:64x256", iterations=0, round="1/1024", device="cpu")
-    found = run(config, Problem(2, (5,) * 4, 0.015))
-    assert nearest(rows_of(found.schedule), "1/1024") == rows_of(found.schedule)
+@pytest.mark.parametrize(("steps", "word"), [(4, "1/1024"), (5, "bf16")])
+def test_least_squares_that_leave_float64_come_back(few, monkeypatch, steps, word):
+    """From some points of these grids the first trial of least squares, or the point, has huge squares."""
+    config = Adam("mean-square:marchenko-pastur:64x256", iterations=0, round=word, device="cpu")
+    problem = Problem(2, (5,) * steps, 0.015)
+    found = run(config, problem)
+    assert nearest(rows_of(found.schedule), word) == rows_of(found.schedule)
+    monkeypatch.setattr(polish, "FARTHEST", 1e300)  # negative control
+    with pytest.raises((RuntimeWarning, ValueError)):
+        run(config, problem)
 
 
 def test_a_timeout_and_an_interruption_still_end_on_the_grid(few, monkeypatch):
