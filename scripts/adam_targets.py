@@ -136,7 +136,7 @@ def rounded(iterations: int, steps: int) -> dict[str, Any]:
         outcome = run(replace(config, round=word), problem)
         seconds = time.monotonic() - begun
         assert outcome.unrounded is not None
-        plain = [list(map(grid(word).nearest, row)) for row in outcome.unrounded]
+        plain = tuple(tuple(map(grid(word).nearest, row)) for row in outcome.unrounded)
         ours = [step.coefficients for step in outcome.schedule.steps]
         runs = valid(plain, problem)
         grids.append(
