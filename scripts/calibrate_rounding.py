@@ -4,7 +4,7 @@ Single steps: a state whose singular values are those that the step meets in its
 decomposed as it then is; one step in the precision is compared with p of those very values. What is off, and
 by what angle it turns singular vectors, is divided by what the model says: these ratios fix its constants.
 Whole schedules: predict(...).error beside the largest |σ − 1| that verify measures. Writes
-figures/rounding_model.json with every schedule's run, and figures/rounding_model.png, and prints README's part.
+figures/rounding_model.json, with every schedule's run, and .png beside it, and prints README's part.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import math
 import runpy
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,10 @@ def settings(index: int, effort: dict[str, int], most: int) -> Iterator[tuple[st
 
 
 def states(case: Case, index: int, effort: dict[str, int], most: int) -> Iterator[tuple[Step, int, str, Any]]:
-    """What the steps of a schedule receive of some matrices, exact but for one rounding: (step, place, spectrum, X)."""
+    """What the steps of a schedule receive of some matrices, exact but for one rounding.
+
+    (step, its place, spectrum, X) for each.
+    """
     for k, step in enumerate(case.table.schedule.steps):
         for spectrum, shape in list(settings(index + k, effort, most))[: effort["states"]]:
             found = known(spectrum, shape)
@@ -136,10 +139,10 @@ def states(case: Case, index: int, effort: dict[str, int], most: int) -> Iterato
 def single(case: Case, step: Step, place: int, spectrum: str, X: torch.Tensor) -> dict[str, Any] | None:
     """One step of a state, in units of the model's: what it adds, how it turns, what storing the result adds.
 
-    moved: ||X' - p(X)||_2 over the model's largest shift. shift: the largest change of a singular value over the
-    same. turn: the angle, to first order, by which the polar factor's vectors turn, over the model's. random,
-    coherent: ||X' - p(X)||_2 over what the model has without its constant, where the terms are LOUD. stored: as
-    STORED. None where the state has left the domain by far.
+    moved: ||X' - p(X)||_2 over the model's largest shift. shift: the largest change of a singular value over
+    the same. turn: the angle, to first order, by which the polar factor's vectors turn, over the model's.
+    random, coherent: ||X' - p(X)||_2 over what the model has without its constant, where the terms are LOUD.
+    stored: as STORED. None where the state has left the domain by far.
     """
     u = model.roundoff(case.dtype)
     U, sigma, Vt = torch.linalg.svd(X.double(), full_matrices=False)
@@ -245,35 +248,39 @@ def points(body: dict[str, Any]) -> list[Point]:
     ]
 
 
+def row(label: str, runs: list[Point]) -> str:
+    safe = [point.factor for point in runs if math.isfinite(point.predicted)]
+    unsafe = [point.measured >= BROKEN for point in runs if not math.isfinite(point.predicted)]
+    wrong = f"{sum(factor > 1 for factor in safe)} of {len(safe)} | {max(safe, default=0.0):.3g}"
+    return f"| {label} | {len(runs)} | {wrong} | {len(unsafe)} | {sum(unsafe)} |"
+
+
 def markdown(body: dict[str, Any]) -> str:
-    """README's table and the sentence under it."""
-    lines = [
-        "| precision | matrices | runs | measured above predicted | largest factor | called unsafe | of them lost |",
-        "|---|---|---:|---:|---:|---:|---:|",
+    """README's tables and the sentences under them."""
+    runs = list(zip(points(body), body["runs"], strict=True))
+    columns = "runs | measured above predicted | largest measured/predicted | called unsafe | of these lost |"
+    lines = [f"| precision | matrices | {columns}", "|---|---|" + "---:|" * 5]
+    for dtype, blocks in product(PRECISIONS, (False, True)):
+        kind = "equal entries" if blocks else "random vectors"
+        chosen = [p for p, run in runs if run["dtype"] == dtype and (run["spectrum"] == BLOCKS) == blocks]
+        lines.append(row(f"{DTYPES[dtype]} | {kind}", chosen))
+    lines += [
+        "",
+        f"| precision | made with, and predicted for, a part | {columns}",
+        "|---|---:|" + "---:|" * 5,
     ]
-    for dtype in PRECISIONS:
-        for blocks in (False, True):
-            runs = [
-                point
-                for point, run in zip(points(body), body["runs"], strict=True)
-                if run["dtype"] == dtype and (run["spectrum"] == BLOCKS) == blocks
-            ]
-            safe = [point for point in runs if math.isfinite(point.predicted)]
-            unsafe = [point for point in runs if not math.isfinite(point.predicted)]
-            above = sum(point.factor > 1 for point in safe)
-            worst = max((point.factor for point in safe), default=math.nan)
-            lost = sum(point.measured >= BROKEN for point in unsafe)
-            kind = "equal entries" if blocks else "random vectors"
-            lines.append(
-                f"| {DTYPES[dtype]} | {kind} | {len(runs)} | {above} of {len(safe)} | {worst:.3g} | {len(unsafe)} | {lost} |"
-            )
-    wrong = sorted((p for p in points(body) if p.measured > p.predicted), key=lambda p: -p.factor)
+    for dtype, caution in product(PRECISIONS, CAUTIONS):
+        chosen = [
+            replace(p, predicted=math.inf if run["expected"] is None else run["expected"])
+            for p, run in runs
+            if run["dtype"] == dtype and run.get("caution") == caution
+        ]
+        lines.append(row(f"{DTYPES[dtype]} | {caution}", chosen))
+    wrong = sorted((p for p, _ in runs if p.measured > p.predicted), key=lambda p: -p.factor)
     named = "; ".join(
-        f"`{p.name}` in {DTYPES[p.dtype]}, {p.measured:.3g} for {p.predicted:.3g}" for p in wrong[:3]
+        f"`{p.name}` in {DTYPES[p.dtype]}, {p.measured:.3g} for {p.predicted:.3g}" for p in wrong
     )
-    said = (
-        f"Measured above predicted, by the largest factors: {named}." if wrong else "None was measured above."
-    )
+    said = f"Measured above predicted: {named}." if wrong else "In no run was more measured than predicted."
     return "\n".join([*lines, "", *textwrap.wrap(said, 110, break_long_words=False, break_on_hyphens=False)])
 
 

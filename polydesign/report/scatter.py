@@ -11,7 +11,7 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from polydesign.model import DTYPES, InputError
-from polydesign.report.figures import STYLE, _figure, _head
+from polydesign.report.figures import STYLE, head, new_figure
 from polydesign.report.panels import EDGE, number
 
 LOOKS = {
@@ -23,9 +23,13 @@ LOOKS = {
 """Precision -> marker, filling and colour of its edge: any one of them tells."""
 
 
+LOST = 3.0
+"""Errors from here on, and what is not finite, stand at the edge of the axes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One run. predicted, measured: errors, inf where the model calls it unsafe, or the result is not finite."""
+    """One run. predicted: inf where the model calls it unsafe; measured: inf where no result is finite."""
 
     name: str
     dtype: str
@@ -41,26 +45,27 @@ class Point:
 def prediction_figure(points: Sequence[Point], named: int = 6) -> Figure:
     """Measured over predicted error, with the diagonal; the points above it with their factors, worst first.
 
-    named: how many of those are named beside the axes; all of them are ringed. Points without a finite
-    prediction stand in a column at the right edge, those without a finite result in a row at the top.
+    named: how many of those are named inside the axes; all of them are ringed. Points whose prediction is at
+    least LOST stand in a column at the right edge, those whose result is in a row at the top.
     Raises InputError where there is no point.
     """
     if not points:
         raise InputError("points", "there is none: a figure needs at least one run")
-    finite = [v for p in points for v in (p.predicted, p.measured) if math.isfinite(v)]
-    low = 10 ** math.floor(math.log10(min(finite)))
-    top = 2 * max(finite)
-    edge = 3 * top
+    least = min(v for p in points for v in (p.predicted, p.measured, 1.0) if v > 0)
+    low = 10.0 ** math.floor(math.log10(least))
+    edge = 2 * LOST
     above = sorted((p for p in points if p.measured > p.predicted), key=lambda p: -p.factor)
 
     def place(p: Point) -> tuple[float, float]:
-        return min(p.predicted, edge), min(p.measured, edge)
+        x, y = (edge if v >= LOST else max(v, low) for v in (p.predicted, p.measured))
+        return x, y
 
     with style.context(STYLE):
-        fig = _figure()
+        fig = new_figure()
         ax = fig.add_subplot(label="prediction")
-        ax.plot([low, top], [low, top], color=EDGE, linewidth=0.8, zorder=1)
-        ax.axvline(1.6 * top, color=EDGE, linewidth=0.6, linestyle=":", zorder=1)
+        ax.plot([low, LOST], [low, LOST], color=EDGE, linewidth=0.8, zorder=1)
+        for line in (ax.axvline, ax.axhline):
+            line(1.3 * LOST, color=EDGE, linewidth=0.6, linestyle=":", zorder=1)
         for dtype, (marker, face, ink) in LOOKS.items():
             chosen = [place(p) for p in points if p.dtype == dtype]
             if chosen:
@@ -75,14 +80,14 @@ def prediction_figure(points: Sequence[Point], named: int = 6) -> Figure:
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.set_xlim(low, 2 * edge)
-        ax.set_ylim(low, 2 * edge if any(not math.isfinite(p.measured) for p in points) else top)
-        ax.set_xlabel("predicted error (right of the dotted line: called unsafe)")
-        ax.set_ylabel("measured error")
+        ax.set_ylim(low, 2 * edge)
+        ax.set_xlabel("predicted error; right of the dotted line: called unsafe")
+        ax.set_ylabel("measured error; above the dotted line: lost")
         listed = "\n".join(
             f"{number(p.factor, 3)}×  {p.name}, {DTYPES[p.dtype]}: {number(p.measured, 2)}"
             for p in above[:named]
         )
         note: dict[str, Any] = {"transform": ax.transAxes, "va": "top", "fontsize": 7.5, "parse_math": False}
-        ax.text(0.02, 0.98, listed, **note)
-        _head(fig, 4.8, f"{len(points)} runs: the rounding model against matrices", "", ax, columns=4)
+        ax.text(0.02, 0.92, listed, **note)
+        head(fig, 4.8, f"{len(points)} runs: the rounding model against matrices", "", ax, columns=4)
     return fig
