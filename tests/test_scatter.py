@@ -9,7 +9,7 @@ import pytest
 
 from polydesign.model import InputError
 from polydesign.report.figures import save_figure
-from polydesign.report.scatter import LOST, Point, prediction_figure
+from polydesign.report.scatter import FAR, Point, prediction_figure
 
 POINTS = [
     Point("good, gaussian 64x64", "bfloat16", 0.02, 0.01),
@@ -24,7 +24,7 @@ def test_every_run_is_a_point_and_the_wrong_ones_are_ringed_and_named(tmp_path):
     figure = prediction_figure(POINTS)
     (ax,) = figure.axes
     drawn = {str(one.get_label()): np.asarray(one.get_offsets()).tolist() for one in ax.collections}
-    edge = 2 * LOST
+    edge = 2 * FAR
     assert drawn["bf16"] == [[0.02, 0.01], [edge, 0.05], [edge, edge]]
     assert drawn["fp16"] == [[0.01, 0.03]]
     assert drawn["fp32"] == [[1e-6, 1.1e-6]]

@@ -29,12 +29,12 @@ from polydesign.model import Schedule, Step, dtype_name
 
 RANDOM = 0.6
 """Spectral norm of what random rounding adds to a state, in units of u·x·√Σ(gain·size)². From experiment, as
-are the four below: figures/rounding_model.json, scripts/calibrate_rounding.py. With 0.6 and COHERENT 19 in 20
-single steps err by no more than the model's largest; singular values move less, by half of it in 19 of 20."""
+are the four below (figures/rounding_model.json, scripts/calibrate_rounding.py). Where terms are large 0.5 was
+the median in single steps, and 0.5 to 0.75 what 9 in 10 stayed below. Singular values move by less."""
 
 COHERENT = 0.5
-"""Of what u·x·Σ|gain·size| allows, in blocks of equal entries: the median of single steps. The largest of the
-model lies elsewhere in the domain, which is why it holds in 19 of 20."""
+"""Of what u·x·Σ|gain·size| allows, in blocks of equal entries: what 9 in 10 single steps in half precision
+stay below. The model takes its largest over the domain, and that held in 19 of 20."""
 
 TURN = 1.0
 """Length of a random error on one singular vector, over its spectral norm. A matrix of independent entries
@@ -42,12 +42,13 @@ has one half, which is enough for full rank; states of low rank have up to this,
 
 STORED = 0.5
 """Length, on one vector, of what rounding the entries of a state adds, in units of u times the root mean
-square of its singular values: 0.47 to 0.55 for every spectrum without a structure of its own."""
+square of its singular values: 0.5 in the median for full rank. Low rank has up to twice that, of a root mean
+square that the model takes to be larger than it is."""
 
 SUMS = 24.0
 """What summing inside a product adds to the rounding of its result, in units of the u of the sums: float32's,
-or the state's own if that is less. Blocks of equal entries showed a median of 20 from 512 columns on and up
-to 45, independent entries a third of it; in half precision it is nothing."""
+or the state's own if that is less; in half precision it is nothing. From blocks of equal entries in float32:
+in independent entries it is a fourth."""
 
 ROWS = 256
 """Of the matrices, where nobody says: the fewer, the more a single large singular value weighs."""

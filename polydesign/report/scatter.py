@@ -23,7 +23,7 @@ LOOKS = {
 """Precision -> marker, filling and colour of its edge: any one of them tells."""
 
 
-LOST = 3.0
+FAR = 3.0
 """Errors from here on, and what is not finite, stand at the edge of the axes."""
 
 
@@ -46,26 +46,26 @@ def prediction_figure(points: Sequence[Point], named: int = 6) -> Figure:
     """Measured over predicted error, with the diagonal; the points above it with their factors, worst first.
 
     named: how many of those are named inside the axes; all of them are ringed. Points whose prediction is at
-    least LOST stand in a column at the right edge, those whose result is in a row at the top.
+    least FAR stand in a column at the right edge, those whose result is in a row at the top.
     Raises InputError where there is no point.
     """
     if not points:
         raise InputError("points", "there is none: a figure needs at least one run")
     least = min(v for p in points for v in (p.predicted, p.measured, 1.0) if v > 0)
     low = 10.0 ** math.floor(math.log10(least))
-    edge = 2 * LOST
+    edge = 2 * FAR
     above = sorted((p for p in points if p.measured > p.predicted), key=lambda p: -p.factor)
 
     def place(p: Point) -> tuple[float, float]:
-        x, y = (edge if v >= LOST else max(v, low) for v in (p.predicted, p.measured))
+        x, y = (edge if v >= FAR else max(v, low) for v in (p.predicted, p.measured))
         return x, y
 
     with style.context(STYLE):
         fig = new_figure()
         ax = fig.add_subplot(label="prediction")
-        ax.plot([low, LOST], [low, LOST], color=EDGE, linewidth=0.8, zorder=1)
+        ax.plot([low, FAR], [low, FAR], color=EDGE, linewidth=0.8, zorder=1)
         for line in (ax.axvline, ax.axhline):
-            line(1.3 * LOST, color=EDGE, linewidth=0.6, linestyle=":", zorder=1)
+            line(1.3 * FAR, color=EDGE, linewidth=0.6, linestyle=":", zorder=1)
         for dtype, (marker, face, ink) in LOOKS.items():
             chosen = [place(p) for p in points if p.dtype == dtype]
             if chosen:
@@ -82,7 +82,7 @@ def prediction_figure(points: Sequence[Point], named: int = 6) -> Figure:
         ax.set_xlim(low, 2 * edge)
         ax.set_ylim(low, 2 * edge)
         ax.set_xlabel("predicted error; right of the dotted line: called unsafe")
-        ax.set_ylabel("measured error; above the dotted line: lost")
+        ax.set_ylabel("measured error; above the dotted line: 3 or more")
         listed = "\n".join(
             f"{number(p.factor, 3)}×  {p.name}, {DTYPES[p.dtype]}: {number(p.measured, 2)}"
             for p in above[:named]
