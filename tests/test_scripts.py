@@ -17,6 +17,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+import polydesign
+from polydesign.evaluation import noise
+from polydesign.evaluation.noise import predict
 from polydesign.runtime.defaults import SIGN as DEFAULT_TABLES
 from polydesign.search.quantize import grid
 from polydesign.verify.bench import timing_from_json
@@ -230,3 +233,34 @@ def test_readme_quotes_the_reachable_steps() -> None:
         x = script.points(entry["lower"])
         assert np.max(abs(script.deviations(new["constants"], x))) == pytest.approx(new["error"], rel=1e-6)
         assert script.rounding(new["constants"]) == pytest.approx(new["running_error"], rel=1e-6)
+
+
+def test_calibrate_rounding(tmp_path: Path) -> None:
+    """A few runs: what is predicted is what the model says, and the figure is there."""
+    target = tmp_path / "rounding.json"
+    result = run("calibrate_rounding.py", "--small", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    body = json.loads(target.read_text())
+    assert {"machine", "torch", "constants", "steps", "runs"} == body.keys()
+    assert target.with_suffix(".png").stat().st_size > 10_000
+    assert {one["dtype"] for one in body["runs"]} == {"bfloat16", "float16", "float32"}
+    shipped = [one for one in body["runs"] if one["schedule"].startswith("sign-")]
+    assert shipped
+    for one in shipped:
+        schedule = polydesign.load(one["schedule"]).schedule
+        expected = predict(schedule, one["dtype"], rows=min(one["shape"])).error
+        assert (one["predicted"] or np.inf) == expected
+
+
+def test_readme_quotes_the_rounding_model() -> None:
+    """Its tables and names; with the constants that the model has today."""
+    script = loaded("calibrate_rounding")
+    body = json.loads(script.OUTPUT.read_text())
+    readme = (ROOT / "README.md").read_text()
+    assert script.markdown(body) in readme
+    pairs = {(one["schedule"], one["dtype"]) for one in body["runs"]}
+    assert f"{len(body['runs'])} runs of {len(pairs)} pairs of schedule and precision" in readme
+    assert f"torch {body['torch']}; {body['machine']['date']}; `scripts/calibrate_rounding.py`" in readme
+    assert "figures/rounding_model.png" in readme
+    assert len(body["runs"]) >= 200
+    assert body["constants"] == {name: getattr(noise, name) for name in script.CONSTANTS}
