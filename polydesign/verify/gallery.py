@@ -23,6 +23,9 @@ ANGLES = 16
 BLOCKS = 16
 """Matrices in a rank1 batch."""
 
+SIDES = 256
+"""Sizes of a block that flat looks through, on each side."""
+
 COPIES = 4
 """Matrices in a rankk batch."""
 
@@ -146,6 +149,33 @@ def rank1(asked: Request) -> Sample:
             signs = torch.randint(2, (size, 1), generator=asked.generator, dtype=torch.float64) * 2 - 1
             vectors[k, :size] = signs * size**-0.5
     return Sample(asked.name, U @ V.mT, U, torch.ones((BLOCKS, 1), dtype=torch.float64), V)
+
+
+def flat(asked: Request) -> Sample:
+    """rank1 in the sizes that fare worst: BLOCKS blocks h x w of entries ±c, σ = 1, whose roundings add up.
+
+    Rounded to u, c = 1/√(hw) becomes c′, and an entry of A = X Xᵀ, a sum of w equal terms, w c′² rounded: x²
+    reaches h·(w c′² rounded), up to 1 ± 3u. Of the sizes that fit, those where it is largest and least, in
+    bfloat16 and in float16; random sizes seldom come near.
+    """
+    _refuse_argument(asked)
+    least, most = sorted(asked.shape)
+    h, w = (torch.arange(side, max(0, side - SIDES), -1, dtype=torch.float64) for side in (least, most))
+    sizes = h[:, None] * w
+    chosen = []
+    for dtype in (torch.bfloat16, torch.float16):
+        entry = sizes.rsqrt().to(dtype).double()
+        square = (h[:, None] * (w * entry.square()).to(dtype).double()).flatten()
+        count = min(BLOCKS // 4, len(square))
+        chosen += [square.topk(count, largest=largest).indices for largest in (True, False)]
+    which = torch.cat(chosen)
+    narrow, wide = (torch.zeros((len(which), side, 1), dtype=torch.float64) for side in (least, most))
+    for k, (i, j) in enumerate(zip(which // len(w), which % len(w), strict=True)):
+        for vectors, size in ((narrow, int(h[i])), (wide, int(w[j]))):
+            signs = torch.randint(2, (size, 1), generator=asked.generator, dtype=torch.float64) * 2 - 1
+            vectors[k, :size] = signs * size**-0.5
+    U, V = (narrow, wide) if asked.shape[0] <= asked.shape[1] else (wide, narrow)
+    return Sample(asked.name, U @ V.mT, U, torch.ones((len(which), 1), dtype=torch.float64), V)
 
 
 def rank2(asked: Request) -> Sample:
