@@ -148,6 +148,17 @@ def test_flat_blocks_round_together(shape: tuple[int, int], dtype: torch.dtype, 
     assert moved["flat"].min() < min(moved["rank1"].min().item(), -2)
 
 
+def test_blocks_reach_every_x_in_equal_entries(seed: int) -> None:
+    known = sample("blocks", (40, 60), seed=seed, lower=1e-3)
+    torch.testing.assert_close(known.sigma.square().sum(dim=-1), torch.ones(16, dtype=torch.float64))
+    small, large = known.sigma.amin(dim=-1), known.sigma.amax(dim=-1)
+    torch.testing.assert_close(small, sample("rank2", (40, 60), seed=seed).sigma.amin(dim=-1))
+    assert ((large > 0.35) & (large < 0.9)).any()
+    sizes = known.matrix.abs().round(decimals=12)
+    assert all(len(M.unique()) <= 3 for M in sizes)  # zero and one a block
+    assert len(sample("rank2", (40, 60), seed=seed).matrix[0].abs().round(decimals=12).unique()) > 1000
+
+
 def test_rankk_and_scales(seed: int) -> None:
     known = sample("rankk:3", (10, 12), seed=seed, lower=1e-2)
     assert known.sigma.shape[1] == 3

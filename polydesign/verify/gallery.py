@@ -146,8 +146,7 @@ def rank1(asked: Request) -> Sample:
     for k in range(BLOCKS):
         for vectors, side in ((U, asked.shape[0]), (V, asked.shape[1])):
             size = max(1, side - k * side // (2 * BLOCKS))
-            signs = torch.randint(2, (size, 1), generator=asked.generator, dtype=torch.float64) * 2 - 1
-            vectors[k, :size] = signs * size**-0.5
+            vectors[k, :size, 0] = _signs(asked, size)
     return Sample(asked.name, U @ V.mT, U, torch.ones((BLOCKS, 1), dtype=torch.float64), V)
 
 
@@ -172,10 +171,25 @@ def flat(asked: Request) -> Sample:
     narrow, wide = (torch.zeros((len(which), side, 1), dtype=torch.float64) for side in (least, most))
     for k, (i, j) in enumerate(zip(which // len(w), which % len(w), strict=True)):
         for vectors, size in ((narrow, int(h[i])), (wide, int(w[j]))):
-            signs = torch.randint(2, (size, 1), generator=asked.generator, dtype=torch.float64) * 2 - 1
-            vectors[k, :size] = signs * size**-0.5
+            vectors[k, :size, 0] = _signs(asked, size)
     U, V = (narrow, wide) if asked.shape[0] <= asked.shape[1] else (wide, narrow)
     return Sample(asked.name, U @ V.mT, U, torch.ones((len(which), 1), dtype=torch.float64), V)
+
+
+def blocks(asked: Request) -> Sample:
+    """rank2 without chance: two blocks of entries ±c and ±c′ on the diagonal, of random sizes; σ as
+    there. So roundings go the same way at every x, not only at 1."""
+    _refuse_argument(asked)
+    _need_two(asked)
+    sine = _sines(asked)
+    sigma = torch.stack([(1 - sine.square()).sqrt(), sine], dim=-1)
+    U, V = (torch.zeros((ANGLES, side, 2), dtype=torch.float64) for side in asked.shape)
+    for k in range(ANGLES):
+        for vectors, side in ((U, asked.shape[0]), (V, asked.shape[1])):
+            size = int(torch.randint(1, side, (), generator=asked.generator))
+            vectors[k, :size, 0] = _signs(asked, size)
+            vectors[k, size:, 1] = _signs(asked, side - size)
+    return Sample(asked.name, (U * sigma[:, None, :]) @ V.mT, U, sigma, V)
 
 
 def rank2(asked: Request) -> Sample:
@@ -217,13 +231,7 @@ def zero(asked: Request) -> Sample:
     """The zero matrix, which must stay zero."""
     _refuse_argument(asked)
     U, V = (torch.zeros((1, side, 0), dtype=torch.float64) for side in asked.shape)
-    return Sample(
-        asked.name,
-        torch.zeros((1, *asked.shape), dtype=torch.float64),
-        U,
-        torch.zeros((1, 0), dtype=torch.float64),
-        V,
-    )
+    return Sample(asked.name, U @ V.mT, U, torch.zeros((1, 0), dtype=torch.float64), V)
 
 
 def tiny(asked: Request) -> Sample:
@@ -241,6 +249,11 @@ def _scaled(asked: Request, example: str, low: float, high: float) -> Sample:
     factor = _number(asked, f"a factor in [{low:g}, {high:g}]", example, low, high)
     known = gaussian(replace(asked, argument=None))
     return replace(known, matrix=factor * known.matrix, sigma=factor * known.sigma)
+
+
+def _signs(asked: Request, size: int) -> Tensor:
+    """A unit vector of entries ±size^(−1/2)."""
+    return (torch.randint(2, (size,), generator=asked.generator, dtype=torch.float64) * 2 - 1) * size**-0.5
 
 
 def _sines(asked: Request) -> Tensor:
