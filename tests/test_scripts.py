@@ -44,6 +44,7 @@ def loaded(script: str) -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[script] = module  # where a dataclass looks for its module
     spec.loader.exec_module(module)
     return module
 
