@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from polydesign.cli.budget import (
+    asks_for_budget,
+    budget_options,
+    by_budget,
+    proposing,
+    spent,
+    without_budget,
+)
 from polydesign.cli.gradient import (
     by_gradient,
     free_place,
@@ -60,7 +68,11 @@ class LowerEnd(click.ParamType):
 
 
 @click.command(short_help="Design a schedule and write it as a table.")
-@click.option("--degree", type=Numbers(int), default="5", show_default=True, help="One, or one a step.")
+@click.option(
+    "--degree",
+    type=Numbers(int),
+    help="One, or one a step; for a budget, those it may use.  [default: 5; all of them for a budget]",
+)
 @click.option("--steps", type=int, help="How many steps of one degree.")
 @click.option("--error", type=float, help="Reach this error with the fewest steps, in place of --steps.")
 @click.option("--root", type=int, default=2, show_default=True, help="2 = sign, 1 = inverse, 4 = ^(-1/4).")
@@ -69,7 +81,7 @@ class LowerEnd(click.ParamType):
     type=LowerEnd(),
     default=1e-3,
     show_default=True,
-    help="l of the interval [l, u]; min: the smallest for --steps and --error.",
+    help="l of the interval [l, u]; min: the smallest for --error and --steps or --matmuls.",
 )
 @click.option("--upper", type=float, default=1.0, show_default=True, help="u of the interval [l, u].")
 @click.option(
@@ -98,6 +110,7 @@ class LowerEnd(click.ParamType):
     show_default=True,
     help="What the input is divided by when it runs.",
 )
+@budget_options
 @gradient_options
 @click.option("--name", help="Name of the table.  [default: made from the parameters]")
 @click.option("-o", "--output", help="File to write, or - for standard output.  [default: coeffs/NAME.json]")
@@ -110,6 +123,7 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
 
     Without --headroom, --cushion and --image-floor the precision chooses them, so that the schedule
     survives its rounding, and the summary says what that costs; --headroom 1 --cushion 0 is the optimum.
+    With --matmuls the search also finds the degrees, and measures candidates in the precision.
 
     \b
     Examples:
@@ -119,6 +133,9 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
       polydesign search --root 4 --degree 9 --steps 3 --lower 0.1 --dtype float32
       polydesign search --degree 5 --steps 6 --round 1/1024
       polydesign search --degree 3 --steps 5 --error 0.3 --lower min
+      polydesign search --matmuls 15 --dtype bfloat16 --shape 1024x4096
+      polydesign search --matmuls 15 --headroom 1
+      polydesign search --method budget --error 0.02 --shape 1024x4096 --symmetric 0.5 --form auto
       polydesign search --steps 6 --method adam --objective topk:50
       polydesign search --steps 6 --method adam --round bf16
     """
@@ -128,7 +145,11 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
     for option in ("degree", "headroom", "cushion", "image_floor"):
         if isinstance(keywords[option], tuple) and len(keywords[option]) == 1:
             keywords[option] = keywords[option][0]
-    with _waiting(keywords), watched(keywords, output, force, quiet) as wanted:
+    if asks_for_budget(keywords):
+        waiting = proposing(keywords, output, force, quiet)
+    else:
+        waiting = watched(without_budget(keywords), output, force, quiet)
+    with _spinner(keywords), waiting as wanted:
         table = design(**wanted)
     if output == "-":
         click.echo(dumps(table), nl=False)
@@ -145,11 +166,12 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
         click.echo(f"Warning: {warning}", err=True)
 
 
-def _waiting(keywords: dict[str, Any]) -> Any:
+def _spinner(keywords: dict[str, Any]) -> Any:
     """A spinner on a terminal where the search can take seconds: high inner degrees need many digits."""
-    degree = keywords["degree"]
+    degree = keywords["degree"] or 5
     highest = max(degree) if isinstance(degree, tuple) else degree
-    if highest < 13 or keywords["method"] == "adam" or not sys.stderr.isatty():
+    has_bar = keywords["method"] == "adam" or asks_for_budget(keywords)
+    if highest < 13 or has_bar or not sys.stderr.isatty():
         return nullcontext()
     from rich.console import Console
 
@@ -167,6 +189,7 @@ def _summary(table: Table) -> str:
         f"error     {_how(table)}",
         f"optimum   {_cost(table)}",
         searched(table) if by_gradient(table) else f"safety    {_safety(table.provenance.parameters)}",
+        *([spent(table)] if by_budget(table) else []),
         *_goals(table),
         "",
         "step degree  max |p(x) - 1|  coefficients of q, increasing powers",
@@ -179,10 +202,12 @@ def _summary(table: Table) -> str:
 
 def _evaluation(schedule: Schedule) -> str:
     """Which steps are not computed in powers of A, where there are any."""
-    which = [str(index) for index, step in enumerate(schedule.steps, start=1) if step.program]
-    if not which:
-        return ""
-    return ", chebyshev" + ("" if len(which) == len(schedule.steps) else f" in step {', '.join(which)}")
+    found = ""
+    for evaluation in sorted({step.evaluation for step in schedule.steps} - {"monomial"}):
+        which = [str(i) for i, step in enumerate(schedule.steps, start=1) if step.evaluation == evaluation]
+        found += f", {evaluation}"
+        found += "" if len(which) == len(schedule.steps) else f" in step {', '.join(which)}"
+    return found
 
 
 def _cost(table: Table) -> str:
@@ -227,7 +252,7 @@ def _safety(parameters: dict[str, Any]) -> str:
         )
     else:
         parts.append(f"cushion {said(parameters['cushion'])}")
-    if "dtype" in parameters:
+    if "dtype" in parameters and "floor_free_tail" in parameters and "candidates" not in parameters:
         parts.append(f"the default for {parameters['dtype']}")
     return "; ".join(parts)
 
@@ -255,6 +280,8 @@ def _warnings(table: Table, dtype: str) -> list[str]:
     from polydesign.evaluation.rounding import term_rounding
     from polydesign.model import dtype_name
 
+    if "measured" in table.provenance.parameters:
+        return []  # matrices have told more than the running error can
     dtype = dtype_name(dtype)
     received = table.schedule.interval
     for index, step in enumerate(table.schedule.steps, start=1):

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from polydesign.model import InputError, Measurement, Plan, Table, check_integer
+from polydesign.model import InputError, Plan, Table, check_integer, dtype_name
+from polydesign.verify.cases import Setting
 from polydesign.verify.operators import choose
 from polydesign.verify.roots import lowest_eigenvalue
 from polydesign.verify.spectra import Sample, sample, sample_positive
-from polydesign.verify.sweep import measure
+from polydesign.verify.sweep import resolve_device, worst_error
 
 MOST_ROWS = 256
 """Of the matrices measured here: a search must end within a minute, and the full shape is for verify."""
 
 POLAR = (
-    *("rank1", "levels:0.1", "swept", "rank2", "rankk:8", "rankk:32", "clustered", "gaussian"),
-    *("logspace:1e-2", "harmonic", "two-bulks"),
+    *("rank1", "levels:0.1", "rank2", "rankk:8", "rankk:32", "clustered", "gaussian"),
+    *("logspace:1e-2", "harmonic", "two-bulks", "swept"),
 )
 """Spectra that candidates for msign meet; those that break most candidates come first."""
 
@@ -34,15 +35,24 @@ SIDES = (1.0, 0.7, 0.4)
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One candidate: its place in the list given, the largest |x − 1| on the range, and the runs.
+class Run:
+    """The largest |x − 1| on the range, over a batch of like matrices; inf where a result is not finite."""
 
-    worst is inf where a result is not finite; the runs end with the one that showed that others are better.
+    spectrum: str
+    shape: tuple[int, int]
+    worst: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One candidate: its place in the list given, the largest error of its runs, and these.
+
+    complete: whether it met all matrices; the runs end with the one that showed that others are better.
     """
 
     index: int
     worst: float
-    runs: tuple[Measurement, ...]
+    runs: tuple[Run, ...]
     complete: bool
 
 
@@ -71,7 +81,7 @@ def select(
     run; none: the default. enough: an error that suffices, at which the first candidate that reaches it, in
     the order given, ends the search. watch: called with (candidates measured, candidates in all).
 
-    Raises InputError for no candidates, and what `measure` raises.
+    Raises InputError for no candidates, and what sweep.measure raises.
     """
     if not candidates:
         raise InputError("candidates", "there is none: give at least one table")
@@ -81,9 +91,9 @@ def select(
     done: list[Measured] = []
     best = math.inf
     for index, table in enumerate(candidates):
-        plan = plans[index] if plans else None
+        plan = replace(plans[index] if plans else Plan(), dtype=dtype_name(dtype))
         limit = best if enough is None else enough
-        found = _one(index, table, plan, dtype, reduced(shape), operator, seed, device, limit)
+        found = _one(index, table, plan, reduced(shape), operator, seed, device, limit)
         done.append(found)
         best = min(best, found.worst) if found.complete else best
         if watch is not None:
@@ -96,25 +106,24 @@ def select(
 def _one(
     index: int,
     table: Table,
-    plan: Plan | None,
-    dtype: str,
+    plan: Plan,
     shape: tuple[int, int],
     operator: str | None,
     seed: int,
     device: str,
     limit: float,
 ) -> Measured:
-    name, how = choose(table.schedule, operator, 1)
+    _, how = choose(table.schedule, operator, 1)
     lower = table.schedule.interval[0]
     if how.positive:
-        lower = lowest_eigenvalue(table.schedule, dtype, min(shape), 1)
+        lower = lowest_eigenvalue(table.schedule, str(plan.dtype), min(shape), 1)
     worst, runs = 0.0, []
     cases = _cases(shape, how.positive)
     for spectrum, sides in cases:
         known = _known(spectrum, sides, seed, lower, how.positive, how.singular)
-        run = measure(table, dtype=dtype, matrix=known, operator=name, plan=plan, device=device)
-        runs.append(run)
-        worst = max(worst, math.inf if run.worst is None else run.worst)
+        found = worst_error(Setting(known, table, plan, 1, resolve_device(device), seed), how)
+        runs.append(Run(spectrum, sides, math.inf if found is None else found))
+        worst = max(worst, runs[-1].worst)
         if worst > limit:
             break
     return Measured(index, worst, tuple(runs), len(runs) == len(cases))
