@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from polydesign import __version__
+from polydesign.candidates import MOST_GRAM_DEGREE, Candidate, for_error, for_matmuls
 from polydesign.evaluation import calibration
-from polydesign.evaluation.cost import UNIT, Prices, cost, flops
+from polydesign.evaluation.cost import UNIT, Prices, flops
 from polydesign.evaluation.program import preferred
 from polydesign.model import (
     FORMS,
@@ -29,8 +30,7 @@ from polydesign.model import (
 from polydesign.search.band import smallest_lower
 from polydesign.search.budget import INNER_DEGREES, cheapest, exact_front, form_of, widest
 from polydesign.search.greedy import Equioscillation
-from polydesign.search.joint import CAUTIONS, Proposal, Terms, least_error, propose
-from polydesign.search.restarts import choose_restarts
+from polydesign.search.joint import Terms, least_error
 
 if TYPE_CHECKING:
     from polydesign.verify.select import Measured
@@ -40,17 +40,6 @@ STRATEGY = "budget"
 SHAPE = (512, 1024)
 """Of the matrices where nobody says."""
 
-HANDFUL = 3
-"""Candidates that are measured, for each part of the noise that they were made for."""
-
-MOST_GRAM_DEGREE = 3
-"""Highest inner degree tried in the gram form: it needs a restart before every step beyond."""
-
-_CUBICS = (3, 20)
-"""Costs between which an error is looked for in low precision, in steps of inner degree 1."""
-
-_DEARER = 1.3
-"""By how much the costs of one round exceed those of the round before."""
 _WIDEST = 0.5
 
 
@@ -109,14 +98,6 @@ class Spending:
 SETTINGS = tuple(field.name for field in fields(Spending))
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    proposal: Proposal
-    form: str
-    restarts: tuple[int, ...] | None
-    cost: float
-
-
 def spend(
     spending: Spending,
     problem: Problem,
@@ -165,9 +146,9 @@ def spend(
         terms = [replace(one, lower=lower) for one in terms]
     if spending.matmuls is None:
         assert problem.error is not None
-        rounds = _for_error(terms, problem.error, dtype)
+        rounds = for_error(terms, problem.error, dtype)
     else:
-        rounds = iter([_for_matmuls(spending, terms, dtype)])
+        rounds = iter([for_matmuls(terms, spending.matmuls, dtype, measured=spending.measure)])
     best, measured, count = _chosen(spending, rounds, problem, dtype, normalization, watch)
     found = best.proposal
     parameters: dict[str, Any] = {
@@ -232,71 +213,15 @@ def _both(spending: Spending, problem: Problem) -> tuple[int, float]:
     return spending.matmuls, problem.error
 
 
-def _for_matmuls(spending: Spending, terms: list[Terms], dtype: str) -> list[_Candidate]:
-    """Those worth measuring, in the order to look at them: what the model thinks best comes first."""
-    assert spending.matmuls is not None
-    found = [one for each in terms for one in _affordable(each, spending.matmuls, dtype)]
-    if not found:
-        raise InputError("matmuls", f"{spending.matmuls} are too few for the {spending.form} form")
-    found.sort(key=lambda one: one.proposal.expected)
-    if not spending.measure:
-        return sorted(found, key=lambda one: (one.proposal.at_worst, one.proposal.expected))
-    return [
-        one
-        for caution in CAUTIONS
-        for one in [each for each in found if each.proposal.caution == caution][:HANDFUL]
-    ]
-
-
-def _for_error(terms: list[Terms], error: float, dtype: str) -> Iterator[list[_Candidate]]:
-    """Those that the model expects to reach the error, cheapest first, in rounds of growing cost.
-
-    Most searches end in one of the first rounds, and what costs more is then never made. The last round is
-    half as dear again as the first schedule that reaches the error with all of the model's noise.
-    """
-    cubic = terms[0].prices.gram + terms[0].prices.wide
-    done, most, last = 0.0, _CUBICS[0] * cubic, _CUBICS[1] * cubic
-    while done < last:
-        most = min(most, last)
-        found = [
-            one
-            for each in terms
-            for one in _affordable(each, most, dtype, error)
-            if done < one.cost and one.proposal.expected <= error
-        ]
-        safe = [one.cost for one in found if one.proposal.at_worst <= error]
-        last = min([last, *(1.5 * price for price in safe)])
-        if found:
-            yield sorted(found, key=lambda one: (one.cost, one.proposal.expected))
-        done, most = most, most * _DEARER
-
-
-def _affordable(terms: Terms, most: float, dtype: str, error: float = math.inf) -> list[_Candidate]:
-    found = []
-    try:
-        proposals = propose(terms, most, error=error)
-    except InputError:  # no step costs so little in this form
-        return []
-    for proposal in proposals:
-        if terms.form != "gram":
-            found.append(_Candidate(proposal, terms.form, None, proposal.cost))
-            continue
-        restarts = choose_restarts(proposal.schedule, dtype)
-        price = cost(proposal.schedule, terms.prices, form="gram", restarts=restarts)
-        if price <= most:
-            found.append(_Candidate(proposal, "gram", restarts, price))
-    return found
-
-
 def _chosen(
     spending: Spending,
-    rounds: Iterator[list[_Candidate]],
+    rounds: Iterator[list[Candidate]],
     problem: Problem,
     dtype: str,
     normalization: str,
     watch: Callable[[int, int], None] | None,
-) -> tuple[_Candidate, dict[str, Any] | None, int]:
-    """The one that errs least, or for an error the first that reaches it; what was measured of it; of how many."""
+) -> tuple[Candidate, dict[str, Any] | None, int]:
+    """The one that errs least, or for an error the first that reaches it; its measurements; of how many."""
     enough = problem.error if spending.matmuls is None else None
     count, least = 0, math.inf
     for candidates in rounds:
@@ -321,7 +246,7 @@ def _chosen(
 
 def _measured(
     spending: Spending,
-    candidates: list[_Candidate],
+    candidates: list[Candidate],
     enough: float | None,
     dtype: str,
     normalization: str,

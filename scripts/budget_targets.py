@@ -15,6 +15,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,23 @@ import click
 import torch
 
 import polydesign
+from polydesign.approximation.scalar import schedule_from
 from polydesign.designer import published_table
-from polydesign.evaluation.cost import matmuls
+from polydesign.evaluation.cost import cost, matmuls
 from polydesign.files import write_atomically
 from polydesign.model import DTYPES, InputError, Plan, Table
+from polydesign.published import names, published
+from polydesign.report.figures import save_figure
+from polydesign.report.fronts import LEAST, front_figure
+from polydesign.runtime import matmul_inverse_root
+from polydesign.search.budget import exact_front
+from polydesign.search.limits import limit
 from polydesign.spending import Spending
+from polydesign.verify.cases import Setting
 from polydesign.verify.machine import machine
+from polydesign.verify.operators import choose
 from polydesign.verify.spectra import Sample, sample
-from polydesign.verify.sweep import measure
+from polydesign.verify.sweep import measure, worst_error
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "figures" / "budget_targets.json"
@@ -45,15 +55,28 @@ FULL = (
 )
 LOW = ("rank2", "rankk:4", "rankk:8", "rankk:16", "rankk:32")  # 16 matrices and four times 4
 FAMILIES = {"full": FULL, "low": LOW, "swept": ("swept",), "rank1": ("rank1",)}
-"""The two families of the targets; and what shows more: full rank with a pair swept, blocks of equal entries."""
+"""The two families of the targets; and what shows more: a pair swept in full rank, blocks of equal entries."""
 
 SHAPES = (((512, 1024), 11), ((256, 256), 12))
 """Shapes and seeds; the search measures with seed 0."""
 BUDGETS = {"bfloat16": (12, 15, 16, 18), "float16": (15, 16)}
 
 WIDE, HALF = (1024, 4096), 0.5
+MEASURED = (256, 1024)  # as wide, and small enough to measure many
 ERRORS = (0.1, 0.02, 0.005)
-WIDE_SPECTRA = ("gaussian", "logspace:1e-2", "rankk:32", "levels:0.1")
+MOST_QUINTICS = 8
+
+BUDGETS_OF_ROOTS = (8, 10, 12, 14, 15, 16, 17, 18, 20)
+
+SOURCES = {
+    "Newton-Schulz, Padé": ("newton_schulz", "pade", "prism"),
+    "Muon, Su, You": ("muon", "jordan", "su_", "youjiacheng", "unattributed"),
+    "Polar Express": ("polar_express",),
+    "CANS, cubics": ("cans", "cubic"),
+    "AOL, Turbo-Muon": ("aol", "turbo"),
+    "DeepSeek": ("deepseek",),
+}
+"""Groups of published tables, by how their names begin."""
 
 FEW = {"levels:0.1": 4, "swept": 4, "rank1": 2}
 """Every so many matrices of a batch are enough here."""
@@ -116,50 +139,168 @@ def exact() -> list[dict[str, Any]]:
     return rows
 
 
-def worst(table: Table, dtype: str, family: str, shape: tuple[int, int], seed: int) -> dict[str, Any]:
-    """The largest |σ − 1| on the range, where, and the largest that rounding the input alone leaves."""
-    runs = [measure(table, dtype=dtype, matrix=known(name, shape, seed)) for name in FAMILIES[family]]
-    first = max(runs, key=lambda run: math.inf if run.worst is None else run.worst)
-    share = max((run.input_share or 0.0 for run in runs), default=0.0)
-    return {"worst": first.worst, "spectrum": first.spectrum, "input_share": share}
+def worst(table: Table, dtype: str, families: tuple[str, ...], shape: Any, seed: int, plan: Plan) -> Any:
+    """(The largest |σ − 1| on the range, its spectrum); inf where a result is not finite."""
+    how, found = choose(table.schedule, None, 1)[1], []
+    for name in (name for family in families for name in FAMILIES[family]):
+        matrices = known(name, shape, seed)
+        setting = Setting(matrices, table, replace(plan, dtype=dtype), 1, torch.device("cpu"), seed)
+        error = worst_error(setting, how)
+        found.append((math.inf if error is None else error, name))
+    return max(found)
+
+
+def input_share(table: Table, dtype: str, family: str, shape: tuple[int, int], seed: int) -> float:
+    """What rounding the input alone leaves, whatever the table."""
+    runs = (measure(table, dtype=dtype, matrix=known(name, shape, seed)) for name in FAMILIES[family])
+    return max(run.input_share or 0.0 for run in runs)
 
 
 def prototypes(small: bool) -> list[dict[str, Any]]:
     hand = loaded("tests/tables.py")
-    names = [entry["name"] for entry in hand.prototypes()]
-    rows = []
+    by_hand = [entry["name"] for entry in hand.prototypes()]
+    shapes = (((32, 64), 11),) if small else SHAPES
+    rows: list[dict[str, Any]] = []
     for dtype, budgets in BUDGETS.items():
-        entries = [(name, hand.prototype(name, "chebyshev"), None) for name in names]
+        entries: list[tuple[str, Table, float | None]] = [
+            (name, hand.prototype(name, "chebyshev"), None) for name in by_hand
+        ]
         for budget in budgets[: 1 if small else None]:
             table, seconds = searched(matmuls=budget, dtype=dtype)
             entries.append((f"search --matmuls {budget} --dtype {DTYPES[dtype]}", table, seconds))
+        rows.append({"name": "rounding of the input alone", "dtype": dtype})
+        for shape, seed in shapes:
+            share = {family: input_share(entries[0][1], dtype, family, shape, seed) for family in FAMILIES}
+            rows[-1]["x".join(map(str, shape))] = share
         for name, table, seconds in entries:
             row: dict[str, Any] = {"name": name, "dtype": dtype, "seconds": seconds} | described(table)
-            for shape, seed in (((32, 64), 11),) if small else SHAPES:
+            for shape, seed in shapes:
                 row["x".join(map(str, shape))] = {
-                    family: worst(table, dtype, family, shape, seed) for family in FAMILIES
+                    family: worst(table, dtype, (family,), shape, seed, Plan()) for family in FAMILIES
                 }
             rows.append(row)
-            click.echo(f"{dtype} {name} {row['products']} {row['degrees']}: {list(row.items())[-2:]}")
+            click.echo(f"{dtype} {name} {row['degrees']}: {list(row.values())[-len(shapes) :]}")
     return rows
+
+
+def quintics(dtype: str, error: float, shape: tuple[int, int], seed: int) -> dict[str, Any]:
+    """The fewest quintics in the gram form that reach the error, with the one restart that is best for them."""
+    prices = Spending(shape=WIDE, symmetric=HALF).prices("gram", dtype)
+    best: dict[str, Any] = {}
+    for steps in range(4, MOST_QUINTICS + 1):
+        table = polydesign.design(degree=5, steps=steps, dtype=dtype)
+        if table.schedule.error > error:
+            continue
+        for restart in range(1, steps):
+            plan = Plan(form="gram", restarts=(restart,))
+            found, where = worst(table, dtype, ("full", "low"), shape, seed, plan)
+            if not best or found < best["worst"]:
+                price = cost(table.schedule, prices, form="gram", restarts=(restart,))
+                best = {"table": table.name, "restart": restart, "cost": price, "worst": found, "on": where}
+        if best["worst"] <= error:
+            break
+    return best
+
+
+def wide(small: bool) -> list[dict[str, Any]]:
+    rows, shape = [], (16, 64) if small else MEASURED
+    for dtype in BUDGETS:
+        for error in ERRORS[: 1 if small else None]:
+            row: dict[str, Any] = {"dtype": dtype, "error": error, "measured_at": shape}
+            row["quintics"] = quintics(dtype, error, shape, 12)
+            rows.append(row)
+            try:
+                asked = {"error": error, "dtype": dtype, "shape": WIDE, "symmetric": HALF, "form": "auto"}
+                table, row["seconds"] = searched(method="budget", **asked)
+            except InputError as refusal:
+                row["refused"] = str(refusal)
+                continue
+            row["ours"] = described(table)
+            plan = Plan(form=row["ours"]["form"], restarts=row["ours"].get("restarts"))
+            row["ours"]["worst"], row["ours"]["on"] = worst(table, dtype, ("full", "low"), shape, 12, plan)
+            row["ratio"] = row["quintics"]["cost"] / row["ours"]["cost"]
+            click.echo(f"wide {row}")
+    return rows
+
+
+def roots(small: bool) -> list[dict[str, Any]]:
+    article = loaded("scripts/article_roots.py")
+    size, rows = 50 if small else 1000, []
+    generator = torch.Generator().manual_seed(0)
+    x, G = (
+        torch.randn((k * size, size), generator=generator, dtype=torch.float64) / size**0.5 for k in (1, 2)
+    )
+    P = x @ x.mT + 0.001 * torch.eye(size, dtype=torch.float64)
+    for root in (2, 4):
+        exact_result = article.exact_product(G, P, root)
+        for dtype in ("float32", "bfloat16"):
+            share = (article.from_rounded(G, P, root, dtype) - exact_result).abs().mean().item()
+            tables = [published_table(f"su_root_r{root}")]
+            lower = round(article.LOWEST ** (1 / root), 4)
+            for budget in BUDGETS_OF_ROOTS[: 1 if small else None]:
+                for keywords in ({"dtype": dtype, "measure": False}, {"headroom": 1}):
+                    tables.append(polydesign.design(root=root, matmuls=budget, lower=lower, **keywords))
+            for table in tables:
+                plan = Plan(dtype=dtype)
+                found = matmul_inverse_root(G.float(), P.float(), root, table=table, plan=plan).double()
+                error = (found - exact_result).abs().mean().item()
+                row = {"root": root, "dtype": dtype, "mean_absolute_error": error, "share": share}
+                rows.append(row | described(table))
+                click.echo(f"{root} {dtype} {table.name} {rows[-1]['products']} {error:.3g} {share:.3g}")
+    return rows
+
+
+def sources() -> dict[str, list[tuple[int, float]]]:
+    """Published tables for root 2 by source: (products, exact error on [1e-3, 1]), where they converge at all."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for name in names():
+        entry = published(name)
+        if entry.root != 2 or entry.misprint:
+            continue
+        schedule = schedule_from(2, entry.steps_run(), (1e-3, 1.0))
+        source = next(source for source, starts in SOURCES.items() if name.startswith(starts))
+        found.setdefault(source, []).append((matmuls(schedule), schedule.error))
+    return found
+
+
+def figure(small: bool, body: dict[str, Any], folder: Path) -> dict[str, Any]:
+    most = 12 if small else 24
+    front = [(path.cost, float(path.rank)) for path in exact_front(2, 1e-3, 1.0, most) if path.choices]
+    bounds = [(m, limit(m, 1e-3).error) for m in range(6, most + 1)]
+    measured: dict[str, list[tuple[int, float]]] = {}
+    for row in body.get("prototypes", {}).get("rows", ()):
+        if row["dtype"] == "bfloat16" and "products" in row:
+            at = next(value for key, value in row.items() if "x" in key and isinstance(value, dict))
+            name = "ours, bf16" if row["name"].startswith("search") else "made by hand, bf16"
+            worst_of = max(at[family][0] for family in ("full", "low"))
+            measured.setdefault(name, []).append((row["products"], worst_of))
+    measured = dict(sorted(measured.items(), reverse=True))
+    picture = front_figure(front, [b for b in bounds if b[1] > LEAST], sources(), measured)
+    for suffix in (".png", ".svg"):
+        save_figure(picture, folder / f"{FIGURE}{suffix}")
+    return {"front": front, "limit": bounds, "published": sources()}
 
 
 PARTS: dict[str, Callable[[bool], Any]] = {
     "exact": lambda small: exact(),
     "prototypes": prototypes,
+    "wide": wide,
+    "roots": roots,
 }
 
 
 @click.command(help=__doc__)
-@click.option("--part", "parts", multiple=True, type=click.Choice(list(PARTS)), help="Renew only this.")
+@click.option(
+    "--part", "parts", multiple=True, type=click.Choice([*PARTS, "figure"]), help="Renew only this."
+)
 @click.option("--small", is_flag=True, help="Few and small matrices, to see that it runs.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=OUTPUT)
 def main(parts: tuple[str, ...], small: bool, output: Path) -> None:
     body: dict[str, Any] = json.loads(output.read_text()) if output.exists() else {}
-    for name in parts or PARTS:
+    for name in parts or (*PARTS, "figure"):
         begun = time.monotonic()
-        found = PARTS[name](small)
-        body[name] = {"machine": machine(), "torch": torch.__version__, "rows": found}
+        rows = figure(small, body, output.parent) if name == "figure" else PARTS[name](small)
+        body[name] = {"machine": machine(), "torch": torch.__version__, "rows": rows}
         click.echo(f"{name}: {time.monotonic() - begun:.0f} s")
         write_atomically(output, json.dumps(body, indent=1) + "\n")
 

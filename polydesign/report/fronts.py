@@ -26,7 +26,7 @@ def front_figure(
     front: Points, limit: Points, groups: Mapping[str, Points], measured: Mapping[str, Points] | None = None
 ) -> Figure:
     """Left: exact errors against products, ours as a line, the limit as another, each group as markers.
-    Right, where there are any: measured errors, the first group as a line with markers, the others as markers.
+    Right, where there are any: measured errors, the first group with a line through its markers.
 
     Raises InputError where the front has no point, or an error is not positive.
     """
