@@ -55,7 +55,7 @@ FULL = (
 )
 LOW = ("rank2", "rankk:4", "rankk:8", "rankk:16", "rankk:32")  # 16 matrices and four times 4
 FAMILIES = {"full": FULL, "low": LOW, "swept": ("swept",), "rank1": ("rank1",)}
-"""The two families of the targets; and what shows more: a pair swept in full rank, blocks of equal entries."""
+"""The two families of the targets; a pair swept in full rank, and blocks of equal entries, show more."""
 
 SHAPES = (((512, 1024), 11), ((256, 256), 12))
 """Shapes and seeds; the search measures with seed 0."""
@@ -184,7 +184,7 @@ def prototypes(small: bool) -> list[dict[str, Any]]:
 
 
 def quintics(dtype: str, error: float, shape: tuple[int, int], seed: int) -> dict[str, Any]:
-    """The fewest quintics in the gram form that reach the error, with the one restart that is best for them."""
+    """The fewest quintics in the gram form that reach the error, with the one restart that is best."""
     prices = Spending(shape=WIDE, symmetric=HALF).prices("gram", dtype)
     best: dict[str, Any] = {}
     for steps in range(4, MOST_QUINTICS + 1):
@@ -238,8 +238,9 @@ def roots(small: bool) -> list[dict[str, Any]]:
             tables = [published_table(f"su_root_r{root}")]
             lower = round(article.LOWEST ** (1 / root), 4)
             for budget in BUDGETS_OF_ROOTS[: 1 if small else None]:
-                for keywords in ({"dtype": dtype, "measure": False}, {"headroom": 1}):
-                    tables.append(polydesign.design(root=root, matmuls=budget, lower=lower, **keywords))
+                asked: dict[str, Any] = {"root": root, "matmuls": budget, "lower": lower}
+                tables.append(polydesign.design(**asked, dtype=dtype, measure=False))
+                tables.append(polydesign.design(**asked, headroom=1))
             for table in tables:
                 plan = Plan(dtype=dtype)
                 found = matmul_inverse_root(G.float(), P.float(), root, table=table, plan=plan).double()
@@ -251,7 +252,7 @@ def roots(small: bool) -> list[dict[str, Any]]:
 
 
 def sources() -> dict[str, list[tuple[int, float]]]:
-    """Published tables for root 2 by source: (products, exact error on [1e-3, 1]), where they converge at all."""
+    """Published tables for root 2 by source: (products, exact error on [1e-3, 1])."""
     found: dict[str, list[tuple[int, float]]] = {}
     for name in names():
         entry = published(name)
@@ -281,6 +282,34 @@ def figure(small: bool, body: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {"front": front, "limit": bounds, "published": sources()}
 
 
+def markdown(body: dict[str, Any]) -> str:
+    """README's tables: of the prototypes at the first shape, and of wide matrices."""
+    shape = "x".join(map(str, SHAPES[0][0]))
+    lines = ["| schedule | precision | products | degrees | full rank | low rank | swept | rank 1 |"]
+    lines.append("|---|---|---:|---|---:|---:|---:|---:|")
+    for row in body["prototypes"]["rows"]:
+        found = row[shape]
+        cells = [found[f][0] if isinstance(found[f], list) else found[f] for f in FAMILIES]
+        text = " | ".join("not finite" if math.isinf(c) else f"{c:.2g}" for c in cells)
+        degrees = ", ".join(map(str, row.get("degrees", ())))
+        name = f"`{row['name']}`" if row["name"].startswith("search") else row["name"]
+        lines.append(f"| {name} | {DTYPES[row['dtype']]} | {row.get('products', '')} | {degrees} | {text} |")
+    lines += ["", "| precision, error | ours | cost, measured | quintics | cost, measured | ratio |"]
+    lines.append("|---|---|---|---|---|---:|")
+    for row in body["wide"]["rows"]:
+        theirs, ours = row["quintics"], row.get("ours")
+        left = (
+            f"{', '.join(map(str, ours['degrees']))}, {ours['form']} | {ours['cost']:.4g}, {ours['worst']:.2g}"
+            if ours
+            else "none | "
+        )
+        lines.append(
+            f"| {DTYPES[row['dtype']]}, {row['error']} | {left} | {theirs['table']}, {theirs['restart']} | "
+            f"{theirs['cost']:.4g}, {theirs['worst']:.2g} | {format(row['ratio'], '.2f') if ours else ''} |"
+        )
+    return "\n".join(lines)
+
+
 PARTS: dict[str, Callable[[bool], Any]] = {
     "exact": lambda small: exact(),
     "prototypes": prototypes,
@@ -303,6 +332,8 @@ def main(parts: tuple[str, ...], small: bool, output: Path) -> None:
         body[name] = {"machine": machine(), "torch": torch.__version__, "rows": rows}
         click.echo(f"{name}: {time.monotonic() - begun:.0f} s")
         write_atomically(output, json.dumps(body, indent=1) + "\n")
+    if {"prototypes", "wide"} <= body.keys():
+        click.echo(markdown(body))
 
 
 if __name__ == "__main__":

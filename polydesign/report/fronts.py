@@ -21,6 +21,9 @@ Points = Sequence[tuple[float, float]]
 LEAST = 1e-18
 """The lowest error on the axis: what lies below it is drawn at its foot, and counted in a note."""
 
+FEWEST = 5.5
+"""Where the axis of products begins: no schedule of fewer comes far from 0."""
+
 
 def front_figure(
     front: Points, limit: Points, groups: Mapping[str, Points], measured: Mapping[str, Points] | None = None
@@ -70,6 +73,7 @@ def _exact(ax: Axes, front: Points, limit: Points, groups: Mapping[str, Points])
         ordered = sorted(points)
         ax.plot([n for n, _ in ordered], [error for _, error in ordered], zorder=2, **look)
     ax.set_ylim(LEAST / 3, 10)
+    ax.set_xlim(left=FEWEST)
     if below:
         ax.text(0.01, 0.01, f"{below} below {LEAST:g}, at the foot", transform=ax.transAxes, color="0.25")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False)
