@@ -484,7 +484,8 @@ class Plan:
     which it starts again, run as given; None has them chosen for the precision (search/restarts.py), () is
     none. normalization: one of NORMALIZATIONS in place of the table's own, None for the table's. compile: run
     the iteration through torch.compile, which takes seconds at first and then serves every table of the same
-    degrees; the checks stay outside.
+    degrees; the checks stay outside. matmuls, error: which of the package's tables runs where none is given:
+    the best for so many products, or the cheapest that was measured at this error (runtime/defaults.py).
     """
 
     dtype: Any = None
@@ -493,8 +494,18 @@ class Plan:
     restarts: tuple[int, ...] | None = None
     normalization: str | None = None
     compile: bool = False
+    matmuls: int | None = None
+    error: float | None = None
 
     def __post_init__(self) -> None:
+        if self.matmuls is not None:
+            check_integer("matmuls", self.matmuls, 1)
+            if self.error is not None:
+                raise InputError("error", "and matmuls are both given: say one of them")
+        if self.error is not None:
+            check_number("error", self.error)
+            if self.error <= 0:
+                raise InputError("error", f"must be greater than 0, not {self.error!r}")
         if self.dtype is not None:
             object.__setattr__(self, "dtype", dtype_name(self.dtype))
         if self.normalization is not None:

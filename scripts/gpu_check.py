@@ -24,7 +24,7 @@ from torch._dynamo.utils import counters
 import polydesign
 from polydesign.files import write_atomically
 from polydesign.model import InputError, Plan
-from polydesign.runtime import inverse_root_with_info, msign, operators, prepare
+from polydesign.runtime import defaults, inverse_root_with_info, msign, prepare
 from polydesign.verify.bench import bench, matrices, worst_deviation
 from polydesign.verify.machine import machine
 from polydesign.verify.spectra import DEFAULT_SPECTRA, from_matrix
@@ -110,7 +110,7 @@ def pieces(device: str, small: bool, left: Callable[[], float]) -> list[tuple[st
             f"verify {name} {dtype} {spectrum}",
             lambda n=name, d=dtype, s=spectrum: verified(n, d, s, shape, device),
         )
-        for name, dtype in [*((n, d) for d, n in operators.DEFAULT_TABLES.items()), *HIGHER]
+        for name, dtype in [*((n, d) for d, n in defaults.SIGN.items()), *HIGHER]
         for spectrum in DEFAULT_SPECTRA
     ]
     found += [
@@ -118,7 +118,7 @@ def pieces(device: str, small: bool, left: Callable[[], float]) -> list[tuple[st
             f"verify {table} {dtype} {spectrum} in the gram form",
             lambda n=table, d=dtype, s=spectrum: verified(n, d, s, shape, device, Plan(form="gram")),
         )
-        for dtype, table in operators.DEFAULT_TABLES.items()
+        for dtype, table in defaults.SIGN.items()
         for spectrum in ("gaussian", "rank2", "levels:0.1")
     ]
     if device != "cpu" or shutil.which("g++"):  # on a CPU, inductor needs a C++ compiler

@@ -15,7 +15,7 @@ from torch import Tensor
 from polydesign.evaluation.cost import matmuls
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError, Plan, Schedule, Step, Table
-from polydesign.runtime import Info, msign, msign_with_info, operators, ops
+from polydesign.runtime import Info, defaults, msign, msign_with_info, ops
 from polydesign.runtime.execute import direct
 from polydesign.runtime.normalize import frobenius, times_power_of_two
 from polydesign.verify.spectra import sample
@@ -365,14 +365,14 @@ def test_default_table_follows_the_state(monkeypatch: pytest.MonkeyPatch) -> Non
         asked.append(name)
         return QUINTICS
 
-    monkeypatch.setattr("polydesign.catalogue.load", load)
-    operators._default_table.cache_clear()
+    monkeypatch.setattr(defaults, "load", load)
+    defaults._loaded.cache_clear()
     M = torch.eye(3)
     msign(M)
     msign(M)  # read once
     msign(M, plan=Plan(dtype="bf16"))
-    operators._default_table.cache_clear()
-    assert asked == [operators.DEFAULT_TABLES["float32"], operators.DEFAULT_TABLES["bfloat16"]]
+    defaults._loaded.cache_clear()
+    assert asked == [defaults.SIGN["float32"], defaults.SIGN["bfloat16"]]
 
 
 def test_the_core_never_looks_at_data() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from polydesign.runtime.operators import DEFAULT_TABLES
+from polydesign.runtime.defaults import SIGN as DEFAULT_TABLES
 from polydesign.verify.bench import timing_from_json
 from polydesign.verify.spectra import DEFAULT_SPECTRA
 

@@ -76,6 +76,13 @@ def check_table(table: Table, root: int, operator: str) -> Table:
     return table
 
 
+def check_unchosen(plan: Plan, table: Table | None) -> None:
+    """Refuse a wish for one of the package's tables beside a table."""
+    for name in ("matmuls", "error"):
+        if table is not None and getattr(plan, name) is not None:
+            raise InputError(f"plan.{name}", "chooses a table where none is given: leave one of them out")
+
+
 def scalar_normalization(table: Table, plan: Plan, operator: str) -> str:
     """The normalization that runs, for an operator on eigenvalues: those stand one divisor only."""
     name = plan.normalization or table.normalization

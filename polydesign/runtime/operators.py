@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -17,21 +16,14 @@ from polydesign.runtime.checks import (
     check_matrix,
     check_square,
     check_table,
+    check_unchosen,
     check_vouched,
     residual_warnings,
     scalar_normalization,
 )
+from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.normalize import NORMALIZATIONS, Normalized
 from polydesign.search.restarts import choose_restarts, every
-
-DEFAULT_TABLES = {
-    "bfloat16": "sign-d5x6-l1e-3-bf16",
-    "float16": "sign-d5x6-l1e-3-fp16",
-    "float32": "sign-d5x7-l1e-3-fp32",
-    "float64": "sign-d5x8-l1e-3-fp64",
-}
-"""The catalogue table that msign runs when none is given, by the precision of the state."""
-
 
 RESIDUAL_ROUNDINGS = {"bfloat16": 4, "float16": 4, "float32": 64, "float64": 64}
 """What rounding explains of a residual, in units of u, from experiment: three times the largest found for up
@@ -73,7 +65,8 @@ def msign(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Te
     """U Vᵀ for M = U Σ Vᵀ, as exactly as the table promises for singular values in [l, u] once normalized.
 
     M: (..., m, n), any floating dtype, layout and batch; it is not changed, and the result shares no memory
-    with it. table: root 2; None takes the catalogue's table for the state's precision (DEFAULT_TABLES).
+    with it. table: root 2; None takes the catalogue's table for the state's precision, plan.matmuls or
+    plan.error the one for that (runtime/defaults.py).
     plan.dtype: precision of the state, None for M's own; the result is a contiguous tensor of M's shape **in
     the state's dtype**. plan.normalization: what M is divided by, None for the table's own; rounding to the
     state comes after the division, which is in float32 or better. With aol the result is msign(diag(s) M),
@@ -173,7 +166,9 @@ def _mcsgn(M: Tensor, table: Table | None, plan: Plan) -> tuple[Tensor, _Ready]:
 
 def _table_and_state(M: Tensor, table: Table | None, plan: Plan, operator: str) -> tuple[Table, torch.dtype]:
     state = plan.dtype or dtype_name(M.dtype, "M.dtype")
-    return check_table(_default_table(state) if table is None else table, 2, operator), getattr(torch, state)
+    check_unchosen(plan, table)
+    table = chosen(2, state, plan, SIGN[state]) if table is None else table
+    return check_table(table, 2, operator), getattr(torch, state)
 
 
 def _normalized(M: Tensor, name: str, table: Table, plan: Plan, state: torch.dtype) -> Normalized | None:
@@ -244,10 +239,3 @@ def _transposed(M: Tensor) -> bool:
 
 def _wide(X: Tensor) -> Tensor:
     return X.detach().to(torch.promote_types(X.dtype, torch.float32))
-
-
-@lru_cache
-def _default_table(state: str) -> Table:
-    from polydesign.catalogue import load
-
-    return load(DEFAULT_TABLES[state])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -18,10 +17,12 @@ from polydesign.runtime.checks import (
     check_square,
     check_symmetric,
     check_table,
+    check_unchosen,
     check_vouched,
     residual_warnings,
     scalar_normalization,
 )
+from polydesign.runtime.defaults import chosen
 from polydesign.runtime.execute import Coupled
 from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two
 
@@ -109,7 +110,8 @@ def prepare(
         assert isinstance(state, torch.dtype)
     if plan.form != "direct":
         raise InputError("plan.form", f"{plan.form} is of msign, and {operator} is coupled: leave form out")
-    table = check_table(_default_table(root, state) if table is None else table, root, operator)
+    check_unchosen(plan, table)
+    table = check_table(_default_table(root, state, plan) if table is None else table, root, operator)
     normalization = scalar_normalization(table, plan, operator)
     if P.numel() == 0:
         return None, state
@@ -228,22 +230,16 @@ def _divisor(scaled_norm: Tensor, exponent: Tensor) -> Tensor:
     return times_power_of_two(scaled_norm.double(), exponent)[..., 0, 0]
 
 
-def _default_table(root: int, state: torch.dtype) -> Table:
+def _default_table(root: int, state: torch.dtype, plan: Plan) -> Table:
     check_integer("root", root, 1)
     width = "half" if torch.finfo(state).bits <= 16 else "wide"
-    if (root, width) not in DEFAULT_TABLES:
-        lower, dtype = LOWEST_EIGENVALUE ** (1 / root), str(state).removeprefix("torch.")
+    dtype = str(state).removeprefix("torch.")
+    if (root, width) not in DEFAULT_TABLES and plan.matmuls is None and plan.error is None:
+        lower = LOWEST_EIGENVALUE ** (1 / root)
         raise InputError(
             "root",
             f"no table of root {root} comes with the package: make one with `polydesign search --root {root} "
             f"--degree {1 + 2 * root} --steps 5 --lower {lower:.2g} --dtype {dtype}`, and pass "
             "table=polydesign.load(path)",
         )
-    return _load(DEFAULT_TABLES[root, width])
-
-
-@lru_cache
-def _load(name: str) -> Table:
-    from polydesign.catalogue import load
-
-    return load(name)
+    return chosen(root, dtype, plan, DEFAULT_TABLES.get((root, width), ""))

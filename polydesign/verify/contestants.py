@@ -17,7 +17,7 @@ from polydesign.catalogue import load
 from polydesign.evaluation.cost import matmuls
 from polydesign.model import InputError, Plan, Schedule, Table
 from polydesign.published import published
-from polydesign.runtime import inverse_root, msign, operators, prepare, root
+from polydesign.runtime import defaults, inverse_root, msign, prepare, root
 
 OURS = "polydesign"
 """The contestant that the others' times are divided by."""
@@ -216,7 +216,7 @@ def table_for(operator: str, table: Table | None, *, dtype: str, root: int | Non
             raise InputError("table", f"{table.name} has root {given}, and {operator} is to run root {root}")
         return table
     if operator == "msign":
-        return load(operators.DEFAULT_TABLES[dtype])
+        return load(defaults.SIGN[dtype])
     width = "half" if dtype in ("bfloat16", "float16") else "wide"
     if (root, width) not in prepare.DEFAULT_TABLES:
         known = ", ".join(str(r) for r, w in prepare.DEFAULT_TABLES if w == width)

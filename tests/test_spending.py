@@ -1,0 +1,168 @@
+"""A budget as design and the command line offer it: goals, provenance, refusals, files."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+import polydesign
+from polydesign.approximation.certificate import check_certificate
+from polydesign.cli import main
+from polydesign.evaluation.cost import cost, flops, matmuls
+from polydesign.model import InputError
+from polydesign.spending import Spending
+from polydesign.table import dumps, loads
+from polydesign.verify.select import select
+
+SMALL = {"matmuls": 9, "degree": (3, 5), "shape": (32, 64)}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments):
+        return CliRunner().invoke(main, ["search", *map(str, arguments)])
+
+    return invoke
+
+
+@pytest.fixture(scope="module")
+def table():
+    return polydesign.design(**SMALL)
+
+
+def test_a_table_like_any_other(table):
+    assert table.name == "sign-m9-l1e-3-bf16-32x64"
+    check_certificate(table.schedule, table.certificate)
+    assert loads(dumps(table)) == table
+    assert matmuls(table.schedule) == 9
+    assert table.provenance.strategy == "budget"
+    assert set(table.schedule.degrees) <= {3, 5}
+
+
+def test_provenance_makes_it_again(table):
+    """Headroom, cushion and evaluations found by the search give the same schedule without it."""
+    p = table.provenance.parameters
+    again = polydesign.design(degree=table.schedule.degrees, headroom=p["headroom"], cushion=p["cushion"])
+    assert again.schedule == table.schedule
+    assert p["dtype"] == "bfloat16"
+    assert p["cost"] == 9
+    found = select([table], dtype="bf16", shape=p["shape"], seed=table.provenance.seed or 0)[0]
+    assert found.worst == p["measured"]
+    assert polydesign.design(**SMALL) == table  # the same call, the same table
+
+
+def test_the_error_goal_takes_the_fewest_products():
+    table = polydesign.design(method="budget", error=0.3, degree=(3, 5), shape=(32, 64), lower=0.03)
+    p = table.provenance.parameters
+    assert p["measured"] <= 0.3
+    assert table.schedule.error <= 0.3
+    fewer = polydesign.design(matmuls=int(p["cost"]) - 1, degree=(3, 5), lower=0.03, measure=False)
+    assert fewer.provenance.parameters["expected"] > 0.3
+
+
+def test_costs_by_shape_and_form():
+    """With symmetric products at half cost, the gram form is the cheaper one for wide matrices."""
+    keywords = {"method": "budget", "error": 0.3, "degree": (3, 5), "lower": 0.03, "shape": (32, 128)}
+    auto = polydesign.design(**keywords, dtype="float32", symmetric=0.5, form="auto")
+    direct = polydesign.design(**keywords, dtype="float32", symmetric=0.5)
+    a, d = auto.provenance.parameters, direct.provenance.parameters
+    assert a["cost"] < d["cost"]
+    assert a["form"] == "gram"
+    whole = flops((32, 128), form="gram", symmetric=0.5)
+    assert a["cost"] == pytest.approx(
+        cost(auto.schedule, whole, form="gram", restarts=a["restarts"]) / whole.wide, rel=1e-12
+    )
+
+
+def test_without_measuring_the_model_decides_for_what_it_thinks_safest():
+    table = polydesign.design(**SMALL, measure=False)
+    p = table.provenance.parameters
+    assert "measured" not in p
+    assert p["caution"] == 1.0
+
+
+def test_the_smallest_lower_end():
+    table = polydesign.design(matmuls=9, degree=(3, 5), error=0.5, lower="min", measure=False, shape=(32, 64))
+    lower = table.schedule.interval[0]
+    assert table.provenance.parameters["expected"] <= 0.5
+    wider = polydesign.design(matmuls=9, degree=(3, 5), lower=lower / 2, measure=False, shape=(32, 64))
+    assert wider.provenance.parameters["expected"] > 0.5
+    assert "lmin-e0.5" in table.name
+
+
+def test_the_exact_optimum_says_so(run):
+    result = run("--matmuls", 15, "--headroom", 1)
+    assert result.exit_code == 0
+    assert "sign-m15-l1e-3-exact: root 2, 3 steps, 15 matrix products" in result.stdout
+    assert "max |f(x) - 1| <= 0.0139581955, proved" in result.stdout
+    assert "best sequence of degrees in exact arithmetic" in result.stdout
+
+
+def test_the_command_line_measures(run, tmp_path, table):
+    result = run("--matmuls", 9, "--degree", "3,5", "--shape", "32x64")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    path = tmp_path / "coeffs" / f"{table.name}.json"
+    assert polydesign.load(path) == table
+    assert "measured in bfloat16, direct form, 32x64" in result.stdout
+    assert f"wrote coeffs/{table.name}.json" in result.stdout
+
+
+def test_json_and_no_measure(run):
+    result = run("--matmuls", 6, "--degree", 5, "--no-measure", "-o", "-")
+    assert json.loads(result.stdout)["provenance"]["parameters"]["measure"] is False
+    shown = run("--matmuls", 6, "--degree", 5, "--no-measure").stdout
+    assert "nothing was measured, run polydesign verify" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--matmuls", 1), "--matmuls: 1 are too few"),
+        (("--method", "budget"), "say how many products, or give the error"),
+        (("--shape", "8x8"), "--shape: is a setting of the budget search"),
+        (("--matmuls", 9, "--steps", 3), "--steps: is not for a budget"),
+        (("--matmuls", 9, "--round", "bf16"), "--round: is not for a budget"),
+        (("--matmuls", 9, "--headroom", 1.01), "--headroom: comes out of a budget search"),
+        (("--matmuls", 9, "--image-floor", 0.1), "--image-floor: comes out of a budget search"),
+        (("--matmuls", 9, "--rate", 0.1), "--rate: is a setting of --method adam only"),
+        (("--matmuls", 9, "--symmetric", 0.5), "--matmuls: counts products one by one"),
+        (("--matmuls", 9, "--lower", "min"), "--lower: min is the smallest lower end"),
+        (("--matmuls", 9, "--degree", 4), "--degree"),
+        (("--matmuls", 9, "--root", 4, "--degree", 9, "--form", "gram"), "--form: gram is of root 2"),
+        (("--method", "budget", "--error", 1e-9), "--error: 1e-09 is out of reach in bfloat16"),
+        (("--method", "budget", "--error", 0.1, "--costs", "missing.json"), "missing.json"),
+    ],
+)
+def test_refuses_with_the_cure(run, tmp_path, arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_file_is_refused_before_the_search(run, tmp_path):
+    (tmp_path / "t.json").write_text("{}")
+    result = run("--matmuls", 9, "-o", "t.json")
+    assert result.exit_code == 2
+    assert "t.json exists" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("matmuls", 0), ("shape", (3,)), ("shape", (1, 4)), ("form", "coupled"), ("seed", -1), ("matmuls", 2.5)],
+)
+def test_settings_are_checked(field, value):
+    with pytest.raises(InputError) as refused:
+        Spending(**{field: value})
+    assert refused.value.field == field
+
+
+def test_settings_of_another_method():
+    with pytest.raises(InputError, match="objective: is not a setting of budget"):
+        polydesign.design(matmuls=9, objective="sup")
