@@ -35,6 +35,7 @@ from polydesign.report.fronts import LEAST, front_figure
 from polydesign.runtime import matmul_inverse_root
 from polydesign.search.budget import exact_front
 from polydesign.search.limits import limit
+from polydesign.search.restarts import choose_restarts
 from polydesign.spending import Spending
 from polydesign.verify.cases import Setting
 from polydesign.verify.machine import machine
@@ -64,9 +65,8 @@ BUDGETS = {"bfloat16": (12, 15, 16, 18), "float16": (15, 16)}
 WIDE, HALF = (1024, 4096), 0.5
 MEASURED = (256, 1024)  # as wide, and small enough to measure many
 ERRORS = (0.1, 0.02, 0.005)
-MOST_QUINTICS = 8
 
-BUDGETS_OF_ROOTS = (8, 10, 12, 14, 15, 16, 17, 18, 20)
+BUDGETS_OF_ROOTS = (8, 10, 12, 14, 16, 18, 20)
 
 SOURCES = {
     "Newton-Schulz, Padé": ("newton_schulz", "pade", "prism"),
@@ -183,23 +183,23 @@ def prototypes(small: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def quintics(dtype: str, error: float, shape: tuple[int, int], seed: int) -> dict[str, Any]:
-    """The fewest quintics in the gram form that reach the error, with the one restart that is best."""
+@cache
+def gram_quintics(
+    dtype: str, steps: int, shape: tuple[int, int], seed: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """So many quintics of this precision in the gram form: with the one restart that is best on matrices, and
+    with the restarts that the package chooses."""
+    table = polydesign.design(degree=5, steps=steps, dtype=dtype)
     prices = Spending(shape=WIDE, symmetric=HALF).prices("gram", dtype)
-    best: dict[str, Any] = {}
-    for steps in range(4, MOST_QUINTICS + 1):
-        table = polydesign.design(degree=5, steps=steps, dtype=dtype)
-        if table.schedule.error > error:
-            continue
-        for restart in range(1, steps):
-            plan = Plan(form="gram", restarts=(restart,))
-            found, where = worst(table, dtype, ("full", "low"), shape, seed, plan)
-            if not best or found < best["worst"]:
-                price = cost(table.schedule, prices, form="gram", restarts=(restart,))
-                best = {"table": table.name, "restart": restart, "cost": price, "worst": found, "on": where}
-        if best["worst"] <= error:
-            break
-    return best
+
+    def row(restarts: tuple[int, ...]) -> dict[str, Any]:
+        plan = Plan(form="gram", restarts=restarts)
+        found, where = worst(table, dtype, ("full", "low"), shape, seed, plan)
+        price = cost(table.schedule, prices, form="gram", restarts=restarts)
+        return {"table": table.name, "restarts": restarts, "cost": price, "worst": found, "on": where}
+
+    single = (row((restart,)) for restart in range(1, len(table.schedule.steps)))
+    return min(single, key=lambda one: one["worst"]), row(choose_restarts(table.schedule, dtype))
 
 
 def wide(small: bool) -> list[dict[str, Any]]:
@@ -207,7 +207,8 @@ def wide(small: bool) -> list[dict[str, Any]]:
     for dtype in BUDGETS:
         for error in ERRORS[: 1 if small else None]:
             row: dict[str, Any] = {"dtype": dtype, "error": error, "measured_at": shape}
-            row["quintics"] = quintics(dtype, error, shape, 12)
+            steps = len(polydesign.design(degree=5, error=error, dtype=dtype).schedule.steps)
+            row["one_restart"], row["chosen_restarts"] = gram_quintics(dtype, steps, shape, 12)
             rows.append(row)
             try:
                 asked = {"error": error, "dtype": dtype, "shape": WIDE, "symmetric": HALF, "form": "auto"}
@@ -218,7 +219,8 @@ def wide(small: bool) -> list[dict[str, Any]]:
             row["ours"] = described(table)
             plan = Plan(form=row["ours"]["form"], restarts=row["ours"].get("restarts"))
             row["ours"]["worst"], row["ours"]["on"] = worst(table, dtype, ("full", "low"), shape, 12, plan)
-            row["ratio"] = row["quintics"]["cost"] / row["ours"]["cost"]
+            for key in ("one_restart", "chosen_restarts"):
+                row[f"{key}_ratio"] = row[key]["cost"] / row["ours"]["cost"]
             click.echo(f"wide {row}")
     return rows
 
@@ -231,22 +233,23 @@ def roots(small: bool) -> list[dict[str, Any]]:
         torch.randn((k * size, size), generator=generator, dtype=torch.float64) / size**0.5 for k in (1, 2)
     )
     P = x @ x.mT + 0.001 * torch.eye(size, dtype=torch.float64)
-    for root in (2, 4):
+    for root in (4, 2):
         exact_result = article.exact_product(G, P, root)
+        asked: dict[str, Any] = {"root": root, "lower": round(article.LOWEST ** (1 / root), 4)}
+        budgets = BUDGETS_OF_ROOTS[: 1 if small else None]
+        bare = [polydesign.design(**asked, matmuls=budget, headroom=1) for budget in budgets]
         for dtype in ("float32", "bfloat16"):
             share = (article.from_rounded(G, P, root, dtype) - exact_result).abs().mean().item()
             tables = [published_table(f"su_root_r{root}")]
-            lower = round(article.LOWEST ** (1 / root), 4)
-            for budget in BUDGETS_OF_ROOTS[: 1 if small else None]:
-                asked: dict[str, Any] = {"root": root, "matmuls": budget, "lower": lower}
-                tables.append(polydesign.design(**asked, dtype=dtype, measure=False))
-                tables.append(polydesign.design(**asked, headroom=1))
+            tables += [polydesign.design(**asked, matmuls=b, dtype=dtype, measure=False) for b in budgets]
+            tables += bare
             for table in tables:
                 plan = Plan(dtype=dtype)
                 found = matmul_inverse_root(G.float(), P.float(), root, table=table, plan=plan).double()
                 error = (found - exact_result).abs().mean().item()
                 row = {"root": root, "dtype": dtype, "mean_absolute_error": error, "share": share}
-                rows.append(row | described(table))
+                products = matmuls(table.schedule, form="coupled")
+                rows.append(row | described(table) | {"products": products})
                 click.echo(f"{root} {dtype} {table.name} {rows[-1]['products']} {error:.3g} {share:.3g}")
     return rows
 
@@ -294,19 +297,20 @@ def markdown(body: dict[str, Any]) -> str:
         degrees = ", ".join(map(str, row.get("degrees", ())))
         name = f"`{row['name']}`" if row["name"].startswith("search") else row["name"]
         lines.append(f"| {name} | {DTYPES[row['dtype']]} | {row.get('products', '')} | {degrees} | {text} |")
-    lines += ["", "| precision, error | ours | cost, measured | quintics | cost, measured | ratio |"]
-    lines.append("|---|---|---|---|---|---:|")
+    lines += ["", "| precision, error | schedule | form, restarts | cost | measured | ratio |"]
+    lines.append("|---|---|---|---:|---:|---:|")
     for row in body["wide"]["rows"]:
-        theirs, ours = row["quintics"], row.get("ours")
-        left = (
-            f"{', '.join(map(str, ours['degrees']))}, {ours['form']} | {ours['cost']:.4g}, {ours['worst']:.2g}"
-            if ours
-            else "none | "
-        )
-        lines.append(
-            f"| {DTYPES[row['dtype']]}, {row['error']} | {left} | {theirs['table']}, {theirs['restart']} | "
-            f"{theirs['cost']:.4g}, {theirs['worst']:.2g} | {format(row['ratio'], '.2f') if ours else ''} |"
-        )
+        for key in ("ours", "one_restart", "chosen_restarts"):
+            one = row.get(key)
+            if one is None:
+                continue
+            name = f"`{one['table']}`" if key != "ours" else "degrees " + ", ".join(map(str, one["degrees"]))
+            form = ", ".join([one.get("form", "gram"), *map(str, one.get("restarts") or ())])
+            ratio = format(row[f"{key}_ratio"], ".2f") if f"{key}_ratio" in row else ""
+            lines.append(
+                f"| {DTYPES[row['dtype']]}, {row['error']} | {name} | {form} | {one['cost']:.4g} | "
+                f"{one['worst']:.2g} | {ratio} |"
+            )
     return "\n".join(lines)
 
 
