@@ -285,8 +285,8 @@ def figure(small: bool, body: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {"front": front, "limit": bounds, "published": sources()}
 
 
-def markdown(body: dict[str, Any]) -> str:
-    """README's tables: of the prototypes at the first shape, and of wide matrices."""
+def markdown(body: dict[str, Any]) -> tuple[str, str]:
+    """README's two tables: of the prototypes at the first shape, and of wide matrices."""
     shape = "x".join(map(str, SHAPES[0][0]))
     lines = ["| schedule | precision | products | degrees | full rank | low rank | swept | rank 1 |"]
     lines.append("|---|---|---:|---|---:|---:|---:|---:|")
@@ -297,7 +297,8 @@ def markdown(body: dict[str, Any]) -> str:
         degrees = ", ".join(map(str, row.get("degrees", ())))
         name = f"`{row['name']}`" if row["name"].startswith("search") else row["name"]
         lines.append(f"| {name} | {DTYPES[row['dtype']]} | {row.get('products', '')} | {degrees} | {text} |")
-    lines += ["", "| precision, error | schedule | form, restarts | cost | measured | ratio |"]
+    first = "\n".join(lines)
+    lines = ["| precision, error | schedule | form, restarts | cost | measured | ratio |"]
     lines.append("|---|---|---|---:|---:|---:|")
     for row in body["wide"]["rows"]:
         for key in ("ours", "one_restart", "chosen_restarts"):
@@ -311,7 +312,7 @@ def markdown(body: dict[str, Any]) -> str:
                 f"| {DTYPES[row['dtype']]}, {row['error']} | {name} | {form} | {one['cost']:.4g} | "
                 f"{one['worst']:.2g} | {ratio} |"
             )
-    return "\n".join(lines)
+    return first, "\n".join(lines)
 
 
 PARTS: dict[str, Callable[[bool], Any]] = {
@@ -337,7 +338,7 @@ def main(parts: tuple[str, ...], small: bool, output: Path) -> None:
         click.echo(f"{name}: {time.monotonic() - begun:.0f} s")
         write_atomically(output, json.dumps(body, indent=1) + "\n")
     if {"prototypes", "wide"} <= body.keys():
-        click.echo(markdown(body))
+        click.echo("\n\n".join(markdown(body)))
 
 
 if __name__ == "__main__":
