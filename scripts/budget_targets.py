@@ -24,17 +24,11 @@ import click
 import torch
 
 import polydesign
-from polydesign.approximation.scalar import schedule_from
 from polydesign.designer import published_table
 from polydesign.evaluation.cost import cost, matmuls
 from polydesign.files import write_atomically
 from polydesign.model import DTYPES, InputError, Plan, Table
-from polydesign.published import names, published
-from polydesign.report.figures import save_figure
-from polydesign.report.fronts import LEAST, front_figure
 from polydesign.runtime import matmul_inverse_root
-from polydesign.search.budget import exact_front
-from polydesign.search.limits import limit
 from polydesign.search.restarts import choose_restarts
 from polydesign.spending import Spending
 from polydesign.verify.cases import Setting
@@ -45,7 +39,6 @@ from polydesign.verify.sweep import measure, worst_error
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "figures" / "budget_targets.json"
-FIGURE = "error_against_products"
 
 TARGETS = {12: 0.3833, 15: 0.01397, 18: 5.4e-7}
 """Errors in exact arithmetic that so many products must reach on [1e-3, 1]."""
@@ -67,16 +60,6 @@ MEASURED = (256, 1024)  # as wide, and small enough to measure many
 ERRORS = (0.1, 0.02, 0.005)
 
 BUDGETS_OF_ROOTS = (8, 10, 12, 14, 16, 18, 20)
-
-SOURCES = {
-    "Newton-Schulz, Padé": ("newton_schulz", "pade", "prism"),
-    "Muon, Su, You": ("muon", "jordan", "su_", "youjiacheng", "unattributed"),
-    "Polar Express": ("polar_express",),
-    "CANS, cubics": ("cans", "cubic"),
-    "AOL, Turbo-Muon": ("aol", "turbo"),
-    "DeepSeek": ("deepseek",),
-}
-"""Groups of published tables, by how their names begin."""
 
 FEW = {"levels:0.1": 4, "swept": 4, "rank1": 2}
 """Every so many matrices of a batch are enough here."""
@@ -254,37 +237,6 @@ def roots(small: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def sources() -> dict[str, list[tuple[int, float]]]:
-    """Published tables for root 2 by source: (products, exact error on [1e-3, 1])."""
-    found: dict[str, list[tuple[int, float]]] = {}
-    for name in names():
-        entry = published(name)
-        if entry.root != 2 or entry.misprint:
-            continue
-        schedule = schedule_from(2, entry.steps_run(), (1e-3, 1.0))
-        source = next(source for source, starts in SOURCES.items() if name.startswith(starts))
-        found.setdefault(source, []).append((matmuls(schedule), schedule.error))
-    return found
-
-
-def figure(small: bool, body: dict[str, Any], folder: Path) -> dict[str, Any]:
-    most = 12 if small else 24
-    front = [(path.cost, float(path.rank)) for path in exact_front(2, 1e-3, 1.0, most) if path.choices]
-    bounds = [(m, limit(m, 1e-3).error) for m in range(6, most + 1)]
-    measured: dict[str, list[tuple[int, float]]] = {}
-    for row in body.get("prototypes", {}).get("rows", ()):
-        if row["dtype"] == "bfloat16" and "products" in row:
-            at = next(value for key, value in row.items() if "x" in key and isinstance(value, dict))
-            name = "ours, bf16" if row["name"].startswith("search") else "made by hand, bf16"
-            worst_of = max(at[family][0] for family in ("full", "low"))
-            measured.setdefault(name, []).append((row["products"], worst_of))
-    measured = dict(sorted(measured.items(), reverse=True))
-    picture = front_figure(front, [b for b in bounds if b[1] > LEAST], sources(), measured)
-    for suffix in (".png", ".svg"):
-        save_figure(picture, folder / f"{FIGURE}{suffix}")
-    return {"front": front, "limit": bounds, "published": sources()}
-
-
 def markdown(body: dict[str, Any]) -> tuple[str, str]:
     """README's two tables: of the prototypes at the first shape, and of wide matrices."""
     shape = "x".join(map(str, SHAPES[0][0]))
@@ -333,7 +285,11 @@ def main(parts: tuple[str, ...], small: bool, output: Path) -> None:
     body: dict[str, Any] = json.loads(output.read_text()) if output.exists() else {}
     for name in parts or (*PARTS, "figure"):
         begun = time.monotonic()
-        rows = figure(small, body, output.parent) if name == "figure" else PARTS[name](small)
+        rows = (
+            loaded("scripts/budget_figure.py").figure(small, body, output.parent)
+            if name == "figure"
+            else PARTS[name](small)
+        )
         body[name] = {"machine": machine(), "torch": torch.__version__, "rows": rows}
         click.echo(f"{name}: {time.monotonic() - begun:.0f} s")
         write_atomically(output, json.dumps(body, indent=1) + "\n")
