@@ -6,13 +6,15 @@ search; this joins them. designer.py makes the table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polydesign import __version__
+from polydesign.candidates import MOST_GRAM_DEGREE, Candidate, for_error, for_matmuls
 from polydesign.evaluation import calibration
-from polydesign.evaluation.cost import UNIT, Prices, cost, flops
+from polydesign.evaluation.cost import UNIT, Prices, flops
 from polydesign.evaluation.program import preferred
 from polydesign.model import (
     FORMS,
@@ -28,21 +30,16 @@ from polydesign.model import (
 from polydesign.search.band import smallest_lower
 from polydesign.search.budget import INNER_DEGREES, cheapest, exact_front, form_of, widest
 from polydesign.search.greedy import Equioscillation
-from polydesign.search.joint import CAUTIONS, Proposal, Terms, least_error, propose
-from polydesign.search.restarts import choose_restarts
+from polydesign.search.joint import Terms, least_error
+
+if TYPE_CHECKING:
+    from polydesign.verify.select import Measured
 
 STRATEGY = "budget"
 
 SHAPE = (512, 1024)
 """Of the matrices where nobody says."""
 
-HANDFUL = 3
-"""Candidates that are measured, for each part of the noise that they were made for."""
-
-MOST_GRAM_DEGREE = 3
-"""Highest inner degree tried in the gram form: it needs a restart before every step beyond."""
-
-_MOST_PRODUCTS = 40  # up to which an error is looked for in low precision
 _WIDEST = 0.5
 
 
@@ -101,14 +98,6 @@ class Spending:
 SETTINGS = tuple(field.name for field in fields(Spending))
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    proposal: Proposal
-    form: str
-    restarts: tuple[int, ...] | None
-    cost: float
-
-
 def spend(
     spending: Spending,
     problem: Problem,
@@ -155,10 +144,12 @@ def spend(
     if smallest:
         lower = _smallest(terms[0], *_both(spending, problem))
         terms = [replace(one, lower=lower) for one in terms]
-    candidates = _candidates(spending, terms, None if smallest else problem.error, dtype)
-    best, measured = candidates[0], None
-    if spending.measure:
-        best, measured = _measured(spending, candidates, problem, dtype, normalization, watch)
+    if spending.matmuls is None:
+        assert problem.error is not None
+        rounds = for_error(terms, problem.error, dtype)
+    else:
+        rounds = iter([for_matmuls(terms, spending.matmuls, dtype, measured=spending.measure)])
+    best, measured, count = _chosen(spending, rounds, problem, dtype, normalization, watch)
     found = best.proposal
     parameters: dict[str, Any] = {
         key: value for key, value in asdict(found.strategy).items() if value is not None
@@ -171,7 +162,7 @@ def spend(
         "cost_unit": terms[0].prices.unit,
         "caution": found.caution,
         "expected": found.expected,
-        "candidates": len(candidates),
+        "candidates": count,
     }
     if best.restarts is not None:
         parameters["restarts"] = best.restarts
@@ -222,58 +213,46 @@ def _both(spending: Spending, problem: Problem) -> tuple[int, float]:
     return spending.matmuls, problem.error
 
 
-def _candidates(spending: Spending, terms: list[Terms], error: float | None, dtype: str) -> list[_Candidate]:
-    """Those worth measuring, in the order to look at them: what the model thinks best comes first."""
-    most = float(spending.matmuls) if spending.matmuls is not None else 12.0
-    while True:
-        found = [one for each in terms for one in _affordable(each, most, dtype)]
-        if spending.matmuls is not None:
-            break
-        assert error is not None
-        # The cautious ones must be among them, in case no other stands the matrices.
-        if any(one.proposal.at_worst <= error for one in found) or most >= _MOST_PRODUCTS:
-            found = [one for one in found if one.proposal.expected <= error]
-            if not found:
-                raise InputError(
-                    "error",
-                    f"{error!r} is out of reach in {dtype}: rounding leaves more; take a higher precision",
-                )
-            return sorted(found, key=lambda one: (one.cost, one.proposal.expected))
-        most *= 1.5
-    if not found:
-        raise InputError("matmuls", f"{spending.matmuls} are too few for the {spending.form} form")
-    found.sort(key=lambda one: one.proposal.expected)
-    if not spending.measure:
-        return sorted(found, key=lambda one: (one.proposal.at_worst, one.proposal.expected))
-    return [
-        one
-        for caution in CAUTIONS
-        for one in [each for each in found if each.proposal.caution == caution][:HANDFUL]
-    ]
-
-
-def _affordable(terms: Terms, most: float, dtype: str) -> list[_Candidate]:
-    found = []
-    for proposal in propose(terms, most):
-        if terms.form != "gram":
-            found.append(_Candidate(proposal, terms.form, None, proposal.cost))
-            continue
-        restarts = choose_restarts(proposal.schedule, dtype)
-        price = cost(proposal.schedule, terms.prices, form="gram", restarts=restarts)
-        if price <= most:
-            found.append(_Candidate(proposal, "gram", restarts, price))
-    return found
-
-
-def _measured(
+def _chosen(
     spending: Spending,
-    candidates: list[_Candidate],
+    rounds: Iterator[list[Candidate]],
     problem: Problem,
     dtype: str,
     normalization: str,
     watch: Callable[[int, int], None] | None,
-) -> tuple[_Candidate, dict[str, Any]]:
-    from polydesign.verify.select import reduced, select  # torch
+) -> tuple[Candidate, dict[str, Any] | None, int]:
+    """The one that errs least, or for an error the first that reaches it; its measurements; of how many."""
+    enough = problem.error if spending.matmuls is None else None
+    count, least = 0, math.inf
+    for candidates in rounds:
+        if not spending.measure:
+            return candidates[0], None, len(candidates)
+        ranked = _measured(spending, candidates, enough, dtype, normalization, watch)
+        count, best = count + len(candidates), ranked[0]
+        if enough is None or (best.complete and best.worst <= enough):
+            return candidates[best.index], _words(spending, best), count
+        least = min(least, *(one.worst for one in ranked))
+    if not count:
+        raise InputError(
+            "error",
+            f"{enough!r} is out of reach in {dtype}: rounding leaves more; take a higher precision",
+        )
+    raise InputError(
+        "error",
+        f"none of {count} candidates stays below {enough!r} in {dtype} on matrices; the best reaches "
+        f"{least:.3g}: ask for a larger error, or a higher precision",
+    )
+
+
+def _measured(
+    spending: Spending,
+    candidates: list[Candidate],
+    enough: float | None,
+    dtype: str,
+    normalization: str,
+    watch: Callable[[int, int], None] | None,
+) -> Sequence[Measured]:
+    from polydesign.verify.select import select  # torch
 
     plans = [
         Plan(dtype, form=one.form, restarts=one.restarts) if one.form in FORMS else Plan(dtype)
@@ -284,18 +263,15 @@ def _measured(
         Table(f"candidate-{index}", one.proposal.schedule, provenance, normalization)
         for index, one in enumerate(candidates)
     ]
-    enough = problem.error if spending.matmuls is None else None
-    ranked = select(
+    return select(
         tables, dtype=dtype, shape=spending.shape, plans=plans, seed=spending.seed, enough=enough, watch=watch
     )
-    best = ranked[0]
-    if enough is not None and not (best.complete and best.worst <= enough):
-        raise InputError(
-            "error",
-            f"none of {len(candidates)} candidates stays below {enough!r} in {dtype} on matrices; the best "
-            f"reaches {min(one.worst for one in ranked):.3g}: ask for a larger error, or a higher precision",
-        )
-    return candidates[best.index], {
+
+
+def _words(spending: Spending, best: Measured) -> dict[str, Any]:
+    from polydesign.verify.select import reduced  # torch
+
+    return {
         "measured": best.worst,
         "measured_shape": list(reduced(spending.shape)),
         "measured_spectra": list(dict.fromkeys(run.spectrum for run in best.runs)),

@@ -268,7 +268,8 @@ def markdown(body: dict[str, Any]) -> str:
     )
     said = f"Measured above predicted: {named}." if wrong else "In no run was more measured than predicted."
     broken = [p for p, _ in runs if p.measured >= BROKEN]
-    said += f" Of {len(broken)} runs with an error of 1 or more, {sum(math.isinf(p.predicted) for p in broken)} had"
+    foreseen = sum(math.isinf(p.predicted) for p in broken)
+    said += f" Of {len(broken)} runs with an error of 1 or more, {foreseen} had"
     said += " been called unsafe."
     return "\n".join([*lines, "", *textwrap.wrap(said, 110, break_long_words=False, break_on_hyphens=False)])
 

@@ -31,6 +31,7 @@ LEVELS = {
     "report": 6,
     "gradient": 6,
     "naming": 4,
+    "candidates": 5,
     "spending": 6,
     "designer": 6,
     "cli": 7,

@@ -265,3 +265,32 @@ def test_readme_quotes_the_rounding_model() -> None:
     assert "figures/rounding_model.png" in readme
     assert len(body["runs"]) >= 200
     assert body["constants"] == {name: getattr(noise, name) for name in script.CONSTANTS}
+
+
+def test_budget_targets(tmp_path: Path) -> None:
+    """Parts that are not run again are kept, and the figure is written beside them."""
+    target = tmp_path / "targets.json"
+    target.write_text('{"wide": {"rows": []}}')
+    result = run("budget_targets.py", "--small", "--part", "exact", "--part", "figure", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    body = json.loads(target.read_text())
+    assert body.keys() == {"wide", "exact", "figure"}
+    assert {"machine", "torch", "rows"} == body["exact"].keys()
+    assert all(row["met"] is (float(row["proved"]) <= row["target"]) for row in body["exact"]["rows"])
+    assert all(row["met"] for row in body["exact"]["rows"])
+    for products, error in body["figure"]["rows"]["front"]:
+        bounds = [bound for m, bound in body["figure"]["rows"]["limit"] if m == products]
+        assert all(bound <= error for bound in bounds)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".png", ".svg"}
+
+
+def test_readme_quotes_the_budget_targets() -> None:
+    script = loaded("budget_targets")
+    body = json.loads(script.OUTPUT.read_text())
+    readme = (ROOT / "README.md").read_text()
+    assert all(table in readme for table in script.markdown(body))
+    for row in body["exact"]["rows"]:
+        assert f"{row['products']} products {row['exact_error']:.4g}" in readme
+    # The control: another figure is not quoted.
+    body["exact"]["rows"][0]["exact_error"] *= 1.01
+    assert f"products {body['exact']['rows'][0]['exact_error']:.4g}" not in readme

@@ -168,19 +168,23 @@ def propose(
     *,
     cautions: Sequence[float] = CAUTIONS,
     turns: Sequence[float] = TURNS,
+    error: float = math.inf,
 ) -> tuple[Proposal, ...]:
     """Schedules at a cost of at most `most`, cheapest first: the fronts of all pairs of caution and limit.
 
-    Headroom and cushion come out of the model, with DIGITS digits; nothing is measured. Raises InputError
-    where nothing can be had for the cost.
+    Headroom and cushion come out of the model, with DIGITS digits; nothing is measured. error: what the model
+    expects to miss it by a twentieth is left out, and there may be nothing left. Raises InputError where
+    nothing can be had for the cost.
     """
     found: dict[tuple[_Choice, ...], Proposal] = {}
+    any_step = False
     for caution in cautions:
         for limit in turns:
             for path in _front(terms, most, caution, limit):
-                if path.choices and path.choices not in found:
+                any_step = any_step or bool(path.choices)
+                if path.choices and path.rank <= 1.05 * error and path.choices not in found:
                     found[path.choices] = _realized(terms, path, caution)
-    if not found:
+    if not any_step:
         raise InputError("matmuls", f"{most:g} are too few: no step costs so little")
     return tuple(sorted(found.values(), key=lambda one: (one.cost, one.expected)))
 
@@ -216,6 +220,7 @@ def _front(terms: Terms, most: float, caution: float, limit: float) -> tuple[Pat
     return front(Path(begin, math.inf, (first, 1.0, turned)), moves, most)
 
 
+@lru_cache(maxsize=65536)
 def _chosen(
     root: int, n: int, evaluation: str, ratio: float, noisy: float, u: float, mass: float | None, limit: float
 ) -> tuple[float, StepRounding, float] | None:

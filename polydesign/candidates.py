@@ -1,0 +1,92 @@
+"""Candidates of a budget search: schedules of every form with what they cost, in the order to look at them.
+
+search/joint.py proposes them for one form; the gram form's cost is known once its restarts are chosen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from polydesign.evaluation.cost import cost
+from polydesign.model import InputError
+from polydesign.search.joint import CAUTIONS, Proposal, Terms, propose
+from polydesign.search.restarts import choose_restarts
+
+HANDFUL = 3
+"""Candidates that are measured, for each part of the noise that they were made for."""
+
+MOST_GRAM_DEGREE = 3
+"""Highest inner degree tried in the gram form: it needs a restart before every step beyond."""
+
+_CUBICS = (3, 20)
+"""Costs between which an error is looked for in low precision, in steps of inner degree 1."""
+
+_DEARER = 1.3
+"""By how much the costs of one round exceed those of the round before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A proposal in one form: restarts and cost, in the unit of the prices, are those of that form."""
+
+    proposal: Proposal
+    form: str
+    restarts: tuple[int, ...] | None
+    cost: float
+
+
+def for_matmuls(terms: list[Terms], matmuls: int, dtype: str, *, measured: bool) -> list[Candidate]:
+    """Those worth measuring, in the order to look at them: what the model thinks best comes first."""
+    found = [one for each in terms for one in _affordable(each, matmuls, dtype)]
+    if not found:
+        raise InputError("matmuls", f"{matmuls} are too few for the {terms[0].form} form")
+    found.sort(key=lambda one: one.proposal.expected)
+    if not measured:
+        return sorted(found, key=lambda one: (one.proposal.at_worst, one.proposal.expected))
+    return [
+        one
+        for caution in CAUTIONS
+        for one in [each for each in found if each.proposal.caution == caution][:HANDFUL]
+    ]
+
+
+def for_error(terms: list[Terms], error: float, dtype: str) -> Iterator[list[Candidate]]:
+    """Those that the model expects to reach the error, cheapest first, in rounds of growing cost.
+
+    Most searches end in one of the first rounds, and what costs more is then never made. The last round is
+    half as dear again as the first schedule that reaches the error with all of the model's noise.
+    """
+    cubic = terms[0].prices.gram + terms[0].prices.wide
+    done, most, last = 0.0, _CUBICS[0] * cubic, _CUBICS[1] * cubic
+    while done < last:
+        most = min(most, last)
+        found = [
+            one
+            for each in terms
+            for one in _affordable(each, most, dtype, error)
+            if done < one.cost and one.proposal.expected <= error
+        ]
+        safe = [one.cost for one in found if one.proposal.at_worst <= error]
+        last = min([last, *(1.5 * price for price in safe)])
+        if found:
+            yield sorted(found, key=lambda one: (one.cost, one.proposal.expected))
+        done, most = most, most * _DEARER
+
+
+def _affordable(terms: Terms, most: float, dtype: str, error: float = math.inf) -> list[Candidate]:
+    found = []
+    try:
+        proposals = propose(terms, most, error=error)
+    except InputError:  # no step costs so little in this form
+        return []
+    for proposal in proposals:
+        if terms.form != "gram":
+            found.append(Candidate(proposal, terms.form, None, proposal.cost))
+            continue
+        restarts = choose_restarts(proposal.schedule, dtype)
+        price = cost(proposal.schedule, terms.prices, form="gram", restarts=restarts)
+        if price <= most:
+            found.append(Candidate(proposal, "gram", restarts, price))
+    return found

@@ -1,0 +1,104 @@
+"""Error against matrix products: what a budget buys, what others reach with it, and what nothing can beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from polydesign.model import InputError
+from polydesign.report.figures import STYLE, WIDTH
+from polydesign.report.panels import MARKERS, plain
+
+Points = Sequence[tuple[float, float]]
+"""(products, error), in any order."""
+
+LEAST = 1e-18
+"""The lowest error on the axis: what lies below it is drawn at its foot, and counted in a note."""
+
+FEWEST = 5.5
+"""Where the axis of products begins: no schedule of fewer comes far from 0."""
+
+
+def front_figure(
+    front: Points, limit: Points, groups: Mapping[str, Points], measured: Mapping[str, Points] | None = None
+) -> Figure:
+    """Left: exact errors against products, ours as a line, the limit as another, each group as markers.
+    Right, where there are any: measured errors, the first group with a line through its markers.
+
+    Raises InputError where the front has no point, or an error is not positive.
+    """
+    if not front:
+        raise InputError("front", "has no point: give at least one")
+    every = [*front, *limit, *(p for g in groups.values() for p in g)]
+    every += [p for g in (measured or {}).values() for p in g]
+    if not all(error > 0 for _, error in every):
+        raise InputError("error", "must be positive on a logarithmic axis")
+    with style.context(STYLE):
+        fig = Figure(figsize=(WIDTH, 5.4), layout="constrained")
+        FigureCanvasAgg(fig)
+        axes: Any = fig.subplots(1, 2 if measured else 1, width_ratios=(3, 2) if measured else None)
+        left = axes[0] if measured else axes
+        _exact(left, front, limit, groups)
+        if measured:
+            _measured(axes[1], measured)
+    return fig
+
+
+def _axes(ax: Axes, label: str, title: str) -> None:
+    ax.set_label(label)
+    ax.set_yscale("log")
+    ax.set_xlabel("matrix products")
+    ax.set_ylabel("error")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_title(title, loc="left")
+    ax.grid(visible=True, axis="y", color="0.9", linewidth=0.6)
+
+
+def _exact(ax: Axes, front: Points, limit: Points, groups: Mapping[str, Points]) -> None:
+    _axes(ax, "exact", "exact arithmetic")
+    below = 0
+    for index, (name, points) in enumerate(groups.items()):
+        below += sum(error < LEAST for _, error in points)
+        _marks(ax, name, points, index)
+    for points, look in (
+        (front, {"color": "black", "linestyle": "-", "linewidth": 1.8, "label": "ours, the exact front"}),
+        (limit, {"color": "0.45", "linestyle": "--", "linewidth": 1.4, "label": "limit by degree"}),
+    ):
+        ordered = sorted(points)
+        ax.plot([n for n, _ in ordered], [error for _, error in ordered], zorder=2, **look)
+    ax.set_ylim(LEAST / 3, 10)
+    ax.set_xlim(left=FEWEST)
+    if below:
+        ax.text(0.01, 0.01, f"{below} below {LEAST:g}, at the foot", transform=ax.transAxes, color="0.25")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False)
+
+
+def _measured(ax: Axes, measured: Mapping[str, Points]) -> None:
+    _axes(ax, "measured", "measured")
+    for index, (name, points) in enumerate(measured.items()):
+        _marks(ax, name, points, index)
+        if not index:
+            ordered = sorted(points)
+            ax.plot([n for n, _ in ordered], [e for _, e in ordered], color="black", linewidth=1.2, zorder=2)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=1, frameon=False)
+
+
+def _marks(ax: Axes, name: str, points: Points, index: int) -> None:
+    ax.plot(
+        [n for n, _ in points],
+        [max(error, LEAST) for _, error in points],
+        linestyle="none",
+        marker=MARKERS[index % len(MARKERS)],
+        markersize=6,
+        markerfacecolor="black" if index % 2 else "white",
+        markeredgecolor="black",
+        markeredgewidth=0.9,
+        label=plain(name),
+        zorder=3,
+    )
