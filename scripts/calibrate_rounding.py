@@ -60,8 +60,7 @@ BROKEN = 1.0
 FIGURES = ("moved", "shift", "turn", "random", "coherent", "stored")
 CONSTANTS = ("RANDOM", "COHERENT", "TURN", "STORED", "SUMS")
 
-LOUD = 2.0
-"""Rounding of terms, in units of p: from here on what a step errs by shows the terms' constants."""
+LOUD = 2.0  # rounding of terms, in units of p: from here on what a step errs by shows their constants
 
 
 class Case(NamedTuple):
@@ -268,9 +267,8 @@ def markdown(body: dict[str, Any]) -> str:
     )
     said = f"Measured above predicted: {named}." if wrong else "In no run was more measured than predicted."
     broken = [p for p, _ in runs if p.measured >= BROKEN]
-    foreseen = sum(math.isinf(p.predicted) for p in broken)
-    said += f" Of {len(broken)} runs with an error of 1 or more, {foreseen} had"
-    said += " been called unsafe."
+    seen = sum(math.isinf(p.predicted) for p in broken)
+    said += f" Of {len(broken)} runs with an error of 1 or more, {seen} had been called unsafe."
     return "\n".join([*lines, "", *textwrap.wrap(said, 110, break_long_words=False, break_on_hyphens=False)])
 
 
