@@ -176,10 +176,8 @@ def _by_gradient(
 
     around = {key: settings[key] for key in ("timeout", "resume", "trajectory", "watch") if key in settings}
     inside = {key: value for key, value in settings.items() if key not in around}
-    evaluations = _evaluations(problem.root, problem.degrees, evaluation)
-    if isinstance(evaluations, str):
-        evaluations = (evaluations,) * len(problem.degrees)
-    found = descend(problem, inside, evaluations=evaluations, **around)
+    evaluations = (evaluation,) * len(problem.degrees) if evaluation else None
+    found = descend(problem, inside, evaluations=evaluations, normalization=normalization, **around)
     schedule, parameters = found.schedule, found.parameters
     if name is None:
         rounding = Equioscillation(round=parameters.get("round"))

@@ -15,6 +15,7 @@ from typing import Any
 
 from polydesign.approximation.scalar import schedule_from
 from polydesign.catalogue import load
+from polydesign.evaluation.program import preferred
 from polydesign.files import write_atomically
 from polydesign.model import InputError, Problem, Schedule, Table, check_number
 from polydesign.published import names, published
@@ -58,7 +59,8 @@ def descend(
     problem: Problem,
     settings: dict[str, Any],
     *,
-    evaluations: tuple[str, ...],
+    evaluations: tuple[str, ...] | None = None,
+    normalization: str = "frobenius",
     timeout: float | None = None,
     resume: str | os.PathLike[str] | None = None,
     trajectory: str | os.PathLike[str] | None = None,
@@ -66,10 +68,12 @@ def descend(
 ) -> Descent:
     """Search with these settings (fields of adam.Adam; those left out have its defaults).
 
-    timeout: seconds. resume: a table of an earlier search, whose settings count where none are given, and
-    whose coefficients, as they were before rounding, are the start; iterations already done are not done
-    again, and its grid is that of the result unless another is given. trajectory: a file of it, of
-    SUFFIXES. watch: called with (iterations done, iterations in all, current value, best value).
+    evaluations: one a step; None for those of the table that goes on, where the degrees are its own, or else
+    the preferred ones. normalization: of the table to come. timeout: seconds. resume: a table of an earlier
+    search of the same root, interval and normalization, whose settings count where none are given, and whose
+    coefficients, as they were before rounding, are the start; iterations already done are not done again, and
+    its grid is that of the result unless another is given. trajectory: a file of it, of SUFFIXES. watch:
+    called with (iterations done, iterations in all, current value, best value).
 
     Raises InputError naming the setting.
     """
@@ -87,22 +91,16 @@ def descend(
         config = Adam(**settings)
     else:
         table = load(resume)
-        low, high = table.schedule.interval
-        for name, stored, asked in (
-            ("root", table.schedule.root, problem.root),
-            ("lower", low, problem.lower),
-            ("upper", high, problem.upper),
-        ):
-            if stored != asked:
-                raise InputError(
-                    name,
-                    f"is {asked!r}, and {os.fspath(resume)} was searched with {stored!r}: write that to go "
-                    "on, or take the file as the start of another search",
-                )
+        _check_same(table, os.fspath(resume), problem, normalization)
+        if evaluations is None and table.schedule.degrees == problem.degrees:
+            evaluations = tuple(step.evaluation for step in table.schedule.steps)
         config = _resumed(table, os.fspath(resume), settings)
         rows = _unrounded(table, os.fspath(resume), problem)
     if config.iterations < config.begin:
         raise InputError("iterations", f"are {config.iterations} in all, and {config.begin} are done already")
+
+    if evaluations is None:
+        evaluations = tuple(preferred((degree - 1) // problem.root) for degree in problem.degrees)
 
     def told(done: int, current: float, best: float) -> None:
         if watch is not None:
@@ -140,6 +138,23 @@ def descend(
         parameters["unrounded_value"] = outcome.unrounded_value
         parameters["unrounded_rows"] = list(map(list, outcome.unrounded))
     return Descent(schedule, parameters, config.seed, outcome)
+
+
+def _check_same(table: Table, file: str, problem: Problem, normalization: str) -> None:
+    """What a search was of must be what it goes on with: other numbers would be another search."""
+    low, high = table.schedule.interval
+    for name, stored, asked in (
+        ("root", table.schedule.root, problem.root),
+        ("lower", low, problem.lower),
+        ("upper", high, problem.upper),
+        ("normalization", table.normalization, normalization),
+    ):
+        if stored != asked:
+            raise InputError(
+                name,
+                f"is {asked!r}, and {file} was searched with {stored!r}: write that to go on, or take the "
+                "file as the start of another search",
+            )
 
 
 def _resumed(table: Table, file: str, given: dict[str, Any]) -> Adam:

@@ -3,8 +3,9 @@
 article: from the starting points and settings of kexue.fm 10922, beside its tables. minimax: from minimax,
 beside every published table of as many steps and minimax. sup: from 20 random starts, beside the proved
 optimum. band: the steepest slope of cubics in [0.7, 1.3], beside the minimax chain. marchenko-pastur: mean
-squares under the law of a 1024 × 4096 Gaussian matrix, and of real ones in bfloat16. time: of 20,000
-iterations. Single-threaded unless --threads says more. Writes figures/adam_targets.json.
+squares under the law of a 1024 × 4096 Gaussian matrix, and of real ones in bfloat16. rounded: the first of
+minimax's on three grids, beside rounding each of its coefficients to nearest. time: of 20,000 iterations.
+Single-threaded unless --threads says more. Writes figures/adam_targets.json.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from polydesign.search.greedy import Equioscillation
 from polydesign.search.laws import quantiles
 from polydesign.search.objectives import TopK
 from polydesign.search.polish import Goal, polish
+from polydesign.search.quantize import grid
 from polydesign.verify.machine import machine
 from polydesign.verify.spectra import sample
 from polydesign.verify.sweep import measure
@@ -42,6 +44,10 @@ ARTICLE = Adam(perturbation=0.05, bias_correction=False)
 LAW = "marchenko-pastur:1024x4096"
 RATES = {4: 1e-4, 5: 1e-7}
 """By steps: minimax on the law's range is within 2e-3 of 1 after four steps, and within 1e-8 after five."""
+
+GRIDS = ("1/1024", "bf16", "decimals:4")
+
+PARTS = ("time", "sup", "band", "minimax", "rounded", "article", "marchenko_pastur")
 
 LOWEST = 0.015
 """Below the law's smallest value, (1 − 1/2)/32 = 0.0156: ours promise from here on."""
@@ -119,6 +125,51 @@ def minimax(iterations: int) -> list[dict[str, Any]]:
             {"k": k, "beside": beside, "best_beside": min(beside.values()), "by_numpy": again} | entry
         )
     return found
+
+
+def rounded(iterations: int, steps: int) -> dict[str, Any]:
+    """Quintics on grids: what run rounds, and the same unrounded coefficients rounded to nearest."""
+    problem, config = Problem(2, (5,) * steps, 1e-3), Adam("topk:50", iterations=iterations)
+    grids = []
+    for word in GRIDS:
+        begun = time.monotonic()
+        outcome = run(replace(config, round=word), problem)
+        seconds = time.monotonic() - begun
+        assert outcome.unrounded is not None
+        plain = tuple(tuple(map(grid(word).nearest, row)) for row in outcome.unrounded)
+        ours = [step.coefficients for step in outcome.schedule.steps]
+        runs = valid(plain, problem)
+        grids.append(
+            {
+                "grid": word,
+                "value": outcome.value,
+                "by_numpy": mean_of_worst(ours, 50),
+                "unrounded": outcome.unrounded_value,
+                "nearest": mean_of_worst(plain, 50),
+                "nearest_loses_values": runs is None,
+                "proved_error": float(certify(outcome.schedule).error[1]),
+                "nearest_error": None if runs is None else runs.error,
+                "coefficients": ours,
+                "unrounded_coefficients": outcome.unrounded,
+                "seconds": seconds,
+            }
+        )
+        click.echo("  ".join(f"{key} {value}" for key, value in list(grids[-1].items())[:8]))
+    return {"settings": asdict(config), "steps": steps, "k": 50, "grids": grids}
+
+
+def markdown(part: dict[str, Any]) -> str:
+    """README's sentence and table of `rounded`."""
+    (unrounded,) = {entry["unrounded"] for entry in part["grids"]}
+    lines = [
+        f"topk:50 from minimax, {unrounded:.4g} unrounded:\n",
+        "| grid | ours | rounded to nearest |",
+        "|---|---:|---|",
+    ]
+    for entry in part["grids"]:
+        nearest = "loses values" if entry["nearest_loses_values"] else f"{entry['nearest']:.4g}"
+        lines.append(f"| {entry['grid']} | {entry['value']:.4g} | {nearest} |")
+    return "\n".join(lines) + "\n"
 
 
 def sup(iterations: int, restarts: int) -> dict[str, Any]:
@@ -199,20 +250,24 @@ def timing(iterations: int) -> list[dict[str, Any]]:
 @click.command(help=__doc__)
 @click.option("--iterations", default=20_000, show_default=True)
 @click.option("--threads", default=1, show_default=True)
-@click.option("--part", "parts", multiple=True, help="Renew this part of the file only.")
+@click.option(
+    "--part", "parts", multiple=True, type=click.Choice(PARTS), help="Renew this part of the file only."
+)
 @click.option("--small", is_flag=True, help="Few iterations and small matrices, to see that it runs.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=OUTPUT)
 def main(iterations: int, threads: int, small: bool, parts: tuple[str, ...], output: Path) -> None:
     torch.set_num_threads(threads)
     few = 10 if small else iterations
     shape, seeds = ((64, 256), 1) if small else ((1024, 4096), 1)
-    body: dict[str, Any] = json.loads(output.read_text()) if parts else {}
-    body |= {"machine": machine(), "torch": torch.__version__, "threads": threads}
+    about = {"machine": machine(), "torch": torch.__version__, "threads": threads}
+    # A part that is renewed says where and when; the head of the file is of the other parts.
+    body: dict[str, Any] = json.loads(output.read_text()) if parts else about
     for name, part in (
         ("time", lambda: timing(few if small else 2000)),
         ("sup", lambda: sup(*((few, 3) if small else (3000, 20)))),
         ("band", lambda: band(few if small else 2000)),
         ("minimax", lambda: minimax(few)),
+        ("rounded", lambda: rounded(few, 2 if small else 6)),
         ("article", lambda: article(few)),
         ("marchenko_pastur", lambda: marchenko_pastur(few if small else 5000, shape, seeds)),
     ):
@@ -220,6 +275,8 @@ def main(iterations: int, threads: int, small: bool, parts: tuple[str, ...], out
             continue
         begun = time.monotonic()
         body[name] = part()
+        if parts:
+            body.setdefault("renewed", {})[name] = about
         click.echo(f"{name}: {time.monotonic() - begun:.0f} s")
         write_atomically(output, json.dumps(body, indent=1) + "\n")
 

@@ -14,7 +14,9 @@ from click.testing import CliRunner
 import polydesign
 from polydesign.approximation.certificate import check_certificate
 from polydesign.cli import main
-from polydesign.model import InputError
+from polydesign.gradient import descend
+from polydesign.model import InputError, Problem
+from polydesign.search import rounded
 from polydesign.table import dumps, loads
 
 QUICK = {"method": "adam", "iterations": 40, "device": "cpu"}
@@ -64,6 +66,27 @@ def test_the_provenance_repeats_the_search():
     assert repeated == table
 
 
+@pytest.mark.parametrize("word", [None, "bf16"])
+@pytest.mark.parametrize("objective", ["sup", "sup + 0.1*topk:50", "mean-square:log-uniform"])
+def test_the_same_seed_gives_the_same_table_and_leaves_what_it_got(tmp_path, monkeypatch, word, objective):
+    for name in ("TRIED", "ROUNDS", "FINISHED"):
+        monkeypatch.setattr(rounded, name, 2)
+    start = tmp_path / "start.json"
+    polydesign.design(steps=3, lower=1e-2, dtype="float16").save(start)
+    settings = {"iterations": 20, "device": "cpu", "restarts": 3, "perturbation": 0.05, "start": str(start)}
+    settings |= {"round": word, "seed": 1, "objective": objective}
+    given, text = dict(settings), start.read_bytes()
+    problem = Problem(2, (5, 5, 5), 1e-2)
+    first, second = (descend(problem, settings, evaluations=("monomial",) * 3) for _ in range(2))
+    assert first == second
+    assert (settings, start.read_bytes()) == (given, text)
+    tables = [polydesign.design(method="adam", steps=3, lower=1e-2, **settings) for _ in range(2)]
+    assert dumps(tables[0]) == dumps(tables[1])
+    assert tables[0].schedule == first.schedule
+    other = descend(problem, settings | {"seed": 2})
+    assert other.outcome.rows != first.outcome.rows
+
+
 def test_degrees_come_from_the_start():
     table = polydesign.design(start="jordan_5", shared=True, **QUICK)
     assert table.schedule.degrees == (5,) * 5
@@ -103,6 +126,25 @@ def test_resumption_goes_on_with_the_same_problem(run):
     assert "Error: --lower: is 0.001, and a.json was searched with 0.02" in result.stderr
     result = run("--resume", "a.json", "--iterations", 5, "--lower", 0.02, "-o", "b.json")
     assert result.exit_code == 0, result.output
+
+
+def test_resumption_keeps_normalization_and_evaluation(run):
+    given = ("--degree", "3,7", "--lower", 0.1, "--normalization", "aol", "--evaluation", "monomial")
+    result = run(*given, "--timeout", 1e-9, "-o", "a.json")
+    assert "--resume a.json --lower 0.1 --normalization aol goes on" in result.stderr
+    result = run("--resume", "a.json", "--lower", 0.1, "--iterations", 5)
+    assert result.exit_code == 2
+    assert "Error: --normalization: is 'frobenius', and a.json was searched with 'aol'" in result.stderr
+    again = ("--resume", "a.json", "--lower", 0.1, "--normalization", "aol", "--iterations", 5)
+    words = {}
+    for name, more in (("b", ()), ("c", ("--evaluation", "chebyshev")), ("d", ("--degree", "3,9"))):
+        result = run(*again, *more, "-o", f"{name}.json")
+        assert result.exit_code == 0, result.output
+        table = polydesign.load(f"{name}.json")
+        assert table.normalization == "aol"
+        words[name] = [step.evaluation for step in table.schedule.steps]
+    # That of the table; another where it is asked for, or where the degrees are no longer the table's.
+    assert words == {"b": ["monomial"] * 2, "c": ["chebyshev"] * 2, "d": ["monomial", "chebyshev"]}
 
 
 def test_trajectory(run, tmp_path):

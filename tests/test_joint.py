@@ -12,6 +12,7 @@ from polydesign.evaluation.cost import cost
 from polydesign.evaluation.noise import predict
 from polydesign.model import InputError, Problem
 from polydesign.search.budget import exact_front
+from polydesign.search.greedy import _listed
 from polydesign.search.joint import Terms, least_error, propose
 
 BF16 = Terms(2, 1e-3, 1.0, "bf16", rows=256)
@@ -64,7 +65,7 @@ def test_precision_decides_what_is_proposed():
     """The coarser the precision, the larger the headroom, and the error that is left."""
     bf16, fp16, fp32 = (best(replace(BF16, dtype=dtype), 15) for dtype in ("bf16", "fp16", "fp32"))
     assert bf16.expected > 2 * fp16.expected > 2.2 * fp32.expected
-    rooms = [max(one.strategy.headroom) for one in (bf16, fp16, fp32)]
+    rooms = [max(_listed(one.strategy.headroom)) for one in (bf16, fp16, fp32)]
     assert rooms[0] > rooms[1] > rooms[2] > 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from click.testing import CliRunner
 import polydesign
 from polydesign.cli import main
 from polydesign.model import InputError, Problem
-from polydesign.search import quantize, rounded
+from polydesign.search import adam, polish, quantize, rounded
 from polydesign.search.adam import Adam, run
+from polydesign.search.descent import Descent
 from polydesign.search.objectives import parse
 from polydesign.search.rounded import rows_of
 from polydesign.table import dumps, loads
@@ -48,9 +50,9 @@ def nearest(rows, word: str):
 
 @pytest.fixture
 def few(monkeypatch):
-    """Fewer points tried: the tests look at what holds for any number."""
-    monkeypatch.setattr(rounded, "TRIED", 3)
-    monkeypatch.setattr(rounded, "SWEEPS", 1)
+    """Fewer points tried, and less at each: the tests look at what holds for any number."""
+    for name, number in (("TRIED", 3), ("ROUNDS", 2), ("FINISHED", 1), ("SWEEPS", 1)):
+        monkeypatch.setattr(rounded, name, number)
 
 
 CASES = [  # word, objective, problem, settings
@@ -123,16 +125,16 @@ def test_a_value_far_below_the_units_of_the_grid_is_kept(few, monkeypatch):
     assert run(config, problem).value > 100 * bound
 
 
-def test_least_squares_that_leave_float64_come_back(few):
-    """From some points of this grid the first trial of least squares has squares beyond float64."""
-    config = Adam("mean-square:marchenko-pastur:64x256", iterations=0, round="1/1024", device="cpu")
-    found = run(config, Problem(2, (5,) * 4, 0.015))
-    assert nearest(rows_of(found.schedule), "1/1024") == rows_of(found.schedule)
-
-
-def test_the_same_digits_again(few):
-    config = Adam("sup", round="bf16", **QUICK)
-    assert run(config, PROBLEM) == run(config, PROBLEM)
+@pytest.mark.parametrize(("steps", "word"), [(4, "1/1024"), (5, "bf16")])
+def test_least_squares_that_leave_float64_come_back(few, monkeypatch, steps, word):
+    """From some points of these grids the first trial of least squares, or the point, has huge squares."""
+    config = Adam("mean-square:marchenko-pastur:64x256", iterations=0, round=word, device="cpu")
+    problem = Problem(2, (5,) * steps, 0.015)
+    found = run(config, problem)
+    assert nearest(rows_of(found.schedule), word) == rows_of(found.schedule)
+    monkeypatch.setattr(polish, "FARTHEST", 1e300)  # negative control
+    with pytest.raises((RuntimeWarning, ValueError)):
+        run(config, problem)
 
 
 def test_a_timeout_and_an_interruption_still_end_on_the_grid(few, monkeypatch):
@@ -223,6 +225,43 @@ def test_an_interrupt_of_the_command_leaves_a_table_on_the_grid(tmp_path):
     assert "rounded without moving later steps" in result.stderr
     rows = tuple(polydesign.load(tmp_path / "i.json").as_tuples())
     assert nearest(rows, "bf16") == rows
+
+
+@pytest.mark.parametrize("word", [None, "bf16"])
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (Descent, "sorted"),  # before the polish
+        (adam, "polished"),
+        (adam, "ranked"),  # after it
+        (adam, "Rounding"),
+        (rounded.Rounding, "_best"),
+        (rounded.Rounding, "_settled"),
+        (Descent, "value_of"),
+    ],
+)
+def test_an_interruption_after_adam_loses_nothing(few, monkeypatch, owner, name, word):
+    """Whichever piece of the end it comes in: what Adam had found is there, and on the grid."""
+    config = Adam("sup", round=word, start="classical", **QUICK)
+    plain = run(replace(config, round=None, polish=False), PROBLEM)
+    work, calls = getattr(owner, name), iter([True])
+
+    def interrupting(*arguments, **keywords):
+        if next(calls, False):
+            raise KeyboardInterrupt
+        return work(*arguments, **keywords)
+
+    monkeypatch.setattr(owner, name, interrupting)
+    cut = run(config, PROBLEM)
+    reached = next(calls, None) is None
+    assert cut.stopped == ("interrupted" if reached else "done")
+    assert reached or word is None
+    assert cut.iterations == QUICK["iterations"]
+    assert cut.rows == plain.rows
+    before = cut.value if cut.unrounded_value is None else cut.unrounded_value
+    assert before <= plain.value < plain.start_value
+    if word is not None:
+        assert nearest(rows_of(cut.schedule), word) == rows_of(cut.schedule)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
+import polydesign
+from polydesign.evaluation import noise
+from polydesign.evaluation.noise import predict
 from polydesign.runtime.defaults import SIGN as DEFAULT_TABLES
+from polydesign.search.quantize import grid
 from polydesign.verify.bench import timing_from_json
 from polydesign.verify.spectra import DEFAULT_SPECTRA
 
@@ -39,6 +44,7 @@ def loaded(script: str) -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[script] = module  # where a dataclass looks for its module
     spec.loader.exec_module(module)
     return module
 
@@ -113,13 +119,59 @@ def test_adam_targets(tmp_path: Path) -> None:
     result = run("adam_targets.py", "--small", "-o", target)
     assert result.returncode == 0, result.stdout + result.stderr
     body = json.loads(target.read_text())
-    assert {"machine", "time", "sup", "band", "minimax", "article", "marchenko_pastur"} <= body.keys()
+    assert {"machine", "torch", "threads", *loaded("adam_targets").PARTS} == body.keys()
     low, _ = body["sup"]["optimum"]
     assert all(error is None or error >= low for pair in body["sup"]["adam_and_polished"] for error in pair)
     for entry in (*body["minimax"], *body["article"]):
         assert entry["polished"] <= entry["start_value"]
+    assert all(entry["value"] <= entry["nearest"] for entry in body["rounded"]["grids"])
     # numpy alone finds what the search says of its own result.
     assert all(abs(e["by_numpy"] - e["polished"]) < 1e-9 for e in body["minimax"])
+    assert all(abs(e["by_numpy"] - e["value"]) < 1e-9 for e in body["rounded"]["grids"])
+
+
+def test_adam_targets_renews_a_part_and_keeps_the_others(tmp_path: Path) -> None:
+    script = loaded("adam_targets")
+    target = tmp_path / "targets.json"
+    kept = {"machine": {"date": "before"}, "sup": "kept", "time": "renewed below"}
+    target.write_text(json.dumps(kept))
+    threads = torch.get_num_threads()
+    try:
+        result = CliRunner().invoke(script.main, ["--small", "--part", "time", "-o", str(target)])
+    finally:
+        torch.set_num_threads(threads)
+    assert result.exit_code == 0, result.output
+    body = json.loads(target.read_text())
+    assert body | {"time": kept["time"]} == kept | {"renewed": body["renewed"]}
+    assert [entry["restarts"] for entry in body["time"]] == [1, 32]
+    assert body["renewed"]["time"].keys() == {"machine", "torch", "threads"}
+    assert CliRunner().invoke(script.main, ["--part", "bend"]).exit_code == 2
+
+
+def test_readme_quotes_the_rounded_searches() -> None:
+    """Of the file; and its coefficients, on their grids, give the values beside them by numpy alone."""
+    script = loaded("adam_targets")
+    body = json.loads(script.OUTPUT.read_text())
+    part = body["rounded"]
+    readme = (ROOT / "README.md").read_text()
+    assert script.markdown(part) in readme
+    about = body.get("renewed", {}).get("rounded", body)
+    assert f"{about['torch']}; {about['machine']['date']}; `scripts/adam_targets.py`" in readme
+    assert [entry["grid"] for entry in part["grids"]] == list(script.GRIDS)
+    for entry in part["grids"]:
+        where = grid(entry["grid"])
+        ours, unrounded = entry["coefficients"], entry["unrounded_coefficients"]
+        plain = [list(map(where.nearest, row)) for row in unrounded]
+        assert [list(map(where.nearest, row)) for row in ours] == ours
+        assert plain != unrounded
+        # Sums in another order, and a composition of six steps with slopes of 8 or less where |f − 1| is large.
+        for rows, name in ((ours, "value"), (unrounded, "unrounded")):
+            assert script.mean_of_worst(rows, 50) == pytest.approx(entry[name], abs=1e-12)
+        assert script.mean_of_worst(plain, 50) == pytest.approx(entry["nearest"], rel=1e-9)
+        assert entry["unrounded"] < entry["value"] < entry["nearest"]
+        assert (script.valid(plain, script.Problem(2, (5,) * 6, 1e-3)) is None) == entry[
+            "nearest_loses_values"
+        ]
 
 
 def test_bench_operators(tmp_path: Path) -> None:
@@ -182,6 +234,37 @@ def test_readme_quotes_the_reachable_steps() -> None:
         x = script.points(entry["lower"])
         assert np.max(abs(script.deviations(new["constants"], x))) == pytest.approx(new["error"], rel=1e-6)
         assert script.rounding(new["constants"]) == pytest.approx(new["running_error"], rel=1e-6)
+
+
+def test_calibrate_rounding(tmp_path: Path) -> None:
+    """A few runs: what is predicted is what the model says, and the figure is there."""
+    target = tmp_path / "rounding.json"
+    result = run("calibrate_rounding.py", "--small", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    body = json.loads(target.read_text())
+    assert {"machine", "torch", "constants", "steps", "runs"} == body.keys()
+    assert target.with_suffix(".png").stat().st_size > 10_000
+    assert {one["dtype"] for one in body["runs"]} == {"bfloat16", "float16", "float32"}
+    shipped = [one for one in body["runs"] if one["schedule"].startswith("sign-")]
+    assert shipped
+    for one in shipped:
+        schedule = polydesign.load(one["schedule"]).schedule
+        expected = predict(schedule, one["dtype"], rows=min(one["shape"])).error
+        assert (one["predicted"] or np.inf) == expected
+
+
+def test_readme_quotes_the_rounding_model() -> None:
+    """Its tables and names; with the constants that the model has today."""
+    script = loaded("calibrate_rounding")
+    body = json.loads(script.OUTPUT.read_text())
+    readme = (ROOT / "README.md").read_text()
+    assert script.markdown(body) in readme
+    pairs = {(one["schedule"], one["dtype"]) for one in body["runs"]}
+    assert f"{len(body['runs'])} runs of {len(pairs)} pairs of schedule and precision" in readme
+    assert f"torch {body['torch']}; {body['machine']['date']}; `scripts/calibrate_rounding.py`" in readme
+    assert "figures/rounding_model.png" in readme
+    assert len(body["runs"]) >= 200
+    assert body["constants"] == {name: getattr(noise, name) for name in script.CONSTANTS}
 
 
 def test_budget_targets(tmp_path: Path) -> None:

@@ -131,6 +131,34 @@ def test_clusters_bulks_and_tails(seed: int) -> None:
     assert heavy.max() / heavy.median() > 10 * normal.max() / normal.median()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("shape", [(60, 90), (90, 60)])
+def test_flat_blocks_round_together(shape: tuple[int, int], dtype: torch.dtype, seed: int) -> None:
+    """Rounding X moves x² by 2u at most, and rounding A = X Xᵀ by u more: flat goes beyond what X alone can,
+    both ways, and beyond rank1."""
+    u = torch.finfo(dtype).eps / 2
+    moved = {}
+    for name in ("flat", "rank1"):
+        X = sample(name, shape, seed=seed).matrix.to(dtype).double()
+        X = X if shape[0] <= shape[1] else X.mT
+        A = (X @ X.mT).to(dtype).double()
+        moved[name] = (torch.linalg.eigvalsh(A)[:, -1] - 1) / u
+        assert (moved[name].abs() <= 3 * (1 + 2 * u)).all()  # the constant in front of u
+    assert moved["flat"].max() > max(moved["rank1"].max().item(), 2)
+    assert moved["flat"].min() < min(moved["rank1"].min().item(), -2)
+
+
+def test_blocks_reach_every_x_in_equal_entries(seed: int) -> None:
+    known = sample("blocks", (40, 60), seed=seed, lower=1e-3)
+    torch.testing.assert_close(known.sigma.square().sum(dim=-1), torch.ones(16, dtype=torch.float64))
+    small, large = known.sigma.amin(dim=-1), known.sigma.amax(dim=-1)
+    torch.testing.assert_close(small, sample("rank2", (40, 60), seed=seed).sigma.amin(dim=-1))
+    assert ((large > 0.35) & (large < 0.9)).any()
+    sizes = known.matrix.abs().round(decimals=12)
+    assert all(len(M.unique()) <= 3 for M in sizes)  # zero and one a block
+    assert len(sample("rank2", (40, 60), seed=seed).matrix[0].abs().round(decimals=12).unique()) > 1000
+
+
 def test_rankk_and_scales(seed: int) -> None:
     known = sample("rankk:3", (10, 12), seed=seed, lower=1e-2)
     assert known.sigma.shape[1] == 3

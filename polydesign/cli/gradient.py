@@ -135,8 +135,9 @@ def unfinished(table: Table, path: str) -> str | None:
         ("root", table.schedule.root, 2),
         ("lower", low, 1e-3),
         ("upper", high, 1.0),
+        ("normalization", table.normalization, "frobenius"),
     ):
-        path += "" if value == default else f" --{flag} {value!r}"
+        path += "" if value == default else f" --{flag} {value}"
     hastily = ", rounded without moving later steps" if "round" in p else ""
     return (
         f"{why} after {p['iterations_done']} of {p['iterations']} iterations; this is the best "

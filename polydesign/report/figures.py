@@ -80,7 +80,7 @@ def schedule_figure(table: Table, measurements: Sequence[Measurement] = ()) -> F
     thin = schedule.error < THIN
     heights = [3.0, *([1.7] if thin else []), 1.8 * rows]
     with style.context(STYLE):
-        fig = _figure()
+        fig = new_figure()
         grid = fig.add_gridspec(len(heights), 1, height_ratios=heights)
         ax = fig.add_subplot(grid[0], label="map")
         draw_map(ax, schedule, groups)
@@ -98,7 +98,7 @@ def schedule_figure(table: Table, measurements: Sequence[Measurement] = ()) -> F
             if index % columns == 0:
                 panel.set_ylabel("1 − p(x)")
             received = step.image
-        _head(fig, sum(heights), promise(table), _meaning(table), ax)
+        head(fig, sum(heights), promise(table), _meaning(table), ax)
     return fig
 
 
@@ -112,7 +112,7 @@ def comparison_figure(tables: Sequence[Table]) -> Figure:
     low = min(table.schedule.interval[0] for table in tables)
     high = max(table.schedule.interval[1] for table in tables)
     with style.context(STYLE):
-        fig = _figure()
+        fig = new_figure()
         ax = fig.add_subplot(label="map")
         top = 1.0
         for index, table in enumerate(tables):
@@ -124,7 +124,7 @@ def comparison_figure(tables: Sequence[Table]) -> Figure:
             top = max(top, float(np.nanmax(f[x <= schedule.interval[1]])))
         ax.axhline(1, color=EDGE, linewidth=0.6, zorder=0)
         map_axes(ax, (low, high), (0.0, top))
-        _head(fig, 3.6, f"{len(tables)} composed maps f(x)", "", ax, columns=2)
+        head(fig, 3.6, f"{len(tables)} composed maps f(x)", "", ax, columns=2)
     return fig
 
 
@@ -154,13 +154,14 @@ def promise(table: Table) -> str:
     return f"{table.name}{root}: {promised}, {products} matrix product{'s' * (products != 1)}"
 
 
-def _figure() -> Figure:
+def new_figure() -> Figure:
+    """An empty figure, laid out as all are; `head` gives it its size."""
     fig = Figure(layout="constrained")
     FigureCanvasAgg(fig)
     return fig
 
 
-def _head(fig: Figure, body: float, title: str, meaning: str, ax: Axes, columns: int = 3) -> None:
+def head(fig: Figure, body: float, title: str, meaning: str, ax: Axes, columns: int = 3) -> None:
     """Title, subtitle and legend above the axes, where they cover nothing; fixes height and layout.
 
     body: height of the axes in inches.

@@ -1,4 +1,4 @@
-"""Which table of the package runs where none is given: by root, precision, and what one may spend or needs."""
+"""Which table of the package runs where none is given: by root, precision, and products or error."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def chosen(root: int, dtype: str, plan: Plan, default: str) -> Table:
     best = min(_loaded(name).provenance.parameters["measured"] for name in known.values())
     raise InputError(
         "plan.error",
-        f"is {plan.error!r}, and the best table in {dtype} was measured at {best:.2g}: give no less, or take a "
-        "higher precision",
+        f"is {plan.error!r}, and the best table in {dtype} was measured at {best:.2g}: give no less, or take "
+        "a higher precision",
     )
 
 

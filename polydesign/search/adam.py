@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -22,7 +23,7 @@ from polydesign.model import InputError, Problem, Schedule, check_integer, check
 from polydesign.search.composition import Composition
 from polydesign.search.descent import Descent, Pace, Watch
 from polydesign.search.finish import guarded, polished
-from polydesign.search.objectives import parse
+from polydesign.search.objectives import Looks, parse
 from polydesign.search.quantize import grid
 from polydesign.search.rounded import Rounding, ranked, rows_of
 from polydesign.search.starts import Rows, fitted, start_rows
@@ -146,17 +147,36 @@ def run(
     starts = space.rows(space.parameters_of(_starts(config, problem, rows)))
     pace = Pace(**{field.name: getattr(config, field.name) for field in fields(Pace)})
     descent = Descent(pace, space, looks, starts, guarded(looks, problem))
-    stopped = descent.go(timeout, watch)
+    better: list[Rows] = []
+
+    def ended(stopped: str) -> Outcome:
+        return _ended(config, problem, looks, descent, (*better, *starts), stopped, deadline, watch)
+
+    try:
+        stopped = descent.go(timeout, watch)
+        if config.polish and stopped == "done" and config.parameters == "coefficients":
+            _, found = descent.sorted()
+            better += [rows for rows in [polished(looks, problem, found[0], config.shared)] if rows]
+        return ended(stopped)
+    except KeyboardInterrupt:
+        # Whenever it comes, what was found is not lost: the end is gone through again, in haste.
+        return ended("interrupted")
+
+
+def _ended(
+    config: Adam,
+    problem: Problem,
+    looks: Looks,
+    descent: Descent,
+    others: Sequence[Rows],
+    stopped: str,
+    deadline: float,
+    watch: Watch | None,
+) -> Outcome:
+    """The best that can run of what the descent has seen and of the others, and rounding it."""
     values, found = descent.sorted()
     first = float(descent.first.min())
-    better = None
-    if config.polish and stopped == "done" and config.parameters == "coefficients":
-        try:
-            better = polished(looks, problem, found[0], config.shared)
-        except KeyboardInterrupt:
-            stopped = "interrupted"
-    candidates = [*found, *starts, *([better] if better is not None else [])]
-    value, schedule = next(ranked(candidates, descent, problem), (math.inf, None))
+    value, schedule = next(ranked([*found, *others], descent, problem), (math.inf, None))
     if schedule is None:
         raise InputError(
             "start",

@@ -35,10 +35,10 @@ from polydesign.evaluation.noise import (
     noise,
     predict,
     remaining_error,
+    roundoff,
     start,
 )
 from polydesign.evaluation.program import build, constant_names
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import EVALUATIONS, InputError, Problem, Schedule, dtype_name
 from polydesign.search.budget import INNER_DEGREES, Path, additive, front
 from polydesign.search.greedy import Equioscillation
@@ -195,9 +195,9 @@ def least_error(terms: Terms, most: float, *, caution: float = 1.0) -> float:
 
 
 def _front(terms: Terms, most: float, caution: float, limit: float) -> tuple[Path, ...]:
-    u = UNIT_ROUNDOFF[terms.dtype]
+    u = roundoff(terms.dtype)
     price, begin = additive(terms.prices, root=terms.root, form=terms.form)
-    first, turned = start((terms.lower / terms.upper, 1.0), u, terms.rows)
+    first, turned = start((terms.lower / terms.upper, 1.0), terms.dtype, terms.rows)
 
     def moves(path: Path) -> Iterator[tuple[float, Any, Any, Any]]:
         (low, high), reached, turned = path.state

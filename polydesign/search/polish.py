@@ -31,6 +31,9 @@ CANDIDATES = 4
 ALLOWED = 0.95
 """Of |f − 1| where a mean square does not look: inside (0, 2), with some room."""
 
+FARTHEST = 1e30
+"""Of f, for least squares: products of its derivatives, squared, must be float64s."""
+
 
 @dataclass(frozen=True, slots=True)
 class Goal:
@@ -82,7 +85,7 @@ def polish_mean_square(
     """Rows for which the mean of (f(x) − 1)² over the points is smallest nearby: scipy's least squares.
 
     guard: points on which |f − 1| beyond ALLOWED counts too, squared, so that f does not go astray there.
-    Rows that map a point of either to 0 or below are given back as they are.
+    Rows that map a point of either to 0 or below, or beyond FARTHEST, are given back as they are.
     Coefficients count in units of their own size, a few of which are alike enough for a trust region.
     """
     lengths = [len(row) for row in rows]
@@ -96,9 +99,8 @@ def polish_mean_square(
 
     def residuals(z: np.ndarray) -> np.ndarray:
         f = _values(unpacked(z), root, every)
-        if f is None:
-            return np.full(len(every), 1e3)  # a wall that no step goes through
-        f = np.minimum(f, 1e100)  # its square must be a float64
+        if f is None or f.max() > FARTHEST:
+            return np.full(len(every), FARTHEST)  # a wall that no step goes through
         return np.where(looked_at, f - 1, np.sign(f - 1) * np.maximum(0, abs(f - 1) - ALLOWED))
 
     def jacobian(z: np.ndarray) -> np.ndarray:
@@ -107,7 +109,8 @@ def polish_mean_square(
             found = found.reshape(len(every), len(rows), -1).sum(axis=1)
         return (looked_at | (abs(f - 1) > ALLOWED))[:, None] * found * scale
 
-    if _values(unpacked(c / scale), root, every) is None:
+    f = _values(unpacked(c / scale), root, every)
+    if f is None or f.max() > FARTHEST:
         return rows
     fit: Any = least_squares  # its stubs know no function for the Jacobian
     with np.errstate(

@@ -87,28 +87,22 @@ class Rounding:
 
     def rounded(self, rows: Rows) -> Schedule:
         """The schedule on the grid, near the rows where the objective wants it; never worse than rounding
-        every coefficient to nearest. An interruption has it go through without moving a step again.
+        every coefficient to nearest. An interruption while steps or coefficients move ends that; at any
+        other time it gets out, and a Rounding with stopped = interrupted does what is left in haste.
 
         Raises InputError where nothing on the grid can run.
         """
-        found = self._interruptible(rows)
+        found = self._rounded(rows)
         if found is None and self.guard is not None:
             # What the objective looks at was served, and what is guarded was lost: both count now.
             self.x = np.unique(np.concatenate([self.x, self.guard]))
-            found = self._interruptible(rows)
+            found = self._rounded(rows)
         if found is None:
             word, degree = self.where.word, max(self.problem.degrees)
             raise InputError("round", f"{word} is too coarse for degree {degree} here: take a finer one")
         schedule = valid(self._settled(found), self.problem)
         assert schedule is not None
         return schedule
-
-    def _interruptible(self, rows: Rows) -> Rows | None:
-        try:
-            return self._rounded(rows)
-        except KeyboardInterrupt:
-            self.stopped = "interrupted"
-            return self._rounded(rows)
 
     def _rounded(self, rows: Rows) -> Rows | None:
         plain = tuple(tuple(map(self.where.nearest, row)) for row in rows)

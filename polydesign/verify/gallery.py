@@ -23,6 +23,9 @@ ANGLES = 16
 BLOCKS = 16
 """Matrices in a rank1 batch."""
 
+SIDES = 256
+"""Sizes of a block that flat looks through, on each side."""
+
 COPIES = 4
 """Matrices in a rankk batch."""
 
@@ -143,9 +146,50 @@ def rank1(asked: Request) -> Sample:
     for k in range(BLOCKS):
         for vectors, side in ((U, asked.shape[0]), (V, asked.shape[1])):
             size = max(1, side - k * side // (2 * BLOCKS))
-            signs = torch.randint(2, (size, 1), generator=asked.generator, dtype=torch.float64) * 2 - 1
-            vectors[k, :size] = signs * size**-0.5
+            vectors[k, :size, 0] = _signs(asked, size)
     return Sample(asked.name, U @ V.mT, U, torch.ones((BLOCKS, 1), dtype=torch.float64), V)
+
+
+def flat(asked: Request) -> Sample:
+    """rank1 in the sizes that fare worst: BLOCKS blocks h x w of entries ±c, σ = 1, whose roundings add up.
+
+    Rounded to u, c = 1/√(hw) becomes c′, and an entry of A = X Xᵀ, a sum of w equal terms, w c′² rounded: x²
+    reaches h·(w c′² rounded), up to 1 ± 3u. Of the sizes that fit, those where it is largest and least, in
+    bfloat16 and in float16; random sizes seldom come near.
+    """
+    _refuse_argument(asked)
+    least, most = sorted(asked.shape)
+    h, w = (torch.arange(side, max(0, side - SIDES), -1, dtype=torch.float64) for side in (least, most))
+    sizes = h[:, None] * w
+    chosen = []
+    for dtype in (torch.bfloat16, torch.float16):
+        entry = sizes.rsqrt().to(dtype).double()
+        square = (h[:, None] * (w * entry.square()).to(dtype).double()).flatten()
+        count = min(BLOCKS // 4, len(square))
+        chosen += [square.topk(count, largest=largest).indices for largest in (True, False)]
+    which = torch.cat(chosen)
+    narrow, wide = (torch.zeros((len(which), side, 1), dtype=torch.float64) for side in (least, most))
+    for k, (i, j) in enumerate(zip(which // len(w), which % len(w), strict=True)):
+        for vectors, size in ((narrow, int(h[i])), (wide, int(w[j]))):
+            vectors[k, :size, 0] = _signs(asked, size)
+    U, V = (narrow, wide) if asked.shape[0] <= asked.shape[1] else (wide, narrow)
+    return Sample(asked.name, U @ V.mT, U, torch.ones((len(which), 1), dtype=torch.float64), V)
+
+
+def blocks(asked: Request) -> Sample:
+    """rank2 without chance: two blocks of entries ±c and ±c′ on the diagonal, of random sizes; σ as
+    there. So roundings go the same way at every x, not only at 1."""
+    _refuse_argument(asked)
+    _need_two(asked)
+    sine = _sines(asked)
+    sigma = torch.stack([(1 - sine.square()).sqrt(), sine], dim=-1)
+    U, V = (torch.zeros((ANGLES, side, 2), dtype=torch.float64) for side in asked.shape)
+    for k in range(ANGLES):
+        for vectors, side in ((U, asked.shape[0]), (V, asked.shape[1])):
+            size = int(torch.randint(1, side, (), generator=asked.generator))
+            vectors[k, :size, 0] = _signs(asked, size)
+            vectors[k, size:, 1] = _signs(asked, side - size)
+    return Sample(asked.name, (U * sigma[:, None, :]) @ V.mT, U, sigma, V)
 
 
 def rank2(asked: Request) -> Sample:
@@ -187,13 +231,7 @@ def zero(asked: Request) -> Sample:
     """The zero matrix, which must stay zero."""
     _refuse_argument(asked)
     U, V = (torch.zeros((1, side, 0), dtype=torch.float64) for side in asked.shape)
-    return Sample(
-        asked.name,
-        torch.zeros((1, *asked.shape), dtype=torch.float64),
-        U,
-        torch.zeros((1, 0), dtype=torch.float64),
-        V,
-    )
+    return Sample(asked.name, U @ V.mT, U, torch.zeros((1, 0), dtype=torch.float64), V)
 
 
 def tiny(asked: Request) -> Sample:
@@ -211,6 +249,11 @@ def _scaled(asked: Request, example: str, low: float, high: float) -> Sample:
     factor = _number(asked, f"a factor in [{low:g}, {high:g}]", example, low, high)
     known = gaussian(replace(asked, argument=None))
     return replace(known, matrix=factor * known.matrix, sigma=factor * known.sigma)
+
+
+def _signs(asked: Request, size: int) -> Tensor:
+    """A unit vector of entries ±size^(−1/2)."""
+    return (torch.randint(2, (size,), generator=asked.generator, dtype=torch.float64) * 2 - 1) * size**-0.5
 
 
 def _sines(asked: Request) -> Tensor:

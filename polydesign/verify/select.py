@@ -22,7 +22,7 @@ MOST_ROWS = 256
 """Of the matrices measured here: a search must end within a minute, and the full shape is for verify."""
 
 POLAR = (
-    *("rank1", "levels:0.1", "rank2", "rankk:8", "rankk:32", "clustered", "gaussian"),
+    *("flat", "blocks", "rank1", "levels:0.1", "rank2", "rankk:8", "rankk:32", "clustered", "gaussian"),
     *("logspace:1e-2", "harmonic", "two-bulks", "swept"),
 )
 """Spectra that candidates for msign meet; those that break most candidates come first."""

@@ -27,6 +27,8 @@ SPECTRA: dict[str, Callable[[Request], Sample]] = {
     "levels": gallery.levels,
     "levy": gallery.levy,
     "rank1": gallery.rank1,
+    "flat": gallery.flat,
+    "blocks": gallery.blocks,
     "rank2": gallery.rank2,
     "rankk": gallery.rankk,
     "swept": gallery.swept,
@@ -44,15 +46,16 @@ DEFAULT_POSITIVE = ("gaussian", "logspace:1e-2", "harmonic", "swept")
 
 ALL_SPECTRA = (
     *("gaussian", "marchenko-pastur:0.25", "marchenko-pastur:1", "logspace:1e-2", "logspace:1e-4"),
-    *("harmonic", "clustered", "two-bulks", "levels:0.1", "levy", "rank1", "rank2", "rankk:8", "swept"),
+    *("harmonic", "clustered", "two-bulks", "levels:0.1", "levy", "rank1", "flat", "blocks"),
+    *("rank2", "rankk:8", "swept"),
     *("zero", "tiny:1e-20", "huge:1e30"),
 )
 """What "all" stands for."""
 
-DEFICIENT = ("rank1", "rank2", "rankk", "zero")
+DEFICIENT = ("rank1", "flat", "blocks", "rank2", "rankk", "zero")
 """Spectra with a null space: such a P has no inverse."""
 
-PAIRS = ("rank2", "swept")
+PAIRS = ("blocks", "rank2", "swept")
 """Spectra that need two singular values."""
 
 OF_FACTORS = ("gaussian", "marchenko-pastur", "levy", "tiny", "huge")
