@@ -245,7 +245,7 @@ def markdown(body: dict[str, Any]) -> tuple[str, str]:
     for row in body["prototypes"]["rows"]:
         found = row[shape]
         cells = [found[f][0] if isinstance(found[f], list) else found[f] for f in FAMILIES]
-        text = " | ".join("not finite" if math.isinf(c) else f"{c:.2g}" for c in cells)
+        text = " | ".join("not finite" if math.isinf(c) else f"{c:.3g}" for c in cells)
         degrees = ", ".join(map(str, row.get("degrees", ())))
         name = f"`{row['name']}`" if row["name"].startswith("search") else row["name"]
         lines.append(f"| {name} | {DTYPES[row['dtype']]} | {row.get('products', '')} | {degrees} | {text} |")
