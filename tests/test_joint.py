@@ -69,14 +69,6 @@ def test_precision_decides_what_is_proposed():
     assert rooms[0] > rooms[1] > rooms[2] > 1
 
 
-def test_the_first_step_knows_that_most_values_are_small():
-    """After the Frobenius norm a program without identity rounds less; after none it has no such gain."""
-    first = [one.strategy.evaluation[0] for one in proposals(BF16, 15) if one.schedule.degrees[0] >= 7]
-    assert "origin" in first
-    anywhere = best(replace(BF16, normalization="power"), 15)
-    assert best(BF16, 15).expected < anywhere.expected
-
-
 def test_the_least_error_is_that_of_the_best_path():
     """By the grid of cushions, and so not to the last digit of the schedule's own prediction."""
     cautious = min(one.expected for one in proposals(BF16, 12) if one.caution == 1)

@@ -188,11 +188,11 @@ def test_only_what_is_bounded_knows_the_mass() -> None:
 def test_one_step_moves_by_the_larger_of_both_and_by_its_own_rounding() -> None:
     x = np.array([0.0, 0.5, 1.0])
     found = Noise(x, x.copy(), np.array([0.0, 1.0, 8.0]), np.array([0.0, 4.0, 2.0]), 0.0)
-    after = follow(found, 0.25, 1.0, 0.25, 2.0**-8)
+    after = follow(found, 0.25, 1.0, (0.25, 1.0), 2.0**-8)
     # At 0.25 the coherent part is 2 by interpolation, at 0.5 it is 4, at 1 the random one is 8.
     assert after.left == (min(0.25 - 2.25 / 256, 0.5 - 4.5 / 256), 1 + 9 / 256)
     assert after.shift == 9 / 256
-    half = follow(found, 0.25, 1.0, 0.25, 2.0**-8, 0.5)
+    half = follow(found, 0.25, 1.0, (0.25, 1.0), 2.0**-8, 0.5)
     assert half.left == (min(0.25 - 1.25 / 256, 0.5 - 2.5 / 256), 1 + 5 / 256)  # all of the state's own
     assert half.turn == after.turn / 2
 

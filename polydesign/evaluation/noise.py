@@ -50,10 +50,11 @@ SUMS = 24.0
 or the state's own if that is less; in half precision it is nothing. From blocks of equal entries in float32:
 in independent entries it is a fourth."""
 
-FIRST = 2
-"""Headroom of the first step, in units of u, from experiment. Of 192 runs of the schedules for 15 and 16
-products on blocks of equal entries in bfloat16, 64 lost x = 1 with 1, one with 1.5, none with 2. The steps
-after it need caution besides."""
+ROOM = 1.0
+"""Headroom of every step for the rounding of its own A = X Xᵀ, in units of u: where all its entries are
+rounded by the same factor, the step is that of x·(1 + u/2), and the rest is for the first sum made of A.
+With the rounding of X₀ the first step has room for 2u. Of 192 runs of schedules for 15 and 16 products on
+blocks of equal entries in bfloat16, 64 lost x = 1 with room for u, one for 1.5u, none for 2u."""
 
 ROWS = 256
 """Of the matrices, where nobody says: the fewer, the more a single large singular value weighs."""
@@ -187,16 +188,21 @@ def _turning_points(coefficients: Sequence[float], root: int, upper: float) -> n
 
 
 def follow(
-    found: Noise, low: float, high: float, at_low: float, u: float, caution: float = 1.0
+    found: Noise, low: float, high: float, at_ends: tuple[float, float], u: float, caution: float = 1.0
 ) -> StepRounding:
-    """One step of the model: what values of [low, high] become; at_low = p(low), which no grid has.
+    """One step of the model: what values of [low, high] become; at_ends = (p(low), p(high)).
 
-    caution: the part of the noise that is reckoned with. The state itself is always rounded in full.
+    Near the end of its domain p is steep, and what the rounding of A does there is mostly that it moves x:
+    with room for that in the domain (ROOM), value and noise together reach no more than the peak and what
+    else is rounded. caution: the part of the noise that is reckoned with. The state itself is always rounded
+    in full.
     """
-    inside = (found.x >= low) & (found.x <= high * (1 + 1e-12))
-    value = np.append(at_low, found.value[inside])
+    inside = (found.x > low) & (found.x < high)
+    value = np.concatenate([[at_ends[0]], found.value[inside], [at_ends[1]]])
     random, coherent = (
-        caution * u * np.append(np.interp(low, found.x, of), of[inside])
+        caution
+        * u
+        * np.concatenate([[np.interp(low, found.x, of)], of[inside], [np.interp(high, found.x, of)]])
         for of in (found.random, found.coherent)
     )
     moved = np.maximum(random, coherent) + u * abs(value)
@@ -213,14 +219,13 @@ def remaining_error(left: tuple[float, float], turned: float) -> float:
 def start(interval: tuple[float, float], dtype: str, rows: int) -> tuple[tuple[float, float], float]:
     """What the first step receives, and the angle² by which storing X₀ turns the vectors of `lower`.
 
-    In a matrix of equal entries every entry of X₀ is rounded by the same factor, up to 1 + u, and every entry
-    of A = X₀ X₀ᵀ by another: x = 1 enters the step as 1 + 3u/2. That is no matter of `caution`, since sizes
-    where both happen are found at will (verify/gallery.flat); FIRST has the rest of the step's roundings. The
-    norm is a sum as well: in float32 X₀ is off by more than storing it explains.
+    In a matrix of equal entries every entry of X₀ is rounded by the same factor, up to 1 + u. That is no
+    matter of `caution`: sizes where it happens are found at will (verify/gallery.flat). The norm is a sum as
+    well: in float32 X₀ is off by more than storing it explains.
     """
     low, high = interval
     u = UNIT_ROUNDOFF[dtype_name(dtype)]
-    return (low, high * (1 + FIRST * roundoff(dtype))), (STORED * u / (low * math.sqrt(rows))) ** 2
+    return (low, high * (1 + roundoff(dtype))), (STORED * u / (low * math.sqrt(rows))) ** 2
 
 
 @lru_cache(maxsize=1024)
@@ -250,7 +255,7 @@ def predict(
         known = normalization in ("frobenius", "aol") and index == 0
         found = _of_step(step, max(high, step.domain[1]), 1 / rows if known else None)
         with np.errstate(over="ignore", invalid="ignore"):
-            after = follow(found, low, high, float(step(low)), u, caution)
+            after = follow(found, low, high, (float(step(low)), float(step(high))), u, caution)
         steps.append(after)
         low, high = after.left
         if not (0 < low <= high < _LOST):

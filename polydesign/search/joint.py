@@ -28,6 +28,7 @@ from polydesign.approximation.remez import best_approximation
 from polydesign.evaluation.basis import program_constants
 from polydesign.evaluation.cost import UNIT, Prices
 from polydesign.evaluation.noise import (
+    ROOM,
     ROWS,
     Noise,
     StepRounding,
@@ -39,14 +40,15 @@ from polydesign.evaluation.noise import (
     start,
 )
 from polydesign.evaluation.program import build, constant_names
-from polydesign.model import EVALUATIONS, InputError, Problem, Schedule, dtype_name
+from polydesign.model import EVALUATIONS, InputError, Problem, Schedule, dtype_name, evaluate
 from polydesign.search.budget import INNER_DEGREES, Path, additive, front
 from polydesign.search.greedy import Equioscillation
 
-CAUTIONS = (0.25, 0.4, 0.6, 1.0)
-"""Parts of the model's noise; at 1 a schedule stands every matrix that was tried, at 1/4 most of them."""
+CAUTIONS = (0.4, 0.6, 0.8, 1.0)
+"""Parts of the model's noise. At 1 a schedule stands every matrix that was tried; at 0.4 one in dozens of
+sizes of blocks of equal entries may lose a value in bfloat16, and at 0.25 more."""
 
-TURNS = (0.05, 0.1, 0.2, 0.5)
+TURNS = (0.1, 0.2, 0.5)
 """Radians by which a step may turn singular vectors; cos 0.1 = 0.995, cos 0.5 = 0.88."""
 
 CUSHIONS = tuple(np.geomspace(1e-3, 0.9, 44).round(6).tolist())
@@ -214,7 +216,7 @@ def _front(terms: Terms, most: float, caution: float, limit: float) -> tuple[Pat
                 total = turned + after.turn**2
                 middle = sum(after.left) / 2
                 left = (after.left[0] / middle, after.left[1] / middle)
-                choice = _Choice(n, evaluation, high / reached, cushion)
+                choice = _Choice(n, evaluation, (1 + ROOM * u) * high / reached, cushion)
                 yield cost, remaining_error(left, total), (left, peak / middle, total), choice
 
     return front(Path(begin, math.inf, (first, 1.0, turned)), moves, most)
@@ -224,18 +226,21 @@ def _front(terms: Terms, most: float, caution: float, limit: float) -> tuple[Pat
 def _chosen(
     root: int, n: int, evaluation: str, ratio: float, noisy: float, u: float, mass: float | None, limit: float
 ) -> tuple[float, StepRounding, float] | None:
-    """The cushion, 0 for none, what the step leaves of [ratio, 1] in the model, and the peak of p there.
+    """The cushion, 0 for none, what the step leaves in the model, and the peak of p on its domain.
 
-    None where no cushion keeps the values positive.
+    The domain is [0, 1] here; what is received ends below 1, with ROOM, and begins at `ratio` of that. None
+    where no cushion keeps the values positive.
     """
-    own = _rounded_down(ratio)
+    high = 1 / (1 + ROOM * u)
+    low = ratio * high
+    own = _rounded_down(low)
     best = None
     for cushion in (own, *(c for c in CUSHIONS if c > own)):
         step = _standard(root, n, evaluation, cushion, mass)
         if step is None:
             continue
-        at_low = ratio * float(np.polynomial.polynomial.polyval(ratio**root, step.coefficients))
-        after = follow(step.noise, ratio, 1.0, at_low, u, noisy / u)
+        ends = tuple(evaluate(step.coefficients, root, x) for x in (low, high))
+        after = follow(step.noise, low, high, ends, u, noisy / u)
         if after.left[0] <= 0:
             continue
         fits = after.turn <= limit

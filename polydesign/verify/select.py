@@ -30,8 +30,12 @@ POLAR = (
 POSITIVE = ("swept", "logspace:1e-2", "gaussian", "harmonic", "clustered", "two-bulks")
 """The same for operators on symmetric positive P."""
 
-SIDES = (1.0, 0.7, 0.4)
-"""Parts of the shape at which rank1 is measured: what its blocks do depends on their size."""
+EQUAL = ("flat", "blocks", "rank1")
+"""Spectra of equal entries, whose roundings all go the same way."""
+
+PARTS = (0.22, 0.3, 0.4, 0.5, 0.63, 0.8, 1.0)
+"""Of the shape, at which they are measured: what the rounding of equal entries does depends on how many there
+are. In bfloat16 a candidate that loses values does so in one of dozens of sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ def _cases(shape: tuple[int, int], positive: bool) -> list[tuple[str, tuple[int,
     for spectrum in POSITIVE if positive else POLAR:
         if spectrum.startswith("rankk") and int(spectrum.partition(":")[2]) > min(shape):
             continue
-        parts = SIDES if spectrum == "rank1" else (1.0,)
+        parts = PARTS if spectrum in EQUAL else (1.0,)
         found += [(spectrum, (max(2, round(p * shape[0])), max(2, round(p * shape[1])))) for p in parts]
     return found
 
