@@ -15,7 +15,6 @@ from polydesign.approximation.certificate import certify as prove
 from polydesign.approximation.scalar import schedule_from
 from polydesign.evaluation.program import preferred
 from polydesign.model import (
-    DTYPES,
     METHODS,
     InputError,
     Problem,
@@ -26,7 +25,7 @@ from polydesign.model import (
     check_normalization,
     dtype_name,
 )
-from polydesign.naming import family, short, table_name
+from polydesign.naming import budget_name, short, table_name
 from polydesign.published import DEFAULT_INTERVAL, published
 from polydesign.sampling import sampled_certificate
 from polydesign.search.band import smallest_lower
@@ -223,17 +222,18 @@ def _by_budget(
         spending, problem, dtype, normalization=normalization, watch=watch, **options
     )
     if name is None:
-        goal = f"m{spending.matmuls}" if spending.matmuls is not None else f"e{short(problem.error or 0)}"
-        low = f"min-e{short(problem.error or 0)}" if options["smallest"] else short(schedule.interval[0])
-        parts = [family(schedule.root), goal, f"l{low}"]
-        parts += [f"u{short(schedule.interval[1])}"] if schedule.interval[1] != 1 else []
-        parts.append("exact" if options["exact"] else DTYPES[dtype])
-        if not options["exact"]:
-            rows, columns = sorted(spending.shape)
-            parts += [f"{rows}x{columns}"] if (rows, columns) != SHAPE else []
-            parts += [spending.form] if spending.form != "direct" else []
-        parts += [normalization] if normalization != "frobenius" else []
-        name = "-".join(parts)
+        exact, smallest = options["exact"], options["smallest"]
+        name = budget_name(
+            schedule.root,
+            spending.matmuls,
+            problem.error,
+            None if smallest else schedule.interval[0],
+            schedule.interval[1],
+            None if exact else dtype,
+            None if exact or sorted(spending.shape) == sorted(SHAPE) else spending.shape,
+            spending.form,
+            normalization,
+        )
     return Table(
         name=name,
         schedule=schedule,

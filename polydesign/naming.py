@@ -55,6 +55,32 @@ def table_name(
     return "-".join(parts)
 
 
+def budget_name(
+    root: int = 2,
+    matmuls: int | None = None,
+    error: float | None = None,
+    lower: float | None = 1e-3,
+    upper: float = 1.0,
+    dtype: str | None = None,
+    shape: tuple[int, int] | None = None,
+    form: str = "direct",
+    normalization: str = "frobenius",
+) -> str:
+    """A name for what a budget search was asked: sign-m15-l1e-3-bf16, sign-e0.02-l1e-3-fp16-1024x4096-auto.
+
+    lower: None where the smallest was asked for. dtype: None for exact arithmetic. shape: where not the
+    default.
+    """
+    goal = f"m{matmuls}" if matmuls is not None else f"e{short(error or 0.0)}"
+    parts = [family(root), goal, f"l{short(lower) if lower is not None else 'min-e' + short(error or 0.0)}"]
+    parts += [f"u{short(upper)}"] if upper != 1 else []
+    parts.append("exact" if dtype is None else DTYPES[dtype])
+    parts += ["x".join(map(str, sorted(shape)))] if shape is not None else []
+    parts += [form] if form != "direct" else []
+    parts += [normalization] if normalization != "frobenius" else []
+    return "-".join(parts)
+
+
 def runs(values: Sequence[float]) -> str:
     """5, 9, 9, 9 as "5-9x3"."""
     found = [(value, len(list(group))) for value, group in groupby(values)]

@@ -1,0 +1,105 @@
+"""Which of the package's tables runs where none is given."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+import polydesign
+from polydesign.evaluation.cost import matmuls
+from polydesign.model import DTYPES, InputError, Plan
+from polydesign.runtime import inverse_root_with_info, msign, msign_with_info
+from polydesign.runtime.defaults import SIGN, budgets, chosen
+from polydesign.verify.select import select
+
+
+@pytest.mark.parametrize("dtype", list(DTYPES))
+def test_a_budget_takes_the_best_table_that_it_pays_for(dtype):
+    known = budgets(2, dtype)
+    assert list(known) == [8, 10, 12, 14, 15, 16, 18, 20]
+    for number, path in known.items():
+        table = polydesign.load(path)
+        assert matmuls(table.schedule) <= number
+        assert chosen(2, dtype, Plan(matmuls=number), "") == table
+    between = chosen(2, dtype, Plan(matmuls=17), "")
+    assert between == polydesign.load(known[16])
+    assert chosen(2, dtype, Plan(matmuls=99), "") == polydesign.load(known[20])
+
+
+@pytest.mark.parametrize("dtype", list(DTYPES))
+def test_an_error_takes_the_cheapest_that_was_measured_at_it(dtype):
+    tables = [polydesign.load(path) for path in budgets(2, dtype).values()]
+    measured = [table.provenance.parameters["measured"] for table in tables]
+    found = chosen(2, dtype, Plan(error=0.1), "")
+    assert found == next(table for table, error in zip(tables, measured, strict=True) if error <= 0.1)
+    with pytest.raises(InputError, match=r"plan.error: is 1e-30, and the best table in .* was measured at"):
+        chosen(2, dtype, Plan(error=1e-30), "")
+
+
+def test_more_products_err_less():
+    """Down to the floor that rounding leaves: the search takes what it measured to be best."""
+    for dtype in DTYPES:
+        errors = [
+            polydesign.load(path).provenance.parameters["measured"] for path in budgets(2, dtype).values()
+        ]
+        assert all(later <= 1.2 * earlier for earlier, later in itertools.pairwise(errors))
+        assert errors[-1] < errors[2] / 10
+
+
+def test_the_operators_run_them(seed, device):
+    M = torch.randn(24, 48, generator=torch.Generator().manual_seed(seed)).to(device)
+    plan = Plan(dtype="bf16", matmuls=15)
+    X, info = msign_with_info(M, plan=plan)
+    assert info.matmuls <= 15
+    expected = msign(M, polydesign.load("sign-m15-l1e-3-bf16"), Plan(dtype="bf16"))
+    assert torch.equal(X, expected)
+    # Without a wish it is the default of the precision.
+    assert torch.equal(
+        msign(M, plan=Plan(dtype="bf16")), msign(M, polydesign.load(SIGN["bfloat16"]), Plan("bf16"))
+    )
+
+
+def test_roots_have_theirs(seed, device):
+    G = torch.randn(16, 40, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    P = (G @ G.mT).to(device, torch.float32)
+    few, many = (inverse_root_with_info(P, 4, plan=Plan(matmuls=m)) for m in (11, 17))
+    assert few[1].matmuls <= 11 < many[1].matmuls <= 17
+    values, vectors = torch.linalg.eigh(P.double())
+    exact = vectors @ torch.diag(values**-0.25) @ vectors.mT
+    errors = [(X.double() - exact).norm() / exact.norm() for X, _ in (few, many)]
+    assert errors[1] < errors[0] < 0.1
+
+
+def test_the_shipped_ones_are_what_they_say():
+    """Measured again on small matrices: no worse than a little above what their provenance says."""
+    for name in ("sign-m12-l1e-3-bf16", "sign-m15-l1e-3-bf16", "sign-m16-l1e-3-fp16"):
+        table = polydesign.load(name)
+        p = table.provenance.parameters
+        found = select([table], dtype=p["dtype"], shape=(64, 96), seed=5)[0]
+        assert found.worst <= 1.5 * p["measured"]
+        assert found.worst >= 0.5 * table.schedule.error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"matmuls": 0}, "matmuls: must be a whole number"),
+        ({"matmuls": 9, "error": 0.1}, "say one of them"),
+        ({"error": 0.0}, "error: must be greater than 0"),
+        ({"error": float("nan")}, "error: must be a finite number"),
+    ],
+)
+def test_plans_are_checked(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Plan(**arguments)
+
+
+def test_refuses_what_is_not_there():
+    with pytest.raises(InputError, match=r"plan.matmuls: is 7, and the smallest table takes 8"):
+        msign(torch.eye(3), plan=Plan(matmuls=7))
+    with pytest.raises(InputError, match=r"plan.matmuls: no tables of root 3 for a budget"):
+        inverse_root_with_info(torch.eye(3), 3, plan=Plan(matmuls=12))
+    with pytest.raises(InputError, match=r"plan.error: chooses a table where none is given"):
+        msign(torch.eye(3), polydesign.load("sign-m12-l1e-3-fp32"), Plan(error=0.1))
