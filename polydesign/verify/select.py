@@ -34,8 +34,9 @@ EQUAL = ("flat", "blocks", "rank1")
 """Spectra of equal entries, whose roundings all go the same way."""
 
 PARTS = (0.22, 0.3, 0.4, 0.5, 0.63, 0.8, 1.0)
-"""Of the shape, at which they are measured: what the rounding of equal entries does depends on how many there
-are. In bfloat16 a candidate that loses values does so in one of dozens of sizes."""
+"""Of the shape, and of a square of its shorter side, at which they are measured: what the rounding of equal
+entries does depends on how many there are. In bfloat16 a candidate that loses values does so in one of dozens
+of sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,9 @@ def _cases(shape: tuple[int, int], positive: bool) -> list[tuple[str, tuple[int,
             continue
         parts = PARTS if spectrum in EQUAL else (1.0,)
         found += [(spectrum, (max(2, round(p * shape[0])), max(2, round(p * shape[1])))) for p in parts]
+        if spectrum in EQUAL and shape[0] != shape[1]:
+            side = min(shape)
+            found += [(spectrum, (max(2, round(p * side)),) * 2) for p in parts]
     return found
 
 
