@@ -26,6 +26,9 @@ _CUBICS = (3, 20)
 _DEARER = 1.3
 """By how much the costs of one round exceed those of the round before."""
 
+_SLACK = 2.0
+"""The model expects too much error rather than too little: matrices measure half of it as often as not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -52,12 +55,16 @@ def for_matmuls(terms: list[Terms], matmuls: int, dtype: str, *, measured: bool)
     ]
 
 
-def for_error(terms: list[Terms], error: float, dtype: str) -> Iterator[list[Candidate]]:
+def for_error(
+    terms: list[Terms], error: float, dtype: str, *, measured: bool = True
+) -> Iterator[list[Candidate]]:
     """Those that the model expects to reach the error, cheapest first, in rounds of growing cost.
 
     Most searches end in one of the first rounds, and what costs more is then never made. The last round is
-    half as dear again as the first schedule that reaches the error with all of the model's noise.
+    half as dear again as the first schedule that reaches the error with all of the model's noise. measured:
+    whether they are measured: then those count too whose expected error is up to _SLACK times that.
     """
+    reach = _SLACK * error if measured else error
     cubic = terms[0].prices.gram + terms[0].prices.wide
     done, most, last = 0.0, _CUBICS[0] * cubic, _CUBICS[1] * cubic
     while done < last:
@@ -65,8 +72,8 @@ def for_error(terms: list[Terms], error: float, dtype: str) -> Iterator[list[Can
         found = [
             one
             for each in terms
-            for one in _affordable(each, most, dtype, error)
-            if done < one.cost and one.proposal.expected <= error
+            for one in _affordable(each, most, dtype, reach)
+            if done < one.cost and one.proposal.expected <= reach
         ]
         safe = [one.cost for one in found if one.proposal.at_worst <= error]
         last = min([last, *(1.5 * price for price in safe)])

@@ -146,7 +146,7 @@ def spend(
         terms = [replace(one, lower=lower) for one in terms]
     if spending.matmuls is None:
         assert problem.error is not None
-        rounds = for_error(terms, problem.error, dtype)
+        rounds = for_error(terms, problem.error, dtype, measured=spending.measure)
     else:
         rounds = iter([for_matmuls(terms, spending.matmuls, dtype, measured=spending.measure)])
     best, measured, count = _chosen(spending, rounds, problem, dtype, normalization, watch)
