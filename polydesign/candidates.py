@@ -14,7 +14,7 @@ from polydesign.model import InputError
 from polydesign.search.joint import CAUTIONS, Proposal, Terms, propose
 from polydesign.search.restarts import choose_restarts
 
-HANDFUL = 3
+HANDFUL = 9
 """Candidates that are measured, for each part of the noise that they were made for."""
 
 MOST_GRAM_DEGREE = 3
@@ -26,8 +26,8 @@ _CUBICS = (3, 20)
 _DEARER = 1.3
 """By how much the costs of one round exceed those of the round before."""
 
-_SLACK = 2.0
-"""The model expects too much error rather than too little: matrices measure half of it as often as not."""
+_SLACK = 3.0
+"""The model expects too much error rather than too little: matrices measure a third to a half of it."""
 
 
 @dataclass(frozen=True, slots=True)
