@@ -58,12 +58,12 @@ BUDGETS = [
 ]
 """The best for so many products, for msign: what Plan(matmuls=…) and Plan(error=…) choose among."""
 
+# Half precision is not among them: there the rounding of P decides, and TABLES has what runs by default. Root
+# 2 is not either: the search counts it in the direct form.
 ROOT_BUDGETS = [
-    {"root": root, "lower": lower, "matmuls": matmuls, "dtype": dtype}
-    for root, lower in ((1, 1e-4), (2, 0.01), (4, 0.1))
-    for dtype in ("bfloat16", "float32")
+    {"root": root, "lower": lower, "matmuls": matmuls, "dtype": "float32"}
+    for root, lower in ((1, 1e-4), (4, 0.1))
     for matmuls in (11, 14, 17)
-    if root != 2  # the search counts root 2 in the direct form
 ]
 
 

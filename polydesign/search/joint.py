@@ -7,8 +7,8 @@ long as no singular vector turns by more than a limit: what turns, no later step
 [λ, 1] serves every interval by scaling, so a few hundred of them, made once, are all that is ever looked at.
 
 Two numbers trade the error of the schedule for the error of rounding: the limit, and the part of the model's
-noise that is reckoned with. There is one front for each pair; which of the candidates is best is then measured
-(verify/select.py).
+noise that is reckoned with. There is one front for each pair; which of the candidates is best is then
+measured (verify/select.py).
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ from polydesign.search.greedy import Equioscillation
 
 CAUTIONS = (1.0,)
 """Parts of the model's noise that are reckoned with, a front each. With all of it no schedule lost a value on
-any matrix that was tried; with 0.8 one did in one of 2,000 (two blocks of equal entries, bfloat16), with 0.4 in
-one of some dozens of sizes of such blocks, where measuring a few may miss it."""
+any matrix that was tried; with 0.8 one did in one of 2,000 (two blocks of equal entries, bfloat16), with 0.4
+in one of some dozens of sizes of such blocks, where measuring a few may miss it."""
 
 TURNS = (0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 """Radians by which a step may turn singular vectors; cos 0.1 = 0.995, cos 0.5 = 0.88."""
