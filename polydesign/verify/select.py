@@ -33,10 +33,13 @@ POSITIVE = ("swept", "logspace:1e-2", "gaussian", "harmonic", "clustered", "two-
 EQUAL = ("flat", "blocks", "rank1")
 """Spectra of equal entries, whose roundings all go the same way."""
 
+WEIGHT = 0.5
+"""Of their errors in the choice: they tell whether a candidate loses values; few matrices are like them."""
+
 PARTS = (0.22, 0.3, 0.4, 0.5, 0.63, 0.8, 1.0)
 """Of the shape, and of a square of its shorter side, at which they are measured: what the rounding of equal
-entries does depends on how many there are. In bfloat16 a candidate that loses values does so in one of dozens
-of sizes."""
+entries does depends on how many there are, and a candidate that loses values in bfloat16 does so in one of
+dozens of sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,14 @@ class Run:
 class Measured:
     """One candidate: its place in the list given, the largest error of its runs, and these.
 
+    score: what is compared, the largest error with that of EQUAL times WEIGHT.
+
     complete: whether it met all matrices; the runs end with the one that showed that others are better.
     """
 
     index: int
     worst: float
+    score: float
     runs: tuple[Run, ...]
     complete: bool
 
@@ -84,7 +90,8 @@ def select(
 
     shape: reduced to MOST_ROWS rows at the same aspect. plans: one a candidate, their form and restarts are
     run; none: the default. enough: an error that suffices, at which the first candidate that reaches it, in
-    the order given, ends the search. watch: called with (candidates measured, candidates in all).
+    the order given, ends the search; there every error counts in full. watch: called with (candidates
+    measured, candidates in all).
 
     Raises InputError for no candidates, and what sweep.measure raises.
     """
@@ -98,14 +105,14 @@ def select(
     for index, table in enumerate(candidates):
         plan = replace(plans[index] if plans else Plan(), dtype=dtype_name(dtype))
         limit = best if enough is None else enough
-        found = _one(index, table, plan, reduced(shape), operator, seed, device, limit)
+        found = _one(index, table, plan, reduced(shape), operator, seed, device, limit, enough is None)
         done.append(found)
-        best = min(best, found.worst) if found.complete else best
+        best = min(best, found.score) if found.complete else best
         if watch is not None:
             watch(len(done), len(candidates))
         if enough is not None and found.complete and found.worst <= enough:
             break
-    return tuple(sorted(done, key=lambda one: (not one.complete, one.worst)))
+    return tuple(sorted(done, key=lambda one: (not one.complete, one.score)))
 
 
 def _one(
@@ -117,21 +124,23 @@ def _one(
     seed: int,
     device: str,
     limit: float,
+    weighted: bool,
 ) -> Measured:
     _, how = choose(table.schedule, operator, 1)
     lower = table.schedule.interval[0]
     if how.positive:
         lower = lowest_eigenvalue(table.schedule, str(plan.dtype), min(shape), 1)
-    worst, runs = 0.0, []
+    worst, score, runs = 0.0, 0.0, []
     cases = _cases(shape, how.positive)
     for spectrum, sides in cases:
         known = _known(spectrum, sides, seed, lower, how.positive, how.singular)
         found = worst_error(Setting(known, table, plan, 1, resolve_device(device), seed), how)
         runs.append(Run(spectrum, sides, math.inf if found is None else found))
         worst = max(worst, runs[-1].worst)
-        if worst > limit:
+        score = max(score, runs[-1].worst * (WEIGHT if spectrum in EQUAL and weighted else 1))
+        if score > limit:
             break
-    return Measured(index, worst, tuple(runs), len(runs) == len(cases))
+    return Measured(index, worst, score, tuple(runs), len(runs) == len(cases))
 
 
 def _cases(shape: tuple[int, int], positive: bool) -> list[tuple[str, tuple[int, int]]]:
