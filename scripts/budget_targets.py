@@ -244,7 +244,7 @@ def markdown(body: dict[str, Any]) -> tuple[str, str]:
     lines.append("|---|---|---:|---|---:|---:|---:|---:|")
     for row in body["prototypes"]["rows"]:
         found = row[shape]
-        cells = [found[f][0] if isinstance(found[f], list) else found[f] for f in FAMILIES]
+        cells = [found[f][0] if isinstance(found[f], (list, tuple)) else found[f] for f in FAMILIES]
         text = " | ".join("not finite" if math.isinf(c) else f"{c:.3g}" for c in cells)
         degrees = ", ".join(map(str, row.get("degrees", ())))
         name = f"`{row['name']}`" if row["name"].startswith("search") else row["name"]
