@@ -27,7 +27,8 @@ _DEARER = 1.3
 """By how much the costs of one round exceed those of the round before."""
 
 _SLACK = 3.0
-"""The model expects too much error rather than too little: matrices measure a third to a half of it."""
+"""The model expects too much error rather than too little: of the shipped tables for 14 to 18
+products matrices measured 0.3 to 0.75 of it in bfloat16."""
 
 
 @dataclass(frozen=True, slots=True)
