@@ -30,7 +30,7 @@ MOST_STEPS = 200
 NORMALIZATIONS = ("frobenius", "schatten4", "schatten8", "power", "aol", "none")
 """What x₀ is divided by, an upper bound of the spectral norm; runtime/normalize.py has the formulas."""
 
-EVALUATIONS = ("monomial", "chebyshev", "origin")
+EVALUATIONS = ("monomial", "chebyshev", "origin", "balanced")
 FORMS = ("direct", "gram")
 METHODS = ("equioscillation", "adam", "budget")
 """What design can search with; a table's provenance names it as its strategy."""

@@ -31,10 +31,12 @@ from polydesign.runtime.execute import direct
 
 CHEBYSHEV = (1, 2, 3, 4, 5, 6, 8)
 ORIGIN = (3, 4, 5, 6, 8)
+BALANCED = (4, 8)
 PRODUCTS = {
     "monomial": dict(enumerate([0, 1, 2, 2, 3, 3, 4, 4, 4, 5, 5, 5], start=1)),  # Paterson and Stockmeyer
     "chebyshev": dict(zip(CHEBYSHEV, [0, 1, 2, 2, 3, 3, 3], strict=True)),
     "origin": dict(zip(ORIGIN, [2, 2, 3, 3, 3], strict=True)),
+    "balanced": dict(zip(BALANCED, [2, 3], strict=True)),
 }
 CASES = [(evaluation, n) for evaluation, products in PRODUCTS.items() for n in products]
 

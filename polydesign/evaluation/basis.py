@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.polynomial import Polynomial
 
+from polydesign.evaluation.balanced import balanced_constants
 from polydesign.evaluation.program import build, constant_names
 from polydesign.model import InputError, Step
 
@@ -41,13 +42,15 @@ def program_constants(evaluation: str, coefficients: Sequence[Any], upper: Any) 
     """The constants with which an evaluation computes q = Σ c_j yʲ for y in [0, upper]; () for monomial.
 
     coefficients: floats or Fractions. For chebyshev B = scale·A − I with scale = 2/upper in float64, so that
-    B has its spectrum in [−1, 1]; for origin w is upper, in few bits. The conversion is exact for that scale
-    and rounded once, at the end. Raises InputError where the evaluation has no program of this degree, or
-    none for this polynomial.
+    B has its spectrum in [−1, 1]; for origin w is upper, in few bits; for balanced see balanced.py. The
+    conversion is exact for these and rounded once, at the end. Raises InputError where the evaluation has no
+    program of this degree, or none for this polynomial.
     """
     n = len(coefficients) - 1
     if not constant_names(evaluation, n):
         return ()
+    if evaluation == "balanced":
+        return balanced_constants(list(map(Fraction, coefficients)), Fraction(upper))
     scale = Fraction(float(2 / upper))
     if evaluation == "origin":
         # w enters squares and products: with few bits they are exact.

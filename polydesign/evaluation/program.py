@@ -202,7 +202,36 @@ def origin(constants: Sequence[Any]) -> Program:
     return Program(lines, (3, 1), constant)
 
 
-_S = 1  # its register in `origin`
+def balanced(constants: Sequence[Any]) -> Program:
+    """q with S = s₂A² + s₁A (+ s₀I) and Y = S·(S + αA) + βS, for inner degrees 4 and 8:
+
+    inner degree 4: q = (p₂S + p₁A + p₀I)·S + kA + c
+    inner degree 8: q = ρ·(Y + a₁S + a₂A + a₀I)(Y + b₁S + b₂A + b₀I) + kA + c
+
+    Products as in `chebyshev`. Multiples of I are in the factors and in the S of inner degree 4 only, sums
+    are never stored beside them, and there is freedom left, which evaluation/balanced.py uses up.
+    """
+    s2, s1, *numbers = constants
+    if len(constants) == 8:
+        s0, p2, p1, p0, k, constant = numbers
+        square = Line(((0, s1), (IDENTITY, s0)), ((0, 1),), ((0, 1),), s2)
+        quartic = Line(((0, k),), ((0, p1), (_S, p2), (IDENTITY, p0)), ((_S, 1),))
+        return Program((square, quartic), (2, 1), constant)
+    alpha, beta, rho, a1, a2, a0, b1, b2, b0, k, constant = numbers
+    lines = (
+        Line(((0, s1),), ((0, 1),), ((0, 1),), s2),
+        Line(((_S, beta),), ((_S, 1),), ((0, alpha), (_S, 1))),
+        Line(
+            ((0, k),),
+            ((0, a2), (_S, a1), (2, 1), (IDENTITY, a0)),
+            ((0, b2), (_S, b1), (2, 1), (IDENTITY, b0)),
+            rho,
+        ),
+    )
+    return Program(lines, (3, 1), constant)
+
+
+_S = 1  # its register in `origin` and `balanced`
 
 _ORIGIN = {
     3: ("w", "p1", "k2", "k1", "c"),
@@ -212,7 +241,12 @@ _ORIGIN = {
     8: ("w", "rho", "alpha", "beta", "gamma", "a1", "a2", "b1", "b2", "c2", "c1", "c0", "c"),
 }
 
-_PROGRAMS = {"monomial": {}, "chebyshev": _CHEBYSHEV, "origin": _ORIGIN}
+_BALANCED = {
+    4: ("s2", "s1", "s0", "p2", "p1", "p0", "k", "c"),
+    8: ("s2", "s1", "alpha", "beta", "rho", "a1", "a2", "a0", "b1", "b2", "b0", "k", "c"),
+}
+
+_PROGRAMS = {"monomial": {}, "chebyshev": _CHEBYSHEV, "origin": _ORIGIN, "balanced": _BALANCED}
 
 
 def constant_names(evaluation: str, inner_degree: int) -> tuple[str, ...]:
@@ -266,6 +300,8 @@ def build(evaluation: str, inner_degree: int, numbers: Sequence[Any]) -> Program
         return monomial(numbers)
     if evaluation == "origin":
         return origin(numbers)
+    if evaluation == "balanced":
+        return balanced(numbers)
     return factored(numbers) if inner_degree == 8 else chebyshev(numbers)
 
 

@@ -10,13 +10,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from polydesign.model import InputError, Plan, Table, check_integer, dtype_name
+from polydesign.verify.blocks import HALF, lost
 from polydesign.verify.cases import Setting
 from polydesign.verify.operators import choose
 from polydesign.verify.roots import lowest_eigenvalue
 from polydesign.verify.spectra import Sample, sample, sample_positive
-from polydesign.verify.sweep import resolve_device, worst_error
+from polydesign.verify.sweep import input_share, resolve_device, worst_error
 
 MOST_ROWS = 256
 """Of the matrices measured here: a search must end within a minute, and the full shape is for verify."""
@@ -37,9 +39,8 @@ WEIGHT = 0.5
 """Of their errors in the choice: they tell whether a candidate loses values; few matrices are like them."""
 
 PARTS = (0.22, 0.3, 0.4, 0.5, 0.63, 0.8, 1.0)
-"""Of the shape, and of a square of its shorter side, at which they are measured: what the rounding of equal
-entries does depends on how many there are, and a candidate that loses values in bfloat16 does so in one of
-dozens of sizes."""
+"""Of the shape, and of a square of its shorter side, at which they are measured where blocks are not followed
+without a matrix (verify/blocks.py): what rounding does to equal entries depends on how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,12 @@ class Run:
 class Measured:
     """One candidate: its place in the list given, the largest error of its runs, and these.
 
-    score: what is compared, the largest error with that of EQUAL times WEIGHT.
+    score: what is compared, the largest error less what rounding the input alone leaves (no table can help
+    it, and in `swept` it is most of the error), with that of EQUAL times WEIGHT; where an error is enough it
+    is `worst`.
 
-    complete: whether it met all matrices; the runs end with the one that showed that others are better.
+    complete: whether it met all matrices; the runs end with the one that showed that others are better. lost:
+    how many of COUNT random blocks of equal entries lose a value: a candidate that loses one meets no matrix.
     """
 
     index: int
@@ -65,6 +69,7 @@ class Measured:
     score: float
     runs: tuple[Run, ...]
     complete: bool
+    lost: int = 0
 
 
 def reduced(shape: tuple[int, int], most: int = MOST_ROWS) -> tuple[int, int]:
@@ -88,6 +93,9 @@ def select(
 ) -> tuple[Measured, ...]:
     """All candidates measured on the same matrices, best first; one that is worse than the best is cut short.
 
+    In half precision a candidate for msign is first run on COUNT random blocks of equal entries, and is out
+    where one of them loses a value.
+
     shape: reduced to MOST_ROWS rows at the same aspect. plans: one a candidate, their form and restarts are
     run; none: the default. enough: an error that suffices, at which the first candidate that reaches it, in
     the order given, ends the search; there every error counts in full. watch: called with (candidates
@@ -101,18 +109,20 @@ def select(
         raise InputError("plans", f"has {len(plans)} entries for {len(candidates)} candidates")
     check_integer("seed", seed, 0)
     done: list[Measured] = []
+    shares: dict[Any, float] = {}
     best = math.inf
     for index, table in enumerate(candidates):
         plan = replace(plans[index] if plans else Plan(), dtype=dtype_name(dtype))
         limit = best if enough is None else enough
-        found = _one(index, table, plan, reduced(shape), operator, seed, device, limit, enough is None)
+        sides, weighted = reduced(shape), enough is None
+        found = _one(index, table, plan, sides, operator, seed, device, limit, weighted, shares)
         done.append(found)
         best = min(best, found.score) if found.complete else best
         if watch is not None:
             watch(len(done), len(candidates))
         if enough is not None and found.complete and found.worst <= enough:
             break
-    return tuple(sorted(done, key=lambda one: (not one.complete, one.score)))
+    return tuple(sorted(done, key=lambda one: (not one.complete, one.lost, one.score)))
 
 
 def _one(
@@ -125,31 +135,44 @@ def _one(
     device: str,
     limit: float,
     weighted: bool,
+    shares: dict[Any, float],
 ) -> Measured:
     _, how = choose(table.schedule, operator, 1)
     lower = table.schedule.interval[0]
     if how.positive:
         lower = lowest_eigenvalue(table.schedule, str(plan.dtype), min(shape), 1)
+    followed = plan.dtype in HALF and not how.positive and not how.singular
+    if followed and (gone := lost(table.schedule, plan, seed=seed)):
+        return Measured(index, math.inf, math.inf, (), complete=False, lost=gone)
     worst, score, runs = 0.0, 0.0, []
-    cases = _cases(shape, how.positive)
+    cases = _cases(shape, how.positive, PARTS if not followed else (1.0,))
     for spectrum, sides in cases:
         known = _known(spectrum, sides, seed, lower, how.positive, how.singular)
-        found = worst_error(Setting(known, table, plan, 1, resolve_device(device), seed), how)
+        setting = Setting(known, table, plan, 1, resolve_device(device), seed)
+        found = worst_error(setting, how)
         runs.append(Run(spectrum, sides, math.inf if found is None else found))
         worst = max(worst, runs[-1].worst)
-        score = max(score, runs[-1].worst * (WEIGHT if spectrum in EQUAL and weighted else 1))
+        own = runs[-1].worst
+        if weighted:
+            key = (spectrum, sides, plan.dtype, setting.normalization, table.schedule.interval)
+            if key not in shares:
+                shares[key] = input_share(setting, how) or 0.0
+            own = (own - shares[key]) * (WEIGHT if spectrum in EQUAL else 1)
+        score = max(score, own)
         if score > limit:
             break
-    return Measured(index, worst, score, tuple(runs), len(runs) == len(cases))
+    return Measured(index, worst, score, tuple(runs), complete=len(runs) == len(cases))
 
 
-def _cases(shape: tuple[int, int], positive: bool) -> list[tuple[str, tuple[int, int]]]:
+def _cases(
+    shape: tuple[int, int], positive: bool, parts: Sequence[float]
+) -> list[tuple[str, tuple[int, int]]]:
     found = []
     for spectrum in POSITIVE if positive else POLAR:
         if spectrum.startswith("rankk") and int(spectrum.partition(":")[2]) > min(shape):
             continue
-        parts = PARTS if spectrum in EQUAL else (1.0,)
-        found += [(spectrum, (max(2, round(p * shape[0])), max(2, round(p * shape[1])))) for p in parts]
+        of = parts if spectrum in EQUAL else (1.0,)
+        found += [(spectrum, (max(2, round(p * shape[0])), max(2, round(p * shape[1])))) for p in of]
         if spectrum in EQUAL and shape[0] != shape[1]:
             side = min(shape)
             found += [(spectrum, (max(2, round(p * side)),) * 2) for p in parts]

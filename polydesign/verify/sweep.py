@@ -136,6 +136,14 @@ def worst_error(setting: Setting, how: Operator) -> float | None:
     return metrics.deviation(case.result, case.left, case.right, inside).worst
 
 
+def input_share(setting: Setting, how: Operator) -> float | None:
+    """`input_share` of a Measurement: the same for all tables of one interval and normalization."""
+    case = run(setting, how)
+    rounded = case.rounded()
+    inside = _inside(case, setting.table.schedule)
+    return None if rounded is None else metrics.deviation(rounded, case.left, case.right, inside).worst
+
+
 def _inside(case: Case, schedule: Schedule) -> Tensor:
     lower, upper = schedule.interval
     return (case.x >= lower * (1 - EDGE)) & (case.x <= upper * (1 + EDGE))

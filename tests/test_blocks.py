@@ -1,0 +1,80 @@
+"""Blocks of equal entries without a matrix: the same numbers as the executor, and who loses values."""
+
+from __future__ import annotations
+
+import pytest
+import tables
+import torch
+
+import polydesign
+from polydesign.model import InputError, Plan
+from polydesign.runtime import msign
+from polydesign.verify.blocks import COUNT, HALF, Blocks, follow_blocks, lost, random_blocks
+
+TABLES = ("sign-d5x6-l1e-3-bf16", "sign-m15-l1e-3-bf16", "sign-m16-l1e-3-fp16")
+PLANS = (
+    {},
+    {"form": "gram", "restarts": (1,)},
+    {"form": "gram", "restarts": (2,)},
+    {"form": "gram", "restarts": ()},
+)
+
+
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("keywords", PLANS)
+def test_the_numbers_are_those_of_the_executor(dtype, name, keywords, seed):
+    """To the last bit in bfloat16; in float16 the sums in float32 are nearer to its last bit, and a few of
+    them are rounded the other way."""
+    schedule, plan = polydesign.load(name).schedule, Plan(dtype, **keywords)
+    generator = torch.Generator().manual_seed(seed)
+    same = 0
+    for _ in range(20):
+        h, w = sorted(torch.randint(1, 120, (2,), generator=generator).tolist())
+        sides = (torch.tensor([float(side)], dtype=torch.float64) for side in (h, w))
+        found = follow_blocks(schedule, Blocks(*sides, torch.ones(1, dtype=torch.float64)), plan)
+        X = msign(torch.ones(h, w, dtype=torch.float64), polydesign.load(name), plan).double()
+        expected = X[0, 0] * (h * w) ** 0.5
+        same += bool(torch.isclose(found[0], expected, rtol=1e-12, atol=0, equal_nan=True))
+    assert same == 20 if dtype == "bfloat16" else same >= 12
+
+
+def test_a_schedule_without_headroom_loses_values():
+    """And one with enough of it does not, in the same blocks."""
+    bare = polydesign.design(degree=5, steps=6, headroom=1, cushion=0).schedule
+    assert lost(bare, Plan("bfloat16")) > 100
+    assert lost(polydesign.load("sign-d5x6-l1e-3-bf16").schedule, Plan("bfloat16")) == 0
+
+
+@pytest.mark.parametrize("name", ["17x3_15_bf16", "9x4_16_bf16"])
+def test_the_schedules_made_by_hand_lose_values(name):
+    table = tables.prototype(name, "chebyshev")
+    assert lost(table.schedule, Plan("bfloat16")) > 20
+
+
+def test_blocks_are_of_all_sizes_and_of_one_seed():
+    blocks = random_blocks(1000, seed=3, lower=1e-3)
+    again = random_blocks(1000, seed=3, lower=1e-3)
+    assert torch.equal(blocks.h, again.h)
+    assert not torch.equal(blocks.h, random_blocks(1000, seed=4).h)
+    assert blocks.h.min() == 1
+    assert blocks.w.max() > 3000
+    assert ((blocks.x >= 1e-3) & (blocks.x <= 1)).all()
+    assert 0.4 < (blocks.x == 1).double().mean() < 0.6
+    assert len(random_blocks().x) == COUNT
+
+
+@pytest.mark.parametrize(
+    ("plan", "field"),
+    [(Plan("float32"), "plan.dtype"), (Plan(), "plan.dtype"), (Plan("bfloat16", form="gram"), "restarts")],
+)
+def test_what_is_not_simulated_is_refused(plan, field):
+    schedule = polydesign.load(TABLES[0]).schedule
+    with pytest.raises(InputError, match=field):
+        follow_blocks(schedule, random_blocks(10), plan)
+
+
+def test_another_upper_end_is_refused():
+    schedule = polydesign.design(degree=5, steps=3, lower=1e-2, upper=2).schedule
+    with pytest.raises(InputError, match="interval"):
+        lost(schedule, Plan("bfloat16"))
