@@ -1,9 +1,9 @@
 """mcsgn of a block matrix, pass after pass until it squares to I: what the equations stand on.
 
-One pass is a whole table. What it leaves of an eigenvalue below l is larger by the slope of f at 0, about 1/l,
-so a further pass with the same table carries eigenvalues down to l², without a table for l². Where no table
-is given, two are tried: the catalogue's for a real interval, and that of search/sector.py for eigenvalues of
-up to 75 degrees on both sides of the real axis.
+One pass is a whole table. What it leaves of an eigenvalue below l is larger by the slope of f at 0, about
+1/l, so a further pass with the same table carries eigenvalues down to l², without a table for l². Where no
+table is given, two are tried: the catalogue's for a real interval, and that of search/sector.py for
+eigenvalues of up to 75 degrees on both sides of the real axis.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table, dtype_name
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF
+from polydesign.model import InputError, Plan, Table, dtype_name
 from polydesign.runtime.checks import check_table, check_unchosen
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.operators import RESIDUAL_ROUNDINGS, mcsgn_with_info
@@ -72,10 +72,9 @@ def block_sign(
         tried.append(f"with {run.table.name} {problem}")
     raise InputError(
         name,
-        f"mcsgn of {block} does not apply: {'; '.join(tried)}: the eigenvalues are on the imaginary axis or "
-        "too close to it, or not of the half plane that they should be in, or complex and the table is for real "
-        "ones: shift them, or write table=sector_table(80), plan=Plan(dtype=torch.float64), or take "
-        "scipy.linalg",
+        f"mcsgn of {block} does not apply: {'; '.join(tried)}. Its eigenvalues are too close to the "
+        "imaginary axis, or do not lie on the sides of it that the formula needs, or are complex where the "
+        "table is for real ones: write table=sector_table(80) for those, or take scipy.linalg",
     )
 
 

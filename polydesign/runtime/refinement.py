@@ -9,6 +9,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
+from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import Plan, Table, check_integer, dtype_name
 from polydesign.runtime.blocks import explained
 from polydesign.runtime.checks import check_finite
@@ -22,10 +23,10 @@ class EquationInfo:
     matmuls: products of the block's side, of all tables that were tried, passes and refinements; 0 for an
     empty equation. dtype: precision of the sign. table: the name of the one that served. passes: how often it
     ran for the first solve. sign_residual: of the first solve, ‖W² − I‖_F/√N in parts of max(1, ‖W‖_F²/N), N
-    the block's side. residuals: one tensor a solve, the last one for the result, before that is rounded to its
-    dtype: ‖R‖_F, R what is left of the equation in float64, over the sum of its terms, each bounded by the
-    Frobenius norms of its factors. warnings: one line where the last of them is above what the table and
-    the rounding of the state explain; none where plan.check is False.
+    the block's side. residuals: one tensor a solve, the last one for the result, before that is rounded to
+    its dtype: ‖R‖_F, R what is left of the equation in float64, over the sum of the Frobenius norms of the
+    equation's terms, such as ‖AX‖ + ‖XB‖ + ‖C‖. warnings: one line where the last of them is above what the
+    table and the rounding of the state explain, products of length N and all; none where plan.check is False.
     """
 
     matmuls: int
@@ -72,14 +73,14 @@ def refined(
             R, residual = wide.left(X)
             residuals.append(residual)
             matmuls += again.matmuls
-    allowed = explained(run.table, state)
+    allowed = explained(run.table, state) + run.sign.shape[-1] * UNIT_ROUNDOFF[state]
     warnings = ()
     if plan.check and not (residual <= allowed).all():
         worst = residual.nan_to_num(nan=torch.inf).max().item()
         warnings = (
-            f"the residual of the equation is {worst:.2g}, and the table with the rounding of {state} explains "
-            f"{allowed:.2g}: some eigenvalues are near the imaginary axis, or far from normal: write refine=1 "
-            "or more, or take a higher precision",
+            f"the residual of the equation is {worst:.2g}, and the table with the rounding of {state} "
+            f"explains {allowed:.2g}: some eigenvalues are near the imaginary axis, or the block is far from "
+            "normal: raise refine, or take a higher precision",
         )
     info = EquationInfo(
         matmuls=matmuls,

@@ -43,10 +43,8 @@ class Sylvester:
         return times_power_of_two(X, lift - exponent), run
 
     def left(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        """R = C − AX − XB and ‖R‖_F over the norms of its terms, shape (...)."""
-        R = self.C - self.A @ X - X @ self.B
-        size = (_norm(self.A) + _norm(self.B)) * _norm(X) + _norm(self.C)
-        return R, (_norm(R) / _nonzero(size))[..., 0, 0]
+        """R = C − AX − XB and ‖R‖_F/(‖AX‖_F + ‖XB‖_F + ‖C‖_F), shape (...)."""
+        return _sum(self.C, -(self.A @ X), -(X @ self.B))
 
     def correction(self, X: Tensor, R: Tensor, table: Table, plan: Plan) -> tuple[Tensor, BlockSign]:
         """D with AD + DB = R."""
@@ -72,11 +70,9 @@ class Riccati:
         return times_power_of_two(_graph(run.sign), k), run
 
     def left(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        """R = AᵀX + XA − XGX + Q and ‖R‖_F over the norms of its terms, shape (...)."""
-        XA, size = X @ self.A, _norm(X)
-        R = XA + XA.mT - X @ self.G @ X + self.Q
-        terms = 2 * _norm(self.A) * size + _norm(self.G) * size.square() + _norm(self.Q)
-        return R, (_norm(R) / _nonzero(terms))[..., 0, 0]
+        """R = Q + AᵀX + XA − XGX and ‖R‖_F over the sum of its terms' norms, shape (...); X symmetric."""
+        XA = X @ self.A
+        return _sum(self.Q, XA.mT, XA, -(X @ self.G @ X))
 
     def correction(self, X: Tensor, R: Tensor, table: Table, plan: Plan) -> tuple[Tensor, BlockSign]:
         """Newton's D: A₁ᵀD + DA₁ = −R, A₁ = A − GX; what D then leaves is −DGD."""
@@ -96,8 +92,8 @@ def _sides(run: BlockSign, m: int) -> str:
     worst = int(off.flatten().int().argmax())
     right = round((m + first.flatten()[worst].item()) / 2), round((n - second.flatten()[worst].item()) / 2)
     return (
-        f"W² = I, but {right[0]} of {m} eigenvalues of A and {right[1]} of {n} of B came out in the right half "
-        "plane, and all or none has to"
+        f"W² = I, but {right[0]} of {m} eigenvalues of A and {right[1]} of {n} of B came out in the right "
+        "half plane, and all or none has to"
     )
 
 
@@ -108,7 +104,9 @@ def _unstable(run: BlockSign, A: Tensor, G: Tensor) -> str:
         return "W² = I, but no X goes with it: is (A, G) stabilizable?"
     largest = torch.linalg.eigvals(A - G @ X).real.max().item()
     return (
-        "" if largest < 0 else f"W² = I, but an eigenvalue of A − GX came out with the real part {largest:.2g}"
+        ""
+        if largest < 0
+        else f"W² = I, but an eigenvalue of A − GX came out with the real part {largest:.2g}"
     )
 
 
@@ -125,6 +123,12 @@ def _common(A: Tensor, B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     top = torch.maximum(A.abs().amax(dim=(-2, -1), keepdim=True), B.abs().amax(dim=(-2, -1), keepdim=True))
     exponent = torch.frexp(top).exponent
     return times_power_of_two(A, -exponent), times_power_of_two(B, -exponent), exponent
+
+
+def _sum(*terms: Tensor) -> tuple[Tensor, Tensor]:
+    """The sum, and its norm over the sum of norms, shape (...)."""
+    R = torch.stack(terms).sum(0)
+    return R, (_norm(R) / _nonzero(torch.stack([_norm(term) for term in terms]).sum(0)))[..., 0, 0]
 
 
 def _norm(M: Tensor) -> Tensor:

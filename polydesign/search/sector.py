@@ -67,7 +67,7 @@ def _dampings(z: np.ndarray, boldness: float, most: int) -> list[float] | None:
         if far > 100:  # beyond it no step of these sizes returns
             return None
         if far < CONVERGED:
-            return [*dampings, 1.0] if (z.real > 0).all() else None
+            return [*dampings, 1.0] if (np.real(z) > 0).all() else None
         h = min(1.0, boldness / far)
         dampings.append(h)
         z = z + (h / 2) * z * w
