@@ -22,11 +22,11 @@ class EquationInfo:
 
     matmuls: products of the block's side, of all tables that were tried, passes and refinements; 0 for an
     empty equation. dtype: precision of the sign. table: the name of the one that served. passes: how often it
-    ran for the first solve. sign_residual: of the first solve, ‖W² − I‖_F/√N in parts of max(1, ‖W‖_F²/N), N
-    the block's side. residuals: one tensor a solve, the last one for the result, before that is rounded to
-    its dtype: ‖R‖_F, R what is left of the equation in float64, over the sum of the Frobenius norms of the
-    equation's terms, such as ‖AX‖ + ‖XB‖ + ‖C‖. warnings: one line where the last of them is above what the
-    table and the rounding of the state explain, products of length N and all; none where plan.check is False.
+    ran for the first solve. sign_residual: ‖W² − I‖_F/√N of the first solve, N the block's side. residuals:
+    one tensor a solve, the last one for the result, before that is rounded to its dtype: ‖R‖_F, R what is
+    left of the equation in float64, over the sum of the Frobenius norms of the equation's terms, such as
+    ‖AX‖ + ‖XB‖ + ‖C‖. warnings: one line where the last of them is above what the table and the rounding of
+    the state explain, products of length N and all; none where plan.check is False.
     """
 
     matmuls: int

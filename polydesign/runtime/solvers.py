@@ -90,10 +90,10 @@ def _sides(run: BlockSign, m: int) -> str:
     if not off.any():
         return ""
     worst = int(off.flatten().int().argmax())
-    right = round((m + first.flatten()[worst].item()) / 2), round((n - second.flatten()[worst].item()) / 2)
+    right = (m + first.flatten()[worst].item()) / 2, (n - second.flatten()[worst].item()) / 2
     return (
-        f"W² = I, but {right[0]} of {m} eigenvalues of A and {right[1]} of {n} of B came out in the right "
-        "half plane, and all or none has to"
+        f"W² = I, but {right[0]:g} of {m} eigenvalues of A and {right[1]:g} of {n} of B came out in the "
+        "right half plane, and all or none has to"
     )
 
 
@@ -132,7 +132,9 @@ def _sum(*terms: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _norm(M: Tensor) -> Tensor:
-    return torch.linalg.matrix_norm(M, keepdim=True)
+    """‖M‖_F, shape (..., 1, 1), without overflow on the way."""
+    W, exponent = scaled_to_one(M)
+    return times_power_of_two(torch.linalg.matrix_norm(W, keepdim=True), exponent)
 
 
 def _nonzero(x: Tensor) -> Tensor:
