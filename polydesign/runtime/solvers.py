@@ -29,18 +29,23 @@ class Sylvester:
     B: Tensor
     C: Tensor
 
-    def solve(self, table: Table | None, plan: Plan) -> tuple[Tensor, BlockSign]:
-        """X and the sign of [[A, −C'], [0, −B]], C' = C at COUPLING times the norm of (A, B)."""
-        m = self.A.shape[-1]
+    def block(self) -> tuple[Tensor, Tensor, Tensor]:
+        """H = [[A, −C'], [0, −B]]·2⁻ᵉ, C' = C at COUPLING times the norm of (A, B), f and k: X = f·2ᵏ·X'."""
         A, B, exponent = _common(self.A, self.B)
         C, lift = scaled_to_one(self.C)
         scale = COUPLING * (_norm(A).square() + _norm(B).square()).sqrt() / _nonzero(_norm(C))
         zero = torch.zeros_like(C.mT)
         H = torch.cat([torch.cat([A, -scale * C], dim=-1), torch.cat([zero, -B], dim=-1)], dim=-2)
+        return H, 1 / _nonzero(scale), lift - exponent
+
+    def solve(self, table: Table | None, plan: Plan) -> tuple[Tensor, BlockSign]:
+        """X and the sign of the block."""
+        m = self.A.shape[-1]
+        H, factor, exponent = self.block()
         run = block_sign(H, table, plan, "A", "[[A, −C], [0, −B]]", lambda run: _sides(run, m))
         side = run.sign[..., :m, :m].diagonal(dim1=-2, dim2=-1).sum(-1).sign().double()[..., None, None]
-        X = run.sign[..., :m, m:].double() * (-side / 2) / _nonzero(scale)
-        return times_power_of_two(X, lift - exponent), run
+        X = run.sign[..., :m, m:].double() * (-side / 2) * factor
+        return times_power_of_two(X, exponent), run
 
     def left(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """R = C − AX − XB and ‖R‖_F/(‖AX‖_F + ‖XB‖_F + ‖C‖_F), shape (...)."""
