@@ -33,6 +33,7 @@ QUINTICS = prototype("quintics_18")
 ASKED = 1e-10
 """Relative residual in float64 that the equations have to reach where scipy does."""
 SECTOR = sector_table(75.0).name
+WIDEST = sector_table(80.0).name
 REAL = "sign-d5x8-l1e-3-fp64"
 
 Equation = tuple[Tensor, Tensor, Tensor]
@@ -79,6 +80,7 @@ CASES: dict[str, tuple[Callable[[int], Equation], str]] = {
     "triangular": (lambda s: (triangular(10, s), triangular(8, s + 3), random(10, 8, seed=s)), ""),
     "45 degrees": (lambda s: (turned(8, s, 45), real(7, s + 3), random(8, 7, seed=s)), SECTOR),
     "75 degrees": (lambda s: (turned(8, s, 75), turned(6, s + 3, 70), random(8, 6, seed=s)), SECTOR),
+    "80 degrees": (lambda s: (turned(8, s, 80), turned(6, s + 3, 79), random(8, 6, seed=s)), WIDEST),
     "one side small": (lambda s: (real(9, s), 1e-5 * real(6, s), random(9, 6, seed=s)), REAL),
     "huge right side": (lambda s: (real(5, s), real(5, s + 3), 1e200 * random(5, 5, seed=s)), REAL),
 }

@@ -2,13 +2,13 @@
 
 One pass is a whole table. What it leaves of an eigenvalue below l is larger by the slope of f at 0, about
 1/l, so a further pass with the same table carries eigenvalues down to l², without a table for l². Where no
-table is given, two are tried: the catalogue's for a real interval, and that of search/sector.py for
-eigenvalues of up to 75 degrees on both sides of the real axis.
+table is given, three are tried: the catalogue's for a real interval, and those of search/sector.py for
+eigenvalues of up to 75 and 80 degrees on both sides of the real axis.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -21,8 +21,8 @@ from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.operators import RESIDUAL_ROUNDINGS, mcsgn_with_info
 from polydesign.search.sector import sector_table
 
-SECTOR = 75.0
-"""Degrees of the second table that is tried: 120 products a pass, beside 186 for 80."""
+SECTORS = (75.0, 80.0)
+"""Degrees of the tables that are tried after that: 120 and 186 products a pass."""
 
 PASSES = 4
 """With l = 1e-3 these reach eigenvalues of 1e-12·ν, where float64 has no digits left for the rest."""
@@ -45,9 +45,23 @@ class BlockSign:
     passes: int
 
 
+def candidates(table: Table | None, plan: Plan, state: str) -> list[Table]:
+    """The tables to try, in this order; of a state's precision where none is given."""
+    check_unchosen(plan, table)
+    if table is not None:
+        return [check_table(table, 2, "mcsgn")]
+    first = chosen(2, state, plan, SIGN[state])
+    # Who asks for a number of products gets no more.
+    return (
+        [first]
+        if plan.matmuls is not None or plan.error is not None
+        else [first, *map(sector_table, SECTORS)]
+    )
+
+
 def block_sign(
     H: Tensor,
-    table: Table | None,
+    tables: Sequence[Table],
     plan: Plan,
     name: str,
     block: str,
@@ -61,7 +75,7 @@ def block_sign(
     Raises InputError with the residuals where no table serves.
     """
     spent, tried = 0, []
-    tables = _tables(H, table, plan)
+    # They are chosen by now, and a wish for one beside them would be refused.
     plan = replace(plan, matmuls=None, error=None)
     for candidate in tables:
         run = _passes(H, candidate, plan)
@@ -78,23 +92,14 @@ def block_sign(
         name,
         f"mcsgn of {block} does not apply: {'; '.join(tried)}. Its eigenvalues are too close to the "
         "imaginary axis, or do not lie on the sides of it that the formula needs, or are complex where the "
-        "table is for real ones: write table=sector_table(80) for those, or take scipy.linalg",
+        "table is for real ones: write table=sector_table(80) for those, with a small lower for those near "
+        "0, or take scipy.linalg",
     )
 
 
 def explained(table: Table, dtype: str) -> float:
     """What a table and the rounding of a precision explain of a relative residual."""
     return (1 + table.schedule.error) ** 2 - 1 + RESIDUAL_ROUNDINGS[dtype] * UNIT_ROUNDOFF[dtype]
-
-
-def _tables(H: Tensor, table: Table | None, plan: Plan) -> list[Table]:
-    check_unchosen(plan, table)
-    if table is not None:
-        return [check_table(table, 2, "mcsgn")]
-    state = plan.dtype or dtype_name(H.dtype)
-    first = chosen(2, state, plan, SIGN[state])
-    # Who asks for a number of products gets no more.
-    return [first] if plan.matmuls is not None or plan.error is not None else [first, sector_table(SECTOR)]
 
 
 def _passes(H: Tensor, table: Table, plan: Plan) -> BlockSign:
@@ -117,7 +122,9 @@ def _unconverged(run: BlockSign) -> str:
     However large W is, one eigenvalue that did not arrive leaves 1/√n; half of that is the limit.
     """
     least = explained(run.table, dtype_name(run.sign.dtype))
-    allowed = (least * run.growth).clamp(max=max(least, 0.5 / run.sign.shape[-1] ** 0.5))
+    allowed = (
+        (least * run.growth).clamp(max=max(least, 0.5 / run.sign.shape[-1] ** 0.5)).nan_to_num(nan=least)
+    )
     off = ~(run.residual <= allowed)
     if not off.any():
         return ""

@@ -4,9 +4,10 @@ What all of them share. A block H of side m + n has X in its sign W; mcsgn (runt
 with any table of root 2 and any Plan, in passes until W² = I (runtime/blocks.py). That is polynomials of H by
 products alone: **the eigenvalues have to be in the sector that the table serves**, on both sides of the
 imaginary axis. Tables for an interval [l, u] serve real eigenvalues and no others: half a degree off the axis
-is too much. Where no table is given and that of the state's precision fails, `sector_table(75)` runs. What
-no table reaches is refused, with the residuals: eigenvalues on the imaginary axis or more than 80 degrees off
-the real one, and H so far from normal that rounding moves its eigenvalues that far.
+is too much. Where no table is given and that of the state's precision fails, `sector_table(75)` runs, and
+then `sector_table(80)`. What no table reaches is refused, with the residuals: eigenvalues on the imaginary
+axis or more than 80 degrees off the real one, and H so far from normal that rounding moves its eigenvalues
+that far.
 
 plan.dtype: precision of the sign; None for the inputs'. The result is of the widest dtype among the inputs
 and the state. refine: steps of iterative refinement. Each computes the residual of the equation in float64

@@ -3,7 +3,8 @@
 mcsgn [[0, A], [B, 0]] = [[0, F], [F⁻¹, 0]] with F = A(BA)^(−1/2) (theorem 5.2 there), for BA without
 eigenvalues on the closed negative real axis. The eigenvalues of the block are ±√μ for those μ of BA, so a
 table for an interval [l, u] serves real μ >= (l·ν)², ν the block's norm, and sector_table(75), which runs
-where no table is given and the one for real eigenvalues fails, |arg μ| <= 150 degrees. A and B are first
+where no table is given and the one for real eigenvalues fails, |arg μ| <= 150 degrees, and sector_table(80),
+which is the last, 160 degrees. A and B are first
 brought to one size by a power of 4. Nothing has to be symmetric; where A is, and positive, runtime/roots.py
 costs less and rounds less. That it is the principal root is checked by its eigenvalues.
 
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor
 
 from polydesign.model import InputError, Plan, Table, dtype_name
-from polydesign.runtime.blocks import BlockSign, block_sign
+from polydesign.runtime.blocks import BlockSign, block_sign, candidates
 from polydesign.runtime.checks import check_finite, check_square
 from polydesign.runtime.normalize import scaled_to_one, times_power_of_two
 
@@ -70,7 +71,12 @@ def _factors(A: Tensor, B: Tensor, table: Table | None, plan: Plan) -> tuple[Ten
         zero, n = torch.zeros_like(A), A.shape[-1]
         H = torch.cat([torch.cat([zero, A], dim=-1), torch.cat([B, zero], dim=-1)], dim=-2)
         run = block_sign(
-            H, table, replace(plan, dtype=state), "A", "[[0, A], [B, 0]]", lambda run: _not_principal(run, B)
+            H,
+            candidates(table, plan, state),
+            replace(plan, dtype=state),
+            "A",
+            "[[0, A], [B, 0]]",
+            lambda run: _not_principal(run, B),
         )
         half = (a - b) >> 1
         F, inverse = run.sign[..., :n, n:].double(), run.sign[..., n:, :n].double()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import Plan, Table, check_integer, dtype_name
-from polydesign.runtime.blocks import explained
+from polydesign.runtime.blocks import candidates, explained
 from polydesign.runtime.checks import check_finite
 from polydesign.runtime.solvers import Riccati, Sylvester
 
@@ -51,6 +51,7 @@ def refined(
     given = reduce(torch.promote_types, (M.dtype for M in inputs.values()))
     state = plan.dtype or dtype_name(given)
     kept = torch.promote_types(given, getattr(torch, state))
+    tables = candidates(table, plan, state)
     shape, device = list(inputs.values())[-1].shape, list(inputs.values())[-1].device
     if not all(M.numel() for M in inputs.values()):
         nothing = torch.zeros(shape[:-2], dtype=torch.float64, device=device)
@@ -62,13 +63,13 @@ def refined(
     plan = replace(plan, dtype=state)
     wide = type(equation)(*(getattr(equation, field.name).double() for field in fields(equation)))
     with torch.autocast(device.type, enabled=False):
-        X, run = wide.solve(table, plan)
+        X, run = wide.solve(tables, plan)
         R, residual = wide.left(X)
         residuals, matmuls = [residual], run.matmuls
-        # The table is chosen by now, and a wish for one beside it would be refused.
-        plan = replace(plan, matmuls=None, error=None)
+        # What failed once is not tried again.
+        tables = tables[tables.index(run.table) :]
         for _ in range(refine):
-            D, again = wide.correction(X, R, run.table, plan)
+            D, again = wide.correction(X, R, tables, plan)
             X = X + D
             R, residual = wide.left(X)
             residuals.append(residual)

@@ -6,6 +6,7 @@ exponent to look after.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,11 +39,11 @@ class Sylvester:
         H = torch.cat([torch.cat([A, -scale * C], dim=-1), torch.cat([zero, -B], dim=-1)], dim=-2)
         return H, 1 / _nonzero(scale), lift - exponent
 
-    def solve(self, table: Table | None, plan: Plan) -> tuple[Tensor, BlockSign]:
+    def solve(self, tables: Sequence[Table], plan: Plan) -> tuple[Tensor, BlockSign]:
         """X and the sign of the block."""
         m = self.A.shape[-1]
         H, factor, exponent = self.block()
-        run = block_sign(H, table, plan, "A", "[[A, −C], [0, −B]]", lambda run: _sides(run, m))
+        run = block_sign(H, tables, plan, "A", "[[A, −C], [0, −B]]", lambda run: _sides(run, m))
         side = run.sign[..., :m, :m].diagonal(dim1=-2, dim2=-1).sum(-1).sign().double()[..., None, None]
         X = run.sign[..., :m, m:].double() * (-side / 2) * factor
         return times_power_of_two(X, exponent), run
@@ -51,10 +52,12 @@ class Sylvester:
         """R = C − AX − XB and ‖R‖_F/(‖AX‖_F + ‖XB‖_F + ‖C‖_F), shape (...)."""
         return _sum(self.C, -(self.A @ X), -(X @ self.B))
 
-    def correction(self, X: Tensor, R: Tensor, table: Table, plan: Plan) -> tuple[Tensor, BlockSign]:
+    def correction(
+        self, X: Tensor, R: Tensor, tables: Sequence[Table], plan: Plan
+    ) -> tuple[Tensor, BlockSign]:
         """D with AD + DB = R."""
         del X
-        return Sylvester(self.A, self.B, R).solve(table, plan)
+        return Sylvester(self.A, self.B, R).solve(tables, plan)
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,13 @@ class Riccati:
     G: Tensor
     Q: Tensor
 
-    def solve(self, table: Table | None, plan: Plan) -> tuple[Tensor, BlockSign]:
+    def solve(self, tables: Sequence[Table], plan: Plan) -> tuple[Tensor, BlockSign]:
         """X and the sign of [[A, −2ᵏG], [−2⁻ᵏQ, −Aᵀ]], k such that the two are of one size."""
         (_, g), (_, q) = scaled_to_one(self.G), scaled_to_one(self.Q)
         k = torch.where((_norm(self.G) > 0) & (_norm(self.Q) > 0), (q - g) >> 1, torch.zeros_like(q))
         G, Q = times_power_of_two(self.G, k), times_power_of_two(self.Q, -k)
         H = torch.cat([torch.cat([self.A, -G], dim=-1), torch.cat([-Q, -self.A.mT], dim=-1)], dim=-2)
-        run = block_sign(H, table, plan, "A", "the Hamiltonian", lambda run: _unstable(run, self.A, G))
+        run = block_sign(H, tables, plan, "A", "the Hamiltonian", lambda run: _unstable(run, self.A, G))
         return times_power_of_two(_graph(run.sign), k), run
 
     def left(self, X: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,10 +82,12 @@ class Riccati:
         XA = X @ self.A
         return _sum(self.Q, XA.mT, XA, -(X @ self.G @ X))
 
-    def correction(self, X: Tensor, R: Tensor, table: Table, plan: Plan) -> tuple[Tensor, BlockSign]:
+    def correction(
+        self, X: Tensor, R: Tensor, tables: Sequence[Table], plan: Plan
+    ) -> tuple[Tensor, BlockSign]:
         """Newton's D: A₁ᵀD + DA₁ = −R, A₁ = A − GX; what D then leaves is −DGD."""
         A = self.A - self.G @ X
-        D, run = Sylvester(A.mT, A, -R).solve(table, plan)
+        D, run = Sylvester(A.mT, A, -R).solve(tables, plan)
         return symmetric_part(D), run
 
 
