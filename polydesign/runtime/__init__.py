@@ -1,8 +1,18 @@
-"""Tables run on matrices by products alone: msign(M) = U Vᵀ, mcsgn; roots and inverses of positive P."""
+"""Tables run on matrices by products alone: signs, roots and inverses, and the equations that they solve."""
 
 from polydesign.model import Plan
+from polydesign.runtime.equations import (
+    lyapunov,
+    lyapunov_with_info,
+    riccati,
+    riccati_with_info,
+    sylvester,
+    sylvester_with_info,
+)
+from polydesign.runtime.identities import geometric_factor, principal_sqrt_and_inverse_sqrt
 from polydesign.runtime.operators import Info, mcsgn, mcsgn_with_info, msign, msign_with_info
 from polydesign.runtime.prepare import RootInfo
+from polydesign.runtime.refinement import EquationInfo
 from polydesign.runtime.roots import (
     inverse,
     inverse_root,
@@ -13,21 +23,32 @@ from polydesign.runtime.roots import (
     sqrt_and_inverse_sqrt,
     two_sided_inverse_root,
 )
+from polydesign.search.sector import sector_table
 
 __all__ = [
+    "EquationInfo",
     "Info",
     "Plan",
     "RootInfo",
+    "geometric_factor",
     "inverse",
     "inverse_root",
     "inverse_root_with_info",
+    "lyapunov",
+    "lyapunov_with_info",
     "matmul_inverse_root",
     "matmul_inverse_root_with_info",
     "mcsgn",
     "mcsgn_with_info",
     "msign",
     "msign_with_info",
+    "principal_sqrt_and_inverse_sqrt",
+    "riccati",
+    "riccati_with_info",
     "root",
+    "sector_table",
     "sqrt_and_inverse_sqrt",
+    "sylvester",
+    "sylvester_with_info",
     "two_sided_inverse_root",
 ]

@@ -72,3 +72,11 @@ def relative_error(X: Tensor, exact: Tensor) -> float | None:
 def measured_map(X: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """left_iᵀ X right_i, shape (b, k): what became of each singular value or eigenvalue."""
     return (left * (X @ right)).sum(dim=-2)
+
+
+def lyapunov_by_eigenvectors(P: Tensor, C: Tensor) -> Tensor | None:
+    """X with PX + XP = C for symmetric P, (b, n, n), in its eigenvectors; None where P is not positive."""
+    values, V = torch.linalg.eigh((P + P.mT) / 2)
+    if (values <= 0).any():
+        return None
+    return V @ ((V.mT @ C @ V) / (values[..., :, None] + values[..., None, :])) @ V.mT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from polydesign.model import InputError, Schedule
 from polydesign.verify.cases import Operator
+from polydesign.verify.equations import lyapunov_case
 from polydesign.verify.polar import mcsgn_case, msign_case
 from polydesign.verify.roots import inverse_root_case, matmul_inverse_root_case, root_case
 
@@ -14,6 +15,7 @@ OPERATORS: dict[str, Operator] = {
     "root": Operator(root_case, singular=True),
     "inverse": Operator(inverse_root_case, root=1),
     "matmul_inverse_root": Operator(matmul_inverse_root_case, takes_power=True),
+    "lyapunov": Operator(lyapunov_case, root=2),
 }
 """Operator -> how it is measured. A further one is a function that makes its Case, and an entry here."""
 

@@ -1,0 +1,137 @@
+"""mcsgn of a block matrix, pass after pass until it squares to I: what the equations stand on.
+
+One pass is a whole table. What it leaves of an eigenvalue below l is larger by the slope of f at 0, about
+1/l, so a further pass with the same table carries eigenvalues down to l², without a table for l². Where no
+table is given, three are tried: the catalogue's for a real interval, and those of search/sector.py for
+eigenvalues of up to 75 and 80 degrees on both sides of the real axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from polydesign.evaluation.rounding import UNIT_ROUNDOFF
+from polydesign.model import InputError, Plan, Table, dtype_name
+from polydesign.runtime.checks import check_table, check_unchosen
+from polydesign.runtime.defaults import SIGN, chosen
+from polydesign.runtime.operators import RESIDUAL_ROUNDINGS, mcsgn_with_info
+from polydesign.search.sector import sector_table
+
+SECTORS = (75.0, 80.0)
+"""Degrees of the tables that are tried after that: 120 and 186 products a pass."""
+
+PASSES = 4
+"""With l = 1e-3 these reach eigenvalues of 1e-12·ν, where float64 has no digits left for the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSign:
+    """What `block_sign` ends with.
+
+    sign: W, (..., n, n), in the state's dtype. residual: ‖W² − I‖_F/√n, shape (...). growth: of its rounding,
+    max(1, ‖W‖_F²/n), shape (...); the sign of a non-normal matrix is large. table: what ran last. matmuls:
+    products of the block's side, of everything that ran. passes: of the last table.
+    """
+
+    sign: Tensor
+    residual: Tensor
+    growth: Tensor
+    table: Table
+    matmuls: int
+    passes: int
+
+
+def candidates(table: Table | None, plan: Plan, state: str) -> list[Table]:
+    """The tables to try, in this order; of a state's precision where none is given."""
+    check_unchosen(plan, table)
+    if table is not None:
+        return [check_table(table, 2, "mcsgn")]
+    first = chosen(2, state, plan, SIGN[state])
+    # Who asks for a number of products gets no more.
+    return (
+        [first]
+        if plan.matmuls is not None or plan.error is not None
+        else [first, *map(sector_table, SECTORS)]
+    )
+
+
+def block_sign(
+    H: Tensor,
+    tables: Sequence[Table],
+    plan: Plan,
+    name: str,
+    block: str,
+    misses: Callable[[BlockSign], str],
+) -> BlockSign:
+    """mcsgn(H) with the first table whose sign squares to I within its promise and rounding.
+
+    name: the argument to name in a refusal, block: what H is. misses: what is wrong with a sign that squares
+    to I, or an empty string. With plan.check False one pass of the first table runs and is not judged.
+
+    Raises InputError with the residuals where no table serves.
+    """
+    spent, tried = 0, []
+    # They are chosen by now, and a wish for one beside them would be refused.
+    plan = replace(plan, matmuls=None, error=None)
+    for candidate in tables:
+        run = _passes(H, candidate, plan)
+        spent += run.matmuls
+        run = replace(run, matmuls=spent)
+        if not plan.check:
+            return run
+        off = _unconverged(run)
+        problem = off or misses(run)
+        if not problem:
+            return run
+        tried.append(f"with {run.table.name} {problem}")
+    raise InputError(
+        name,
+        f"mcsgn of {block} does not apply: {'; '.join(tried)}. Its eigenvalues are too close to the "
+        "imaginary axis, or do not lie on the sides of it that the formula needs, or are complex where the "
+        "table is for real ones: write table=sector_table(80) for those, with a small lower for those near "
+        "0, or take scipy.linalg",
+    )
+
+
+def explained(table: Table, dtype: str) -> float:
+    """What a table and the rounding of a precision explain of a relative residual."""
+    return (1 + table.schedule.error) ** 2 - 1 + RESIDUAL_ROUNDINGS[dtype] * UNIT_ROUNDOFF[dtype]
+
+
+def _passes(H: Tensor, table: Table, plan: Plan) -> BlockSign:
+    """Passes until the sign squares to I or is lost."""
+    W, info = mcsgn_with_info(H, table, plan)
+    run = BlockSign(W, info.residual, _growth(W), table, info.matmuls, 1)
+    inner = replace(plan, normalization="none", check=False)
+    while plan.check and run.passes < PASSES and _unconverged(run) and torch.isfinite(run.residual).all():
+        # Eigenvalues may lie above 1 by the table's error; u is 1 for most tables.
+        scale = table.schedule.interval[1] / (1 + table.schedule.error)
+        W, info = mcsgn_with_info(W * scale, table, inner)
+        spent = run.matmuls + info.matmuls
+        run = BlockSign(W, info.residual, _growth(W), table, spent, run.passes + 1)
+    return run
+
+
+def _unconverged(run: BlockSign) -> str:
+    """What to say of ‖W² − I‖_F/√n where W is not a sign.
+
+    However large W is, one eigenvalue that did not arrive leaves 1/√n; half of that is the limit.
+    """
+    least = explained(run.table, dtype_name(run.sign.dtype))
+    allowed = (
+        (least * run.growth).clamp(max=max(least, 0.5 / run.sign.shape[-1] ** 0.5)).nan_to_num(nan=least)
+    )
+    off = ~(run.residual <= allowed)
+    if not off.any():
+        return ""
+    worst = int((run.residual / allowed).nan_to_num(nan=torch.inf).flatten().argmax())
+    found, limit = run.residual.flatten()[worst].item(), allowed.flatten()[worst].item()
+    return f"‖W² − I‖ is {found:.2g} after {run.passes} passes, and {limit:.2g} is explained"
+
+
+def _growth(W: Tensor) -> Tensor:
+    return (W.detach().double().square().sum(dim=(-2, -1)) / W.shape[-1]).clamp(min=1)

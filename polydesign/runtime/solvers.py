@@ -1,0 +1,151 @@
+"""What refinement.py asks of an equation: a solve, what is left of it, and a correction; all in float64.
+
+Between the sign and X everything is float64, which costs little beside the passes and has no limits of
+exponent to look after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from polydesign.model import Plan, Table
+from polydesign.runtime.blocks import BlockSign, block_sign
+from polydesign.runtime.normalize import scaled_to_one, times_power_of_two
+from polydesign.runtime.prepare import symmetric_part
+
+COUPLING = 1 / 8
+"""Norm of the off-diagonal block beside the diagonal ones: the sign is linear in it, and a small one does not
+raise the norm that the eigenvalues are divided by."""
+
+
+@dataclass(frozen=True)
+class Sylvester:
+    """AX + XB = C."""
+
+    A: Tensor
+    B: Tensor
+    C: Tensor
+
+    def block(self) -> tuple[Tensor, Tensor, Tensor]:
+        """H = [[A, −C'], [0, −B]]·2⁻ᵉ, C' = C at COUPLING times the norm of (A, B), f and k: X = f·2ᵏ·X'."""
+        A, B, exponent = _common(self.A, self.B)
+        C, lift = scaled_to_one(self.C)
+        scale = COUPLING * (_norm(A).square() + _norm(B).square()).sqrt() / _nonzero(_norm(C))
+        zero = torch.zeros_like(C.mT)
+        H = torch.cat([torch.cat([A, -scale * C], dim=-1), torch.cat([zero, -B], dim=-1)], dim=-2)
+        return H, 1 / _nonzero(scale), lift - exponent
+
+    def solve(self, tables: Sequence[Table], plan: Plan) -> tuple[Tensor, BlockSign]:
+        """X and the sign of the block."""
+        m = self.A.shape[-1]
+        H, factor, exponent = self.block()
+        run = block_sign(H, tables, plan, "A", "[[A, −C], [0, −B]]", lambda run: _sides(run, m))
+        side = run.sign[..., :m, :m].diagonal(dim1=-2, dim2=-1).sum(-1).sign().double()[..., None, None]
+        X = run.sign[..., :m, m:].double() * (-side / 2) * factor
+        return times_power_of_two(X, exponent), run
+
+    def left(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        """R = C − AX − XB and ‖R‖_F/(‖AX‖_F + ‖XB‖_F + ‖C‖_F), shape (...)."""
+        return _sum(self.C, -(self.A @ X), -(X @ self.B))
+
+    def correction(
+        self, X: Tensor, R: Tensor, tables: Sequence[Table], plan: Plan
+    ) -> tuple[Tensor, BlockSign]:
+        """D with AD + DB = R."""
+        del X
+        return Sylvester(self.A, self.B, R).solve(tables, plan)
+
+
+@dataclass(frozen=True)
+class Riccati:
+    """AᵀX + XA − XGX + Q = 0."""
+
+    A: Tensor
+    G: Tensor
+    Q: Tensor
+
+    def solve(self, tables: Sequence[Table], plan: Plan) -> tuple[Tensor, BlockSign]:
+        """X and the sign of [[A, −2ᵏG], [−2⁻ᵏQ, −Aᵀ]], k such that the two are of one size."""
+        (_, g), (_, q) = scaled_to_one(self.G), scaled_to_one(self.Q)
+        k = torch.where((_norm(self.G) > 0) & (_norm(self.Q) > 0), (q - g) >> 1, torch.zeros_like(q))
+        G, Q = times_power_of_two(self.G, k), times_power_of_two(self.Q, -k)
+        H = torch.cat([torch.cat([self.A, -G], dim=-1), torch.cat([-Q, -self.A.mT], dim=-1)], dim=-2)
+        run = block_sign(H, tables, plan, "A", "the Hamiltonian", lambda run: _unstable(run, self.A, G))
+        return times_power_of_two(_graph(run.sign), k), run
+
+    def left(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        """R = Q + AᵀX + XA − XGX and ‖R‖_F over the sum of its terms' norms, shape (...); X symmetric."""
+        XA = X @ self.A
+        return _sum(self.Q, XA.mT, XA, -(X @ self.G @ X))
+
+    def correction(
+        self, X: Tensor, R: Tensor, tables: Sequence[Table], plan: Plan
+    ) -> tuple[Tensor, BlockSign]:
+        """Newton's D: A₁ᵀD + DA₁ = −R, A₁ = A − GX; what D then leaves is −DGD."""
+        A = self.A - self.G @ X
+        D, run = Sylvester(A.mT, A, -R).solve(tables, plan)
+        return symmetric_part(D), run
+
+
+def _sides(run: BlockSign, m: int) -> str:
+    """Whether the diagonal blocks of the sign are not I and −I, or the reverse."""
+    traces = run.sign.diagonal(dim1=-2, dim2=-1).double()
+    first, second = traces[..., :m].sum(-1).round(), traces[..., m:].sum(-1).round()
+    n = traces.shape[-1] - m
+    off = ~(((first == m) & (second == -n)) | ((first == -m) & (second == n)))
+    if not off.any():
+        return ""
+    worst = int(off.flatten().int().argmax())
+    right = (m + first.flatten()[worst].item()) / 2, (n - second.flatten()[worst].item()) / 2
+    return (
+        f"W² = I, but {right[0]:g} of {m} eigenvalues of A and {right[1]:g} of {n} of B came out in the "
+        "right half plane, and all or none has to"
+    )
+
+
+def _unstable(run: BlockSign, A: Tensor, G: Tensor) -> str:
+    """Whether X, from the sign, does not make A − GX stable."""
+    X = _graph(run.sign)
+    if not torch.isfinite(X).all():
+        return "W² = I, but no X goes with it: is (A, G) stabilizable?"
+    largest = torch.linalg.eigvals(A - G @ X).real.max().item()
+    return (
+        ""
+        if largest < 0
+        else f"W² = I, but an eigenvalue of A − GX came out with the real part {largest:.2g}"
+    )
+
+
+def _graph(W: Tensor) -> Tensor:
+    """X of (W + I)[I; X] = 0 by least squares, made symmetric."""
+    n = W.shape[-1] // 2
+    N = W.double()
+    N = torch.diagonal_scatter(N, N.diagonal(dim1=-2, dim2=-1) + 1, dim1=-2, dim2=-1)
+    return symmetric_part(torch.linalg.lstsq(N[..., n:], -N[..., :n]).solution)
+
+
+def _common(A: Tensor, B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A·2⁻ᵉ, B·2⁻ᵉ and e with the largest entry of both in [1/2, 1)."""
+    top = torch.maximum(A.abs().amax(dim=(-2, -1), keepdim=True), B.abs().amax(dim=(-2, -1), keepdim=True))
+    exponent = torch.frexp(top).exponent
+    return times_power_of_two(A, -exponent), times_power_of_two(B, -exponent), exponent
+
+
+def _sum(*terms: Tensor) -> tuple[Tensor, Tensor]:
+    """The sum, and its norm over the sum of norms, shape (...)."""
+    R = torch.stack(terms).sum(0)
+    return R, (_norm(R) / _nonzero(torch.stack([_norm(term) for term in terms]).sum(0)))[..., 0, 0]
+
+
+def _norm(M: Tensor) -> Tensor:
+    """‖M‖_F, shape (..., 1, 1), without overflow on the way."""
+    W, exponent = scaled_to_one(M)
+    return times_power_of_two(torch.linalg.matrix_norm(W, keepdim=True), exponent)
+
+
+def _nonzero(x: Tensor) -> Tensor:
+    return torch.where(x == 0, torch.ones_like(x), x)
