@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from polydesign.evaluation.cost import cost
 from polydesign.model import InputError
-from polydesign.search.joint import CAUTIONS, Proposal, Terms, least_error, propose
+from polydesign.search.joint import Proposal, Terms, least_error, propose
 from polydesign.search.restarts import choose_restarts
 
 HANDFUL = 9
@@ -54,7 +54,7 @@ def for_matmuls(terms: list[Terms], matmuls: int, dtype: str, *, measured: bool)
         return sorted(found, key=lambda one: (one.proposal.at_worst, one.proposal.expected))
     return [
         one
-        for caution in CAUTIONS
+        for caution in dict.fromkeys(one.proposal.caution for one in found)
         for one in [each for each in found if each.proposal.caution == caution][:HANDFUL]
     ]
 
