@@ -47,7 +47,7 @@ in one of some dozens of sizes of such blocks, where measuring a few may miss it
 TURNS = (0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 """Radians by which a step may turn singular vectors; cos 0.1 = 0.995, cos 0.5 = 0.88."""
 
-COUPLED = {"cautions": (1.0, 0.5, 0.25), "turns": (0.01, 0.03, 0.1, 0.3, 1.0)}
+COUPLED = {"cautions": (4.0, 2.0, 1.0, 0.5), "turns": (0.01, 0.03, 0.1, 0.3, 1.0)}
 """The same for the coupled form, where the limit is that of δ, what a step loses of x. Its model is the
 coarser one, and measuring has more to choose from."""
 
