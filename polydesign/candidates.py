@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from polydesign.evaluation.cost import cost
 from polydesign.model import InputError
-from polydesign.search.joint import CAUTIONS, Proposal, Terms, propose
+from polydesign.search.joint import Proposal, Terms, least_error, propose
 from polydesign.search.restarts import choose_restarts
 
 HANDFUL = 9
@@ -25,6 +25,9 @@ _CUBICS = (3, 20)
 
 _DEARER = 1.3
 """By how much the costs of one round exceed those of the round before."""
+
+_WIDEST = 0.5
+"""Lower ends are looked for up to this, relative to the upper."""
 
 _SLACK = 3.0
 """The model expects too much error rather than too little: of the shipped tables for 14 to 18
@@ -51,7 +54,7 @@ def for_matmuls(terms: list[Terms], matmuls: int, dtype: str, *, measured: bool)
         return sorted(found, key=lambda one: (one.proposal.at_worst, one.proposal.expected))
     return [
         one
-        for caution in CAUTIONS
+        for caution in dict.fromkeys(one.proposal.caution for one in found)
         for one in [each for each in found if each.proposal.caution == caution][:HANDFUL]
     ]
 
@@ -98,3 +101,18 @@ def _affordable(terms: Terms, most: float, dtype: str, error: float = math.inf) 
         if price <= most:
             found.append(Candidate(proposal, "gram", restarts, price))
     return found
+
+
+def smallest_for(terms: Terms, most: float, error: float) -> float:
+    """The smallest lower end, to two digits, from which the model reaches the error with all its noise."""
+
+    def reaches(ratio: float) -> bool:
+        return least_error(replace(terms, lower=ratio * terms.upper), most) <= error
+
+    low, high = 1e-9, _WIDEST
+    if not reaches(high):
+        raise InputError("matmuls", f"{most:g} are too few to reach {error!r} in {terms.dtype}")
+    while high / low > 1.01:
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if reaches(middle) else (middle, high)
+    return float(f"{high * 1.005 * terms.upper:.2g}") if high < _WIDEST else high

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from polydesign.evaluation.program import preferred
 from polydesign.model import DTYPES, Schedule
+from polydesign.search.budget import form_of
 from polydesign.search.greedy import Equioscillation
 
 _SIGN_NAMES = {1: "inverse", 2: "sign"}
@@ -76,7 +77,7 @@ def budget_name(
     parts += [f"u{short(upper)}"] if upper != 1 else []
     parts.append("exact" if dtype is None else DTYPES[dtype])
     parts += ["x".join(map(str, sorted(shape)))] if shape is not None else []
-    parts += [form] if form != "direct" else []
+    parts += [form] if form not in ("direct", form_of(root)) else []
     parts += [normalization] if normalization != "frobenius" else []
     return "-".join(parts)
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from polydesign import __version__
-from polydesign.candidates import MOST_GRAM_DEGREE, Candidate, for_error, for_matmuls
+from polydesign.candidates import MOST_GRAM_DEGREE, Candidate, for_error, for_matmuls, smallest_for
 from polydesign.evaluation import calibration
 from polydesign.evaluation.cost import UNIT, Prices, flops
 from polydesign.evaluation.program import preferred
@@ -30,7 +30,7 @@ from polydesign.model import (
 from polydesign.search.band import smallest_lower
 from polydesign.search.budget import INNER_DEGREES, cheapest, exact_front, form_of, widest
 from polydesign.search.greedy import Equioscillation
-from polydesign.search.joint import Terms, least_error
+from polydesign.search.joint import Terms
 
 if TYPE_CHECKING:
     from polydesign.verify.select import Measured
@@ -40,7 +40,7 @@ STRATEGY = "budget"
 SHAPE = (512, 1024)
 """Of the matrices where nobody says."""
 
-_WIDEST = 0.5
+SEARCHED_FORMS = ("direct", "gram", "auto", "coupled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ class Spending:
 
     matmuls: products that may be spent, or None: the least for the problem's error. shape: of the matrices;
     the shorter side enters the rounding model, both the costs. form: direct, gram, or auto, which is gram
-    where that costs less. symmetric: what a product costs whose result is known to be symmetric, of one
+    where that costs less; or coupled, which every root but 2 is run in whatever is said, and root 2 where it
+    is for inverse square roots. symmetric: what a product costs whose result is known to be symmetric, of one
     where it is not; costs: a file of `polydesign bench --calibrate`, whose seconds count in place of
     operations. Without both, products are counted one by one. measure: measure the best candidates and take
     the one that errs least, or else trust the model, and take what it thinks safest. seed: of the matrices.
@@ -72,8 +73,8 @@ class Spending:
             raise InputError("shape", f"must be two sides such as (1024, 4096), not {self.shape!r}")
         for side in self.shape:
             check_integer("shape", side, 2)
-        if self.form not in ("direct", "gram", "auto"):
-            raise InputError("form", f"{self.form!r} is not one of direct, gram, auto")
+        if self.form not in SEARCHED_FORMS:
+            raise InputError("form", f"{self.form!r} is not one of {', '.join(SEARCHED_FORMS)}")
         if self.symmetric is not None:
             check_number("symmetric", self.symmetric)
         if self.costs is not None and self.symmetric is not None:
@@ -120,12 +121,13 @@ def spend(
         raise InputError("matmuls", "say how many products, or give the error that is needed")
     if smallest:
         _both(spending, problem)
-    if problem.root != 2 and spending.form != "direct":
+    if problem.root != 2 and spending.form in ("gram", "auto"):
         raise InputError("form", f"{spending.form} is of root 2: leave it out")
+    given = form_of(problem.root) if spending.form == "direct" else spending.form
     degrees = tuple(inner_degrees or INNER_DEGREES)
     if exact:
-        return _exact(spending, problem, degrees, dtype, smallest)
-    forms = ("direct", "gram") if spending.form == "auto" else (spending.form,)
+        return _exact(spending, problem, degrees, dtype, given, smallest)
+    forms = ("direct", "gram") if given == "auto" else (given,)
     terms = [
         Terms(
             problem.root,
@@ -134,15 +136,15 @@ def spend(
             dtype,
             rows=min(spending.shape),
             normalization=normalization,
-            form=form if problem.root == 2 else form_of(problem.root),
-            prices=spending.prices(form if problem.root == 2 else form_of(problem.root), dtype),
-            inner_degrees=degrees if form == "direct" else tuple(n for n in degrees if n <= MOST_GRAM_DEGREE),
+            form=form,
+            prices=spending.prices(form, dtype),
+            inner_degrees=tuple(n for n in degrees if form != "gram" or n <= MOST_GRAM_DEGREE),
             **({} if evaluation is None else {"evaluations": (evaluation,)}),
         )
         for form in forms
     ]
     if smallest:
-        lower = _smallest(terms[0], *_both(spending, problem))
+        lower = smallest_for(terms[0], *_both(spending, problem))
         terms = [replace(one, lower=lower) for one in terms]
     if spending.matmuls is None:
         assert problem.error is not None
@@ -176,10 +178,11 @@ def spend(
 
 
 def _exact(
-    spending: Spending, problem: Problem, degrees: tuple[int, ...], dtype: str, smallest: bool
+    spending: Spending, problem: Problem, degrees: tuple[int, ...], dtype: str, form: str, smallest: bool
 ) -> tuple[Schedule, dict[str, Any]]:
     root, low, high = problem.root, problem.lower, problem.upper
-    options = {"inner_degrees": degrees, "prices": spending.prices(form_of(root), dtype)}
+    form = "coupled" if form == "coupled" else form_of(root)
+    options = {"inner_degrees": degrees, "prices": spending.prices(form, dtype), "form": form}
     if smallest:
         most, error = _both(spending, problem)
         _, path = widest(root, high, error, most, **options)
@@ -264,7 +267,14 @@ def _measured(
         for index, one in enumerate(candidates)
     ]
     return select(
-        tables, dtype=dtype, shape=spending.shape, plans=plans, seed=spending.seed, enough=enough, watch=watch
+        tables,
+        dtype=dtype,
+        shape=spending.shape,
+        plans=plans,
+        operator="inverse_root" if candidates[0].form == "coupled" else None,
+        seed=spending.seed,
+        enough=enough,
+        watch=watch,
     )
 
 
@@ -276,18 +286,3 @@ def _words(spending: Spending, best: Measured) -> dict[str, Any]:
         "measured_shape": list(reduced(spending.shape)),
         "measured_spectra": list(dict.fromkeys(run.spectrum for run in best.runs)),
     }
-
-
-def _smallest(terms: Terms, most: float, error: float) -> float:
-    """The smallest lower end, to two digits, from which the model reaches the error with all its noise."""
-
-    def reaches(ratio: float) -> bool:
-        return least_error(replace(terms, lower=ratio * terms.upper), most) <= error
-
-    low, high = 1e-9, _WIDEST
-    if not reaches(high):
-        raise InputError("matmuls", f"{most:g} are too few to reach {error!r} in {terms.dtype}")
-    while high / low > 1.01:
-        middle = (low * high) ** 0.5
-        low, high = (low, middle) if reaches(middle) else (middle, high)
-    return float(f"{high * 1.005 * terms.upper:.2g}") if high < _WIDEST else high

@@ -4,7 +4,7 @@ exact: certified errors in exact arithmetic. prototypes: the hand-made schedules
 measured on the same matrices, of other seeds than the search's. wide: the cheapest schedule for an error at
 1024×4096, symmetric products at half cost, beside quintics in the gram form with one restart. roots: cost
 against error on the test of Su's article (kexue.fm 11175), its tables among them. figure: error against
-products. Writes figures/budget_targets.json, part by part, and figures/error_against_products.
+products. Writes figures/budget_targets.json, part by part, figures/error_against_products and root_fronts.
 """
 
 from __future__ import annotations
@@ -24,11 +24,9 @@ import click
 import torch
 
 import polydesign
-from polydesign.designer import published_table
 from polydesign.evaluation.cost import cost, matmuls
 from polydesign.files import write_atomically
 from polydesign.model import DTYPES, InputError, Plan, Table
-from polydesign.runtime import matmul_inverse_root
 from polydesign.search.restarts import choose_restarts
 from polydesign.spending import Spending
 from polydesign.verify.cases import Setting
@@ -58,8 +56,6 @@ BUDGETS = {"bfloat16": (12, 15, 16, 18), "float16": (15, 16)}
 WIDE, HALF = (1024, 4096), 0.5
 MEASURED = (256, 1024)  # as wide, and small enough to measure many
 ERRORS = (0.1, 0.02, 0.005)
-
-BUDGETS_OF_ROOTS = (8, 10, 12, 14, 16, 18, 20)
 
 FEW = {"levels:0.1": 4, "swept": 4, "rank1": 2}
 """Every so many matrices of a batch are enough here."""
@@ -208,37 +204,15 @@ def wide(small: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def roots(small: bool) -> list[dict[str, Any]]:
-    article = loaded("scripts/article_roots.py")
-    size, rows = 50 if small else 1000, []
-    generator = torch.Generator().manual_seed(0)
-    x, G = (
-        torch.randn((k * size, size), generator=generator, dtype=torch.float64) / size**0.5 for k in (1, 2)
-    )
-    P = x @ x.mT + 0.001 * torch.eye(size, dtype=torch.float64)
-    for root in (4, 2):
-        exact_result = article.exact_product(G, P, root)
-        asked: dict[str, Any] = {"root": root, "lower": round(article.LOWEST ** (1 / root), 4)}
-        budgets = BUDGETS_OF_ROOTS[: 1 if small else None]
-        bare = [polydesign.design(**asked, matmuls=budget, headroom=1) for budget in budgets]
-        for dtype in ("float32", "bfloat16"):
-            share = (article.from_rounded(G, P, root, dtype) - exact_result).abs().mean().item()
-            tables = [published_table(f"su_root_r{root}")]
-            tables += [polydesign.design(**asked, matmuls=b, dtype=dtype, measure=False) for b in budgets]
-            tables += bare
-            for table in tables:
-                plan = Plan(dtype=dtype)
-                found = matmul_inverse_root(G.float(), P.float(), root, table=table, plan=plan).double()
-                error = (found - exact_result).abs().mean().item()
-                row = {"root": root, "dtype": dtype, "mean_absolute_error": error, "share": share}
-                products = matmuls(table.schedule, form="coupled")
-                rows.append(row | described(table) | {"products": products})
-                click.echo(f"{root} {dtype} {table.name} {rows[-1]['products']} {error:.3g} {share:.3g}")
+def roots(small: bool, output: Path) -> list[dict[str, Any]]:
+    fronts = loaded("scripts/root_fronts.py")
+    rows = fronts.roots(small, described)
+    fronts.figure(rows, output.parent)
     return rows
 
 
-def markdown(body: dict[str, Any]) -> tuple[str, str]:
-    """README's two tables: of the prototypes at the first shape, and of wide matrices."""
+def markdown(body: dict[str, Any]) -> tuple[str, str, str]:
+    """README's tables: of the prototypes at the first shape, of wide matrices, and of roots."""
     shape = "x".join(map(str, SHAPES[0][0]))
     lines = ["| schedule | precision | products | degrees | full rank | low rank | swept | rank 1 |"]
     lines.append("|---|---|---:|---|---:|---:|---:|---:|")
@@ -264,13 +238,13 @@ def markdown(body: dict[str, Any]) -> tuple[str, str]:
                 f"| {DTYPES[row['dtype']]}, {row['error']} | {name} | {form} | {one['cost']:.4g} | "
                 f"{one['worst']:.2g} | {ratio} |"
             )
-    return first, "\n".join(lines)
+    return first, "\n".join(lines), loaded("scripts/root_fronts.py").markdown(body["roots"]["rows"])
 
 
-PARTS: dict[str, Callable[[bool], Any]] = {
-    "exact": lambda small: exact(),
-    "prototypes": prototypes,
-    "wide": wide,
+PARTS: dict[str, Callable[[bool, Path], Any]] = {
+    "exact": lambda small, output: exact(),
+    "prototypes": lambda small, output: prototypes(small),
+    "wide": lambda small, output: wide(small),
     "roots": roots,
 }
 
@@ -288,12 +262,12 @@ def main(parts: tuple[str, ...], small: bool, output: Path) -> None:
         rows = (
             loaded("scripts/budget_figure.py").figure(small, body, output.parent)
             if name == "figure"
-            else PARTS[name](small)
+            else PARTS[name](small, output)
         )
         body[name] = {"machine": machine(), "torch": torch.__version__, "rows": rows}
         click.echo(f"{name}: {time.monotonic() - begun:.0f} s")
         write_atomically(output, json.dumps(body, indent=1) + "\n")
-    if {"prototypes", "wide"} <= body.keys():
+    if {"prototypes", "wide", "roots"} <= body.keys():
         click.echo("\n\n".join(markdown(body)))
 
 

@@ -58,8 +58,7 @@ BUDGETS = [
 ]
 """The best for so many products, for msign: what Plan(matmuls=…) and Plan(error=…) choose among."""
 
-# Half precision is not among them: there the rounding of P decides, and TABLES has what runs by default. Root
-# 2 is not either: the search counts it in the direct form.
+# Half precision and root 2 in the coupled form are not among them yet: TABLES has what runs there.
 ROOT_BUDGETS = [
     {"root": root, "lower": lower, "matmuls": matmuls, "dtype": "float32"}
     for root, lower in ((1, 1e-4), (4, 0.1))

@@ -31,8 +31,8 @@ def test_the_numbers_are_those_of_the_executor(dtype, name, keywords, seed):
     same = 0
     for _ in range(20):
         h, w = sorted(torch.randint(1, 120, (2,), generator=generator).tolist())
-        sides = (torch.tensor([float(side)], dtype=torch.float64) for side in (h, w))
-        found = follow_blocks(schedule, Blocks(*sides, torch.ones(1, dtype=torch.float64)), plan)
+        one = Blocks(*torch.tensor([[h], [w], [1]], dtype=torch.float64))
+        found = follow_blocks(schedule, one, plan)
         X = msign(torch.ones(h, w, dtype=torch.float64), polydesign.load(name), plan).double()
         expected = X[0, 0] * (h * w) ** 0.5
         same += bool(torch.isclose(found[0], expected, rtol=1e-12, atol=0, equal_nan=True))

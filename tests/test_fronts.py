@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from polydesign.model import InputError
-from polydesign.report.fronts import LEAST, front_figure
+from polydesign.report.fronts import LEAST, cost_figure, front_figure
 
 FRONT = [(6.0, 0.9), (12.0, 0.4), (15.0, 0.014)]
 
@@ -39,3 +39,18 @@ def test_without_measurements_there_is_one_pair_of_axes() -> None:
 def test_what_cannot_be_drawn_is_refused(front: list, limit: list) -> None:
     with pytest.raises(InputError, match=r"front|error"):
         front_figure(front, limit, {})
+
+
+def test_each_panel_of_costs_has_its_groups_and_the_share() -> None:
+    groups = {"ours": [(11, 0.02), (8, 0.1)], "theirs": [(17, 0.05)], "none": []}
+    fig = cost_figure({"r = 4, bf16": (groups, 0.01), "r = 2, bf16": (groups, 0.02), "r = 1": (groups, 0.03)})
+    assert [ax.get_title(loc="left") for ax in fig.axes] == ["r = 4, bf16", "r = 2, bf16", "r = 1"]
+    for ax, share in zip(fig.axes, (0.01, 0.02, 0.03), strict=True):
+        drawn = lines(ax)
+        assert drawn["ours"] == groups["ours"]
+        assert drawn["theirs"] == groups["theirs"]
+        assert {y for _, y in drawn["rounding P alone"]} == {share}
+    with pytest.raises(InputError, match="panels"):
+        cost_figure({})
+    with pytest.raises(InputError, match="error"):
+        cost_figure({"r = 4": ({"ours": [(8, 0.0)]}, 0.01)})

@@ -284,6 +284,27 @@ def test_budget_targets(tmp_path: Path) -> None:
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".png", ".svg"}
 
 
+def test_fronts_of_roots(tmp_path: Path) -> None:
+    """What was measured for roots is drawn, and the table has every row but those of exact arithmetic."""
+    body = json.loads((ROOT / "figures" / "budget_targets.json").read_text())
+    rows = body["roots"]["rows"]
+    (tmp_path / "targets.json").write_text(json.dumps({"roots": body["roots"]}))
+    result = run("root_fronts.py", tmp_path / "targets.json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert {path.name for path in tmp_path.iterdir()} >= {"root_fronts.png", "root_fronts.svg"}
+    lines = loaded("root_fronts").markdown(rows).splitlines()[2:]
+    assert len(lines) == sum(row["kind"] != "exact" for row in rows)
+    # In float32 fewer products than the article's reach less than its error.
+    for root in (4, 2):
+        mine = [row for row in rows if (row["root"], row["dtype"]) == (root, "float32")]
+        (theirs,) = (row for row in mine if row["kind"] == "published")
+        assert any(
+            row["mean_absolute_error"] < theirs["mean_absolute_error"]
+            for row in mine
+            if row["kind"] == "searched" and row["products"] < theirs["products"]
+        )
+
+
 def test_readme_quotes_the_budget_targets() -> None:
     script = loaded("budget_targets")
     body = json.loads(script.OUTPUT.read_text())

@@ -8,7 +8,7 @@ import pytest
 
 import polydesign
 from polydesign.model import InputError, Plan
-from polydesign.verify.select import MOST_ROWS, POLAR, reduced, select
+from polydesign.verify.select import MOST_ROWS, POLAR, SQUARE, WEIGHT, reduced, select
 
 SHAPE = (48, 96)
 
@@ -81,6 +81,10 @@ def test_roots_meet_positive_matrices():
     found = select([table], dtype="float32", shape=(32, 32))[0]
     assert found.complete
     assert found.worst < 1e-3
+    assert (found.runs[0].spectrum, found.runs[0].shape) == (SQUARE, (32, 32))  # whatever the shape
+    assert found.score == max(WEIGHT * found.runs[0].worst, *(run.worst for run in found.runs[1:]))
+    wide = select([table], dtype="float32", shape=(16, 64))[0]
+    assert (wide.runs[0].spectrum, wide.runs[0].shape) == (SQUARE, (16, 16))
     worse = polydesign.design(root=4, degree=9, steps=2, lower=0.1, dtype="float32")
     assert select([worse, table], dtype="float32", shape=(32, 32))[0].index == 1
 

@@ -78,6 +78,33 @@ def test_costs_by_shape_and_form():
     )
 
 
+def test_root_two_in_the_coupled_form():
+    """Products are those of G P^(−1/2), and what is measured is P^(−1/2)."""
+    keywords = {"matmuls": 11, "degree": (3, 5), "lower": 0.1, "shape": (32, 32), "dtype": "float32"}
+    table = polydesign.design(**keywords, form="coupled")
+    p = table.provenance.parameters
+    assert table.name == "sign-m11-l0.1-fp32-32x32-coupled"
+    assert p["form"] == "coupled"
+    assert matmuls(table.schedule, form="coupled") == p["cost"] <= 11
+    found = select([table], dtype="float32", shape=(32, 32), operator="inverse_root")[0]
+    assert found.worst == p["measured"]
+    assert found.worst != select([table], dtype="float32", shape=(32, 32))[0].worst
+    # The control: in the direct form the same number of products buys other steps.
+    direct = polydesign.design(**keywords)
+    assert matmuls(direct.schedule, form="coupled") > 11
+    exact = polydesign.design(matmuls=11, lower=0.1, headroom=1, form="coupled")
+    assert matmuls(exact.schedule, form="coupled") <= 11
+    assert exact.schedule.error < polydesign.design(matmuls=8, lower=0.1, headroom=1).schedule.error
+
+
+@pytest.mark.parametrize("form", ["direct", "coupled"])
+def test_other_roots_have_one_form(form):
+    """It may be named, and changes nothing."""
+    table = polydesign.design(root=4, matmuls=8, lower=0.3, form=form, measure=False, dtype="float32")
+    assert table.name == "root4-m8-l0.3-fp32"
+    assert table.provenance.parameters["form"] == "coupled"
+
+
 def test_without_measuring_the_model_decides_for_what_it_thinks_safest():
     table = polydesign.design(**SMALL, measure=False)
     p = table.provenance.parameters
@@ -155,7 +182,7 @@ def test_an_existing_file_is_refused_before_the_search(run, tmp_path):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("matmuls", 0), ("shape", (3,)), ("shape", (1, 4)), ("form", "coupled"), ("seed", -1), ("matmuls", 2.5)],
+    [("matmuls", 0), ("shape", (3,)), ("shape", (1, 4)), ("form", "folded"), ("seed", -1), ("matmuls", 2.5)],
 )
 def test_settings_are_checked(field, value):
     with pytest.raises(InputError) as refused:

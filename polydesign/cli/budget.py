@@ -22,8 +22,8 @@ _OPTIONS = (
     click.option("--shape", type=Shape(), help="Of the matrices that a budget is for.  [default: 512x1024]"),
     click.option(
         "--form",
-        type=click.Choice(("direct", "gram", "auto")),
-        help="Form that a budget is for; auto: what costs less.  [default: direct]",
+        type=click.Choice(("direct", "gram", "auto", "coupled")),
+        help="Form that a budget is for; auto: direct or gram; coupled: roots.  [default: by root]",
     ),
     click.option(
         "--symmetric",

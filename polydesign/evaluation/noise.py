@@ -60,7 +60,7 @@ ROWS = 256
 
 _POINTS = 129
 
-_LOST = 4.0
+LARGEST = 4.0
 """A value that reaches this is on its way out, whatever the steps after it."""
 
 
@@ -257,7 +257,7 @@ def predict(
             after = follow(found, low, high, (float(step(low)), float(step(high))), u, caution)
         steps.append(after)
         low, high = after.left
-        if not (0 < low <= high < _LOST):
+        if not (0 < low <= high < LARGEST):
             return Prediction(math.inf, tuple(steps))
         turned += after.turn**2
     return Prediction(remaining_error((low, high), turned), tuple(steps))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,6 +49,36 @@ def front_figure(
         if measured:
             _measured(axes[1], measured)
     return fig
+
+
+def cost_figure(panels: Mapping[str, tuple[Mapping[str, Points], float]]) -> Figure:
+    """Measured errors against products, one pair of axes a panel: title -> (groups, share).
+
+    The first group has a line through its markers; share is what rounding the input alone leaves, a dashed
+    line. Raises InputError for no panel, or an error that is not positive.
+    """
+    if not panels:
+        raise InputError("panels", "has no panel: give at least one")
+    if not all(e > 0 for groups, share in panels.values() for e in (share, *_errors(groups))):
+        raise InputError("error", "must be positive on a logarithmic axis")
+    with style.context(STYLE):
+        fig = Figure(figsize=(WIDTH, 3.1 * math.ceil(len(panels) / 2) + 0.6), layout="constrained")
+        FigureCanvasAgg(fig)
+        for index, (title, (groups, share)) in enumerate(panels.items()):
+            ax = fig.add_subplot(math.ceil(len(panels) / 2), 2, index + 1)
+            _axes(ax, title, title)
+            for number, (name, points) in enumerate(groups.items()):
+                _marks(ax, name, points, number)
+                if points and not number:
+                    ax.plot(*zip(*sorted(points), strict=True), color="black", linewidth=1.2, zorder=2)
+            ax.axhline(share, color="0.45", linestyle="--", linewidth=1.2, label="rounding P alone")
+        lines, labels = fig.axes[0].get_legend_handles_labels()
+        fig.legend(lines, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return fig
+
+
+def _errors(groups: Mapping[str, Points]) -> list[float]:
+    return [error for points in groups.values() for _, error in points]
 
 
 def _axes(ax: Axes, label: str, title: str) -> None:

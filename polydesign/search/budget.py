@@ -126,6 +126,7 @@ def exact_front(
     *,
     inner_degrees: Iterable[int] = INNER_DEGREES,
     prices: Prices = UNIT,
+    form: str | None = None,
     power: int = 1,
     from_identity: bool = False,
 ) -> tuple[Path, ...]:
@@ -133,7 +134,7 @@ def exact_front(
 
     E is an mpmath number of the exact composition of best steps, without headroom; a table made of float64
     coefficients reaches it but for their rounding. prices: of a product of each kind (evaluation/cost.py);
-    power, from_identity: of the coupled form.
+    form: direct or coupled, None for `form_of`; power, from_identity: of the coupled form.
     Raises InputError for a bad interval or no cost to spend.
     """
     check_integer("root", root, 1)
@@ -142,7 +143,8 @@ def exact_front(
     if not 0 < lower < upper:
         raise InputError("lower", f"must lie between 0 and upper = {upper!r}, and is {lower!r}")
     inner_degrees = tuple(inner_degrees)
-    price, begin = additive(prices, root=root, form=form_of(root), power=power, from_identity=from_identity)
+    form = form or form_of(root)
+    price, begin = additive(prices, root=root, form=form, power=power, from_identity=from_identity)
 
     def moves(path: Path) -> Iterator[tuple[float, Any, Any, Any]]:
         for n in inner_degrees:

@@ -3,8 +3,8 @@
 The shortest path of budget.py with rounding in every step (evaluation/noise.py): a step receives what the
 ones before leave, widened by what rounding adds, and is designed up to that: this is its headroom. Of the
 cushions the one is taken whose widened image has the largest ratio of ends, all that the next step sees, as
-long as no singular vector turns by more than a limit: what turns, no later step turns back. A best step on
-[λ, 1] serves every interval by scaling, so a few hundred of them, made once, are all that is ever looked at.
+long as no singular vector turns by more than a limit: what turns, no later step turns back. In the coupled
+form evaluation/coupled_noise.py is the model, and what a step loses of P takes the place of the angle.
 
 Two numbers trade the error of the schedule for the error of rounding: the limit, and the part of the model's
 noise that is reckoned with. There is one front for each pair; which of the candidates is best is then
@@ -17,32 +17,27 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
-from fractions import Fraction
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from polydesign.approximation.exchange import ConvergenceError
-from polydesign.approximation.remez import best_approximation
-from polydesign.evaluation.basis import program_constants
+from polydesign.evaluation import coupled_noise
 from polydesign.evaluation.cost import UNIT, Prices
 from polydesign.evaluation.noise import (
     ROOM,
     ROWS,
-    Noise,
     StepRounding,
     follow,
-    noise,
     predict,
     remaining_error,
     roundoff,
     start,
 )
-from polydesign.evaluation.program import build, constant_names
 from polydesign.model import EVALUATIONS, InputError, Problem, Schedule, dtype_name, evaluate
 from polydesign.search.budget import INNER_DEGREES, Path, additive, front
 from polydesign.search.greedy import Equioscillation
+from polydesign.search.standard import evaluations_of, rounded_down, standard
 
 CAUTIONS = (1.0, 0.8)
 """Parts of the model's noise that are reckoned with, a front each. With all of it no schedule lost a value on
@@ -51,6 +46,10 @@ in one of some dozens of sizes of such blocks, where measuring a few may miss it
 
 TURNS = (0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 """Radians by which a step may turn singular vectors; cos 0.1 = 0.995, cos 0.5 = 0.88."""
+
+COUPLED = {"cautions": (4.0, 2.0, 1.0, 0.5), "turns": (0.01, 0.03, 0.1, 0.3, 1.0)}
+"""The same for the coupled form, where the limit is that of δ, what a step loses of x. Its model is the
+coarser one, and measuring has more to choose from."""
 
 CUSHIONS = tuple(np.geomspace(1e-3, 0.9, 44).round(6).tolist())
 
@@ -79,7 +78,7 @@ class Terms:
     """What the schedules are for.
 
     dtype: precision of the state. rows: the shorter side of the matrices. form, prices: what a path costs
-    (budget.additive); the noise is that of the direct form, whatever the form. inner_degrees, evaluations:
+    (budget.additive); the noise of gram is that of direct, coupled has its own. inner_degrees, evaluations:
     that steps may have.
     Raises InputError for an unknown dtype.
     """
@@ -100,6 +99,10 @@ class Terms:
         Problem(self.root, (1 + self.root,), self.lower, self.upper)  # refuses what is no interval
 
     @property
+    def coupled(self) -> bool:
+        return self.form == "coupled"
+
+    @property
     def mass(self) -> float | None:
         """Of noise(), in the first step."""
         return 1 / self.rows if self.normalization in BOUNDED else None
@@ -113,72 +116,22 @@ class _Choice:
     cushion: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Standard:
-    """The best step on [cushion, 1] and the rounding of its program, for u = 1."""
-
-    coefficients: tuple[float, ...]
-    noise: Noise
-
-
-@lru_cache(maxsize=8192)
-def _best(root: int, n: int, cushion: float) -> tuple[float, ...] | None:
-    try:
-        return tuple(map(float, best_approximation(root, n, cushion, 1.0).coefficients))
-    except ConvergenceError:
-        return None
-
-
-@lru_cache(maxsize=16384)
-def _standard(root: int, n: int, evaluation: str, cushion: float, mass: float | None) -> _Standard | None:
-    row = _best(root, n, cushion)
-    if row is None:
-        return None
-    try:
-        constants = program_constants(evaluation, row, Fraction(1)) or row
-    except InputError:  # no program for just these coefficients
-        return None
-    return _Standard(row, noise(build(evaluation, n, constants), row, root, 1.0, mass=mass))
-
-
-@cache
-def _evaluations(n: int, allowed: tuple[str, ...]) -> tuple[str, ...]:
-    """Those worth a look: powers of A up to inner degree 2, where all are alike, else what stores less."""
-    found = []
-    for evaluation in allowed:
-        try:
-            constant_names(evaluation, n)
-        except InputError:
-            continue
-        if (evaluation == "monomial") == (n <= 2) or len(allowed) == 1:
-            found.append(evaluation)
-    return tuple(found)
-
-
-def _rounded_down(ratio: float) -> float:
-    """Three digits of the ratio, or of 1 − ratio, so that steps found once are found again."""
-    if ratio < 0.5:
-        scale = 10.0 ** (2 - math.floor(math.log10(ratio)))
-        return math.floor(ratio * scale) / scale
-    rest = max(1 - ratio, 1e-14)
-    scale = 10.0 ** (2 - math.floor(math.log10(rest)))
-    return 1 - math.ceil(rest * scale) / scale
-
-
 def propose(
     terms: Terms,
     most: float,
     *,
-    cautions: Sequence[float] = CAUTIONS,
-    turns: Sequence[float] = TURNS,
+    cautions: Sequence[float] | None = None,
+    turns: Sequence[float] | None = None,
     error: float = math.inf,
 ) -> tuple[Proposal, ...]:
     """Schedules at a cost of at most `most`, cheapest first: the fronts of all pairs of caution and limit.
 
     Headroom and cushion come out of the model, with DIGITS digits; nothing is measured. error: what the model
-    expects to miss it by a twentieth is left out, and there may be nothing left. Raises InputError where
-    nothing can be had for the cost.
+    expects to miss it by a twentieth is left out, and there may be nothing left. cautions, turns: CAUTIONS
+    and TURNS, or COUPLED. Raises InputError where nothing can be had for the cost.
     """
+    cautions = cautions or (COUPLED["cautions"] if terms.coupled else CAUTIONS)
+    turns = turns or (COUPLED["turns"] if terms.coupled else TURNS)
     found: dict[tuple[_Choice, ...], Proposal] = {}
     any_step = False
     for caution in cautions:
@@ -194,60 +147,86 @@ def propose(
 
 def least_error(terms: Terms, most: float, *, caution: float = 1.0) -> float:
     """The error that the model expects of the best path: of `propose` without its schedules."""
-    return min(_front(terms, most, caution, limit)[-1].rank for limit in TURNS)
+    turns = COUPLED["turns"] if terms.coupled else TURNS
+    return min(_front(terms, most, caution, limit)[-1].rank for limit in turns)
 
 
 def _front(terms: Terms, most: float, caution: float, limit: float) -> tuple[Path, ...]:
     u = roundoff(terms.dtype)
     price, begin = additive(terms.prices, root=terms.root, form=terms.form)
     first, turned = start((terms.lower / terms.upper, 1.0), terms.dtype, terms.rows)
+    seen = first[0]
+    if terms.coupled:
+        turned, seen = 0.0, coupled_noise.judged_from(seen, terms.root, terms.dtype, terms.rows)
 
     def moves(path: Path) -> Iterator[tuple[float, Any, Any, Any]]:
-        (low, high), reached, turned = path.state
+        (low, high), reached, turned, seen = path.state
         for n in terms.inner_degrees:
-            for evaluation in _evaluations(n, terms.evaluations):
+            for evaluation in evaluations_of(n, terms.evaluations):
                 cost = price(n, evaluation)
                 if path.cost + cost > most + 1e-9:
                     continue
                 mass = None if path.choices else terms.mass
-                chosen = _chosen(terms.root, n, evaluation, low / high, u * caution, u, mass, limit)
+                ratios = (low / high, seen / high if terms.coupled else None)
+                chosen = _chosen(terms.root, n, evaluation, ratios, u * caution, u, mass, limit)
                 if chosen is None:
                     continue
-                cushion, after, peak = chosen
+                cushion, after, kept, peak = chosen
                 total = turned + after.turn**2
                 middle = sum(after.left) / 2
                 left = (after.left[0] / middle, after.left[1] / middle)
                 choice = _Choice(n, evaluation, (1 + ROOM * u) * high / reached, cushion)
-                yield cost, remaining_error(left, total), (left, peak / middle, total), choice
+                # The last step of the coupled form loses nothing: it leaves P alone.
+                error = (
+                    coupled_noise.remaining_error(left, turned)
+                    if terms.coupled
+                    else remaining_error(left, total)
+                )
+                yield cost, error, (left, peak / middle, total, kept / middle), choice
 
-    return front(Path(begin, math.inf, (first, 1.0, turned)), moves, most)
+    return front(Path(begin, math.inf, (first, 1.0, turned, seen)), moves, most)
 
 
 @lru_cache(maxsize=65536)
 def _chosen(
-    root: int, n: int, evaluation: str, ratio: float, noisy: float, u: float, mass: float | None, limit: float
-) -> tuple[float, StepRounding, float] | None:
-    """The cushion, 0 for none, what the step leaves in the model, and the peak of p on its domain.
+    root: int,
+    n: int,
+    evaluation: str,
+    ratios: tuple[float, float | None],
+    noisy: float,
+    u: float,
+    mass: float | None,
+    limit: float,
+) -> tuple[float, StepRounding, float, float] | None:
+    """The cushion, 0 for none, what the step leaves in the model, where judged values begin after it, and the
+    peak of p on its domain.
 
-    The domain is [0, 1] here; what is received ends below 1, with ROOM, and begins at `ratio` of that. None
-    where no cushion keeps the values positive.
+    The domain is [0, 1] here; what is received ends below 1, with ROOM, and begins at the first of `ratios`
+    of that; the second is where judged values begin, None for the direct form. None where no cushion keeps
+    the values positive.
     """
     high = 1 / (1 + ROOM * u)
-    low = ratio * high
-    own = _rounded_down(low)
+    low = ratios[0] * high
+    own = rounded_down(low)
     best = None
     for cushion in (own, *(c for c in CUSHIONS if c > own)):
-        step = _standard(root, n, evaluation, cushion, mass)
+        step = standard(root, n, evaluation, cushion, mass if ratios[1] is None else None)
         if step is None:
             continue
-        ends = tuple(evaluate(step.coefficients, root, x) for x in (low, high))
-        after = follow(step.noise, low, high, ends, u, noisy / u)
+        if ratios[1] is None:
+            ends = tuple(evaluate(step.coefficients, root, x) for x in (low, high))
+            after = follow(step.noise, low, high, ends, u, noisy / u)
+            kept = after.left[0]
+        else:
+            x = (low, ratios[1] * high, high)
+            at = tuple(evaluate(step.coefficients, root, one) for one in x)
+            after, kept = coupled_noise.follow(step.noise, root, x, at, u, noisy / u, mass)
         if after.left[0] <= 0:
             continue
         fits = after.turn <= limit
         key = (fits, after.left[0] / after.left[1] if fits else -after.turn)
         if best is None or key > best[0]:
-            best = key, cushion if cushion > own else 0.0, after, float(np.max(step.noise.value))
+            best = key, cushion if cushion > own else 0.0, after, kept, float(np.max(step.noise.value))
     return None if best is None else best[1:]
 
 
@@ -266,8 +245,9 @@ def _realized(terms: Terms, path: Path, caution: float) -> Proposal:
     )
     degrees = tuple(1 + terms.root * c.inner_degree for c in path.choices)
     schedule = strategy.search(Problem(terms.root, degrees, terms.lower, terms.upper))
+    model = coupled_noise.predict if terms.coupled else predict
     expected, at_worst = (
-        predict(schedule, terms.dtype, rows=terms.rows, normalization=terms.normalization, caution=part).error
+        model(schedule, terms.dtype, rows=terms.rows, normalization=terms.normalization, caution=part).error
         for part in (caution, 1.0)
     )
     return Proposal(schedule, strategy, path.cost, caution, expected, at_worst)
