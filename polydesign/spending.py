@@ -232,6 +232,12 @@ def _chosen(
             return candidates[0], None, len(candidates)
         ranked = _measured(spending, candidates, enough, dtype, normalization, watch)
         count, best = count + len(candidates), ranked[0]
+        if enough is None and not math.isfinite(best.worst):
+            raise InputError(
+                "matmuls",
+                f"none of {count} candidates for {spending.matmuls} keeps its values in {dtype} on blocks of "
+                f"equal entries, nor on all other matrices: take more, a higher precision, or form direct",
+            )
         if enough is None or (best.complete and best.worst <= enough):
             return candidates[best.index], _words(spending, best), count
         least = min(least, *(one.worst for one in ranked))

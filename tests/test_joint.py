@@ -70,9 +70,9 @@ def test_precision_decides_what_is_proposed():
 
 
 def test_the_least_error_is_that_of_the_best_path():
-    """By the grid of cushions, and so not to the last digit of the schedule's own prediction."""
+    """The path's last image is centred with its rounding, the schedule's without: it is at most that much less."""
     cautious = min(one.expected for one in proposals(BF16, 12) if one.caution == 1)
-    assert least_error(BF16, 12) == pytest.approx(cautious, rel=0.05)
+    assert 0.85 * cautious < least_error(BF16, 12) <= cautious
     assert least_error(BF16, 12) > 1.1 * least_error(replace(BF16, lower=2e-3), 12)
 
 

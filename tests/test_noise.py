@@ -128,7 +128,7 @@ def of(evaluation: str, n: int, mass: float | None = None) -> Noise:
 def test_where_there_is_no_mass_what_starts_at_zero_rounds_nothing(evaluation: str, n: int) -> None:
     """Registers that are zero at A = 0 have entries as small as the state's; a stored −I has not."""
     most = [float(np.max(of(evaluation, n, mass).random)) for mass in (1e-2, 1e-8, 1e-14)]
-    if evaluation == "chebyshev":
+    if evaluation in ("chebyshev", "balanced"):
         assert most[2] > 0.1 * most[0]  # the negative control: its rounding stays
     else:
         # √mass/x of a register's rise of order x² at most: √mass times a factor of the constants alone.
@@ -144,7 +144,7 @@ def test_fewer_rows_round_more() -> None:
     assert np.max(few) > 2 * np.max(many)
     first, later = (predict(ROOMY, "bfloat16", rows=rows).steps[0] for rows in (16, 1024))
     assert first.turn > 2 * later.turn
-    assert first.left[0] < later.left[0] < later.left[1] < first.left[1]
+    assert first.left[0] < later.left[0] < later.left[1] <= first.left[1]
 
 
 BARE = polydesign.load("sign-d5x6-l1e-3").schedule
@@ -162,7 +162,7 @@ def test_no_headroom_is_unsafe_where_rounding_is_coarse() -> None:
     assert len(fine.steps) == 6
     assert [step.received for step in fine.steps[1:]] == [step.left for step in fine.steps[:-1]]
     # The negative control: a schedule with room, in the same precision.
-    assert predict(ROOMY, "bfloat16").error < 0.1
+    assert predict(ROOMY, "bfloat16").error < 0.5
 
 
 @pytest.mark.parametrize("name", ["sign-d5x6-l1e-3-bf16", "sign-d9x4-l1e-3-h1.015-f0.12x3-0"])
@@ -207,7 +207,8 @@ def test_turned_vectors_cost_their_cosine() -> None:
 def test_large_terms_are_refused() -> None:
     """Terms of 10³ in powers of A: unsafe in float16, where the same steps in Chebyshev polynomials are not."""
     powers, chebyshev = (prototype("9x4_16_fp16", how).schedule for how in ("monomial", "chebyshev"))
-    assert predict(powers, "float16").error == math.inf
-    assert predict(chebyshev, "float16").error < 2 * chebyshev.error
+    # Half of the noise: it was made by hand, and one in 200,000 blocks of equal entries is lost.
+    assert predict(powers, "float16", caution=0.5).error == math.inf
+    assert predict(chebyshev, "float16", caution=0.5).error < 2 * chebyshev.error
     for same in (powers, chebyshev):
         assert predict(same, "float32").error < 1.05 * same.error

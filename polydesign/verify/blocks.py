@@ -2,8 +2,8 @@
 
 X = c·1·1ᵀ of size h x w stays of that kind, and A = X Xᵀ and all registers are d on and o off the diagonal:
 two numbers, rounded as the executor rounds them. A hundred thousand blocks of all sizes take a tenth of a
-second, and show what one in a hundred thousand does. No other matrices that were tried lose values as often:
-here all entries are rounded alike, and what rounding adds up to is largest.
+second, so that what happens to one in a million can be seen. These are the matrices that lose values: all
+entries are rounded alike, and what rounding adds up to is largest.
 """
 
 from __future__ import annotations
@@ -18,8 +18,15 @@ from torch import Tensor
 from polydesign.evaluation.program import IDENTITY, Combination, Program, program
 from polydesign.model import InputError, Plan, Schedule
 
-COUNT = 200_000
+COUNT = 300_000
 """Blocks that are looked at."""
+
+CHUNK = 100_000
+"""Of them at a time."""
+
+RARE = 2e-5
+"""The part of them that may lose a value in a schedule that counts as safe. Blocks in the sizes that fare
+worst (gallery.flat) lost none of 6,400 in schedules of three steps of degree 17 that lose up to so many."""
 
 LARGEST = 4096
 """Largest side of a block; sides are log-uniform."""
@@ -40,7 +47,7 @@ class Blocks:
     x: Tensor
 
 
-def random_blocks(count: int = COUNT, *, seed: int = 0, lower: float = 1e-3) -> Blocks:
+def random_blocks(count: int = CHUNK, *, seed: int = 0, lower: float = 1e-3) -> Blocks:
     """Sides log-uniform from 1 to LARGEST; x = 1 for half of them, else log-uniform from `lower`."""
     generator = torch.Generator().manual_seed(seed)
     a, b, c, d = torch.rand((4, count), generator=generator, dtype=torch.float64)
@@ -85,16 +92,26 @@ def follow_blocks(schedule: Schedule, blocks: Blocks, plan: Plan) -> Tensor:
     return entry * root
 
 
-def lost(schedule: Schedule, plan: Plan, *, count: int = COUNT, seed: int = 0) -> int:
-    """How many of `count` random blocks end LOST or more beyond the schedule's error."""
+def lost(schedule: Schedule, plan: Plan, *, count: int = COUNT, seed: int = 0) -> float:
+    """The part of random blocks that end LOST or more beyond the schedule's error.
+
+    They are drawn CHUNK by CHUNK, and where more than RARE of all `count` are lost these are the last. Raises
+    InputError for an interval that does not end at 1, and what follow_blocks raises.
+    """
     lower, upper = schedule.interval
     if upper != 1:
         raise InputError(
             "schedule", f"ends at {upper:g}, and blocks are normalized to 1: take the interval to 1"
         )
-    found = follow_blocks(schedule, random_blocks(count, seed=seed, lower=lower), plan)
-    kept = (found - 1).abs() < schedule.error + LOST
-    return count - int(kept.sum())
+    done = gone = 0
+    for chunk in range(0, count, CHUNK):
+        blocks = random_blocks(min(CHUNK, count - chunk), seed=seed + chunk, lower=lower)
+        off = (follow_blocks(schedule, blocks, plan) - 1).abs()
+        done += len(off)
+        gone += len(off) - int((off < schedule.error + LOST).sum())
+        if gone > RARE * count:
+            break
+    return gone / done
 
 
 class _Run:

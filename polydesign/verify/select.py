@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import Any
 
 from polydesign.model import InputError, Plan, Table, check_integer, dtype_name
-from polydesign.verify.blocks import HALF, lost
+from polydesign.search.restarts import choose_restarts, every
+from polydesign.verify.blocks import HALF, RARE, lost
 from polydesign.verify.cases import Setting
 from polydesign.verify.operators import choose
 from polydesign.verify.roots import lowest_eigenvalue
@@ -67,7 +68,7 @@ class Measured:
     Where an error is enough, score is `worst`.
 
     complete: whether it met all matrices; the runs end with the one that showed that others are better. lost:
-    how many of COUNT random blocks of equal entries lose a value: a candidate that loses one meets no matrix.
+    the part of random blocks of equal entries that lose a value: beyond RARE a candidate meets no matrix.
     """
 
     index: int
@@ -75,7 +76,7 @@ class Measured:
     score: float
     runs: tuple[Run, ...]
     complete: bool
-    lost: int = 0
+    lost: float = 0.0
 
 
 def reduced(shape: tuple[int, int], most: int = MOST_ROWS) -> tuple[int, int]:
@@ -99,8 +100,8 @@ def select(
 ) -> tuple[Measured, ...]:
     """All candidates measured on the same matrices, best first; one that is worse than the best is cut short.
 
-    In half precision a candidate for msign is first run on COUNT random blocks of equal entries, and is out
-    where one of them loses a value.
+    In half precision a candidate for msign is first run on COUNT blocks of equal entries (blocks.py), and is
+    out where more than RARE of them lose a value.
 
     shape: reduced to MOST_ROWS rows at the same aspect. plans: one a candidate, their form and restarts are
     run; none: the default. enough: an error that suffices, at which the first candidate that reaches it, in
@@ -128,7 +129,7 @@ def select(
             watch(len(done), len(candidates))
         if enough is not None and found.complete and found.worst <= enough:
             break
-    return tuple(sorted(done, key=lambda one: (not one.complete, one.lost, one.score)))
+    return tuple(sorted(done, key=lambda one: (not one.complete, max(0.0, one.lost - RARE), one.score)))
 
 
 def _one(
@@ -147,8 +148,10 @@ def _one(
     lower = table.schedule.interval[0]
     if how.positive:
         lower = lowest_eigenvalue(table.schedule, str(plan.dtype), min(shape), 1)
+    plan = _with_restarts(plan, table)
     followed = plan.dtype in HALF and not how.positive and not how.singular
-    if followed and (gone := lost(table.schedule, plan, seed=seed)):
+    gone = lost(table.schedule, plan, seed=seed) if followed else 0.0
+    if gone > RARE:
         return Measured(index, math.inf, math.inf, (), complete=False, lost=gone)
     worst, score, runs = 0.0, 0.0, []
     cases = _cases(shape, how.positive, PARTS if not followed else (1.0,))
@@ -168,7 +171,20 @@ def _one(
         score = max(score, own * (WEIGHT if light else 1))
         if score > limit:
             break
-    return Measured(index, worst, score, tuple(runs), complete=len(runs) == len(cases))
+    return Measured(index, worst, score, tuple(runs), complete=len(runs) == len(cases), lost=gone)
+
+
+def _with_restarts(plan: Plan, table: Table) -> Plan:
+    """Those that the operator would choose."""
+    if plan.form != "gram" or plan.restarts is not None:
+        return plan
+    restarts = choose_restarts(table.schedule, str(plan.dtype))
+    # One before every step is the direct form.
+    return (
+        replace(plan, form="direct")
+        if restarts == every(table.schedule)
+        else replace(plan, restarts=restarts)
+    )
 
 
 def _cases(
