@@ -27,8 +27,9 @@ CLIP = {
     "float32": tuple(f"{name}-fp32" for name in _WIDE),
     "float64": tuple(f"{name}-fp32" for name in _WIDE),
 }
-"""Precision of the state -> the clip tables, that for the smallest ratio ‖M‖₂/β first. At 1e-4 rounding M to a
-half precision moves singular values by as much as β: no table serves that."""
+"""Precision of the state -> the clip tables, that for the smallest ratio ‖M‖₂/β first. At 1e-4 rounding M to
+a half precision moves singular values by as much as β: no table serves that. At 3e-4 float16 comes near its
+subnormal numbers: on blocks of equal entries 0.07 of β was measured in place of 0.013; no value was lost."""
 
 
 def clip_table(dtype: str, lower: float, plan: Plan) -> Table:
