@@ -87,7 +87,9 @@ def design(
     start or the resumed table has them. budget, which matmuls=N stands for too, finds the degrees, their
     evaluations, headroom and cushions for so many products, or the fewest for an error: it takes the fields
     of spending.Spending and watch; degree then says which ones it may use, headroom=1 asks for the optimum in
-    exact arithmetic, and lower="min" for the smallest lower end for matmuls and error.
+    exact arithmetic, and lower="min" for the smallest lower end for matmuls and error. clip makes schedules
+    for runtime.spectral_clip, straight lines below l (search/clip.py); it takes headroom and image_floor as
+    one number each.
 
     >>> table = design(degree=5, steps=6, lower=1e-3, headroom=1, cushion=0)
     >>> f"{table.schedule.error:.9g}"
@@ -127,6 +129,12 @@ def design(
         degrees = (degrees_of(settings) if left_out else None) or _degrees(root, degree, steps, error)
         problem = Problem(root, degrees, float(lower), float(upper), error)
         return _by_gradient(problem, settings, evaluation, normalization, name, certify)
+    if method == "clip":
+        from polydesign.clip import clip_table  # scipy, which the others do without
+
+        degrees = _degrees(root, degree, steps, error)
+        problem = Problem(root, degrees, float(lower), float(upper), error)
+        return clip_table(problem, dtype, given, evaluation, round, normalization, name, certify)
     if method != "equioscillation":
         raise InputError("method", f"{method!r} is not one of {', '.join(METHODS)}")
     for key in settings:

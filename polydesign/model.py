@@ -32,7 +32,7 @@ NORMALIZATIONS = ("frobenius", "schatten4", "schatten8", "power", "aol", "none")
 
 EVALUATIONS = ("monomial", "chebyshev", "origin", "balanced")
 FORMS = ("direct", "gram")
-METHODS = ("equioscillation", "adam", "budget")
+METHODS = ("equioscillation", "adam", "budget", "clip")
 """What design can search with; a table's provenance names it as its strategy."""
 
 

@@ -30,6 +30,7 @@ LEVELS = {
     "verify": 5,
     "report": 6,
     "gradient": 6,
+    "clip": 5,
     "naming": 4,
     "candidates": 5,
     "spending": 6,

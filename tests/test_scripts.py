@@ -315,3 +315,31 @@ def test_readme_quotes_the_budget_targets() -> None:
     # The control: another figure is not quoted.
     body["exact"]["rows"][0]["exact_error"] *= 1.01
     assert f"products {body['exact']['rows'][0]['exact_error']:.4g}" not in readme
+
+
+def test_clipping(tmp_path: Path) -> None:
+    """A tiny matrix: what is written can be read, and every formula and precision is there."""
+    target = tmp_path / "clipping.json"
+    result = run("clipping.py", "--small", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    body = json.loads(target.read_text())
+    assert body.keys() == {"machine", "torch", "shape", "large", "floors", "best", "runs"}
+    published = [row for row in body["runs"] if row["kind"] == "published"]
+    assert [row["formula"] for row in published] == ["nested", "unnested", "cancelling", "block"]
+    assert [row["matmuls"] for row in published] == [26, 26, 39, 13]
+    assert body["floors"].keys() == body["best"].keys() == {"bfloat16", "float16", "float32"}
+    assert all(row["matmuls"] <= 36 for row in body["best"].values())
+
+
+def test_clipping_at_full_size_is_what_was_aimed_at() -> None:
+    """The published figures reproduced, and half of the best of them reached in float32."""
+    body = json.loads((ROOT / "figures" / "clipping.json").read_text())
+    published = [row for row in body["runs"] if row["kind"] == "published"]
+    for row in published:
+        norm, error = row["reported"]
+        assert row["spectral_norm"] == pytest.approx(norm, rel=0.05)
+        assert row["sigma_error"] == pytest.approx(error, rel=0.05)
+    assert body["best"]["float32"]["sigma_error"] < min(row["reported"][1] for row in published) / 2
+    (default,) = [row for row in body["runs"] if (row["kind"], row["dtype"]) == ("default", "float32")]
+    assert default["sigma_error"] < 0.16
+    assert default["matmuls"] <= 36

@@ -299,7 +299,11 @@ def test_a_given_p(seed: int) -> None:
         (4, {"operator": "msign"}, r"^operator: msign does not go with a table of root 4: choose one of inv"),
         (4, {"operator": "inverse"}, r"^operator: inverse does not go with a table of root 4"),
         (1, {"operator": "root"}, r"^operator: root does not go with a table of root 1"),
-        (4, {"operator": "rot"}, r"^operator: 'rot' is not one of msign, mcsgn, inverse_root, root"),
+        (
+            4,
+            {"operator": "rot"},
+            r"^operator: 'rot' is not one of msign, mcsgn, spectral_clip, inverse_root, root",
+        ),
         (
             4,
             {"operator": "root", "power": 2},

@@ -1,6 +1,8 @@
-"""Tables run on matrices by products alone: signs, roots and inverses, and the equations that they solve."""
+"""Tables run on matrices by products alone: signs, functions of singular values, roots and inverses, and the
+equations that they solve."""
 
 from polydesign.model import Plan
+from polydesign.runtime.clipping import ClipInfo, spectral_clip, spectral_clip_with_info
 from polydesign.runtime.equations import (
     lyapunov,
     lyapunov_with_info,
@@ -23,9 +25,11 @@ from polydesign.runtime.roots import (
     sqrt_and_inverse_sqrt,
     two_sided_inverse_root,
 )
+from polydesign.runtime.spectral import spectral_polynomial, spectral_relu, spectral_step
 from polydesign.search.sector import sector_table
 
 __all__ = [
+    "ClipInfo",
     "EquationInfo",
     "Info",
     "Plan",
@@ -47,6 +51,11 @@ __all__ = [
     "riccati_with_info",
     "root",
     "sector_table",
+    "spectral_clip",
+    "spectral_clip_with_info",
+    "spectral_polynomial",
+    "spectral_relu",
+    "spectral_step",
     "sqrt_and_inverse_sqrt",
     "sylvester",
     "sylvester_with_info",

@@ -85,7 +85,11 @@ def check_unchosen(plan: Plan, table: Table | None) -> None:
 
 def scalar_normalization(table: Table, plan: Plan, operator: str) -> str:
     """The normalization that runs, for an operator on eigenvalues: those stand one divisor only."""
-    name = plan.normalization or table.normalization
+    return check_scalar(plan.normalization or table.normalization, operator)
+
+
+def check_scalar(name: str, operator: str) -> str:
+    """The normalization, if it is one divisor a matrix."""
     if name == "aol":
         raise InputError(
             "normalization",

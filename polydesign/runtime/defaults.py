@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from polydesign.catalogue import load, shipped
+from polydesign.evaluation.cost import matmuls
 from polydesign.model import DTYPES, InputError, Plan, Table
 from polydesign.naming import family
 
@@ -15,6 +16,45 @@ SIGN = {
     "float64": "sign-d5x8-l1e-3-fp64",
 }
 """Precision of the state -> what msign and mcsgn run where the plan says neither matmuls nor error."""
+
+
+_WIDE = ("clip-d17x2-l0.1", "clip-d17x3-l0.01", "clip-d17x4-l1e-3", "clip-d17x4-l3e-4", "clip-d17x5-l1e-4")
+_HALF = ("clip-d9x3-l0.1", "clip-d9x4-l0.01", "clip-d9x5-l1e-3", "clip-d9x6-l3e-4")
+
+CLIP = {
+    "bfloat16": tuple(f"{name}-bf16" for name in _HALF),
+    "float16": tuple(f"{name}-fp16" for name in (*_WIDE[:3], "clip-d9x3-17x2-l3e-4")),
+    "float32": tuple(f"{name}-fp32" for name in _WIDE),
+    "float64": tuple(f"{name}-fp32" for name in _WIDE),
+}
+"""Precision of the state -> the clip tables, that for the smallest ratio ‖M‖₂/β first. At 1e-4 rounding M to
+a half precision moves singular values by as much as β: no table serves that. At 3e-4 float16 comes near its
+subnormal numbers: on blocks of equal entries 0.07 of β was measured in place of 0.013; no value was lost."""
+
+
+def clip_table(dtype: str, lower: float, plan: Plan) -> Table:
+    """The clip table of this precision for β/‖M‖₂ >= lower with the fewest products.
+
+    Raises InputError where there is none, or none within plan.matmuls or plan.error.
+    """
+    table = next((t for t in map(_loaded, CLIP[dtype]) if t.schedule.interval[0] <= lower), None)
+    if table is None:
+        least = _loaded(CLIP[dtype][-1]).schedule.interval[0]
+        raise InputError(
+            "high",
+            f"is {lower:.2g} of what bounds the largest singular value, and the package's tables in {dtype} "
+            f"go down to {least:g}: give table=polydesign.design(method='clip', degree=17, steps=6, "
+            f"lower={lower / 2:.1g}, dtype={dtype!r})"
+            + ("" if dtype in ("float32", "float64") else ", or write Plan(dtype='float32')"),
+        )
+    products, error = matmuls(table.schedule), table.provenance.parameters["clip_error"]
+    if plan.matmuls is not None and plan.matmuls < products:
+        raise InputError(
+            "plan.matmuls", f"is {plan.matmuls}, and {table.name} takes {products}: give as many"
+        )
+    if plan.error is not None and plan.error < error:
+        raise InputError("plan.error", f"is {plan.error!r}, and {table.name} is off by {error}: give no less")
+    return table
 
 
 def chosen(root: int, dtype: str, plan: Plan, default: str) -> Table:

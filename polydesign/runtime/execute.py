@@ -171,7 +171,7 @@ def coupled(P: Tensor, G: Tensor | None, steps: Steps, *, root: int | None = Non
     times = ops.sym_mm if G is None else ops.mm
     W = P
     for index, code in enumerate(codes):
-        W = _inner(code, P)
+        W = inner(code, P)
         last = index == len(codes) - 1
         exponents = (power,) if last else (power, root)
         powers = _powers(W, exponents)
@@ -182,7 +182,7 @@ def coupled(P: Tensor, G: Tensor | None, steps: Steps, *, root: int | None = Non
     return Coupled(G, P, W)
 
 
-def _inner(code: Program, A: Tensor) -> Tensor:
+def inner(code: Program, A: Tensor) -> Tensor:
     """q(A): the program's Q(A) with its constant on the diagonal. A new tensor, never A itself."""
     index, weight = code.result
     Q = _registers(code, A)[index]

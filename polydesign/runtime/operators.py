@@ -85,10 +85,15 @@ def msign(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Te
 def msign_with_info(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> tuple[Tensor, Info]:
     """The same result as `msign`, bit for bit, with what the run did. One product more, for the residual."""
     X, ready = _msign(M, table, plan or Plan())
-    saved = ready.normalized is not None and ready.normalized.gram is not None
     with torch.autocast(M.device.type, enabled=False):
         wide = _wide(X.mT if _transposed(X) else X)
-        return X, _info(M, X, ready, wide @ wide.mT, saved=saved, transposed=_transposed(M))
+        return X, _info(M, X, ready, wide @ wide.mT, transposed=_transposed(M))
+
+
+def msign_counted(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> tuple[Tensor, int]:
+    """The same result as `msign`, with the matrix products that ran; no residual, so nothing more runs."""
+    X, ready = _msign(M, table, plan or Plan())
+    return X, _count(ready)
 
 
 def mcsgn(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Tensor:
@@ -112,7 +117,7 @@ def mcsgn_with_info(M: Tensor, table: Table | None = None, plan: Plan | None = N
     X, ready = _mcsgn(M, table, plan or Plan())
     with torch.autocast(M.device.type, enabled=False):
         wide = _wide(X)
-        return X, _info(M, X, ready, wide @ wide, saved=False, transposed=False)
+        return X, _info(M, X, ready, wide @ wide, transposed=False, general=True)
 
 
 class _Ready(NamedTuple):
@@ -181,8 +186,24 @@ def _normalized(M: Tensor, name: str, table: Table, plan: Plan, state: torch.dty
     return NORMALIZATIONS[name](M, state)
 
 
-def _info(M: Tensor, X: Tensor, ready: _Ready, square: Tensor, *, saved: bool, transposed: bool) -> Info:
-    """saved: whether the first Gram matrix came from the normalization. square: of X, what should be I."""
+def _count(ready: _Ready, *, general: bool = False) -> int:
+    """Products of the iteration and the normalization, less one where that formed the first Gram matrix.
+
+    general: no step begins with a Gram matrix, as in mcsgn.
+    """
+    normalized = ready.normalized
+    if normalized is None:
+        return 0
+    saved = normalized.gram is not None and not general
+    return (
+        matmuls(ready.table.schedule, form=ready.form, restarts=ready.restarts) + normalized.products - saved
+    )
+
+
+def _info(
+    M: Tensor, X: Tensor, ready: _Ready, square: Tensor, *, transposed: bool, general: bool = False
+) -> Info:
+    """square: of X, what should be I. general: as in `_count`."""
     normalized, schedule = ready.normalized, ready.table.schedule
     norm = torch.zeros(M.shape[:-2], dtype=torch.float64, device=M.device)
     if normalized is not None:
@@ -191,15 +212,13 @@ def _info(M: Tensor, X: Tensor, ready: _Ready, square: Tensor, *, saved: bool, t
     residual = square.square().sum(dim=(-2, -1)).div(max(square.shape[-1], 1)).sqrt()
     promised = (1 + schedule.error) ** 2 - 1
     interval = norm[..., None] * torch.tensor(schedule.interval, dtype=norm.dtype, device=norm.device)
-    count, dtype = 0, dtype_name(X.dtype)
-    if normalized is not None:
-        count = matmuls(schedule, form=ready.form, restarts=ready.restarts) + normalized.products - saved
+    dtype = dtype_name(X.dtype)
     warnings = ()
     if ready.checked and normalized is not None:
         what = "singular values of M"
         warnings = residual_warnings(residual, promised, dtype, interval, what, RESIDUAL_ROUNDINGS)
     return Info(
-        matmuls=count,
+        matmuls=_count(ready, general=general),
         dtype=dtype,
         transposed=transposed,
         residual=residual,

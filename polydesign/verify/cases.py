@@ -45,6 +45,8 @@ class Case:
     result: the operator's, exactly and as it ran. rounded: the exact function of the matrices as the state
     rounds them, None where it does not exist. run: the operator with another table of the same root.
     explained: how far rounding may carry a judged value, given which are judged. form, restarts: what ran.
+    target: (b, k), where the operator is no power: what f(x) should be, so that leftᵀ result right is then
+    diag f(x)/target; None is 1 everywhere.
     """
 
     x: Tensor
@@ -58,18 +60,21 @@ class Case:
     explained: Callable[[Tensor], float]
     form: str
     restarts: tuple[int, ...] = ()
+    target: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
     """How an operator is measured.
 
-    positive: whether it takes symmetric positive P; singular: whether P may then have
-    a null space. takes_power: whether it has a power s. root: the only root it has, None for any.
+    positive: whether it takes symmetric positive P; singular: whether P may then have a null space. polar:
+    whether the result is a polar factor. takes_power: whether it has a power s. root: the only root it has,
+    None for any.
     """
 
     case: Callable[[Setting], Case]
     positive: bool = True
+    polar: bool = False
     singular: bool = False
     takes_power: bool = False
     root: int | None = None

@@ -7,6 +7,7 @@ V Λ^(s/2r). All are float64 and finite.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -80,3 +81,16 @@ def lyapunov_by_eigenvectors(P: Tensor, C: Tensor) -> Tensor | None:
     if (values <= 0).any():
         return None
     return V @ ((V.mT @ C @ V) / (values[..., :, None] + values[..., None, :])) @ V.mT
+
+
+def spectral(M: Tensor, g: Callable[[Tensor], Tensor]) -> Tensor:
+    """U g(Σ) Vᵀ in float64 by a singular value decomposition of M (..., m, n): the reference of
+    `spectral_clip` and its kin. g maps singular values, elementwise; beyond them, in the null space of a wide
+    or tall M, nothing is added, and inside it g(0) meets singular vectors that M does not determine."""
+    U, sigma, Vt = torch.linalg.svd(M.to("cpu", torch.float64), full_matrices=False)
+    return (U * g(sigma)[..., None, :]) @ Vt
+
+
+def clipped(sigma: Tensor, low: float, high: float) -> Tensor:
+    """max(α, min(σ, β)), with no lower end for α <= 0."""
+    return sigma.clamp(min=max(low, 0.0), max=high)

@@ -149,7 +149,7 @@ def _one(
     if how.positive:
         lower = lowest_eigenvalue(table.schedule, str(plan.dtype), min(shape), 1)
     plan = _with_restarts(plan, table)
-    followed = plan.dtype in HALF and not how.positive and not how.singular
+    followed = plan.dtype in HALF and how.polar
     gone = lost(table.schedule, plan, seed=seed) if followed else 0.0
     if gone > RARE:
         return Measured(index, math.inf, math.inf, (), complete=False, lost=gone)

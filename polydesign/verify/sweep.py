@@ -101,9 +101,9 @@ def measure(
         below_worst=found.under.worst,
         below_rms=found.under.rms,
         orthogonality=metrics.orthogonality(case.result)
-        if found.relative_error is not None and not how.positive
+        if found.relative_error is not None and how.polar
         else None,
-        polar_distance=None if how.positive else found.relative_error,
+        polar_distance=found.relative_error if how.polar else None,
         versions={"polydesign": __version__, "torch": torch.__version__},
         map=_map(table.schedule, case),
         operator=name,
@@ -277,6 +277,8 @@ def _map(schedule: Schedule, case: Case) -> MeasuredMap:
         predicted = schedule(start)
     if not np.isfinite(predicted).all():
         raise InputError("table", "its schedule overflows float64 on this matrix: it is no iteration")
+    if case.target is not None:
+        predicted = predicted / case.target.flatten()[order].numpy()
     measured = metrics.measured_map(case.result, case.left, case.right)
     seen = _rooted(measured, case.exponent).flatten()[order]
     return MeasuredMap(

@@ -1,0 +1,62 @@
+"""Clip schedules as tables: what designer.py asks for where the method is clip."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import polydesign
+from polydesign.approximation.certificate import certify as prove
+from polydesign.model import DTYPES, InputError, Problem, Provenance, Schedule, Table
+from polydesign.naming import runs, short
+from polydesign.sampling import sampled_certificate
+from polydesign.search.clip import Clipping, clip_error
+from polydesign.table import digest
+
+STRATEGY = "clip"
+
+SAFETY = {
+    "bfloat16": Clipping(headroom=1.02, image_floor=0.12),
+    "float16": Clipping(headroom=1.01, image_floor=0.05),
+    "float32": Clipping(headroom=1.002),
+    "float64": Clipping(headroom=1.0001),
+}
+"""What a precision gets where nothing is given, from experiment (degree 9 in bfloat16, 17 elsewhere): without
+a floor, values of rank-2 matrices were lost in both half precisions, and degree 17 lost some in bfloat16."""
+
+
+def clip_table(
+    problem: Problem,
+    dtype: str,
+    given: dict[str, Any],
+    evaluation: str | None,
+    rounding: str | None,
+    normalization: str,
+    name: str | None,
+    certify: bool,
+) -> Table:
+    """The table for the problem. given: headroom, cushion and image_floor as the caller wrote them.
+
+    Raises InputError for what clip schedules do not have.
+    """
+    for key, value in (*given.items(), ("evaluation", evaluation), ("round", rounding)):
+        if value is not None and key not in ("headroom", "image_floor"):
+            raise InputError(key, "is not for clip schedules: leave it out")
+    chosen = {key: value for key, value in given.items() if value is not None}
+    strategy = Clipping(**chosen) if chosen else SAFETY[dtype]
+    schedule = strategy.search(problem)
+    parameters = {**asdict(strategy), "dtype": dtype, "clip_error": stated_error(schedule)}
+    own = f"h{short(strategy.headroom)}-f{short(strategy.image_floor)}"
+    suffix = own if chosen else DTYPES[dtype]
+    return Table(
+        name=name or f"clip-d{runs(schedule.degrees)}-l{short(problem.lower)}-{suffix}",
+        schedule=schedule,
+        provenance=Provenance(polydesign.__version__, STRATEGY, parameters),
+        normalization=normalization,
+        certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
+    )
+
+
+def stated_error(schedule: Schedule) -> float:
+    """max |f(x) − min(x/l, 1)| on a grid of [0, 1], to three digits."""
+    return float(f"{clip_error([step.coefficients for step in schedule.steps], schedule.interval[0]):.3g}")
