@@ -217,11 +217,12 @@ def plan_of(table: Table, dtype: str | None) -> Plan:
 
 
 def defaults() -> list[str]:
-    """Tables of root 2 in the catalogue that were made for a half precision."""
+    """Tables for the sign in the catalogue that were made for a half precision."""
     found = []
     for name, path in catalogue().items():
         table = polydesign.load(path)
-        if table.schedule.root == 2 and table.provenance.parameters.get("dtype") in ("bfloat16", "float16"):
+        made = table.provenance.parameters.get("dtype")
+        if name.startswith("sign-") and made in ("bfloat16", "float16"):
             found.append(name)
     return found
 
