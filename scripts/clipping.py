@@ -22,7 +22,7 @@ from torch import Tensor
 import polydesign
 from polydesign.approximation.scalar import schedule_from
 from polydesign.files import write_atomically
-from polydesign.model import Provenance, Table
+from polydesign.model import DTYPES, Provenance, Table
 from polydesign.published import published
 from polydesign.runtime import Plan, spectral_clip_with_info
 from polydesign.verify.machine import machine
@@ -99,6 +99,24 @@ def runs(small: bool) -> Iterator[tuple[str, str, str, Table | None, Plan]]:
         for steps in counts[: 1 if small else None]:
             table = polydesign.design(method="clip", degree=degree, steps=steps, lower=LOWER, dtype=dtype)
             yield "composed, by length", dtype, "composed", table, Plan(dtype=dtype)
+
+
+def markdown(body: dict[str, Any]) -> str:
+    """The table of docs/matrix_sign.md."""
+    lines = [
+        "| precision | formula | table | products | largest value | error |",
+        "|---|---|---|---:|---:|---:|",
+    ]
+    for dtype, floor in body["floors"].items():
+        shown = [row for row in body["runs"] if row["dtype"] == dtype]
+        chosen = [row for row in shown if row["kind"] in ("published", "default")] + [body["best"][dtype]]
+        lines += [
+            f"| {DTYPES[dtype]} | {row['formula']} | {row['table']} | {row['matmuls']} | "
+            f"{row['spectral_norm']:.4g} | {row['sigma_error']:.3g} |"
+            for row in chosen
+        ]
+        lines.append(f"| {DTYPES[dtype]} | rounding M, then exactly | | | 1 | {floor['sigma_error']:.3g} |")
+    return "\n".join(lines)
 
 
 @click.command(help=__doc__)
