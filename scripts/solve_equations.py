@@ -126,8 +126,9 @@ def markdown(body: dict[str, Any]) -> str:
         f"{len(solved)} are",
         f"solved, with two steps of Newton's method after the sign, to residuals of at most "
         f"{worst['ours']:.1e} (number {worst['number']});",
-        f"scipy's reach {other['scipy']:.1e} on these (number {other['number']}). Refused, because eigenvalues "
-        f"come near the imaginary axis: {refused}.",
+        f"scipy's reach {other['scipy']:.1e} on these (number {other['number']}). Refused: {refused}, with "
+        "eigenvalues on or",
+        "near the imaginary axis, or more than 80° off the real one.",
     ]
     return "\n".join(lines)
 

@@ -242,7 +242,8 @@ def test_calibrate_rounding(tmp_path: Path) -> None:
     result = run("calibrate_rounding.py", "--small", "-o", target)
     assert result.returncode == 0, result.stdout + result.stderr
     body = json.loads(target.read_text())
-    assert {"machine", "torch", "constants", "steps", "runs"} == body.keys()
+    assert {"machine", "torch", "constants", "steps", "blocks", "runs"} == body.keys()
+    assert {one["evaluation"] for one in body["blocks"]} == {"chebyshev", "origin", "balanced"}
     assert target.with_suffix(".png").stat().st_size > 10_000
     assert {one["dtype"] for one in body["runs"]} == {"bfloat16", "float16", "float32"}
     shipped = [one for one in body["runs"] if one["schedule"].startswith("sign-")]
@@ -343,3 +344,23 @@ def test_clipping_at_full_size_is_what_was_aimed_at() -> None:
     (default,) = [row for row in body["runs"] if (row["kind"], row["dtype"]) == ("default", "float32")]
     assert default["sigma_error"] < 0.16
     assert default["matmuls"] <= 36
+
+
+def test_equations(tmp_path: Path) -> None:
+    """Small ones: every part is there, and what cannot be solved is named."""
+    target = tmp_path / "equations.json"
+    result = run("solve_equations.py", "--small", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    body = json.loads(target.read_text())
+    assert all(row["ours"] < 1e-10 for row in body["sylvester"])
+    assert [row["number"] for row in body["riccati"] if "refused" in row] == [11]
+    for row in body["precision"]:
+        assert row["4"] < row["1"] < row["0"]
+    assert "Refused: 11," in result.stdout
+
+
+def test_the_figure_of_the_signs(tmp_path: Path) -> None:
+    target = tmp_path / "signs.png"
+    result = run("matrix_sign.py", "--small", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert target.read_bytes().startswith(b"\x89PNG")
