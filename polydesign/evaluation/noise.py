@@ -5,8 +5,9 @@ of Q with respect to that register (first order). Two ways of adding up are foll
 
 random     errors of single entries are independent, as in matrices with random singular vectors: their
            squares add up, and what a register errs by is its root mean square over the spectrum;
-coherent   all roundings go the same way, as in blocks of equal entries, or on a diagonal that holds a
-           multiple of I: absolute values add up.
+coherent   all entries are rounded alike, as in blocks of equal entries: what a register errs by is its value
+           off the diagonal and, apart from that, what the null space puts on the diagonal, each once.
+           Registers are rounded independently, so that squares add up here too.
 
 Both move singular values by x times the error of Q. Where the error has a random direction it also turns
 singular vectors, by its size over p(x), and no later step turns them back: that is how small values of p at
@@ -33,7 +34,10 @@ are the four below (figures/rounding_model.json, scripts/calibrate_rounding.py).
 the median in single steps, and 0.5 to 0.75 what 9 in 10 stayed below. Singular values move by less."""
 
 COHERENT = 1.2
-"""Of u·x·√Σ gain²·(null² + (size − null)²), in blocks of equal entries."""
+"""Of u·x·√Σ gain²·(null² + (size − null)²): by so much one random block of equal entries in 100,000 leaves
+the image of a step. 1.0 to 1.4 in all steps that were tried, whatever the evaluation, but for `origin` of
+inner degree 8 in float16, whose entries are so small that they underflow (figures/rounding_model.json,
+blocks); verify/blocks.py sees that."""
 
 TURN = 1.0
 """Length of a random error on one singular vector, over its spectral norm. A matrix of independent entries
