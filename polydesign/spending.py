@@ -16,6 +16,7 @@ from polydesign.candidates import MOST_GRAM_DEGREE, Candidate, for_error, for_ma
 from polydesign.evaluation import calibration
 from polydesign.evaluation.cost import UNIT, Prices, flops
 from polydesign.evaluation.program import preferred
+from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import (
     FORMS,
     InputError,
@@ -26,6 +27,7 @@ from polydesign.model import (
     Table,
     check_integer,
     check_number,
+    dtype_name,
 )
 from polydesign.search.band import smallest_lower
 from polydesign.search.budget import INNER_DEGREES, cheapest, exact_front, form_of, widest
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     from polydesign.verify.select import Measured
 
 STRATEGY = "budget"
+
+_STORED = 0.125
+"""Times u: no error below that is looked for. Storing the result once leaves more on what is measured."""
 
 SHAPE = (512, 1024)
 """Of the matrices where nobody says."""
@@ -148,6 +153,8 @@ def spend(
         terms = [replace(one, lower=lower) for one in terms]
     if spending.matmuls is None:
         assert problem.error is not None
+        if problem.error < _STORED * UNIT_ROUNDOFF[dtype_name(dtype)]:
+            raise _out_of_reach(problem.error, dtype)
         rounds = for_error(terms, problem.error, dtype, measured=spending.measure)
     else:
         rounds = iter([for_matmuls(terms, spending.matmuls, dtype, measured=spending.measure)])
@@ -242,14 +249,18 @@ def _chosen(
             return candidates[best.index], _words(spending, best), count
         least = min(least, *(one.worst for one in ranked))
     if not count:
-        raise InputError(
-            "error",
-            f"{enough!r} is out of reach in {dtype}: rounding leaves more; take a higher precision",
-        )
+        assert enough is not None
+        raise _out_of_reach(enough, dtype)
     raise InputError(
         "error",
         f"none of {count} candidates stays below {enough!r} in {dtype} on matrices; the best reaches "
         f"{least:.3g}: ask for a larger error, or a higher precision",
+    )
+
+
+def _out_of_reach(error: float, dtype: str) -> InputError:
+    return InputError(
+        "error", f"{error!r} is out of reach in {dtype}: rounding leaves more; take a higher precision"
     )
 
 
