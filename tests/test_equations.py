@@ -26,7 +26,7 @@ from polydesign.runtime import (
     sylvester,
     sylvester_with_info,
 )
-from polydesign.runtime.blocks import BlockSign
+from polydesign.runtime.block_sign import BlockSign
 from polydesign.runtime.solvers import _unstable
 
 QUINTICS = prototype("quintics_18")

@@ -20,7 +20,7 @@ from polydesign.runtime import (
     sector_table,
     sqrt_and_inverse_sqrt,
 )
-from polydesign.runtime.blocks import BlockSign
+from polydesign.runtime.block_sign import BlockSign
 from polydesign.runtime.identities import _not_principal
 
 QUINTICS = prototype("quintics_18")

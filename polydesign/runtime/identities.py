@@ -11,7 +11,7 @@ costs less and rounds less. That it is the principal root is checked by its eige
 The result has the dtype of the state. Cost: a table's products, of side 2n, a pass.
 
 Raised everywhere: InputError for what is not floating, not square, or of shapes that do not fit, for NaN and
-infinity, for a table of another root, and where mcsgn does not apply (runtime/blocks.py), with the residuals.
+infinity, for a table of another root, and where mcsgn does not apply (runtime/block_sign.py), with the residuals.
 With plan.check False nothing is judged and one pass of the first table runs.
 """
 
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from polydesign.model import InputError, Plan, Table, dtype_name
-from polydesign.runtime.blocks import BlockSign, block_sign, candidates
+from polydesign.runtime.block_sign import BlockSign, block_sign, candidates
 from polydesign.runtime.checks import check_finite, check_square
 from polydesign.runtime.normalize import scaled_to_one, times_power_of_two
 

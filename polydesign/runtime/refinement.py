@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import Plan, Table, check_integer, dtype_name
-from polydesign.runtime.blocks import candidates, explained
+from polydesign.runtime.block_sign import candidates, explained
 from polydesign.runtime.checks import check_finite
 from polydesign.runtime.solvers import Riccati, Sylvester
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from polydesign.model import Plan, Table
-from polydesign.runtime.blocks import BlockSign, block_sign
+from polydesign.runtime.block_sign import BlockSign, block_sign
 from polydesign.runtime.normalize import scaled_to_one, times_power_of_two
 from polydesign.runtime.prepare import symmetric_part
 
