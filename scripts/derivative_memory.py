@@ -2,10 +2,10 @@
 
 For 4 and 40 steps of degree 5 and every shape: the bytes that autograd saves between forward and backward,
 each storage counted once and the input among them, and the peak of what the allocator handed out over both,
-above what was there before, the input too. Both are counts and no samples: on the CPU every allocation is recorded by torch.profiler, on CUDA
-the allocator keeps its peak. The derivative's own msign and block sign run the same table, so that its steps
-count too. What the matrices hold does not matter to memory, and plan.check is off: 4 steps do not converge.
-Writes figures/derivative_memory.json.
+above what was there before, the input too. Both are counts and no samples: on the CPU every allocation is
+recorded by torch.profiler, on CUDA the allocator keeps its peak. The derivative's own msign and block sign
+run the same table, so that its steps count too. What the matrices hold does not matter to memory, and
+plan.check is off: 4 steps do not converge. Writes figures/derivative_memory.json.
 """
 
 from __future__ import annotations

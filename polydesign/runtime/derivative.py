@@ -31,6 +31,7 @@ from torch import Tensor
 from polydesign.model import InputError, Plan, Table, check_integer, check_number, dtype_name
 from polydesign.runtime import ops
 from polydesign.runtime.checks import check_matrix, check_scalar, check_square, check_table
+from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.equations import lyapunov
 from polydesign.runtime.implicit import applied
 from polydesign.runtime.normalize import scaled_to_one, times_power_of_two
@@ -54,8 +55,9 @@ def msign_differentiable(
 
     M, table, plan: as in `msign`. backward_table: root 2, runs the derivative's msign and the sign of its
     block of side 2 min(m, n); None for the catalogue's. backward_plan: None is M's precision, float32 at
-    least, with plan.check. What M's singular values have to be for the derivative is what that table asks of
-    them: l·‖M‖_F or more. Cost of a derivative: one msign, one Lyapunov equation, and five products.
+    least, with plan.check. The derivative's msign takes a second pass where it finds singular values below
+    l·‖M‖_F, so those may be l²·‖M‖_F; rounding in the derivative grows with 1/σ. Cost of a derivative: one
+    msign, or two, one Lyapunov equation, and five products.
 
     eps: **what to do where M is, or is nearly, rank-deficient**, and msign has no derivative. Result and
     derivative are then those of (M Mᵀ + ε²I)^(−1/2) M, ε = eps·‖M‖_F, which is the first n columns of
@@ -171,17 +173,7 @@ def _of_msign(M: Tensor, D: Tensor, table: Table | None, plan: Plan) -> Tensor:
     work = work_dtype(getattr(torch, str(plan.dtype)), M)
     W, exponent = scaled_to_one(M.to(work))
     D, lift = scaled_to_one(D.to(work))
-    if plan.check:
-        X, info = msign_with_info(W, table, plan)
-        if (info.norm == 0).any():
-            raise InputError("M", "holds a zero matrix, where msign has no derivative: leave it out")
-        if info.warnings:
-            raise InputError(
-                "M", f"msign has no derivative that the table can reach: {info.warnings[0]}; or give eps="
-            )
-    else:
-        X = msign(W, table, plan)
-    X = X.to(work)
+    X = _sign(W, table, plan).to(work)
     H, DX = symmetric_part(ops.mm(X, W.mT)), ops.mm(D, X.mT)
     C = DX - DX.mT
     wide = X.shape[-2] < X.shape[-1]
@@ -196,6 +188,33 @@ def _of_msign(M: Tensor, D: Tensor, table: Table | None, plan: Plan) -> Tensor:
         outside = D - ops.mm(DX, X)
         found = found + ops.mm(symmetric_part(solved) * (2 / share), outside)
     return times_power_of_two(found, lift - exponent)
+
+
+def _sign(M: Tensor, table: Table | None, plan: Plan) -> Tensor:
+    """msign, judged; in a second pass what the table left of singular values from l² to l.
+
+    A third would reach what rounding leaves of a null space in float32, and call it full rank.
+    """
+    if not plan.check:
+        return msign(M, table, plan)
+    X, first = msign_with_info(M, table, plan)
+    info = first
+    if (first.norm == 0).any():
+        raise InputError("M", "holds a zero matrix, where msign has no derivative: leave it out")
+    ran = chosen(2, str(plan.dtype), plan, SIGN[str(plan.dtype)]) if table is None else table
+    if first.warnings and torch.isfinite(X).all():
+        # Singular values may lie above 1 by the table's error; u is 1 for most tables.
+        X = X * (ran.schedule.interval[1] / (1 + ran.schedule.error))
+        X, info = msign_with_info(X, ran, replace(plan, normalization="none", matmuls=None, error=None))
+    if info.warnings:
+        raise InputError(
+            "M",
+            f"msign has no derivative there: ‖X Xᵀ − I‖_F/√m is {info.residual.max().item():.2g} after two "
+            f"passes of {ran.name}, so M is rank-deficient, or has singular values below "
+            f"{ran.schedule.interval[0] ** 2:.2g} of its norm: give eps=, or a backward_table with a smaller "
+            "lower end",
+        )
+    return X
 
 
 def _of_inverse_root(
