@@ -391,6 +391,10 @@ def test_a_table_and_precision_of_its_own(seed: int, monkeypatch: pytest.MonkeyP
     assert ran == [(table, plan), (table, block)]
     off = relative(found, msign_derivative(M, D))
     assert 1e-12 < off <= 2 * CONDITION * RESIDUAL_ROUNDINGS["float32"] * UNIT_ROUNDOFF["float32"]
+    narrow = Plan(dtype="bfloat16")
+    coarser = backward(lambda M: msign_differentiable(M, backward_plan=narrow), M, D)
+    bound = 2 * CONDITION * RESIDUAL_ROUNDINGS["bfloat16"] * UNIT_ROUNDOFF["bfloat16"]
+    assert 10 * off < relative(coarser, msign_derivative(M, D)) <= bound
 
 
 def test_inputs_stay_and_empty_ones_work(seed: int) -> None:

@@ -11,14 +11,14 @@ X Xᵀ = I; differentiated, with Ω = dX Xᵀ, which is antisymmetric,
 
     HΩ + ΩH = dM Xᵀ − X dMᵀ,      dX = ΩX + H⁻¹ dM (I − XᵀX).
 
-2cH⁻¹ is the symmetric solution for 4cI on the right, so one Lyapunov equation (runtime/equations.py) gives
-both: Ω is the antisymmetric part of its solution, the inverse the symmetric one.
+With 2I added on the right H⁻¹ is added to the solution, so one Lyapunov equation (runtime/equations.py) gives
+both: Ω is the antisymmetric part of its solution, H⁻¹ the symmetric one.
 
 **P^(−1/r)** for r a power of two. With Z = P^(−1/2) and S = PZ, S dZ + dZ S = −Z dP Z; and Y with Y² = Z has
 Y dY + dY Y = dZ, and so on: log₂ r Lyapunov equations. For r = 1, dY = −Y dP Y.
 
-The derivative runs the operator once more, by a table and in a precision of its own. Sources: Higham,
-Functions of Matrices, sections 3.2 and 8.2; kexue.fm 11025 for reverse mode.
+The derivative runs the operator once more, by a table and in a precision of its own. Source: Higham, Functions
+of Matrices, sections 3.2 and 8.2; the form with one equation is our own.
 """
 
 from __future__ import annotations
