@@ -17,8 +17,8 @@ both: Ω is the antisymmetric part of its solution, H⁻¹ the symmetric one.
 **P^(−1/r)** for r a power of two. With Z = P^(−1/2) and S = PZ, S dZ + dZ S = −Z dP Z; and Y with Y² = Z has
 Y dY + dY Y = dZ, and so on: log₂ r Lyapunov equations. For r = 1, dY = −Y dP Y.
 
-The derivative runs the operator once more, by a table and in a precision of its own. Source: Higham, Functions
-of Matrices, sections 3.2 and 8.2; the form with one equation is our own.
+The derivative runs the operator once more, by a table and in a precision of its own. Source: Higham,
+Functions of Matrices, sections 3.2 and 8.2; the form with one equation is our own.
 """
 
 from __future__ import annotations
