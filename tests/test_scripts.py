@@ -364,3 +364,31 @@ def test_the_figure_of_the_signs(tmp_path: Path) -> None:
     result = run("matrix_sign.py", "--small", "-o", target)
     assert result.returncode == 0, result.stdout + result.stderr
     assert target.read_bytes().startswith(b"\x89PNG")
+
+
+def memory_by_derivative(body: dict[str, Any]) -> None:
+    """4 and 40 steps take the same within 5 % by the equation; by autograd, the control, they do not."""
+    assert body.keys() == {"machine", "torch", "device", "dtype", "steps", "rows"}
+    assert body["steps"] == [4, 40]
+    assert {row["derivative"] for row in body["rows"]} == {"equation", "autograd"}
+    for row in body["rows"]:
+        for few, many in (row["saved"], row["peak"]):
+            assert (many <= 1.05 * few) is (row["derivative"] == "equation")
+        if row["derivative"] == "equation":
+            assert row["saved"][0] == 4 * np.prod(row["shape"])  # the input in float32, and nothing else
+
+
+def test_derivative_memory(tmp_path: Path) -> None:
+    target = tmp_path / "memory.json"
+    result = run("derivative_memory.py", "--small", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    body = json.loads(target.read_text())
+    memory_by_derivative(body)
+    assert {tuple(row["shape"]) for row in body["rows"]} == {(16, 16), (16, 48)}
+
+
+def test_derivative_memory_at_full_size() -> None:
+    script = loaded("derivative_memory")
+    body = json.loads(script.OUTPUT.read_text())
+    memory_by_derivative(body)
+    assert len(script.markdown(body).splitlines()) == 2 + len(body["rows"])

@@ -3,6 +3,7 @@ equations that they solve."""
 
 from polydesign.model import Plan
 from polydesign.runtime.clipping import ClipInfo, spectral_clip, spectral_clip_with_info
+from polydesign.runtime.derivative import inverse_root_differentiable, msign_differentiable
 from polydesign.runtime.equations import (
     lyapunov,
     lyapunov_with_info,
@@ -37,6 +38,7 @@ __all__ = [
     "geometric_factor",
     "inverse",
     "inverse_root",
+    "inverse_root_differentiable",
     "inverse_root_with_info",
     "lyapunov",
     "lyapunov_with_info",
@@ -45,6 +47,7 @@ __all__ = [
     "mcsgn",
     "mcsgn_with_info",
     "msign",
+    "msign_differentiable",
     "msign_with_info",
     "principal_sqrt_and_inverse_sqrt",
     "riccati",

@@ -1,7 +1,7 @@
 """Linear and quadratic matrix equations through one mcsgn of a block matrix (Roberts, 1980).
 
 What all of them share. A block H of side m + n has X in its sign W; mcsgn (runtime/operators.py) runs on it
-with any table of root 2 and any Plan, in passes until W² = I (runtime/block_sign.py). That is polynomials of H by
+with any table of root 2 and any Plan, in passes until W² = I (block_sign.py). That is polynomials of H by
 products alone: **the eigenvalues have to be in the sector that the table serves**, on both sides of the
 imaginary axis. Tables for an interval [l, u] serve real eigenvalues and no others: half a degree off the axis
 is too much. Where no table is given and that of the state's precision fails, `sector_table(75)` runs, and

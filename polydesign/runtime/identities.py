@@ -11,7 +11,7 @@ costs less and rounds less. That it is the principal root is checked by its eige
 The result has the dtype of the state. Cost: a table's products, of side 2n, a pass.
 
 Raised everywhere: InputError for what is not floating, not square, or of shapes that do not fit, for NaN and
-infinity, for a table of another root, and where mcsgn does not apply (runtime/block_sign.py), with the residuals.
+infinity, for a table of another root, and where mcsgn does not apply (block_sign.py), with the residuals.
 With plan.check False nothing is judged and one pass of the first table runs.
 """
 

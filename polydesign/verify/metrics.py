@@ -94,3 +94,34 @@ def spectral(M: Tensor, g: Callable[[Tensor], Tensor]) -> Tensor:
 def clipped(sigma: Tensor, low: float, high: float) -> Tensor:
     """max(α, min(σ, β)), with no lower end for α <= 0."""
     return sigma.clamp(min=max(low, 0.0), max=high)
+
+
+def msign_derivative(M: Tensor, D: Tensor) -> Tensor:
+    """The derivative of U Vᵀ at M = U Σ Vᵀ (..., m, n), of full rank, along D, by a decomposition in float64.
+
+    In the bases U and V, with zeros added to M until it is square, entries ij of the symmetric part of D give
+    nothing and those of the antisymmetric part 2/(σ_i + σ_j) times themselves; of D outside of the smaller
+    side 1/σ_i times themselves.
+    """
+    M, D = (X.to("cpu", torch.float64) for X in (M, D))
+    if M.shape[-2] > M.shape[-1]:
+        return msign_derivative(M.mT, D.mT).mT
+    U, sigma, Vt = torch.linalg.svd(M, full_matrices=False)
+    E = U.mT @ D @ Vt.mT
+    inside = (E - E.mT) / (sigma[..., :, None] + sigma[..., None, :])
+    outside = (U.mT @ D - E @ Vt) / sigma[..., :, None]
+    return U @ (inside @ Vt + outside)
+
+
+def inverse_root_derivative(P: Tensor, D: Tensor, root: int) -> Tensor:
+    """The derivative of P^(−1/r), r = root, at symmetric positive P (..., n, n) along (D + Dᵀ)/2, in float64.
+
+    In P's eigenvectors divided differences of λ^(−1/r): with y = λ^(−1/r) that is
+    −y_iʳ y_jʳ/Σ_k y_i^(r−1−k) y_jᵏ, k = 0 … r − 1, without a difference.
+    """
+    P, D = (((X + X.mT) / 2).to("cpu", torch.float64) for X in (P, D))
+    values, V = torch.linalg.eigh(P)
+    y = values ** (-1 / root)
+    left, right = y[..., :, None], y[..., None, :]
+    powers = torch.stack([left ** (root - 1 - k) * right**k for k in range(root)]).sum(0)
+    return V @ ((V.mT @ D @ V) * -((left * right) ** root) / powers) @ V.mT
