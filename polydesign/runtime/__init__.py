@@ -3,6 +3,7 @@ equations that they solve."""
 
 from polydesign.model import Plan
 from polydesign.runtime.clipping import ClipInfo, spectral_clip, spectral_clip_with_info
+from polydesign.runtime.column_row import ColumnRow, column_row
 from polydesign.runtime.equations import (
     lyapunov,
     lyapunov_with_info,
@@ -12,6 +13,15 @@ from polydesign.runtime.equations import (
     sylvester_with_info,
 )
 from polydesign.runtime.identities import geometric_factor, principal_sqrt_and_inverse_sqrt
+from polydesign.runtime.lowrank import (
+    LowRankInfo,
+    effective_rank,
+    pseudo_inverse,
+    pseudo_inverse_with_info,
+    range_projector,
+    spectral_truncate,
+    spectral_truncate_with_info,
+)
 from polydesign.runtime.operators import Info, mcsgn, mcsgn_with_info, msign, msign_with_info
 from polydesign.runtime.prepare import RootInfo
 from polydesign.runtime.refinement import EquationInfo
@@ -30,10 +40,14 @@ from polydesign.search.sector import sector_table
 
 __all__ = [
     "ClipInfo",
+    "ColumnRow",
     "EquationInfo",
     "Info",
+    "LowRankInfo",
     "Plan",
     "RootInfo",
+    "column_row",
+    "effective_rank",
     "geometric_factor",
     "inverse",
     "inverse_root",
@@ -47,6 +61,9 @@ __all__ = [
     "msign",
     "msign_with_info",
     "principal_sqrt_and_inverse_sqrt",
+    "pseudo_inverse",
+    "pseudo_inverse_with_info",
+    "range_projector",
     "riccati",
     "riccati_with_info",
     "root",
@@ -56,6 +73,8 @@ __all__ = [
     "spectral_polynomial",
     "spectral_relu",
     "spectral_step",
+    "spectral_truncate",
+    "spectral_truncate_with_info",
     "sqrt_and_inverse_sqrt",
     "sylvester",
     "sylvester_with_info",
