@@ -24,7 +24,9 @@ from polydesign.runtime import (
 )
 from polydesign.runtime.defaults import SIGN
 from polydesign.runtime.lowrank import PROJECTED
+from polydesign.verify import lowrank as verified
 from polydesign.verify.metrics import spectral, truncated
+from polydesign.verify.sweep import measure
 
 SHAPES = [(12, 20), (20, 12), (14, 14), (2, 3, 9, 13)]
 DTYPES = ["bfloat16", "float16", "float32", "float64"]
@@ -292,6 +294,55 @@ def test_input_may_be_narrow_and_layout_does_not_matter(seed: int) -> None:
     for call in (spectral_truncate, pseudo_inverse):
         assert off(call(M.mT, 1.0), call(M, 1.0).mT) < 1e-10
         assert off(call(torch.stack([M, M]), 1.0)[0], call(M, 1.0)) < 1e-10
+
+
+# verify
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(48, 80), (80, 48), (40, 40)])
+@pytest.mark.parametrize(
+    "spectrum_of", ["gaussian", "logspace:1e-4", "harmonic", "rank1", "rank2", "flat", "zero"]
+)
+def test_verify_holds(
+    dtype: str,
+    shape: tuple[int, int],
+    spectrum_of: str,
+    seed: int,
+    device: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = polydesign.load(SIGN[dtype])
+    settings = {"shape": shape, "dtype": dtype, "spectrum": spectrum_of, "seed": seed, "device": device}
+    found = measure(table, operator="range_projector", **settings)
+    assert found.holds, found
+    assert found.map is not None
+    if dtype == "float64":
+        # What is judged and what is below l: as f says, in the basis with the null space.
+        gap = torch.tensor(found.map.measured) - torch.tensor(found.map.predicted)
+        assert gap.abs().max().item() < 1e-9
+    # The control: a projector that is off by 0.05.
+    monkeypatch.setattr(
+        verified,
+        "range_projector",
+        lambda *given, **how: range_projector(*given, **how).double().cpu() + 0.05 * eye(shape),
+    )
+    assert not measure(table, operator="range_projector", **settings).holds
+
+
+def eye(shape: tuple[int, int]) -> Tensor:
+    return torch.eye(min(shape), dtype=torch.float64)
+
+
+def test_verify_refuses_what_bounds_nothing() -> None:
+    for name in ("aol", "none"):
+        with pytest.raises(InputError, match=rf"^normalization: {name} bounds no norm"):
+            measure(
+                polydesign.load(SIGN["float32"]),
+                operator="range_projector",
+                shape=(8, 8),
+                plan=Plan(normalization=name),
+            )
 
 
 # refusals
