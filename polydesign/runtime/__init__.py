@@ -36,6 +36,7 @@ from polydesign.runtime.roots import (
     two_sided_inverse_root,
 )
 from polydesign.runtime.spectral import spectral_polynomial, spectral_relu, spectral_step
+from polydesign.runtime.structured import lower_solve, triangular_inverse
 from polydesign.search.sector import sector_table
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "inverse",
     "inverse_root",
     "inverse_root_with_info",
+    "lower_solve",
     "lyapunov",
     "lyapunov_with_info",
     "matmul_inverse_root",
@@ -78,5 +80,6 @@ __all__ = [
     "sqrt_and_inverse_sqrt",
     "sylvester",
     "sylvester_with_info",
+    "triangular_inverse",
     "two_sided_inverse_root",
 ]
