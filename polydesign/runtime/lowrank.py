@@ -153,7 +153,7 @@ def pseudo_inverse(
     f·p/[f·p·σ + θ·(1 − p)]: above the gap 1/σ, off relatively by at most about E/2·θ/σ; below it at most
     about E/(2θ) beside a norm of up to 1/θ; inside it between 0 and about 1/θ, so that nothing in the gap
     grows beyond what θ allows. Beside P: one msign of M, 3 products, the inverse of the shorter side (root 1,
-    16 products by default), and one for its residual, not counted. inverse_table: of root 1, None for the
+    19 products by default), and one for its residual, not counted. inverse_table: of root 1, None for the
     default; its error adds to all of it, relatively, and rounding adds about u·‖M‖₂/θ.
 
     Raises InputError as `spectral_step` does, for an inverse_table of another root, and with plan.check where
