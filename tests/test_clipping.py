@@ -173,7 +173,7 @@ def test_costs_that_the_docstring_states(seed: int) -> None:
     assert spectral_clip_with_info(0.01 * M, table=sign)[1].matmuls == n + 2
 
 
-@pytest.mark.parametrize("formula", ["nested", "composed"])
+@pytest.mark.parametrize("formula", ["nested", "unnested", "composed"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_step(formula: str, shape: tuple[int, ...], seed: int, device: str) -> None:
     M, _ = known(*shape, seed=seed, device=device)
@@ -190,6 +190,55 @@ def test_step_far_above_the_threshold(seed: int) -> None:
     plan = Plan(dtype="float32")
     assert off(spectral_step(M, 1.0, plan=plan), exact) < 0.01
     assert off(spectral_step(M, 1.0, plan=plan, formula="nested"), exact) > 0.1
+
+
+def tiny(seed: int) -> Tensor:
+    """Singular values from 10 down to 1e-7, the lower half below what a sign table resolves."""
+    generator = torch.Generator().manual_seed(seed)
+    U, V = (
+        torch.linalg.qr(torch.randn((side, 16), generator=generator, dtype=torch.float64)).Q
+        for side in (40, 16)
+    )
+    return (U * torch.logspace(1, -7, 16, dtype=torch.float64)) @ V.mT
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("formula", ["composed", "unnested"])
+def test_step_of_small_singular_values(dtype: str, formula: str, seed: int, device: str) -> None:
+    """No sign of a small value is asked for: it ends at 0, and not half-way to −1 as in the nested formula."""
+    M, plan = tiny(seed), Plan(dtype=dtype)
+    exact = spectral(M, lambda sigma: (sigma > 1).double())
+    # E < 1e-9 of the default tables; seven signs' steps and a clip's round at sizes up to 1.
+    assert off(spectral_step(M.to(device), 1.0, plan=plan, formula=formula), exact) <= (
+        1e-9 + 200 * UNIT_ROUNDOFF[dtype]
+    )
+    assert off(spectral_step(M.to(device), 1.0, plan=plan, formula="nested"), exact) > 0.3  # the control
+
+
+@pytest.mark.parametrize("relative", [-0.004, 0.004])
+@pytest.mark.parametrize("high", [1.0, 0.02])
+def test_threshold_is_where_it_is_said(relative: float, high: float, seed: int) -> None:
+    """The clip table's error of 1 % does not move the threshold: its curve at the threshold is known."""
+    generator = torch.Generator().manual_seed(seed)
+    U, V = (torch.linalg.qr(torch.randn(9, 6, generator=generator, dtype=torch.float64)).Q for _ in "UV")
+    sigma = torch.tensor([10.0, 5.0, high * (1 + relative), high / 2, 0.0, 0.0], dtype=torch.float64)
+    X = spectral_step((U * sigma) @ V.mT, high)
+    # E is below 1e-16, and what rounds is at most ‖M‖/θ = 500 times u.
+    assert off(X, (U * (sigma > high)) @ V.mT) <= 1e-10
+    assert off(X, (U * (sigma > high * (1 + 2 * relative))) @ V.mT) > 0.9  # the control: moved by 0.8 %
+
+
+def test_curves_of_the_clip_tables_rise_to_the_lower_end() -> None:
+    """So the step has one threshold, and what is above l stays above the curve at half of it."""
+    for name in {name for names in CLIP.values() for name in names}:
+        schedule = polydesign.load(name).schedule
+        lower = schedule.interval[0]
+        curve = schedule(np.linspace(0, lower, 20_001))
+        assert (np.diff(curve) > 0).all()
+        assert 0.45 < schedule(lower / 2) < 0.55
+        assert schedule(np.geomspace(lower, 1, 20_001)).min() > 0.97
+    sign = polydesign.load("sign-d5x7-l1e-3-fp32").schedule  # the control: no line, and nothing to clip
+    assert sign(0.5 * sign.interval[0]) > 0.6
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -382,6 +431,7 @@ M = torch.diag(torch.tensor([3.0, 1.0, 0.5]))
         ),
         (lambda: spectral_step(M, 0.0), r"^threshold: must be positive"),
         (lambda: spectral_step(M, 1.0, formula="block"), r"^formula: 'block' is not one of"),
+        (lambda: spectral_step(M, 1e-5), r"^threshold: is 1e-05, and twice that is below 0.0001.*unnested"),
         (lambda: spectral_relu(M, -1.0), r"^threshold: must be positive"),
         (lambda: spectral_polynomial(M, []), r"^c: is empty"),
         (lambda: spectral_polynomial(M, [0.0, math.nan]), r"^c\[1\]: "),

@@ -41,7 +41,8 @@ class Shape(click.ParamType):
 )
 @click.option(
     "--operator",
-    help="msign, mcsgn, spectral_clip, inverse_root, root, inverse, matmul_inverse_root, lyapunov.  "
+    help="msign, mcsgn, spectral_clip, range_projector, inverse_root, root, inverse, "
+    "matmul_inverse_root, lyapunov.  "
     "[default: msign for root 2, inverse for root 1, inverse_root for others]",
 )
 @click.option("--power", type=click.IntRange(1), default=1, show_default=True, help="s of P^(-s/r).")

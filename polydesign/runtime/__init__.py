@@ -3,6 +3,7 @@ equations that they solve."""
 
 from polydesign.model import Plan
 from polydesign.runtime.clipping import ClipInfo, spectral_clip, spectral_clip_with_info
+from polydesign.runtime.column_row import ColumnRow, column_row
 from polydesign.runtime.derivative import inverse_root_differentiable, msign_differentiable
 from polydesign.runtime.equations import (
     lyapunov,
@@ -13,6 +14,15 @@ from polydesign.runtime.equations import (
     sylvester_with_info,
 )
 from polydesign.runtime.identities import geometric_factor, principal_sqrt_and_inverse_sqrt
+from polydesign.runtime.lowrank import (
+    LowRankInfo,
+    effective_rank,
+    pseudo_inverse,
+    pseudo_inverse_with_info,
+    range_projector,
+    spectral_truncate,
+    spectral_truncate_with_info,
+)
 from polydesign.runtime.operators import Info, mcsgn, mcsgn_with_info, msign, msign_with_info
 from polydesign.runtime.prepare import RootInfo
 from polydesign.runtime.refinement import EquationInfo
@@ -27,19 +37,25 @@ from polydesign.runtime.roots import (
     two_sided_inverse_root,
 )
 from polydesign.runtime.spectral import spectral_polynomial, spectral_relu, spectral_step
+from polydesign.runtime.structured import lower_solve, triangular_inverse
 from polydesign.search.sector import sector_table
 
 __all__ = [
     "ClipInfo",
+    "ColumnRow",
     "EquationInfo",
     "Info",
+    "LowRankInfo",
     "Plan",
     "RootInfo",
+    "column_row",
+    "effective_rank",
     "geometric_factor",
     "inverse",
     "inverse_root",
     "inverse_root_differentiable",
     "inverse_root_with_info",
+    "lower_solve",
     "lyapunov",
     "lyapunov_with_info",
     "matmul_inverse_root",
@@ -50,6 +66,9 @@ __all__ = [
     "msign_differentiable",
     "msign_with_info",
     "principal_sqrt_and_inverse_sqrt",
+    "pseudo_inverse",
+    "pseudo_inverse_with_info",
+    "range_projector",
     "riccati",
     "riccati_with_info",
     "root",
@@ -59,8 +78,11 @@ __all__ = [
     "spectral_polynomial",
     "spectral_relu",
     "spectral_step",
+    "spectral_truncate",
+    "spectral_truncate_with_info",
     "sqrt_and_inverse_sqrt",
     "sylvester",
     "sylvester_with_info",
+    "triangular_inverse",
     "two_sided_inverse_root",
 ]

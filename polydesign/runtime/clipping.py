@@ -205,7 +205,7 @@ def composed(signs: Signs, M: Tensor, beta: float) -> Tensor:
     table = signs.table or _fitting(signs, M, beta)
     lower, upper = table.schedule.interval
     if signs.table is not None and signs.plan.check:
-        largest = _bound(signs, M)
+        largest = bound(signs, M)
         sums = max(M.shape[-2:]) * UNIT_ROUNDOFF["float32"]
         if largest * lower > beta * upper * (1 + 4 * UNIT_ROUNDOFF[dtype_name(signs.state)] + sums):
             raise InputError(
@@ -223,11 +223,11 @@ def _fitting(signs: Signs, M: Tensor, beta: float) -> Table:
     state = dtype_name(signs.state)
     if not signs.plan.check:
         return load(CLIP[state][-1])
-    largest = _bound(signs, M)
+    largest = bound(signs, M)
     return clip_table(state, beta / largest if largest else math.inf, signs.plan)
 
 
-def _bound(signs: Signs, M: Tensor) -> float:
+def bound(signs: Signs, M: Tensor) -> float:
     """An upper bound of the largest singular value in the batch, in the precision of the sums."""
     name = signs.plan.normalization or BOUND
     if name == "none":

@@ -4,16 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from polydesign.catalogue import load
 from polydesign.evaluation.program import monomial
-from polydesign.model import InputError, Plan, Table, check_number
-from polydesign.runtime.clipping import FORMULAS, PAST, composed, prepared, spectral_clip
+from polydesign.model import InputError, Plan, Schedule, Table, check_number, dtype_name
+from polydesign.runtime.clipping import FORMULAS, PAST, bound, composed, prepared, spectral_clip
+from polydesign.runtime.defaults import CLIP
 from polydesign.runtime.execute import inner
 from polydesign.runtime.signs import Signs
+
+STEPS = ("composed", "unnested", "nested")
+"""Formulas of `spectral_step`; the first two have a projector (`above`)."""
+
+CURVE_POINTS = 20_001
+"""On which a clip table's curve is inverted, as a line between them: off by about 1e-8."""
+
+
+class Above(NamedTuple):
+    """What `above` ends with.
+
+    projector: V 1[Σ > θ] Vᵀ of the tall one of M and Mᵀ. matrix: that one, clipped or divided, ‖.‖₂ <= PAST.
+    scale: what M was divided by, 2θ where it was clipped. tau: the threshold there. curve: the clip table's
+    schedule.
+    """
+
+    projector: Tensor
+    matrix: Tensor
+    scale: float
+    tau: float
+    curve: Schedule | None = None
 
 
 def spectral_step(
@@ -26,25 +50,83 @@ def spectral_step(
 ) -> Tensor:
     """U 1[Σ > θ] Vᵀ for M = U Σ Vᵀ: singular values above θ = threshold > 0 become 1, those below it 0.
 
-    M, table, plan, result: as in `spectral_clip`. nested: [ms + msign(M − θ·ms)]/2 with ms = msign(M), 2
-    msign. Values with |σ − θ| below l·‖M − θ·ms‖ come out between 0 and 1. composed: the same of C = U min(Σ,
-    2θ) Vᵀ, clipped first: that costs a third iteration, and what is not resolved is then l·2θ, however large
-    M is, and what the clip table moves θ by, about 2 % of it. table: of the signs; clipping chooses its own.
-    Nothing is multiplied by M, so an error of the sign is one of the result.
+    M, table, plan, result: as in `spectral_clip`. table: of the signs; clipping chooses its own. Nothing is
+    multiplied by M, so an error of the sign is one of the result.
 
-    Raises InputError as `spectral_clip` does.
+    - unnested: ms·[I + msign(MᵀM − θ²·I)]/2, ms = msign(M), for m >= n (else on Mᵀ), after division by
+      a bound ν of ‖M‖₂. 2 msign, one of n×n, 2 products, and those of the bound (schatten8: 2). Values with
+      |σ² − θ²| < l·ν² come out between 0 and 1, l the table's lower end.
+    - composed: the same of U min(Σ, 2θ) Vᵀ: a third iteration, by the clip table, in place of the division.
+      What is not resolved is then about |σ − θ| < 2.5·l·θ, however large M is. The clip table's curve
+      rises, so θ itself is sent where the curve has it, and is not off by the table's error.
+    - nested: [ms + msign(M − θ·ms)]/2, 2 msign. **Not for small singular values:** where ms does not
+      resolve σ and comes out below 1, the second sign is −1 all the same, and the mean down to −1/2.
+
+    Raises InputError as `spectral_clip` does; for composed where 2θ is too small beside ‖M‖₂ for the clip
+    tables.
     """
-    signs = prepared(M, table, plan, formula, {"composed", "nested"}, "spectral_step")
-    _check_threshold(threshold)
+    signs = prepared(M, table, plan, formula, STEPS, "spectral_step")
+    check_threshold(threshold)
     with torch.autocast(M.device.type, enabled=False):
-        X, theta, known = signs.outer(M), threshold, formula == "composed"
-        if known and M.numel():
-            clipping = Signs(M, None, replace(signs.plan, matmuls=None, error=None))
-            X = signs.sum([(composed(clipping, X, 2 * threshold), 1 / (2 * PAST))])
-            theta = 1 / (4 * PAST)
-        ms = signs.msign(X, normalized=known)
-        step = signs.msign(signs.sum([(X, 1.0), (ms, -theta)]), normalized=known)
-        return signs.state_of(signs.sum([(ms, 0.5), (step, 0.5)]))
+        X = signs.outer(M)
+        if formula == "nested":
+            ms = signs.msign(X)
+            step = signs.msign(signs.sum([(X, 1.0), (ms, -threshold)]))
+            return signs.state_of(signs.sum([(ms, 0.5), (step, 0.5)]))
+        return signs.state_of(signs.like(M, step_of(signs, above(signs, X, threshold, formula))))
+
+
+def above(signs: Signs, M: Tensor, threshold: float, formula: str) -> Above:
+    """The projector on the right singular vectors with σ > θ: [I + msign(CᵀC − τ²·I)]/2, tall C.
+
+    composed: C = U f(Σ·l/2θ) Vᵀ ≈ U min(Σ/2θ, 1) Vᵀ by a clip table, τ = f(l/2); f rises up to l.
+    unnested: C = M/ν, τ = θ/ν, ν >= ‖M‖₂ and ν >= θ. Neither asks for the sign of a small singular value.
+    """
+    X, scale, tau, curve = signs.tall(M), 2 * threshold, 0.5, None
+    if not M.numel():
+        C = X
+    elif formula == "composed":
+        clipping = Signs(M, None, replace(signs.plan, dtype=signs.state, matmuls=None, error=None))
+        try:
+            C = composed(clipping, X, 2 * threshold)
+        except InputError as error:
+            if error.field != "high":
+                raise
+            raise InputError("threshold", _too_small(threshold, clipping)) from None
+        curve = load(str(clipping.used)).schedule
+        tau = float(curve(curve.interval[0] / 2))
+        signs.matmuls += clipping.matmuls
+    else:
+        scale = max(bound(signs, X), threshold)
+        C, tau = signs.sum([(X, 1 / scale)]), threshold / scale
+    W = signs.msign(signs.sum([(signs.mm(C.mT, C), 1.0)], -tau * tau), normalized=True)
+    return Above(signs.sum([(W, 0.5)], 0.5), C, scale, tau, curve)
+
+
+def gap(part: Above, threshold: float, lower: float) -> tuple[float, float]:
+    """Between which σ the sign in `above` is not resolved in exact arithmetic: |c² − τ²| < l = lower."""
+    ends = np.sqrt(np.maximum(part.tau**2 + np.array([-lower, lower]), 0.0))
+    if part.curve is not None:
+        x = np.linspace(0, 1, CURVE_POINTS)
+        ends = np.interp(ends, part.curve(x * part.curve.interval[0]), x, right=np.inf)
+    low, high = (ends * part.scale).tolist()
+    return min(low, threshold), max(high, threshold)
+
+
+def _too_small(threshold: float, signs: Signs) -> str:
+    state = dtype_name(signs.state)
+    least = load(CLIP[state][-1]).schedule.interval[0]
+    return (
+        f"is {threshold:.4g}, and twice that is below {least:g} of what bounds the largest singular value, "
+        f"where the clip tables in {state} end: write formula='unnested', with a table whose lower end is "
+        "below the square of that ratio"
+        + ("" if state in ("float32", "float64") else ", or Plan(dtype='float32')")
+    )
+
+
+def step_of(signs: Signs, part: Above) -> Tensor:
+    """U 1[Σ > θ] Vᵀ of the tall one: its sign, which is good above θ, times the projector."""
+    return signs.mm(signs.msign(signs.sum([(part.matrix, 1 / PAST)]), normalized=True), part.projector)
 
 
 def spectral_relu(
@@ -60,7 +142,7 @@ def spectral_relu(
     M, table, plan, formula, products: as in `spectral_clip`, which this subtracts, in the wider of M's dtype
     and the state's; so are its errors, which do not grow with M. Raises InputError as `spectral_clip` does.
     """
-    _check_threshold(threshold)
+    check_threshold(threshold)
     clipped = spectral_clip(M, high=threshold, table=table, plan=plan, formula=formula)
     wide = torch.promote_types(M.dtype, clipped.dtype)
     return (M.to(wide) - clipped.to(wide)).to(clipped.dtype)
@@ -113,7 +195,8 @@ def _trimmed(part: list[float]) -> list[float]:
     return [float(number) for number in part]
 
 
-def _check_threshold(threshold: float) -> None:
+def check_threshold(threshold: float) -> None:
+    """Refuse what is no positive number."""
     check_number("threshold", threshold)
     if threshold <= 0:
         raise InputError("threshold", f"must be positive, and is {threshold!r}")

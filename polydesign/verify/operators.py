@@ -6,6 +6,7 @@ from polydesign.model import InputError, Schedule
 from polydesign.verify.cases import Operator
 from polydesign.verify.clipping import clip_case
 from polydesign.verify.equations import lyapunov_case
+from polydesign.verify.lowrank import projector_case
 from polydesign.verify.polar import mcsgn_case, msign_case
 from polydesign.verify.roots import inverse_root_case, matmul_inverse_root_case, root_case
 
@@ -13,6 +14,7 @@ OPERATORS: dict[str, Operator] = {
     "msign": Operator(msign_case, positive=False, polar=True, root=2),
     "mcsgn": Operator(mcsgn_case, singular=True, root=2),
     "spectral_clip": Operator(clip_case, positive=False, root=2),
+    "range_projector": Operator(projector_case, positive=False, root=2),
     "inverse_root": Operator(inverse_root_case, takes_power=True),
     "root": Operator(root_case, singular=True),
     "inverse": Operator(inverse_root_case, root=1),
