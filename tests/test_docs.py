@@ -23,7 +23,15 @@ def test_the_code_runs(page: Path) -> None:
         exec(compile(block, str(page), "exec"), names)
 
 
-@pytest.mark.parametrize(("name", "script"), [("equations", "solve_equations"), ("clipping", "clipping")])
+MEASURED = {
+    "equations": "solve_equations",
+    "clipping": "clipping",
+    "derivative_memory": "derivative_memory",
+    "triangular_cost": "triangular_cost",
+}
+
+
+@pytest.mark.parametrize(("name", "script"), MEASURED.items())
 def test_the_tables_are_those_that_were_measured(name: str, script: str) -> None:
     body = json.loads((ROOT / "figures" / f"{name}.json").read_text("utf-8"))
     page = (ROOT / "docs" / "matrix_sign.md").read_text("utf-8")

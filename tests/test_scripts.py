@@ -392,3 +392,12 @@ def test_derivative_memory_at_full_size() -> None:
     body = json.loads(script.OUTPUT.read_text())
     memory_by_derivative(body)
     assert len(script.markdown(body).splitlines()) == 2 + len(body["rows"])
+
+
+def test_the_cost_of_triangular_solves(tmp_path: Path) -> None:
+    target = tmp_path / "cost.json"
+    result = run("triangular_cost.py", "--small", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    rows = json.loads(target.read_text())["rows"]
+    assert [row["n"] for row in rows] == [64, 128]
+    assert all(row["difference"] < 1e-5 for row in rows)
