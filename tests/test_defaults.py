@@ -103,3 +103,20 @@ def test_refuses_what_is_not_there():
         inverse_root_with_info(torch.eye(3), 3, plan=Plan(matmuls=12))
     with pytest.raises(InputError, match=r"plan.error: chooses a table where none is given"):
         msign(torch.eye(3), polydesign.load("sign-m12-l1e-3-fp32"), Plan(error=0.1))
+
+
+def test_root_two_has_tables_of_both_forms():
+    """Products of the coupled form are others than those of msign: P is updated beside G."""
+    known = budgets(2, "float32", coupled=True)
+    assert list(known) == [11, 14, 17]
+    for number, path in known.items():
+        table = polydesign.load(path)
+        assert matmuls(table.schedule, form="coupled") <= number
+        assert table.schedule.interval[0] == 0.01
+    assert matmuls(table.schedule) != matmuls(table.schedule, form="coupled")
+    P = torch.diag(torch.linspace(0.01, 1, 16))
+    R, info = inverse_root_with_info(P, 2, plan=Plan(matmuls=14))
+    assert info.matmuls <= 14
+    assert (R.diagonal() * P.diagonal().sqrt() - 1).abs().max() < 1e-3
+    with pytest.raises(InputError, match=r"--root 2 --matmuls N --dtype bfloat16 --form coupled"):
+        inverse_root_with_info(P, 2, plan=Plan(dtype="bf16", matmuls=14))

@@ -57,8 +57,10 @@ def clip_table(dtype: str, lower: float, plan: Plan) -> Table:
     return table
 
 
-def chosen(root: int, dtype: str, plan: Plan, default: str) -> Table:
+def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = False) -> Table:
     """The table of the catalogue for this plan: `default` where it says neither matmuls nor error.
+
+    coupled: whether it is for roots, whose products are those of the coupled form; root 2 has tables of both.
 
     Of the tables that the budget search made for this root and precision, <family>-m<matmuls>-…: for matmuls
     the one with most products that are no more than these; for an error the one with fewest whose measured
@@ -69,12 +71,13 @@ def chosen(root: int, dtype: str, plan: Plan, default: str) -> Table:
     """
     if plan.matmuls is None and plan.error is None:
         return _loaded(default)
-    known = budgets(root, dtype)
+    known = budgets(root, dtype, coupled=coupled)
     if not known:
         raise InputError(
             "plan.matmuls" if plan.matmuls is not None else "plan.error",
             f"no tables of root {root} for a budget come with the package in {dtype}: make one with "
-            f"`polydesign search --root {root} --matmuls N --dtype {dtype}`, and pass table=",
+            f"`polydesign search --root {root} --matmuls N --dtype {dtype}{_option(root, coupled)}`, and "
+            "pass table=",
         )
     if plan.matmuls is not None:
         fitting = [number for number in known if number <= plan.matmuls]
@@ -97,14 +100,20 @@ def chosen(root: int, dtype: str, plan: Plan, default: str) -> Table:
 
 
 @lru_cache
-def budgets(root: int, dtype: str) -> dict[int, str]:
+def budgets(root: int, dtype: str, *, coupled: bool = False) -> dict[int, str]:
     """matmuls -> name, of the tables for a budget that come with the package for matrices of any shape."""
     found = {}
-    for path in shipped().glob(f"{family(root)}-m*-{DTYPES[dtype]}.json"):
+    form = "-coupled" if _option(root, coupled) else ""
+    for path in shipped().glob(f"{family(root)}-m*-{DTYPES[dtype]}{form}.json"):
         number = path.stem.split("-")[1].removeprefix("m")
         if number.isdecimal():
             found[int(number)] = str(path)
     return dict(sorted(found.items()))
+
+
+def _option(root: int, coupled: bool) -> str:
+    """Of the search, where the form does not follow from the root."""
+    return " --form coupled" if root == 2 and coupled else ""
 
 
 @lru_cache

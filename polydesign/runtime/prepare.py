@@ -242,4 +242,4 @@ def _default_table(root: int, state: torch.dtype, plan: Plan) -> Table:
             f"--degree {1 + 2 * root} --steps 5 --lower {lower:.2g} --dtype {dtype}`, and pass "
             "table=polydesign.load(path)",
         )
-    return chosen(root, dtype, plan, DEFAULT_TABLES.get((root, width), ""))
+    return chosen(root, dtype, plan, DEFAULT_TABLES.get((root, width), ""), coupled=True)
