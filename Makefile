@@ -37,7 +37,7 @@ lint: install
 types: install
 	$(BIN)/basedpyright
 
-# A process a core, one thread each: the suite takes half the time of one process with all cores.
+# A process a core, one thread each.
 check: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
