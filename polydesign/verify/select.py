@@ -1,7 +1,8 @@
 """Candidate tables measured on the same matrices in the real precision, and the one that errs least.
 
-No search is known here: tables come in, and what was measured goes out. Each family of matrices hides what
-another shows (design.md, section 3), so there are several; a candidate that one of them breaks is out.
+Tables come in, and what was measured goes out; how they were searched for is not known here. Each family of
+matrices hides what another shows (design.md, section 3), so there are several; a candidate that one of them
+breaks is out.
 """
 
 from __future__ import annotations
