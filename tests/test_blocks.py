@@ -12,7 +12,9 @@ from polydesign.model import InputError, Plan
 from polydesign.runtime import msign
 from polydesign.verify.blocks import CHUNK, HALF, RARE, Blocks, follow_blocks, lost, random_blocks
 
-TABLES = ("sign-d5x6-l1e-3-bf16", "sign-m15-l1e-3-bf16", "sign-m16-l1e-3-fp16")
+TABLES = {name: polydesign.load(name) for name in ("sign-d5x6-l1e-3-bf16", "sign-m15-l1e-3-bf16")}
+TABLES |= {name: tables.prototype(name, "chebyshev") for name in ("9x4_16_bf16", "17x3_15_bf16")}
+TABLES["origin"] = polydesign.design(degree=9, steps=4, dtype="bf16", evaluation="origin")
 PLANS = (
     {},
     {"form": "gram", "restarts": (1,)},
@@ -27,15 +29,16 @@ PLANS = (
 def test_the_numbers_are_those_of_the_executor(dtype, name, keywords, seed):
     """To the last bit in bfloat16; in float16 the sums in float32 are nearer to its last bit, and a few of
     them are rounded the other way."""
-    schedule, plan = polydesign.load(name).schedule, Plan(dtype, **keywords)
+    schedule, plan = TABLES[name].schedule, Plan(dtype, normalization="none", **keywords)
     generator = torch.Generator().manual_seed(seed)
     same = 0
-    for _ in range(20):
-        h, w = sorted(torch.randint(1, 120, (2,), generator=generator).tolist())
-        one = Blocks(*torch.tensor([[h], [w], [1]], dtype=torch.float64))
+    for most in (3, 120) * 10:  # of three rows the diagonal is as large as what is off it
+        h, w = sorted(torch.randint(1, most, (2,), generator=generator).tolist())
+        x = torch.rand((), generator=generator, dtype=torch.float64).item()
+        one = Blocks(*torch.tensor([[h], [w], [x]], dtype=torch.float64))
         found = follow_blocks(schedule, one, plan)
-        X = msign(torch.ones(h, w, dtype=torch.float64), polydesign.load(name), plan).double()
-        expected = X[0, 0] * (h * w) ** 0.5
+        M = torch.full((h, w), x / (h * w) ** 0.5, dtype=torch.float64)
+        expected = msign(M, TABLES[name], plan).double()[0, 0] * (h * w) ** 0.5
         same += bool(torch.isclose(found[0], expected, rtol=1e-12, atol=0, equal_nan=True))
     # Where a stretch without restarts blows up, that is nearly all of them.
     assert same == 20 if dtype == "bfloat16" else same >= (4 if keywords.get("restarts") == () else 12)
@@ -85,7 +88,7 @@ def test_blocks_are_of_all_sizes_and_of_one_seed():
     [(Plan("float32"), "plan.dtype"), (Plan(), "plan.dtype"), (Plan("bfloat16", form="gram"), "restarts")],
 )
 def test_what_is_not_simulated_is_refused(plan, field):
-    schedule = polydesign.load(TABLES[0]).schedule
+    schedule = polydesign.load(SHIPPED[0]).schedule
     with pytest.raises(InputError, match=field):
         follow_blocks(schedule, random_blocks(10), plan)
 

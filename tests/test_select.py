@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import tables
 
 import polydesign
 from polydesign.model import InputError, Plan
-from polydesign.verify.select import MOST_ROWS, POLAR, SQUARE, WEIGHT, reduced, select
+from polydesign.verify.blocks import RARE
+from polydesign.verify.select import EQUAL, MOST_ROWS, POLAR, SQUARE, WEIGHT, reduced, select
 
 SHAPE = (48, 96)
 
@@ -26,17 +28,47 @@ def unsafe():
 
 def test_takes_the_one_that_stands_the_matrices(good, unsafe):
     short = polydesign.design(degree=5, steps=4)
-    tables = [unsafe, good, short]
-    before = list(tables)
-    ranked = select(tables, dtype="bf16", shape=SHAPE)
-    assert tables == before
-    assert tables[ranked[0].index] is good
+    candidates = [unsafe, good, short]
+    before = list(candidates)
+    ranked = select(candidates, dtype="bf16", shape=SHAPE)
+    assert candidates == before
+    assert candidates[ranked[0].index] is good
     assert ranked[0].complete
     assert {run.spectrum for run in ranked[0].runs} == set(POLAR)
     by_index = {one.index: one for one in ranked}
     assert by_index[0].worst > 10 * by_index[1].worst
     # In float64 the same candidate is the better one: the choice comes from the precision.
-    assert select(tables, dtype="float64", shape=SHAPE)[0].worst < 0.02
+    assert select(candidates, dtype="float64", shape=SHAPE)[0].worst < 0.02
+
+
+def test_what_loses_values_on_blocks_is_out_whatever_it_measures(good):
+    """Three steps of degree 17, made by hand: better than the quintics on these matrices, and unsafe."""
+    by_hand = tables.prototype("17x3_15_bf16", "chebyshev")
+    short = polydesign.design(degree=5, steps=5, dtype="bf16")
+    ranked = select([by_hand, short], dtype="bf16", shape=SHAPE)
+    assert [one.index for one in ranked] == [1, 0]
+    assert ranked[0].lost <= RARE < ranked[1].lost
+    assert not ranked[1].complete
+    assert not ranked[1].runs
+    # In float16 it loses none, and is the better one.
+    assert select([by_hand, short], dtype="fp16", shape=SHAPE)[0].index == 0
+
+
+def test_the_score_leaves_out_what_rounding_the_input_leaves(good):
+    from polydesign.verify.cases import Setting
+    from polydesign.verify.operators import choose
+    from polydesign.verify.spectra import sample
+    from polydesign.verify.sweep import input_share, resolve_device
+
+    found = select([good], dtype="bf16", shape=SHAPE)[0]
+    how, own = choose(good.schedule, None, 1)[1], []
+    for run in found.runs:
+        known = sample(run.spectrum, run.shape, seed=0)
+        setting = Setting(known, good, Plan("bf16"), 1, resolve_device("cpu"), 0)
+        share = input_share(setting, how) or 0.0
+        own.append((run.worst - share) * (WEIGHT if run.spectrum in EQUAL else 1))
+    assert found.score == pytest.approx(max(own), rel=1e-12)
+    assert found.score < 0.8 * found.worst  # most of it is the input's, in a swept pair
 
 
 def test_the_worst_is_that_of_measure(good):

@@ -193,3 +193,11 @@ def test_settings_are_checked(field, value):
 def test_settings_of_another_method():
     with pytest.raises(InputError, match="objective: is not a setting of budget"):
         polydesign.design(matmuls=9, objective="sup")
+
+
+def test_a_budget_without_a_safe_candidate_is_refused(monkeypatch):
+    monkeypatch.setattr("polydesign.verify.select.RARE", -1.0)
+    with pytest.raises(
+        InputError, match=r"matmuls: none of \d+ candidates for 6 keeps its values in bfloat16"
+    ):
+        polydesign.design(method="budget", matmuls=6, dtype="bf16", shape=(16, 32))

@@ -1,9 +1,10 @@
 """Which program computes a q with the least rounding: the free numbers of the `balanced` evaluation.
 
 Of inner degree 8, three products leave three numbers free: where S = A² − wA has its minimum, how much of S
-is added to Y, and how q is split into two factors. They change nothing in exact arithmetic, and in half
-precision a third of what a step adds to the largest values. They are chosen on a grid, by what independent
-roundings of all entries add; all other constants follow from the coefficients, exactly.
+is added to Y, and how q is split into two factors; of inner degree 4, two products leave two. They change
+nothing in exact arithmetic, and how much rounding adds (figures/rounding_model.json, blocks). They are chosen
+on a grid, by what independent roundings of all entries add; all other constants follow from the coefficients,
+exactly.
 """
 
 from __future__ import annotations
