@@ -1,0 +1,1 @@
+"""Tables as text that other codebases take (one small module a target), and lists that come from elsewhere."""

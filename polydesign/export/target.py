@@ -1,0 +1,71 @@
+"""What an exporter is, and what every one of them says of the table it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from polydesign.model import InputError, Table
+from polydesign.table import digest
+
+Rows = list[tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A codebase, language or format that a table can be written for.
+
+    about: one line, for the list of targets. suffix: of a file that holds the text, with its dot. write: the
+    text to paste or import, from a table; raises InputError("to", why not, and what to do instead) where the
+    target cannot express the table.
+    """
+
+    about: str
+    suffix: str
+    write: Callable[[Table], str]
+
+
+def header(table: Table) -> list[str]:
+    """The lines that every exported text carries as comments: which table, its promise, how it is run."""
+    schedule = table.schedule
+    low, high = schedule.interval
+    kind = table.certificate.kind if table.certificate else "not certified"
+    lines = [
+        f"{table.name}, {digest(schedule)}",
+        f"root {schedule.root}: |f(x) - 1| <= {schedule.error:.6g} for x in [{low:g}, {high:g}] ({kind}),"
+        f" input normalization {table.normalization}",
+        f"exactly {len(schedule.steps)} steps, degrees {', '.join(map(str, schedule.degrees))};"
+        " never repeat or leave out a row",
+    ]
+    if table.provenance.source:
+        lines.append(f"source: {table.provenance.source}")
+    return [*lines, f"written by polydesign {table.provenance.polydesign}"]
+
+
+def quintic_rows(table: Table, target: str, factor: float = 1.0) -> Rows:
+    """Rows (a, b, c) of p(x) = ax + bx³ + cx⁵, one a step, for a target that takes just these.
+
+    Degree 3 becomes (a, b, 0.0). factor: what the target divides its input by beyond the table's own
+    normalization; the first row is p₁(factor·x), so that the map of M stays the table's.
+
+    Raises InputError for roots other than 2 and for degrees above 5, with the steps that are in the way.
+    """
+    schedule = table.schedule
+    if schedule.root != 2:
+        raise InputError(
+            "to", f"{target} runs the polar factor (root 2), and {table.name} is of root {schedule.root}"
+        )
+    high = [index for index, degree in enumerate(schedule.degrees, start=1) if degree > 5]
+    if high:
+        raise InputError(
+            "to",
+            f"{target} takes rows of three numbers (degree 5), and {table.name} has degree "
+            f"{max(schedule.degrees)} in step {', '.join(map(str, high))}: "
+            "take a table of quintics (polydesign list --degree 5), or --to torch-function",
+        )
+    rows: Rows = []
+    for index, step in enumerate(schedule.steps):
+        scale = factor if index == 0 else 1.0
+        row = [c * scale ** (1 + 2 * j) for j, c in enumerate(step.coefficients)]
+        rows.append(tuple(row + [0.0] * (3 - len(row))))
+    return rows
