@@ -1,1 +1,1 @@
-"""Tables as text that other codebases take (one small module a target), and lists that come from elsewhere."""
+"""Tables as text for other codebases, one small module a target; and lists that come from elsewhere."""
