@@ -284,7 +284,7 @@ def row(label: str, runs: list[Point]) -> str:
 
 
 def markdown(body: dict[str, Any]) -> str:
-    """the pages' tables and the sentences under them."""
+    """The pages' tables and the sentences under them."""
     runs = list(zip(points(body), body["runs"], strict=True))
     columns = (
         "runs | measured above predicted | largest measured/predicted | called unsafe | of these 1 or more |"

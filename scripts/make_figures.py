@@ -62,7 +62,7 @@ def measured() -> list[Measurement]:
 
 
 def markdown(found: list[Measurement]) -> str:
-    """the pages' table: a row a table and precision, a column a spectrum."""
+    """The pages' table: a row a table and precision, a column a spectrum."""
     head = "| table | products | precision | promised | " + " | ".join(DEFAULT_SPECTRA) + " | |"
     lines = [head, "|---|---:|---|" + "---:|" * (len(DEFAULT_SPECTRA) + 1) + "---|"]
     for name, dtype in RUNS:
