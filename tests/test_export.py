@@ -18,7 +18,6 @@ from polydesign.export.cautions import cautions
 from polydesign.export.target import header
 from polydesign.export.targets import CODEBASES, TARGETS, export
 from polydesign.model import InputError, Provenance, Table
-
 from tests.tables import prototype, table_of
 
 JORDAN = (3.4445, -4.775, 2.0315)
