@@ -341,6 +341,9 @@ def test_warns_where_rounding_reaches_beyond_the_promise():
         "rounding in bfloat16 can lift a singular value to 1.0078278, and sign-d5x6-l1e-3-fp16"
     )
     assert "keeps its promise up to 1.0053448 only" in line
+    assert cautions(repeated(JORDAN, 5), CODEBASES["torch"]) == []  # what lies above 1 errs by less than 0.53
+    (line,) = cautions(table_of(bare.as_tuples()), CODEBASES["timm"])
+    assert "test keeps its promise up to 1 only" in line
     (line,) = cautions(narrow, CODEBASES["optax"])
     assert line.startswith("where updates are bfloat16, rounding")
 
@@ -354,6 +357,22 @@ def test_norm_and_quotient_reach_what_the_warning_says():
         X = X / X.norm()
         reached = max(reached, torch.linalg.matrix_norm(X.double(), 2).item())
     assert 1 + 2.0**-9 < reached <= (1 + 2.0**-8) ** 2
+
+
+@pytest.mark.parametrize(("name", "runs_away"), [("sign-d5x5-l1e-3", True), ("sign-d5x5-l1e-3-bf16", False)])
+def test_a_value_runs_away_where_the_warning_says_so(name, runs_away):
+    """A matrix of ones in bfloat16, as the codebases compute it; the table with headroom keeps its promise."""
+    torch = pytest.importorskip("torch")
+    table = polydesign.load(name)
+    X = torch.ones(24, 24, dtype=torch.bfloat16)
+    X = X / X.norm()
+    for a, b, c in table.as_tuples():
+        A = X @ X.mT
+        X = a * X + (b * A + c * (A @ A)) @ X
+    value = torch.linalg.matrix_norm(X.double(), 2).item()
+    assert bool(cautions(table, CODEBASES["timm"])) == runs_away
+    assert (value > 1e3) == runs_away
+    assert runs_away or abs(value - 1) <= table.schedule.error + 4 * 2.0**-8  # as much as one step may lose
 
 
 @pytest.fixture

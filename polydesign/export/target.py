@@ -17,9 +17,10 @@ class Target:
 
     about: one line, for the list of targets. suffix: of a file that holds the text, with its dot. write: the
     text to paste or import, from a table; raises InputError("to", why not, and what to do instead) where the
-    target cannot express the table. dtype: the precision that decides what rounding does there, None where
-    the text leaves it open; when: under which condition it is that one, "" for always. reason: why no table
-    at all can be written for it, None where some can.
+    target cannot express the table. dtype: of a codebase that computes the steps itself, in powers of A, the
+    precision that decides what rounding does there; None where the text brings its evaluation along. when:
+    under which condition it is that precision, "" for always. reason: why no table at all can be written for
+    it, None where some can.
     """
 
     about: str
@@ -110,5 +111,5 @@ def _check_root(table: Table, target: str) -> None:
         raise InputError(
             "to",
             f"{target} runs the polar factor (root 2), and {table.name} is of root {table.schedule.root}: "
-            "--to python writes every root",
+            "--to torch-function, numpy and jax write its inverse root",
         )
