@@ -36,9 +36,9 @@ def rounded_twin(table: Table) -> list[str]:
 def too_little_room(table: Table, dtype: str, when: str = "") -> list[str]:
     """That rounding can carry a singular value beyond the point up to which the table keeps its promise.
 
-    x₀ = M/‖M‖_F is rounded twice in the precision's u, norm and quotient, and may so reach (1 + u)². Steps are
-    steep above their domain, and rounding goes on: of ones(24, 24), in bfloat16 1.002 after the division, five
-    quintics without headroom make 1.8e22, and with headroom 1.01 they make 0.87 (tests/test_export.py).
+    x₀ = M/‖M‖_F is rounded twice in the precision's u, norm and quotient, and may so reach (1 + u)². Steps
+    are steep above their domain, and rounding goes on: of ones(24, 24), in bfloat16 1.002 after the division,
+    five quintics without headroom make 1.8e22, with headroom 1.01 they make 0.87 (tests/test_export.py).
     """
     reached = (1 + UNIT_ROUNDOFF[dtype]) ** 2
     edge = _edge(table, reached)
