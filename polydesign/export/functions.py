@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from polydesign.export.layout import comment, indented, steps_text, wrapped
 from polydesign.export.straight import Routine, Row, routines
@@ -28,9 +29,9 @@ class Library:
 
     name: of the target. imports: its lines. helpers: functions that stand in the text where it calls them,
     by name. gram: A from X. lines: a routine's registers from A. add: the last addition of a step of root 2.
-    inner: W = q(P) from the registers. product: of two matrices, rounded. norm: the lines
-    that divide X and leave its norm, by a normalization's name. sign, inverse: the last function, a template in
-    which LOOP stands for the loop, PROMISE, NORM and so on for what `_fill` puts there.
+    inner: W = q(A) from the registers. product: of two matrices, rounded. norm: the lines that divide X and
+    leave its norm, by a normalization's name. sign, inverse: the last function for root 2 and for the others,
+    templates in which words in capitals stand for what `_fill` puts there.
     """
 
     name: str
@@ -73,12 +74,10 @@ def _body(routine: Routine, library: Library) -> list[str]:
 
 def _function(routine: Routine, library: Library, *, sign: bool) -> str:
     """One step: of X, or W = q(A)."""
-    if sign:
-        lines = _body(routine, library)
-    else:
-        lines = [*library.lines(routine), library.inner(routine)]
+    lines = _body(routine, library) if sign else [*library.lines(routine), library.inner(routine)]
     lines[-1] = "return " + lines[-1].partition(" = ")[2]
-    return f"def _{routine.name}({'X' if sign else 'A'}, {', '.join(routine.constants)}):\n{indented(lines, 1)}\n"
+    arguments = ", ".join(["X" if sign else "A", *routine.constants])
+    return f"def _{routine.name}({arguments}):\n{indented(lines, 1)}\n"
 
 
 def _fill(template: str, table: Table, library: Library, calls: list[tuple[Routine, Row]]) -> str:
@@ -119,7 +118,7 @@ def _fill(template: str, table: Table, library: Library, calls: list[tuple[Routi
 def _coupled(root: int, library: Library) -> list[str]:
     """W = q(P), G ← G W, P ← P Wʳ; the P that the last step would leave is not formed."""
     squares = [f"W{2**k}" if k else "W" for k in range(root.bit_length())]
-    updates = [f"{b} = {library.product(a, a)}" for a, b in zip(squares, squares[1:], strict=False)]
+    updates = [f"{b} = {library.product(a, a)}" for a, b in pairwise(squares)]
     factors = [square for bit, square in enumerate(squares) if root >> bit & 1]
     power = factors[0]
     for other in factors[1:]:
@@ -147,7 +146,8 @@ def promise(table: Table) -> list[str]:
     proved = table.certificate is not None and table.certificate.kind == "proved"
     if schedule.root == 2:
         norm = "‖M‖_F" if table.normalization == "frobenius" else "‖M Mᵀ‖_F^(1/2)"
-        what = f"Singular values of M from {low:g} to {high:g} times {norm} come out as 1 within {schedule.error:.3g}"
+        ends = f"{low:g} to {high:g} times {norm}"
+        what = f"Singular values of M from {ends} come out as 1 within {schedule.error:.3g}"
     else:
         norm = "‖P‖_F" if table.normalization == "frobenius" else "‖P Pᵀ‖_F^(1/2)"
         ends = f"{low**schedule.root:g} to {high**schedule.root:g} times {norm}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from polydesign.evaluation.program import Combination
 from polydesign.export.functions import Library, write
-from polydesign.export.straight import Routine, factor, is_one, plain
+from polydesign.export.straight import Routine, plain
 from polydesign.export.target import Target
 from polydesign.model import Table
 

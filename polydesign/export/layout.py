@@ -1,4 +1,4 @@
-"""How exported text is laid out: comments, and rows of numbers as a formatter of Python has them."""
+"""How exported text is laid out: what is said of a table, and rows of numbers as Python's formatters do."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def row_text(entries: Sequence[str], names: Sequence[str], indent: str) -> str:
 
 
 def steps_text(calls: list[tuple[Routine, Row]], *, several: bool) -> str:
-    """STEPS = [...], a tuple a step: its constants, after the function that runs it where there are several."""
+    """STEPS = [...], a tuple a step: its constants; with `several`, after the function that runs them."""
     rows = []
     for routine, row in calls:
         entries, names = [repr(c) for c in row], list(routine.constants)

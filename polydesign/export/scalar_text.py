@@ -28,9 +28,9 @@ def python_text(table: Table) -> str:
     else:
         body = _lines(made[0], root)
         loop = [f"for {', '.join(made[0].constants)} in STEPS:", *("    " + line for line in body)]
-    said = [part for line in header(table) for part in wrapped(line)]
-    said[0] = f'"""{said[0]}'
-    docstring = [*said, "", *_argument(root), '"""']
+    said = [part for line in header(table) for part in wrapped(_quoted(line))]
+    x = f"x: {_argument(root)} after normalization; a number, or what has sums and products as numbers do."
+    docstring = [f'"""{said[0]}', *said[1:], "", *wrapped(x), '"""']
     what = "what computes it, and its constants" if several else ", ".join(made[0].constants)
     return (
         f"{functions}# One step a row: {what}.\n{steps_text(calls, several=several)}\n\n"
@@ -38,15 +38,19 @@ def python_text(table: Table) -> str:
     )
 
 
-def _argument(root: int) -> list[str]:
-    found = "a singular value" if root == 2 else "an eigenvalue" if root == 1 else f"an eigenvalue^(1/{root})"
-    return wrapped(f"x: {found} after normalization; a number, or what has sums and products as numbers do.")
+def _quoted(line: str) -> str:
+    """A line that may stand in a docstring, whatever a source is called."""
+    return line.replace("\\", "\\\\").replace('"""', "'''")
+
+
+def _argument(root: int) -> str:
+    return "a singular value" if root == 2 else "an eigenvalue" if root == 1 else f"an eigenvalue^(1/{root})"
 
 
 def _lines(routine: Routine, root: int) -> list[str]:
     register, weight, constant = routine.final
     scaled = register if is_one(weight) else f"{factor(weight)} * {register}"
-    lines = infix(routine, "*", lambda total, multiple: _plus(total, multiple))
+    lines = infix(routine, "*", _plus)
     return [*_power(root), *lines, f"x = {factor(constant)} * x + {scaled} * x"]
 
 
@@ -66,7 +70,7 @@ def _power(root: int) -> list[str]:
 
 
 def c_text(table: Table) -> str:
-    """A header for C99: the constants that run in hexadecimal, the degrees, and f(x) as an inline function."""
+    """A header for C99: the constants that run, in hexadecimal, the degrees, and f(x) inline."""
     made, calls = routines(table.schedule)
     name = identifier(table.name)
     guard = f"POLYDESIGN_{name.upper()}_H"
@@ -78,9 +82,8 @@ def c_text(table: Table) -> str:
         )
         arrays.append(f"static const double {name}_{index}[{len(row)}] = {{\n{entries}}};\n")
         rows.append(f"    x = {name}_{routine.name}(x, {name}_{index});\n")
-    said = comment(table, " * ")
+    said = comment(table, " * ").replace("*/", "* /")
     low, high = schedule.interval
-    what = " ".join(part for part in _argument(schedule.root))
     return (
         f"/*\n{said}\n */\n"
         f"#ifndef {guard}\n#define {guard}\n\n"
@@ -94,7 +97,7 @@ def c_text(table: Table) -> str:
         + "\n".join(arrays)
         + "\n"
         + "\n".join(_c_function(routine, name, schedule.root) for routine in made)
-        + f"\n/* f(x). {what} */\n"
+        + f"\n/* f(x); x: {_argument(schedule.root)} after normalization */\n"
         + f"static inline double {name}(double x)\n{{\n{''.join(rows)}    return x;\n}}\n\n"
         + f"#endif /* {guard} */\n"
     )

@@ -42,7 +42,7 @@ def csv_text(table: Table) -> str:
 
 def markdown_text(table: Table) -> str:
     """A heading, the promise and digest as a list, and a table of a row a step."""
-    said = "\n".join(f"- {_inline(line)}" for line in header(table))
+    said = "\n".join(f"- {_inline(line)}" for line in [digest(table.schedule), *header(table)[1:]])
     rows = ["| step | degree | image | evaluation | numbers |", "|--:|--:|:--|:--|:--|"]
     for index, step in enumerate(table.schedule.steps, start=1):
         low, high = step.image
@@ -96,6 +96,7 @@ def latex_text(table: Table) -> str:
                 body.append(f"{first} & {j} & {c!r} " + r"\\")
     lines = [
         comment(table, "% "),
+        *_runs(table),
         r"% \usepackage{booktabs,siunitx}",
         rf"\begin{{tabular}}{{{layout}}}",
         r"\toprule",
@@ -106,6 +107,16 @@ def latex_text(table: Table) -> str:
         r"\end{tabular}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _runs(table: Table) -> list[str]:
+    """What a reader of the coefficients must know, as comments."""
+    if not any(step.program for step in table.schedule.steps):
+        return []
+    return [
+        "% In half precision run the constants of the programs, which are in the table's file and its CSV:",
+        "% these coefficients are the same polynomials, but powers of A lose their digits.",
+    ]
 
 
 def _column(numbers: list[float]) -> str:

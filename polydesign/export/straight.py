@@ -76,7 +76,7 @@ class Routine:
     program: Program
 
     def split(self, terms: Combination) -> tuple[list[tuple[str, Any]], Any]:
-        """The registers of a sum by name, with their weights; and its multiple of I, None where it has none."""
+        """The registers of a sum by name, with their weights; and its multiple of I, or None."""
         named = [(self.registers[index], weight) for index, weight in terms if index != IDENTITY]
         return named, next((weight for index, weight in terms if index == IDENTITY), None)
 

@@ -25,8 +25,10 @@ def torch_text(table: Table) -> str:
 
 def _sum(named: list[tuple[str, Any]], shift: Any) -> str:
     """Σ weight·matrix + shift·I as a call of _combine."""
-    terms = [f"({plain(weight)}, {name})" for name, weight in named]
-    return f"_combine({', '.join([*terms, *([] if shift is None else [f'identity={plain(shift)}'])])})"
+    arguments = [f"({plain(weight)}, {name})" for name, weight in named]
+    if shift is not None:
+        arguments.append(f"identity={plain(shift)}")
+    return f"_combine({', '.join(arguments)})"
 
 
 def _lines(routine: Routine) -> list[str]:
@@ -108,7 +110,7 @@ _SIGN = '''def newton_schulz_func(M, epsilon=None, *, dtype=DTYPE):
     """The polar factor U Vᵀ of M = U Σ Vᵀ, shape (..., m, n), iterated in dtype (None: in M's own).
 
     PROMISE
-    Zero stays zero and the scale of M does not matter: epsilon is there for callers that pass one, and unused.
+    Zero stays zero and the scale of M does not matter: epsilon is there for callers that pass it, unused.
     """
     if M.shape[-2] > M.shape[-1]:
         return newton_schulz_func(M.mT, dtype=dtype).mT
