@@ -126,11 +126,12 @@ def _coupled(root: int, library: Library) -> list[str]:
         power = f"{squares[-1]}W"
     updates.append(f"X = {library.product('X', power)}")
     return [
-        "for index, (step, *constants) in enumerate(STEPS):",
-        "    if index:",
-        *("        " + line for line in updates),
+        "(step, *constants), *others = STEPS",
+        "G = W = step(X, *constants)",
+        "for step, *constants in others:",
+        *("    " + line for line in updates),
         "    W = step(X, *constants)",
-        f"    G = {library.product('G', 'W')} if index else W",
+        f"    G = {library.product('G', 'W')}",
     ]
 
 

@@ -127,7 +127,8 @@ _INVERSE = '''def inverse_root(P, dtype=None):
     X = ((X + X.mT) / 2.0).astype(dtype)
     LOOP
     G = (G.astype(wide) + G.mT.astype(wide)) / 2.0
-    return (G * norm**EXPONENT * (_or_one(largest) ** EXPONENT * (largest > 0))).astype(dtype)
+    G = G * norm**EXPONENT * (_or_one(largest) ** EXPONENT * (largest > 0))
+    return G.astype(dtype)
 '''
 
 _JAX = Library(

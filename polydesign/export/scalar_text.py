@@ -7,7 +7,7 @@ where C does not contract products and sums (-ffp-contract=off; standard C modes
 from __future__ import annotations
 
 from polydesign.evaluation.cost import matmuls
-from polydesign.export.layout import comment, identifier, indented, steps_text, wrapped
+from polydesign.export.layout import WIDTH, comment, identifier, indented, steps_text, wrapped
 from polydesign.export.straight import Routine, factor, infix, is_one, routines
 from polydesign.export.target import Target, header
 from polydesign.model import Table
@@ -28,7 +28,7 @@ def python_text(table: Table) -> str:
     else:
         body = _lines(made[0], root)
         loop = [f"for {', '.join(made[0].constants)} in STEPS:", *("    " + line for line in body)]
-    said = [part for line in header(table) for part in wrapped(_quoted(line))]
+    said = [part for line in header(table) for part in wrapped(_quoted(line), WIDTH - 7)]
     x = f"x: {_argument(root)} after normalization; a number, or what has sums and products as numbers do."
     docstring = [f'"""{said[0]}', *said[1:], "", *wrapped(x), '"""']
     what = "what computes it, and its constants" if several else ", ".join(made[0].constants)

@@ -8,6 +8,7 @@ the same.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -182,7 +183,9 @@ def infix(routine: Routine, times: str, identity: Callable[[str, str], str]) -> 
         return found if shift is None else identity(found, plain(shift))
 
     def side(terms: Combination) -> str:
-        return routine.single(terms) or f"({total(terms)})"
+        found = total(terms)
+        called = re.fullmatch(r"\w+\([^()]*\)", found)
+        return routine.single(terms) or (found if called else f"({found})")
 
     lines = []
     for name, line in zip(routine.registers[1:], routine.program.lines, strict=True):

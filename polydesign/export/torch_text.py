@@ -87,10 +87,12 @@ _HELPERS = {
     total = weight * matrix.to(torch.promote_types(dtype, torch.float32))
     for weight, matrix in others:
         total = torch.add(total, matrix, alpha=weight)
-    return (total if identity is None else _add_identity(total, identity)).to(dtype)
+    if identity is not None:
+        total.diagonal(dim1=-2, dim2=-1).add_(identity)
+    return total.to(dtype)
 ''',
     "_add_identity": '''def _add_identity(A, weight):
-    """A + weight * I, in place on the diagonal: an identity stored in a narrow dtype would lose accuracy."""
+    """A + weight * I, on A's own diagonal: an identity stored in a narrow dtype would lose accuracy."""
     A.diagonal(dim1=-2, dim2=-1).add_(weight)
     return A
 ''',
