@@ -127,8 +127,8 @@ _INVERSE = '''def inverse_root(P, dtype=None):
     X = ((X + X.mT) / 2.0).astype(dtype)
     LOOP
     G = (G.astype(wide) + G.mT.astype(wide)) / 2.0
-    G = G * norm**EXPONENT * (_or_one(largest) ** EXPONENT * (largest > 0))
-    return G.astype(dtype)
+    G = G * norm**EXPONENT * _or_one(largest) ** EXPONENT
+    return jnp.where(largest > 0, G, 0.0).astype(dtype)
 '''
 
 _JAX = Library(

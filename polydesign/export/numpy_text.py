@@ -100,8 +100,8 @@ _INVERSE = '''def inverse_root(P, dtype=None):
     X = ((X + X.swapaxes(-1, -2)) / 2.0).astype(np.result_type(dtype, np.float32))
     LOOP
     G = (G + G.swapaxes(-1, -2)) / 2.0
-    G = G * norm**EXPONENT * (_or_one(largest) ** EXPONENT * (largest > 0))
-    return G.astype(dtype)
+    G = G * norm**EXPONENT * _or_one(largest) ** EXPONENT
+    return np.where(largest > 0, G, 0.0).astype(dtype)
 '''
 
 _NUMPY = Library(

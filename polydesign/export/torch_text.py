@@ -80,6 +80,10 @@ _HELPERS = {
     """What to divide by, so that zero stays zero."""
     return torch.where(size == 0, 1.0, size)
 ''',
+    "_norm": '''def _norm(X):
+    """The Frobenius norm of each matrix, shape (..., 1, 1)."""
+    return X.square().sum(dim=(-2, -1), keepdim=True).sqrt()
+''',
     "_combine": '''def _combine(*terms, identity=None):
     """The sum of weight * matrix, plus a multiple of I, rounded once: formed in float32 or better."""
     (weight, matrix), *others = terms
@@ -99,12 +103,12 @@ _HELPERS = {
 }
 
 _NORM = {
-    "frobenius": """norm = _or_one(torch.linalg.vector_norm(X, dim=(-2, -1), keepdim=True))
+    "frobenius": """norm = _or_one(_norm(X))
 X = X / norm""",
-    "schatten4": """norm = _or_one(torch.linalg.vector_norm(X, dim=(-2, -1), keepdim=True))
+    "schatten4": """norm = _or_one(_norm(X))
 Y = (128.0 * (X / norm)).to(dtype)  # so that float16 holds the small entries of Y Yᵀ
-gram = torch.linalg.vector_norm((Y @ Y.mT).to(X.dtype), dim=(-2, -1), keepdim=True)
-norm = norm * _or_one((1.0 + torch.finfo(dtype).eps / 2) * gram.sqrt() / 128.0)
+bound = _norm((Y @ Y.mT).to(X.dtype)).sqrt() / 128.0 * (1.0 + torch.finfo(dtype).eps / 2)
+norm = norm * _or_one(bound)
 X = X / norm""",
 }
 
@@ -156,8 +160,8 @@ _INVERSE = '''def inverse_root(P, *, dtype=DTYPE):
         X = ((X + X.mT) / 2.0).to(dtype)
         LOOP
         G = (G.to(wide) + G.mT.to(wide)) / 2.0
-        G = G * norm**EXPONENT * (_or_one(largest) ** EXPONENT * (largest > 0))
-        return G.to(dtype).reshape(P.shape)
+        G = G * norm**EXPONENT * _or_one(largest) ** EXPONENT
+        return torch.where(largest > 0, G, 0.0).to(dtype).reshape(P.shape)
 '''
 
 _TORCH = Library(
