@@ -12,7 +12,8 @@ import torch
 from texts import NAMES, ROOTS, SIGNS, run, table
 from torch import Tensor
 
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
+from polydesign.evaluation.program import program
+from polydesign.evaluation.rounding import UNIT_ROUNDOFF, running_error
 from polydesign.export.texts import TEXTS
 from polydesign.model import DTYPES, Plan, Table, dtype_name
 from polydesign.runtime import inverse_root, msign
@@ -43,15 +44,21 @@ def numpy_function(text: str) -> Function:
     return lambda M, dtype: torch.from_numpy(f(M.cpu().numpy(), dtype).copy())
 
 
-def jax_function(text: str) -> Function:
+def jax_function(text: str, transform: str = "") -> Function:
+    """transform: jit or vmap, by which it is run."""
     jax = pytest.importorskip("jax", reason="jax is not installed: pip install jax")
     jax.config.update("jax_enable_x64", True)
     made = run(text)
     f = getattr(made, "msign", None) or made.inverse_root
-    jnp = jax.numpy
-    return lambda M, dtype: torch.from_numpy(
-        np.array(f(jnp.asarray(M.double().cpu().numpy()), dtype), np.float64)
-    )
+
+    def call(M: Tensor, dtype: str) -> Tensor:
+        def of_dtype(X: Any) -> Any:
+            return f(X, dtype)
+
+        applied = getattr(jax, transform)(of_dtype) if transform else of_dtype
+        return torch.from_numpy(np.array(applied(jax.numpy.asarray(M.double().cpu().numpy())), np.float64))
+
+    return call
 
 
 FUNCTIONS = {"torch-function": torch_function, "numpy": numpy_function, "jax": jax_function}
@@ -98,10 +105,26 @@ def with_binary_maximum(*shape: int, seed: int) -> Tensor:
     return M
 
 
+def reordering(made: Table, side: int) -> float:
+    """What another order of the sums may change of an entry in float64, to first order, for both orders.
+
+    A step errs by side·u times the running error of its program, and the whole map carries that on by its
+    slope at most (divided differences of an odd function do not exceed it).
+    """
+    schedule = made.schedule
+    x = np.linspace(0, schedule.interval[1], 100_001)
+    slope = np.max(np.abs(np.diff(schedule(x)) / np.diff(x)))
+    errors = sum(running_error(program(s), schedule.root, s.domain[1]) for s in schedule.steps)
+    return float(2 * side * UNIT_ROUNDOFF["float64"] * errors * slope)
+
+
 # torch, bit for bit
 
+BITS = [dtype for dtype in DTYPES if dtype != "float16"]
+"""On CPUs the package multiplies float16 in float32, whose sums run in another order than those of float16."""
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
+
+@pytest.mark.parametrize("dtype", BITS)
 @pytest.mark.parametrize("name", SIGNS)
 def test_torch_rounds_where_the_package_does(name: str, dtype: str, device: str, seed: int) -> None:
     M = with_binary_maximum(3, 12, 20, seed=seed).to(device, getattr(torch, dtype))
@@ -109,7 +132,7 @@ def test_torch_rounds_where_the_package_does(name: str, dtype: str, device: str,
     assert torch.equal(found, msign(M, table(name), Plan(dtype=dtype)))
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", BITS)
 @pytest.mark.parametrize("name", ROOTS)
 def test_torch_roots_round_where_the_package_does(name: str, dtype: str, device: str, seed: int) -> None:
     """All but the last multiplication by a power of the norm, which is in float64 here: two roundings of it."""
@@ -195,7 +218,7 @@ def test_batches_tall_matrices_and_scales(target: str, name: str, seed: int) -> 
     M[0, 1] = 0.0
     M[1, 0] *= 1e300
     M[1, 1] *= 1e-300
-    kept = M.clone()
+    kept, tolerance = M.clone(), reordering(table(name), 12)
     X = f(M, "float64")
     assert X.shape == M.shape
     assert torch.isfinite(X).all()
@@ -203,10 +226,9 @@ def test_batches_tall_matrices_and_scales(target: str, name: str, seed: int) -> 
     assert not X[0, 1].any()
     for index in ((0, 0), (1, 0), (1, 1), (1, 2)):
         alone = f(M[index] / M[index].abs().max(), "float64")
-        # Sums may run in another order: 12 terms a product, and f is at most as steep as it is expansive.
-        assert (X[index] - alone).abs().max() < 1e-9
-        assert (f(M[index].mT, "float64").mT - X[index]).abs().max() < 1e-9
-    assert (f(M[0, 0], "float64") - f(M[0, 2], "float64")).abs().max() > 1e-3  # the control: batches matter
+        assert (X[index] - alone).abs().max() <= tolerance
+        assert (f(M[index].mT, "float64").mT - X[index]).abs().max() <= tolerance
+    assert (X[0, 0] - X[0, 2]).abs().max() > tolerance  # the control: another matrix is seen
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -250,29 +272,24 @@ def test_without_a_dtype_the_input_decides(target: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [QUINTICS, MIXED])
-def test_float16_holds_what_is_large_or_small(name: str, device: str) -> None:
+def test_float16_holds_what_is_large_or_small(name: str, device: str, seed: int) -> None:
+    """A power of two changes no bit, also where squares of entries would overflow or vanish."""
     f = exported("torch-function", table(name))
-    M = sample("gaussian", (24, 40)).matrix.to(device)
-    near = msign(M, table(name), Plan(dtype="float64"))
-    for scale in (6e4, 1e-3):
-        X = f((M / M.abs().max() * scale).half(), "float16").double()
-        # Five bits more than those of the state: the slope of f at x = 0.1 and the rounding of six steps.
-        assert (X - near).abs().max() < 32 * UNIT_ROUNDOFF["float16"]
+    M = with_binary_maximum(12, 20, seed=seed).to(device)
+    M = torch.where(M.abs() < 2**-6, 0.0, M).half()  # so that nothing becomes subnormal below
+    for scale in (2.0**16, 2.0**-8):
+        scaled = M * scale
+        assert torch.isfinite(scaled).all()
+        assert torch.equal(f(scaled, "float16"), f(M, "float16"))
+    assert torch.isinf((M * 2.0**16).square().sum())  # the control
 
 
+@pytest.mark.parametrize("transform", ["jit", "vmap"])
 @pytest.mark.parametrize("name", [QUINTICS, MIXED, ROOT4])
-def test_jax_compiles_it_and_maps_it(name: str, seed: int) -> None:
-    jax = pytest.importorskip("jax", reason="jax is not installed: pip install jax")
-    made = run(TEXTS["jax"].write(table(name)))
-    f = getattr(made, "msign", None) or made.inverse_root
-    X = jax.random.normal(jax.random.key(seed), (2, 12, 20), dtype="float32")
-    P = X @ X.mT
-    whole, mapped, plain = jax.jit(f)(P), jax.vmap(f)(P), f(P)
-    # A compiler may contract and reorder sums: of 12 terms, in six steps.
-    for found in (whole, mapped):
-        assert float(abs(found - plain).max()) < 12 * 6 * 8 * UNIT_ROUNDOFF["float32"] * float(
-            abs(plain).max()
-        )
+def test_jax_transforms_it(name: str, transform: str) -> None:
+    f = jax_function(TEXTS["jax"].write(table(name)), transform)
+    worst, allowed = judged(f, table(name), "bfloat16", "harmonic")
+    assert worst <= allowed
 
 
 # torch only

@@ -29,7 +29,7 @@ from polydesign.table import digest
 
 IN_PYTHON = ["python", "numpy", "jax", "torch-function"]
 FUNCTIONS = ["numpy", "jax", "torch-function"]
-SOURCE = 'A "quoted\\path" */ --> \\end{x} """ | `x` _y_ # 100%\nsecond line ' + "long " * 60
+SOURCE = 'A "quoted\\path" */ /* --> \\end{x} """ | `x` _y_ # 100%\nsecond line ' + "long " * 60
 
 
 def grid(schedule: Schedule, count: int = 200) -> np.ndarray:

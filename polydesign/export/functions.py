@@ -144,7 +144,7 @@ def promise(table: Table) -> list[str]:
     """What the function promises, as lines of its docstring."""
     schedule = table.schedule
     low, high = schedule.interval
-    proved = table.certificate is not None and table.certificate.kind == "proved"
+    kind = table.certificate.kind if table.certificate else "not certified"
     if schedule.root == 2:
         norm = "‖M‖_F" if table.normalization == "frobenius" else "‖M Mᵀ‖_F^(1/2)"
         ends = f"{low:g} to {high:g} times {norm}"
@@ -155,4 +155,4 @@ def promise(table: Table) -> list[str]:
         what = f"For eigenvalues of P from {ends} it is off by {schedule.error:.3g} at most, relatively"
     designed = table.provenance.parameters.get("dtype")
     rounding = f" Designed for the rounding of {designed}." if designed else ""
-    return wrapped(f"{what} ({'proved' if proved else 'sampled'}, in exact arithmetic).{rounding}")
+    return wrapped(f"{what} ({kind}, in exact arithmetic).{rounding}")

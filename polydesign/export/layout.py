@@ -51,4 +51,4 @@ def steps_text(calls: list[tuple[Routine, Row]], *, several: bool) -> str:
 def identifier(name: str) -> str:
     """A table's name as a name of a programming language."""
     found = re.sub(r"\W", "_", name, flags=re.ASCII)
-    return f"_{found}" if found[0].isdigit() else found
+    return f"table_{found}" if found[0].isdigit() else found

@@ -82,7 +82,7 @@ def c_text(table: Table) -> str:
         )
         arrays.append(f"static const double {name}_{index}[{len(row)}] = {{\n{entries}}};\n")
         rows.append(f"    x = {name}_{routine.name}(x, {name}_{index});\n")
-    said = comment(table, " * ").replace("*/", "* /")
+    said = comment(table, " * ").replace("*/", "* /").replace("/*", "/ *")
     low, high = schedule.interval
     return (
         f"/*\n{said}\n */\n"
