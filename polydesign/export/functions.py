@@ -154,5 +154,6 @@ def promise(table: Table) -> list[str]:
         ends = f"{low**schedule.root:g} to {high**schedule.root:g} times {norm}"
         what = f"For eigenvalues of P from {ends} it is off by {schedule.error:.3g} at most, relatively"
     designed = table.provenance.parameters.get("dtype")
-    rounding = f" Designed for the rounding of {designed}." if designed else ""
+    coarser = "" if designed == "bfloat16" else ": in a coarser dtype it may diverge"
+    rounding = f" Designed for the rounding of {designed}{coarser}." if designed else ""
     return wrapped(f"{what} ({kind}, in exact arithmetic).{rounding}")
