@@ -21,10 +21,8 @@ from polydesign.export import (
     transformer_engine,
 )
 from polydesign.export.target import Target
+from polydesign.export.texts import TEXTS
 from polydesign.model import InputError, Table
-
-TEXTS: dict[str, Target] = {}
-"""Texts with the evaluation in them: every degree and every root."""
 
 CODEBASES: dict[str, Target] = {
     "torch": torch_muon.TARGET,
