@@ -17,6 +17,7 @@ from polydesign.cli.design import search
 from polydesign.cli.measure import verify
 from polydesign.cli.prove import certify
 from polydesign.cli.share import completion, list_tables, plot, show
+from polydesign.cli.sweep import sweep
 from polydesign.model import InputError
 
 __all__ = ["main"]
@@ -68,5 +69,5 @@ def main() -> None:
     """
 
 
-for _command in (search, certify, verify, bench, show, list_tables, plot, conformance, completion):
+for _command in (search, certify, verify, bench, show, list_tables, plot, conformance, sweep, completion):
     main.add_command(_command)
