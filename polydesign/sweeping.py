@@ -102,7 +102,7 @@ def sweep(
 
     jobs: processes, None for one a core. backend: one of BACKENDS; dask takes the cluster at `address`
     (tcp://host:8786), whose machines have this package, or starts one here where that is None. progress:
-    called with (solved or found, all).
+    called with (solved or found, all). A process that searches budgets holds up to 2 GB of test matrices.
 
     folder/sweep.jsonl has one line a problem and is written anew, atomically, after each. A problem that it
     names with a table that is there is kept; one that failed is tried again. A failure is an outcome and
