@@ -12,11 +12,13 @@ import click
 
 import polydesign
 from polydesign.cli.bench import bench
+from polydesign.cli.conformance import conformance
 from polydesign.cli.design import search
 from polydesign.cli.export import export
 from polydesign.cli.measure import verify
 from polydesign.cli.prove import certify
 from polydesign.cli.share import completion, list_tables, plot, show
+from polydesign.cli.sweep import sweep
 from polydesign.model import InputError
 
 __all__ = ["main"]
@@ -69,5 +71,8 @@ def main() -> None:
     """
 
 
-for _command in (search, certify, verify, bench, show, list_tables, plot, export, completion):
+for _command in (
+    *(search, sweep, certify, verify, bench),
+    *(list_tables, show, plot, export, conformance, completion),
+):
     main.add_command(_command)
