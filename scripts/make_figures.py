@@ -5,8 +5,8 @@ python scripts/make_figures.py --only NAME   some of them, by the name of the fi
 python scripts/make_figures.py --check       write nothing; exit 1 where a picture differs from the file
 
 Pictures of what takes long to measure are drawn from the .json files beside them, and DATA names the script
-that measures those. What is measured here and now, on the CPU, is `measured` with the pages' table, the points
-in the picture of one table, and matrix_sign; figures/measured.json says on what machine and when.
+that measures those. What is measured here and now, on the CPU, is `measured` with the pages' table, the
+points in the picture of one table, and matrix_sign; figures/measured.json says on what machine and when.
 """
 
 from __future__ import annotations
