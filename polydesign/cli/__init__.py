@@ -12,6 +12,7 @@ import click
 
 import polydesign
 from polydesign.cli.bench import bench
+from polydesign.cli.compare import compare
 from polydesign.cli.design import search
 from polydesign.cli.measure import verify
 from polydesign.cli.prove import certify
@@ -67,5 +68,5 @@ def main() -> None:
     """
 
 
-for _command in (search, certify, verify, bench, show, list_tables, plot, completion):
+for _command in (search, certify, verify, bench, compare, show, list_tables, plot, completion):
     main.add_command(_command)
