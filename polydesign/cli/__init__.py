@@ -16,6 +16,7 @@ from polydesign.cli.compare import compare
 from polydesign.cli.design import search
 from polydesign.cli.measure import verify
 from polydesign.cli.prove import certify
+from polydesign.cli.report import report
 from polydesign.cli.share import completion, list_tables, plot, show
 from polydesign.model import InputError
 
@@ -68,5 +69,5 @@ def main() -> None:
     """
 
 
-for _command in (search, certify, verify, bench, compare, show, list_tables, plot, completion):
+for _command in (search, certify, verify, bench, compare, report, show, list_tables, plot, completion):
     main.add_command(_command)

@@ -70,7 +70,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     if "stored" in kinds:
         lines.append("s: stored in the table's file, on its own interval and on whatever matrices ran then.")
     if not kinds:
-        lines.append("-: nothing is measured; --measure does it here.")
+        lines.append("-: not measured; --measure does it.")
     if any(seen.worst is None for row in rows for seen in row.measured):
         lines.append("lost: a result was not finite.")
     return lines
