@@ -20,7 +20,7 @@ def provenance(table: Table) -> list[tuple[str, str]]:
     ]
     if origin.source:
         listed.append(("source", origin.source))
-    if origin.seed is not None:
+    if origin.seed is not None and "seed" not in origin.parameters:
         listed.append(("seed", str(origin.seed)))
     listed += [(key, _value(value)) for key, value in origin.parameters.items()]
     return [*listed, ("input normalization", table.normalization)]

@@ -78,8 +78,13 @@ def report(
     measurements: of these tables, beside those in their files; fresh: what the comparison shows as measured,
     by table, in place of all these. The same arguments give the same report.
 
-    Raises InputError where a measurement is of none of the tables, and what comparison.compare raises.
+    Raises InputError for two tables of one name, and where a measurement is of none of the tables; and what
+    comparison.compare raises.
     """
+    names = [table.name for table in tables]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError("tables", f"two are called {name}: leave one out, or give it another name")
     of_table = {table.name: _own(table, measurements) for table in tables}
     known = {digest(table.schedule) for table in tables}
     for m in measurements:
@@ -89,7 +94,7 @@ def report(
             )
     roots = sorted({table.schedule.root for table in tables}, key=lambda root: (root != 2, root))
     comparisons, chapters = [], []
-    for root in roots or [2]:
+    for root in roots:
         group = [table for table in tables if table.schedule.root == root]
         seen = fresh or {table.name: stored(table, _extra(table, of_table[table.name])) for table in group}
         rows = compare(group, lowers, seen)
@@ -114,19 +119,20 @@ def _extra(table: Table, own_ones: Sequence[Measurement]) -> list[Measurement]:
 
 def _comparison(root: int, several: bool, tables: Sequence[Table], rows: Sequence[Row]) -> Comparison:
     first = interval(rows[0].at[0])
-    heading = ["table", "products", "excess", *(f"error on {interval(at)}" for at in rows[0].at), "/best"]
-    heading += ["safe edge", "degrees", "own interval", "proved", "/optimum", "f′(0)", *_short_names()]
+    heading = ["table", "products", "excess", *(f"error on {interval(at)}" for at in rows[0].at)]
+    heading += [f"measured {DTYPES[dtype]}" for dtype in SHOWN]
+    heading += ["/best", "safe edge", "degrees", "own interval", "proved", "/optimum", "f′(0)"]
     cells = [
         (
             row.name,
             str(row.products),
             f"{row.at[0].excess:.2f}",
             *(figures(row, at)[0] for at in row.at),
+            *(measured(row, dtype) for dtype in SHOWN),
             figures(row, row.at[0])[1],
             edge(row),
             degrees(row),
             *own(row),
-            *(measured(row, dtype) for dtype in SHOWN),
         )
         for row in rows
     ]
@@ -149,10 +155,6 @@ def _comparison(root: int, several: bool, tables: Sequence[Table], rows: Sequenc
             pictures.svg(pictures.products_picture(rows)),
         ),
     )
-
-
-def _short_names() -> list[str]:
-    return [DTYPES[dtype] for dtype in SHOWN]
 
 
 def html(found: Report) -> str:

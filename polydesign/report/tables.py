@@ -24,10 +24,11 @@ COLUMNS = 100
 """Below this many, and more for more lower ends than three, a terminal gets a block a table."""
 
 NOTES = (
-    "excess: products beyond those that the best schedule (degrees {degrees}, exact arithmetic) needs for",
-    "the error on {first}; the order is by it. /best: error there over the least for the same products.",
-    "/optimum: own error over the least for the same degrees. safe edge: the error holds up to there, in",
-    "units of the upper end.",
+    "excess: products beyond those that the best schedule (degrees {degrees}, exact arithmetic) needs for "
+    "the error on {first}; the order is by it.",
+    "/best: error on {first} over the least for the same products.",
+    "/optimum: proved error on its own interval over the least for the same degrees.",
+    "safe edge: the error holds up to there, in units of the upper end.",
 )
 
 
@@ -59,14 +60,14 @@ def notes(rows: Sequence[Row]) -> list[str]:
     """What the columns mean, and where the measured figures come from."""
     first = interval(rows[0].at[0])
     best = ", ".join(str(1 + rows[0].root * n) for n in (1, 2, 4, 8))
-    lines = [" ".join(NOTES).format(first=first, degrees=best)]
+    lines = [note.format(first=first, degrees=best) for note in NOTES]
     kinds = {seen.source for row in rows for seen in row.measured if seen.dtype in SHOWN}
     fresh = {seen.runs for row in rows for seen in row.measured if seen.source == "fresh"}
     if "fresh" in kinds:
         lowers = {seen.lower for row in rows for seen in row.measured if seen.source == "fresh"}
         where = f"from {short(lowers.pop())} on" if len(lowers) == 1 else "on each table's own interval"
         many = "/".join(map(str, sorted(fresh)))
-        lines.append(f"Measured: the largest error on {many} matrices, singular values {where}.")
+        lines.append(f"Measured: the largest error on {many} matrices, of values {where}.")
     if "stored" in kinds:
         lines.append("s: stored in the table's file, on its own interval and on whatever matrices ran then.")
     if not kinds:
