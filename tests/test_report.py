@@ -10,9 +10,11 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from matplotlib.text import Text
 
 from polydesign.catalogue import load
 from polydesign.cli import main
@@ -150,9 +152,8 @@ def test_text_in_figures_is_large_enough_on_a_phone(tables: list[Table], measure
     for figure in figures:
         assert figure.get_figwidth() == pictures.PHONE
         scale = PIXELS / (72 * pictures.PHONE)
-        sizes = [
-            t.get_fontsize() for t in figure.findobj(lambda o: hasattr(o, "get_fontsize") and o.get_text())
-        ]
+        texts: list[Any] = figure.findobj(Text)
+        sizes = [text.get_fontsize() for text in texts if text.get_text()]
         assert len(sizes) > 5
         assert min(sizes) * scale >= 11
     # Negative control: a figure for the desk is not readable there.
