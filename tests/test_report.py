@@ -181,6 +181,14 @@ def test_several_roots_are_compared_apart(tables: list[Table]) -> None:
     assert "eigenvalue^(1/4)" in markdown(found).replace("\\", "")
 
 
+def test_a_table_that_promises_nothing_says_so() -> None:
+    text = markdown(report([published_table("aol_4_initial")]))
+    assert "Nothing: a singular value" in text
+    assert "2.09 from 1" in text
+    assert "no error of the norm is allowed for" in text
+    assert "Nothing: a" not in markdown(report([published_table(THEIRS)]))  # negative control
+
+
 COMMANDS = ["sign-d5x6-l1e-3", OURS, PROGRAM, "inverse-d3x7-l1e-4-fp32", "root4-d9x4-l0.1-bf16"]
 
 

@@ -61,6 +61,9 @@ def map_picture(table: Table, measurements: Sequence[Measurement] = ()) -> Figur
         )
         draw_map(axes[0][0], table.schedule, groups)
         axes[0][0].set_label("map")
+        axes[0][0].set_title(axes[0][0].get_title(), fontsize=9.5, color="0.25", pad=18)  # over l and u
+        if table.schedule.error > TOP:
+            axes[0][0].set_ylim(-1.5, 3.5)  # where it begins to leave is worth more than how far it gets
         if thin:
             axes[0][0].set_xlabel("")
             draw_deviation(axes[1][0], table.schedule, groups)

@@ -91,7 +91,7 @@ def draw_errors(ax: Axes, tables: Sequence[Table]) -> None:
         worst = np.maximum.accumulate(away[::-1])[::-1]
         worst = np.clip(worst, SMALLEST, MOST)
         least = min(least, float(worst[-1]), float(np.min(worst)))
-        shown = x[inside] < 0.9 * upper  # the last swing would look like a fall
+        shown = x[inside] < 0.5 * upper  # the last swing would look like a fall
         ax.plot(x[inside][shown] / upper, worst[shown], **look)
     ax.set_xscale("log")
     ax.set_yscale("log")
@@ -136,7 +136,8 @@ def draw_products(ax: Axes, rows: Sequence[Row]) -> None:
             zorder=3,
         )
     ax.set_yscale("log")
-    ax.set_ylim(max(LEAST / 3, least / 30), MOST * 1.5)
+    bottom = max(LEAST / 3, least / 30)
+    ax.set_ylim(bottom, MOST * (MOST / bottom) ** 0.06)
     ax.set_xlim(min(row.products for row in rows) - 2.5, most + 0.5)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(visible=True, axis="y", color="0.9", linewidth=0.6)

@@ -29,16 +29,28 @@ def values(root: int) -> str:
     return VALUES.get(root, f"eigenvalue^(1/{root})")
 
 
+def _article(root: int) -> str:
+    return f"{'a' if root == 2 else 'an'} {values(root)}"
+
+
 def promise(table: Table, row: Row) -> str:
     """What the user gets."""
     low, high = map(short, table.schedule.interval)
     norm = NORMS.get(table.normalization)
     after = f"of the input divided by {norm}" if norm else "of the input as it is"
     steps = len(table.schedule.steps)
+    cost = (
+        f"after exactly {steps} step{'s' * (steps != 1)}, which take {row.products} matrix products in the "
+        f"{row.form} form"
+    )
+    if row.error >= 1:
+        return (
+            f"Nothing: {_article(row.root)} x in [{low}, {high}] {after} may end as far as "
+            f"{number(row.error, 3, up=True)} from 1, at 0 or with another sign, {cost}."
+        )
     return (
         f"Every {values(row.root)} x in [{low}, {high}] {after} ends within {number(row.error, 3, up=True)} "
-        f"of 1, after exactly {steps} step{'s' * (steps != 1)}, which take {row.products} matrix products "
-        f"in the {row.form} form."
+        f"of 1, {cost}."
     )
 
 
