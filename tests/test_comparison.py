@@ -137,6 +137,7 @@ def test_text_fits_a_terminal_and_is_not_cut_in_a_pipe(tables: list[Table]) -> N
     piped = text(rows)
     assert piped.count(MISPRINT) == 2
     assert "…" not in piped
+    assert "-: not measured; --measure does it." in piped
     for width in (COLUMNS, 80, 50):
         shown = text(rows, width)
         assert max(map(len, shown.splitlines())) <= width

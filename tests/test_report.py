@@ -128,6 +128,8 @@ def test_markdown_names_its_figures_and_keeps_its_tables_whole(made: Report) -> 
         cells = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
         assert len(cells) == 1
     assert text.count("```") % 2 == 0
+    assert "max \\|p − 1\\| |" in text
+    assert "\\\\" not in text
 
 
 def test_the_same_tables_give_the_same_bytes(made: Report, tables: list[Table], measured: list) -> None:

@@ -192,10 +192,12 @@ def _histogram(table: Table, mapped: list[Measurement]) -> Picture:
         )
     assert values is not None
     what = words.values(table.schedule.root) + "s"
+    gone = values.measured.count(None)
+    lost = f", of which {gone} ended as no finite number" if gone else ""
     return Picture(
         f"{table.name}-values",
         f"Two histograms of {what}: before, from {number(min(values.x), 2)} to {number(max(values.x), 2)}; "
         "after, gathered about 1.",
-        f"{what[0].upper()}{what[1:]} before and after, {found}: {len(values.x)} values.",
+        f"{what[0].upper()}{what[1:]} before and after, {found}: {len(values.x)} values{lost}.",
         pictures.svg(pictures.histogram_picture(values)),
     )

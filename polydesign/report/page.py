@@ -29,6 +29,8 @@ from polydesign.table import digest
 GENERATOR = "polydesign report"
 """By this in its head a page is known to be ours."""
 
+_NARROW = "\u00a0"
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -119,7 +121,7 @@ def _extra(table: Table, own_ones: Sequence[Measurement]) -> list[Measurement]:
 
 def _comparison(root: int, several: bool, tables: Sequence[Table], rows: Sequence[Row]) -> Comparison:
     first = interval(rows[0].at[0])
-    heading = ["table", "products", "excess", *(f"error on {interval(at)}" for at in rows[0].at)]
+    heading = ["table", "products", "excess", *(f"error{_NARROW}on {interval(at)}" for at in rows[0].at)]
     heading += [f"measured {DTYPES[dtype]}" for dtype in SHOWN]
     heading += ["/best", "safe edge", "degrees", "own interval", "proved", "/optimum", "f′(0)"]
     cells = [
@@ -173,9 +175,6 @@ def _tight(text: str) -> str:
     """Text whose intervals and sums are not broken at a line's end."""
     text = re.sub(r"\[[^\]]*\]|\|[^|]{1,20}\|", lambda found: found.group().replace(" ", _NARROW), text)
     return re.sub(r" ([±≤=]) ", rf"{_NARROW}\1{_NARROW}", text)
-
-
-_NARROW = "\u00a0"
 
 
 def _environment(*, autoescape: bool) -> Environment:

@@ -206,10 +206,13 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def markdown_rows(heading: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A table in GitHub's Markdown, the first `left` columns to the left and numbers to the right."""
+    """A table in GitHub's Markdown, the first `left` columns to the left and numbers to the right.
+
+    Cells are Markdown of one line, with every | escaped.
+    """
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"
+        return "| " + " | ".join(cells) + " |"
 
     rule = "|" + "---|" * left + "---:|" * (len(heading) - left)
     return "\n".join([line(heading), rule, *map(line, rows)])
