@@ -32,7 +32,7 @@ SHOWN_UP_TO = 30.0
 """Times the least lower end: further up the maps swing too fast to be told apart."""
 
 ASIDE = 0.09
-"""Of a product: markers of equal products stand side by side."""
+"""Of a product: markers of equal products stand side by side, closer where they are many."""
 
 
 def standing_figure(tables: Sequence[Table], rows: Sequence[Row]) -> Figure:
@@ -120,7 +120,7 @@ def draw_products(ax: Axes, rows: Sequence[Row]) -> None:
     least = 1.0
     for index, row in enumerate(rows):
         equal = [other.name for other in rows if other.products == row.products]
-        aside = ASIDE * (equal.index(row.name) - (len(equal) - 1) / 2)
+        aside = min(ASIDE, 0.7 / len(equal)) * (equal.index(row.name) - (len(equal) - 1) / 2)
         error = min(max(row.at[0].error, LEAST), MOST)
         least = min(least, error)
         ax.plot(
