@@ -12,11 +12,13 @@ import click
 
 import polydesign
 from polydesign.cli.bench import bench
+from polydesign.cli.compare import compare
 from polydesign.cli.conformance import conformance
 from polydesign.cli.design import search
 from polydesign.cli.export import export
 from polydesign.cli.measure import verify
 from polydesign.cli.prove import certify
+from polydesign.cli.report import report
 from polydesign.cli.share import completion, list_tables, plot, show
 from polydesign.cli.sweep import sweep
 from polydesign.model import InputError
@@ -73,6 +75,6 @@ def main() -> None:
 
 for _command in (
     *(search, sweep, certify, verify, bench),
-    *(list_tables, show, plot, export, conformance, completion),
+    *(list_tables, show, compare, plot, report, export, conformance, completion),
 ):
     main.add_command(_command)
