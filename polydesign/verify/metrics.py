@@ -83,6 +83,13 @@ def lyapunov_by_eigenvectors(P: Tensor, C: Tensor) -> Tensor | None:
     return V @ ((V.mT @ C @ V) / (values[..., :, None] + values[..., None, :])) @ V.mT
 
 
+def bilinear_by_solve(A: Tensor, B: Tensor, step: float) -> tuple[Tensor, Tensor]:
+    """T⁻¹(I + Δ/2·A) and T⁻¹·Δ·B, T = I − Δ/2·A, Δ = step, by elimination in float64: of `bilinear`."""
+    half, B = A.to("cpu", torch.float64) * (step / 2), B.to("cpu", torch.float64)
+    eye = torch.eye(A.shape[-1], dtype=torch.float64)
+    return torch.linalg.solve(eye - half, eye + half), torch.linalg.solve(eye - half, step * B)
+
+
 def spectral(M: Tensor, g: Callable[[Tensor], Tensor]) -> Tensor:
     """U g(Σ) Vᵀ in float64 by a singular value decomposition of M (..., m, n): the reference of
     `spectral_clip` and its kin. g maps singular values, elementwise; beyond them, in the null space of a wide
