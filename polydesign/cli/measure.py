@@ -36,8 +36,8 @@ class Shape(click.ParamType):
     "--spectrum",
     help="Names with commas between, or all: gaussian, marchenko-pastur[:ASPECT], logspace:SMALLEST, "
     "harmonic, clustered, two-bulks, levels[:PART], levy, rank1, flat, blocks, rank2, rankk:RANK, "
-    "swept, zero, tiny[:FACTOR], huge[:FACTOR].  [default: gaussian,logspace:1e-2,harmonic, and "
-    "rank1,rank2 or, for roots, swept]",
+    "swept, zero, tiny[:FACTOR], huge[:FACTOR], hippo:legs, hippo:legt, monarch, triangular[:WIDTH], "
+    "toeplitz:RATIO.  [default: gaussian,logspace:1e-2,harmonic, and rank1,rank2 or, for roots, swept]",
 )
 @click.option(
     "--operator",

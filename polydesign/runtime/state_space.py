@@ -38,7 +38,7 @@ def hippo_legs(n: int) -> tuple[Tensor, Tensor]:
     lower triangular with the eigenvalues −1, …, −n, and A + Aᵀ = −I − BBᵀ. Raises InputError for n < 1.
     """
     index, root = _orders(n)
-    A = -(root[:, None] * root).tril(-1) - torch.diag(index + 1)
+    A = (-root[:, None] * root).tril(-1) - torch.diag(index + 1)
     return A, root[:, None].clone()
 
 
@@ -81,8 +81,8 @@ def bilinear(
     float32, and 13 in place of 0.2 in bfloat16). Where A + Aᵀ <= 0, as of both of HiPPO's, no singular value
     of T is below 1, and κ <= 1 + Δ/2·‖A‖₂.
 
-    table: of root 2, for msign; inverse_table: of root 1; None for the catalogue's. plan: of msign; its dtype,
-    check and compile of the inverse too. Cost: their products; 2 of n×n, or 3 with plan.check; and
+    table: of root 2, for msign; inverse_table: of root 1; None for the catalogue's. plan: of msign; its
+    dtype, check and compile of the inverse too. Cost: their products; 2 of n×n, or 3 with plan.check; and
     1 + 2·refine of n×n by n×(n + p).
 
     Raises InputError for what is not floating, does not fit, holds NaN or infinity, a step that is not
