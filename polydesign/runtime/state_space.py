@@ -77,9 +77,9 @@ def bilinear(
     not have converged: (UᵀT)⁻¹Uᵀ is T⁻¹ for any U for which UᵀT is symmetric positive. refine: steps
     X ← X + Y(C − TX) with residuals in float64, each of which multiplies the error by ‖I − YT‖. That grows as
     u·κ, κ the condition number of T; by the normal equations, (TᵀT)⁻¹Tᵀ, it would as u·κ², and the inverse's
-    table would have to reach 1/κ² in place of 1/κ (LegT of order 64, κ = 100: 0.003 in place of 3e-5 in
-    float32, and 13 in place of 0.2 in bfloat16). Where A + Aᵀ <= 0, as of both of HiPPO's, no singular value
-    of T is below 1, and κ <= 1 + Δ/2·‖A‖₂.
+    table would have to reach 1/κ² in place of 1/κ (LegT of order 64, κ = 130: 0.003 in place of 4e-5 in
+    float32, and 44 in place of 0.2 in bfloat16; scripts/bilinear_step.py).
+    Where A + Aᵀ <= 0, as of both of HiPPO's, no singular value of T is below 1, and κ <= 1 + Δ/2·‖A‖₂.
 
     table: of root 2, for msign; inverse_table: of root 1; None for the catalogue's. plan: of msign; its
     dtype, check and compile of the inverse too. Cost: their products; 2 of n×n, or 3 with plan.check; and
