@@ -72,6 +72,10 @@ def measure(
     place = resolve_device(device)
     check_integer("power", power, 1)
     name, how = choose(table.schedule, operator, power)
+    if steps and not how.stepwise:
+        raise InputError(
+            "steps", f"do not show in {name}, which is made of more than one value: leave it out"
+        )
     known = _matrices(table.schedule, how, shape, dtype, spectrum, seed, power) if matrix is None else matrix
     if how.positive and matrix is not None:
         known = from_symmetric(matrix)
