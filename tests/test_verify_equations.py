@@ -106,6 +106,18 @@ def test_after_every_step_it_is_the_image(operator: str, seed: int) -> None:
     assert len(found.after_steps) == 6
 
 
+def test_from_which_eigenvalue_on_roots_are_promised(seed: int) -> None:
+    """x goes as the root of λ, so that the promise begins at the square of what it does for x."""
+    table = polydesign.load("sign-d5x8-l1e-3-fp64")
+    operator = "principal_sqrt_and_inverse_sqrt"
+    found = measure(
+        table, shape=(24, 24), dtype="float64", spectrum="logspace:0.1", seed=seed, operator=operator
+    )
+    assert found.map is not None
+    assert found.lower_end == pytest.approx((1e-3 / max(found.map.x)) ** 2, rel=1e-12)
+    assert (max(found.map.x) / min(found.map.x)) ** 2 == pytest.approx(10, rel=1e-9)
+
+
 def test_riccati_promises_no_less_than_the_sign() -> None:
     """|r(φ) − 1| <= |φ − 1| on [0, 2], so that E bounds it; and its slope at 1 is 4/11, so that E is seen."""
     sign = torch.linspace(0, 2, 2001, dtype=torch.float64)

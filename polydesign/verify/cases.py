@@ -69,7 +69,8 @@ class Operator:
 
     positive: whether it takes symmetric positive P; singular: whether P may then have a null space. polar:
     whether the result is a polar factor. takes_power: whether it has a power s. root: the only root it has,
-    None for any. stepwise: whether what fewer steps give is what a value is after these.
+    None for any. stepwise: whether a table of fewer steps gives what a value is after these. rooted: whether
+    x goes as the root of an eigenvalue where `root` is given, as it does where that is None.
     """
 
     case: Callable[[Setting], Case]
@@ -79,6 +80,7 @@ class Operator:
     takes_power: bool = False
     root: int | None = None
     stepwise: bool = True
+    rooted: bool = False
 
 
 def wide(X: Tensor) -> Tensor:

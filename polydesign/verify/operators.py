@@ -24,7 +24,7 @@ OPERATORS: dict[str, Operator] = {
     "lyapunov": Operator(lyapunov_case, root=2),
     "riccati": Operator(riccati_case, root=2, stepwise=False),
     "msign_derivative": Operator(derivative_case, root=2, stepwise=False),
-    "principal_sqrt_and_inverse_sqrt": Operator(principal_case, root=2),
+    "principal_sqrt_and_inverse_sqrt": Operator(principal_case, root=2, rooted=True),
 }
 """Operator -> how it is measured. A further one is a function that makes its Case, and an entry here."""
 

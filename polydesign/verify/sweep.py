@@ -182,7 +182,7 @@ def _lower_end(x: Tensor, schedule: Schedule, how: Operator) -> float | None:
 
 def _root(schedule: Schedule, how: Operator) -> int:
     """x is a singular value or eigenvalue to the power 1/r; for msign and mcsgn it is one itself."""
-    return 1 if how.root == 2 else schedule.root
+    return 1 if how.root == 2 and not how.rooted else schedule.root
 
 
 def _of_norm(schedule: Schedule, how: Operator, known: Sample) -> Sample:
