@@ -125,6 +125,7 @@ MEASURED = {
     "clipping": "clipping",
     "derivative_memory": "derivative_memory",
     "triangular_cost": "triangular_cost",
+    "bilinear_step": "bilinear_step",
 }
 
 

@@ -402,3 +402,16 @@ def test_the_cost_of_triangular_solves(tmp_path: Path) -> None:
     rows = json.loads(target.read_text())["rows"]
     assert [row["n"] for row in rows] == [64, 128]
     assert all(row["difference"] < 1e-5 for row in rows)
+
+
+def test_the_bilinear_step(tmp_path: Path) -> None:
+    """Of what is in docs/: the polar factors are never worse than the normal equations where κ counts."""
+    target = tmp_path / "steps.json"
+    result = run("bilinear_step.py", "--small", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert len(json.loads(target.read_text())["rows"]) == 12
+    for row in json.loads(loaded("bilinear_step").OUTPUT.read_text())["rows"]:
+        if row["condition"] > 10:
+            assert row["normal"] is None or row["normal"] > 10 * row["polar"]
+        errors = [error for error in row["errors"] if error is not None]
+        assert errors == sorted(errors, reverse=True)
