@@ -151,6 +151,7 @@ DATA = {
     "article_roots": "article_roots",
     "bench_operators": "bench_operators",
     "bench_solver": "bench_solver",
+    "bilinear_step": "bilinear_step",
     "budget_targets": "budget_targets",
     "certificates": "certify_all",
     "clipping": "clipping",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from pages import written
 from test_scripts import loaded
 
 ROOT = Path(__file__).parent.parent
@@ -32,11 +33,10 @@ def test_every_file_has_its_maker(script: Any) -> None:
     assert there == made(script) | {f"{name}.json" for name in script.DATA}
 
 
-def test_what_readme_and_docs_show_is_made(script: Any) -> None:
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        shown = re.findall(r"!\[[^]]*\]\((?:\.\./)?figures/([^)]+)\)", page.read_text("utf-8"))
-        assert shown
-        assert set(shown) <= made(script), page
+def test_what_the_pages_show_is_made(script: Any) -> None:
+    shown = re.findall(r"!\[[^]]*\]\(figures/([^)]+)\)", written())
+    assert shown
+    assert set(shown) <= made(script)
 
 
 def test_the_scripts_of_the_data_write_it(script: Any) -> None:
