@@ -13,9 +13,10 @@ import click
 import polydesign
 from polydesign.cli.bench import bench
 from polydesign.cli.design import search
+from polydesign.cli.listing import list_tables
 from polydesign.cli.measure import verify
 from polydesign.cli.prove import certify
-from polydesign.cli.share import completion, list_tables, plot, show
+from polydesign.cli.share import completion, plot, show
 from polydesign.model import InputError
 
 __all__ = ["main"]
