@@ -30,11 +30,16 @@ TABLES = {
 
 @st.composite
 def schedules(draw):
-    """Positive first coefficients and moderate ones: enough for the algebra, whatever the map does."""
+    """Steps x·(1 + Σ c_j xʲʳ) with Σ |c_j| < 0.6: every value of (0, 1] stays in (0, 5)."""
     root = draw(st.integers(1, 5))
-    number = st.floats(-4, 4).filter(lambda c: abs(c) > 1e-3)
-    rows = draw(st.lists(st.lists(number, min_size=2, max_size=5), min_size=1, max_size=4))
-    return schedule_from(root, [[abs(row[0]), *row[1:]] for row in rows], (0.1, 1.0))
+    number = st.floats(0.01, 0.15) | st.floats(-0.15, -0.01)
+    rows = draw(st.lists(st.lists(number, min_size=1, max_size=4), min_size=1, max_size=3))
+    return schedule_from(root, [[1.0, *row] for row in rows], (0.1, 1.0))
+
+
+def exactly(step, x):
+    """p(x) in rationals, x a Fraction."""
+    return sum(Fraction(c) * x ** (1 + j * step.root) for j, c in enumerate(step.coefficients))
 
 
 def of(schedule, which):
@@ -42,7 +47,7 @@ def of(schedule, which):
     return {"all": range(last + 1), "all-but-last": range(last), "first": range(1)}[which]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(schedule=schedules(), factor=st.floats(0.8, 1.25), which=st.sampled_from(ROWS))
 def test_unfold_undoes_fold(schedule, factor, which):
     """Two roundings of each coefficient, each of half a unit in the last place."""
@@ -63,22 +68,20 @@ def test_a_folded_step_is_the_step_of_x_over_s(name, which):
     for index, (step, new) in enumerate(zip(schedule.steps, folded.steps, strict=True)):
         shift = Fraction(s) if index in of(schedule, which) else Fraction(1)
         for x in map(Fraction, np.linspace(0, 1.5, 7)):
-            expected = sum(Fraction(c) * (x / shift) ** (1 + j * schedule.root) for j, c in enumerate(step.coefficients))
             size = sum(abs(Fraction(c)) * x ** (1 + j * schedule.root) for j, c in enumerate(new.coefficients))
-            assert abs(new(x) - expected) <= Fraction(EPS) * Fraction(1001, 1000) * size
+            found, expected = exactly(new, x), exactly(step, x / shift)
+            assert abs(found - expected) <= Fraction(EPS) * Fraction(1001, 1000) * size
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_the_first_row_alone_divides_the_input(name):
     schedule = TABLES[name]
     folded = fold(schedule, 1.02, "first")
-    for x in map(Fraction, np.linspace(schedule.interval[0], 1, 9)):
-        exact, found = schedule(x / Fraction(1.02)), folded(x)
-        # Three rounded coefficients, carried on by steps of slope at most 5 in these tables.
-        assert abs(found - exact) < 1e-12
+    x = np.geomspace(schedule.interval[0], 1, 200)
+    # Roundings of 1e-16 in rows and sums, grown by the slopes of up to eight steps: less than 1e4 in all.
+    np.testing.assert_allclose(folded(x), schedule(x / 1.02), atol=1e-12)
     # The negative control: another convention is another map.
-    other = fold(schedule, 1.02, "all")
-    assert max(abs(float(other(x) - folded(x))) for x in np.linspace(0.1, 1, 50)) > 1e-3
+    assert np.abs(fold(schedule, 1.02, "all")(x) - folded(x)).max() > 1e-5
 
 
 def test_it_is_what_the_listing_of_polar_express_computes():
