@@ -47,7 +47,9 @@ def test_every_published_schedule_but_the_misprint_is_in_the_catalogue():
     assert len(names()) == 40
     assert misprints == ["polar_express_gram_ns_blog_table_MISPRINT"]
     assert {path.stem for path in PUBLISHED.glob("*.json")} == set(names()) - set(misprints)
-    with pytest.raises(InputError, match=r"known to be a misprint .* did you mean polar_express_gram_ns_1\.05"):
+    with pytest.raises(
+        InputError, match=r"known to be a misprint .* did you mean polar_express_gram_ns_1\.05"
+    ):
         find(misprints[0])
 
 

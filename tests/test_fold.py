@@ -68,7 +68,9 @@ def test_a_folded_step_is_the_step_of_x_over_s(name, which):
     for index, (step, new) in enumerate(zip(schedule.steps, folded.steps, strict=True)):
         shift = Fraction(s) if index in of(schedule, which) else Fraction(1)
         for x in map(Fraction, np.linspace(0, 1.5, 7)):
-            size = sum(abs(Fraction(c)) * x ** (1 + j * schedule.root) for j, c in enumerate(new.coefficients))
+            size = sum(
+                abs(Fraction(c)) * x ** (1 + j * schedule.root) for j, c in enumerate(new.coefficients)
+            )
             found, expected = exactly(new, x), exactly(step, x / shift)
             assert abs(found - expected) <= Fraction(EPS) * Fraction(1001, 1000) * size
 

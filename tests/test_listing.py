@@ -48,7 +48,13 @@ def test_groups_come_in_their_order_and_hold_everything(run):
     ]:
         assert by_name[name]["group"] == group
     text = run("list").stdout
-    headings = ["ours, for the sign", "ours, for roots", "ours, for clipping", "of the literature", "of ./coeffs"]
+    headings = [
+        "ours, for the sign",
+        "ours, for roots",
+        "ours, for clipping",
+        "of the literature",
+        "of ./coeffs",
+    ]
     assert [text.index(heading) for heading in headings] == sorted(text.index(h) for h in headings)
 
 

@@ -1,0 +1,283 @@
+"""Rows of coefficients from a pasted text: JSON, Python, or plain numbers. Nothing in the text is run.
+
+Of Python only literals count: numbers and their arithmetic, lists, tuples, names assigned above, slices, one
+level of comprehension, and np.array, torch.tensor and the like around them.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import operator
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from polydesign.model import MOST_INNER_DEGREE, MOST_STEPS, InputError
+
+Rows = tuple[tuple[float, ...], ...]
+
+MOST_CHARACTERS = 1_000_000
+CURE = "paste the list alone, as [(3.4445, -4.775, 2.0315), …], JSON, or a row of numbers a line"
+
+_WRAPPERS = ("array", "asarray", "tensor", "as_tensor", "list", "tuple", "float", "float32", "float64")
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_LINE = re.compile(rf"{_NUMBER}(?:(?:\s*[,;]\s*|\s+){_NUMBER})*\s*[,;]?")
+_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+
+
+class _Unread(Exception):
+    """What a node holds is not one of the literals that are read."""
+
+
+def read_rows(text: str) -> Rows:
+    """The rows of coefficients in a text, one a step, increasing powers as they stand.
+
+    Raises InputError whose field is the line, or "text", with what to paste instead: where there is no list of
+    rows, or more than one, where a row has fewer than two numbers, and where a number is not finite.
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise InputError("text", f"has {len(text)} characters: {CURE}")
+    lines = ["" if line.strip().startswith("```") else line for line in text.expandtabs().splitlines()]
+    if not any(line.strip() for line in lines):
+        raise InputError("text", f"is empty: {CURE}")
+    found = _json(text) or _plain(lines) or _python("\n".join(lines))
+    longer = {name: value for name, value in found.items() if len(value[1]) > 1 or len(value[1][0]) > 2}
+    found = longer or found  # betas = (0.9, 0.95) beside a table is none
+    if not found:
+        raise InputError("text", f"holds no list of rows: {CURE}")
+    if len(found) > 1:
+        listed = ", ".join(f"{name or 'a list'} (line {line})" for name, (line, _) in found.items())
+        raise InputError("text", f"holds several lists, {listed}: paste one of them")
+    ((line, rows),) = found.values()
+    for number, row in enumerate(rows, start=1):
+        where = f"line {line}" if len(rows) == 1 else f"line {line}, row {number}"
+        if not all(math.isfinite(c) for c in row):
+            raise InputError(where, f"holds a number that is not finite: {row}")
+        if len(row) < 2:
+            raise InputError(where, f"has one number, and a step needs two or more: {CURE}")
+        if len(row) > MOST_INNER_DEGREE + 1:
+            raise InputError(
+                where,
+                f"has {len(row)} numbers, and a step at most {MOST_INNER_DEGREE + 1}: put rows in brackets",
+            )
+    if len(rows) > MOST_STEPS:
+        raise InputError(f"line {line}", f"has {len(rows)} rows, and at most {MOST_STEPS} are read")
+    return rows
+
+
+Found = dict[str, tuple[int, Rows]]
+
+
+def _json(text: str) -> Found:
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return {name: (1, rows) for name, rows in _in_value("", body)}
+
+
+def _plain(lines: list[str]) -> Found:
+    """Lines of nothing but numbers, with blanks, commas or semicolons between; a line of words may head them."""
+    rows, first, headed = [], 0, False
+    for number, line in enumerate(lines, start=1):
+        bare = line.partition("#")[0].strip()
+        if not bare:
+            continue
+        if _LINE.fullmatch(bare):
+            rows.append(tuple(map(float, re.findall(_NUMBER, bare))))
+            first = first or number
+        elif not rows and not headed and re.fullmatch(r"[A-Za-z_]\w*(\s*[,;]\s*[A-Za-z_]\w*)*", bare):
+            headed = True
+        else:
+            return {}
+    return {"": (first, tuple(rows))} if rows else {}
+
+
+def _python(text: str) -> Found:
+    try:
+        tree = ast.parse(textwrap.dedent(text))
+    except SyntaxError as problem:
+        raise InputError(
+            f"line {problem.lineno}", f"is not read as Python ({problem.msg}): {CURE}"
+        ) from problem
+    except (RecursionError, MemoryError, ValueError) as problem:
+        raise InputError("text", f"is not read as Python ({problem}): {CURE}") from problem
+    known: dict[str, Any] = {}
+    found: Found = {}
+    bare: list[tuple[int, Rows]] = []
+    for name, line, node in _assigned(tree):
+        try:
+            value = _value(node, known)
+        except _Unread:
+            if name and name in found:
+                raise InputError(
+                    f"line {line}",
+                    f"assigns {name} again, by what is not read here: paste the list that results",
+                ) from None
+            continue
+        except (ArithmeticError, RecursionError, LookupError, TypeError, ValueError) as problem:
+            raise InputError(f"line {line}", f"cannot be computed ({problem}): {CURE}") from problem
+        _bind(name, value, known)
+        for inner, rows in _in_value(name, value):
+            if inner:
+                found[inner] = line, rows
+            else:
+                bare.append((line, rows))
+    if bare:  # lines of tuples without brackets around them are one table
+        found[""] = bare[0][0], tuple(row for _, rows in bare for row in rows)
+    letters = [known[c] for c in "abc" if isinstance(known.get(c), (int, float))]
+    if not found and len(letters) > 1:
+        found["a, b, c"] = 1, (tuple(map(float, letters)),)
+    return found
+
+
+def _assigned(tree: ast.AST) -> Iterator[tuple[str, int, ast.expr]]:
+    """Every value in the order of the text, with the name that it gets: "" for a bare one."""
+    for node in ast.iter_child_nodes(tree):
+        line = getattr(node, "lineno", 1)
+        if isinstance(node, ast.Assign):
+            yield ast.unparse(node.targets[-1]), line, node.value
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            yield ast.unparse(node.target), line, node.value
+        elif isinstance(node, ast.keyword) and node.arg:
+            yield node.arg, line, node.value
+        elif isinstance(node, ast.Expr):
+            yield "", line, node.value
+        elif isinstance(node, ast.arguments):
+            for parameter, default in zip(reversed(node.args), reversed(node.defaults), strict=False):
+                yield parameter.arg, default.lineno, default
+        yield from _assigned(node)
+
+
+def _bind(name: str, value: Any, known: dict[str, Any]) -> None:
+    parts = [part.strip() for part in name.strip("()[]").split(",") if part.strip()]
+    if len(parts) == 1:
+        known[name] = value
+    elif isinstance(value, list) and len(value) == len(parts):
+        known |= dict(zip(parts, value, strict=True))
+
+
+def _value(node: ast.AST, known: dict[str, Any]) -> Any:
+    """A number, a list or a dict of such. Raises _Unread for anything that is no literal."""
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        return node.value
+    if isinstance(node, ast.Name) and node.id in known:
+        return known[node.id]
+    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+        items: list[Any] = []
+        for element in node.elts:
+            starred = isinstance(element, ast.Starred)
+            value = _value(element.value if starred else element, known)
+            items += value if starred else [value]
+        return items
+    if isinstance(node, ast.Dict):
+        return _dict(node, known)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.UAdd, ast.USub)):
+        value = _number(_value(node.operand, known))
+        return -value if isinstance(node.op, ast.USub) else value
+    if isinstance(node, ast.BinOp):
+        return _combined(node.op, _value(node.left, known), _value(node.right, known))
+    if isinstance(node, ast.Subscript):
+        return _value(node.value, known)[_index(node.slice, known)]
+    if isinstance(node, (ast.ListComp, ast.GeneratorExp)):
+        return _comprehension(node, known)
+    if isinstance(node, ast.Call) and node.args:
+        name = ast.unparse(node.func).rpartition(".")[2]
+        if name in _WRAPPERS:
+            return _value(node.args[0], known)
+        if name == "Fraction":
+            top, *below = [_number(_value(argument, known)) for argument in node.args]
+            return top / (below[0] if below else 1)
+        if name == "range" and len(node.args) == 1:
+            return list(range(min(int(_number(_value(node.args[0], known))), MOST_STEPS + 1)))
+    raise _Unread
+
+
+def _dict(node: ast.Dict, known: dict[str, Any]) -> dict[str, Any]:
+    found = {}
+    for key, value in zip(node.keys, node.values, strict=True):
+        try:
+            found[str(getattr(key, "value", ""))] = _value(value, known)
+        except _Unread:
+            continue  # a preset beside the table may be anything
+    return found
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, (int, float)):
+        raise _Unread
+    return value
+
+
+def _combined(op: ast.operator, left: Any, right: Any) -> Any:
+    if isinstance(left, list) or isinstance(right, list):
+        if isinstance(op, ast.Add) and isinstance(left, list) and isinstance(right, list):
+            return left + right
+        times, items = (left, right) if isinstance(right, list) else (right, left)
+        if not isinstance(op, ast.Mult) or not isinstance(times, int) or times * len(items) > MOST_STEPS:
+            raise _Unread
+        return items * times
+    if isinstance(op, ast.Pow):
+        power = float(_number(left)) ** float(_number(right))  # floats: no integer of a million digits
+        return _number(power)
+    if type(op) not in _ARITHMETIC:
+        raise _Unread
+    return _ARITHMETIC[type(op)](_number(left), _number(right))
+
+
+def _index(node: ast.AST, known: dict[str, Any]) -> Any:
+    if isinstance(node, ast.Slice):
+        ends = (node.lower, node.upper, node.step)
+        return slice(*(None if end is None else _value(end, known) for end in ends))
+    return _value(node, known)
+
+
+def _comprehension(node: ast.ListComp | ast.GeneratorExp, known: dict[str, Any]) -> list[Any]:
+    if len(node.generators) != 1 or node.generators[0].ifs:
+        raise _Unread
+    over = node.generators[0]
+    found = []
+    for value in _value(over.iter, known):
+        inner = dict(known)
+        _bind(ast.unparse(over.target), value, inner)
+        found.append(_value(node.elt, inner))
+    return found
+
+
+def _in_value(name: str, value: Any) -> Iterator[tuple[str, Rows]]:
+    """The lists of rows in a value: it itself, or what the keys of a dict hold."""
+    rows = _rows(value)
+    if rows:
+        yield name, rows
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _in_value(f"{name}[{key!r}]" if name else str(key), inner)
+
+
+def _rows(value: Any) -> Rows | None:
+    """One row or a list of them; objects with coefficients, or with a, b and c, are rows too."""
+    if isinstance(value, list) and value and all(_is_number(c) for c in value):
+        return (tuple(map(float, value)),) if len(value) > 1 else None
+    if not isinstance(value, list) or not value:
+        return None
+    rows = []
+    for item in value:
+        row = item
+        if isinstance(item, dict):
+            row = item["coefficients"] if "coefficients" in item else [item[c] for c in "abc" if c in item]
+        if not isinstance(row, list) or not row or not all(_is_number(c) for c in row):
+            return None
+        rows.append(tuple(map(float, row)))
+    return tuple(rows)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
