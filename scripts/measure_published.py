@@ -1,6 +1,6 @@
 """Measure the published schedules: store what verify finds in coeffs/published/, as verify --write does.
 
-Half and single precision, small matrices: some 2 s a table. Roots and inverses run as such, from the identity.
+Half and single precision, small matrices: some 4 s a table. Roots and inverses run as such.
 """
 
 from __future__ import annotations

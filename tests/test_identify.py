@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
 from polydesign.catalogue import load
-from polydesign.export.identify import Candidate, candidates, identify
+from polydesign.export.identify import identify
+from polydesign.export.known import Candidate, candidates
 from polydesign.export.likeness import Tolerance, bounds, grids, simplest
 from polydesign.model import InputError
 from polydesign.published import names, published
@@ -125,9 +127,7 @@ def test_what_is_found_in_the_wild(rows, first):
 
 
 def test_a_list_that_stands_for_half_precision():
-    import numpy as np
-
-    rows = [tuple(map(float, np.float16(row))) for row in published("polar_express_deg5").rows]
+    rows = [tuple(float(np.float16(c)) for c in row) for row in published("polar_express_deg5").rows]
     best = identify(rows, known=KNOWN)[0]
     assert best.name == "polar_express_deg5"
     assert best.digits == "rounded to fp16"

@@ -13,6 +13,8 @@ import click
 import polydesign
 from polydesign.cli.bench import bench
 from polydesign.cli.design import search
+from polydesign.cli.fold import fold, unfold
+from polydesign.cli.identify import identify
 from polydesign.cli.listing import list_tables
 from polydesign.cli.measure import verify
 from polydesign.cli.prove import certify
@@ -69,4 +71,6 @@ def main() -> None:
 
 
 for _command in (search, certify, verify, bench, show, list_tables, plot, completion):
+    main.add_command(_command)
+for _command in (identify, fold, unfold):
     main.add_command(_command)

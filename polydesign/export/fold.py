@@ -1,8 +1,8 @@
-"""Safety factors in the rows: p(x) becomes p(x/s), whose coefficients carry the powers 1, 1 + r, 1 + 2r, … of 1/s.
+"""Safety factors in the rows: p(x) becomes p(x/s), its coefficients divided by s, s^(1+r), s^(1+2r), …
 
-Folding the first row alone is dividing the input by s: f(x/s). Folding every row, or every row but the last as
-in the listing of Polar Express (arXiv 2505.16932), makes each of these steps serve values s times as large,
-and changes f. Which rows hold the factor is what tables that go by one name differ in.
+Folding the first row alone is dividing the input by s: f(x/s). Folding every row, or every row but the last
+as in the listing of Polar Express (arXiv 2505.16932), makes each of these steps serve values s times as
+large, and changes f. Which rows hold the factor is what tables that go by one name differ in.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROWS = ("all", "all-but-last", "first")
 
 _Powers = dict[str, tuple[int, int]]
 
-_FACTORED: _Powers = {name: (0, 1) for name in ("rho", "c2", "c1", "c0", "cI")} | {"scale": (1, 0)}
+_FACTORED: _Powers = dict.fromkeys(("rho", "c2", "c1", "c0", "cI"), (0, 1)) | {"scale": (1, 0)}
 
 POWERS: dict[tuple[str, int], _Powers] = {
     **{("chebyshev", n): {f"t{j}": (0, 1) for j in range(n + 1)} | {"scale": (1, 0)} for n in range(1, 7)},
@@ -50,9 +50,9 @@ Registers of `origin` hold no weight on their highest power, so there the lower 
 def fold(schedule: Schedule, factor: Any, which: str = "all") -> Schedule:
     """The schedule whose steps named by `which` are p(x/factor): coefficients c_j/factor^(1 + j·r).
 
-    factor: > 0, a float or a Fraction; 1.01 makes room for 1 % above u. which: one of ROWS. The interval stays;
-    domains are what each step then receives, and the error is that of the new map. Steps that run a program
-    keep it: the constants are scaled, and rounded once.
+    factor: > 0, a float or a Fraction; 1.01 makes room for 1 % above u. which: one of ROWS. The interval
+    stays; domains are what each step then receives, and the error is that of the new map. Steps that run a
+    program keep it: the constants are scaled, and rounded once.
 
     Raises InputError for a factor that is no positive number, or that takes a coefficient out of float64.
     """

@@ -2,16 +2,15 @@
 
 Every published schedule and every table of the catalogue is a candidate, in every way that lists are found
 copied: cut, longer, reversed, in decreasing powers, folded, rounded, with one row changed. The least that
-explains the rows is the likeliest; several tables can be equal after such a change, and all of them are named.
+explains the rows is the likeliest; several tables can be equal after such a change, and all are named.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
-from polydesign.catalogue import catalogue, glance
+from polydesign.export.known import Candidate, candidates
 from polydesign.export.likeness import (
     CLOSE,
     Folding,
@@ -25,7 +24,6 @@ from polydesign.export.likeness import (
     scaled,
 )
 from polydesign.model import InputError
-from polydesign.published import names, published
 
 EXACT = Tolerance("")
 NEAR = Tolerance("close", CLOSE)
@@ -47,28 +45,12 @@ SPREAD = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A known table: its rows as they are run."""
-
-    name: str
-    root: int
-    rows: tuple[Row, ...]
-    published: bool
-    source: str | None = None
-
-    @property
-    def shared(self) -> bool:
-        """Whether all steps are one row."""
-        return len(set(self.rows)) == 1
-
-
-@dataclass(frozen=True, slots=True)
 class Match:
     """One explanation of the rows.
 
-    rows: first and last row of the candidate's that are there, from 1. how: what was done to them, in words; ()
-    is nothing. which, factor, differs: as in likeness.Folding. digits: of the rounding, "" for none. order:
-    of ORDERS. difference: the largest relative difference that remains, in the row (from 1) `difference_at`.
+    rows: first and last row of the candidate's that are there, from 1. how: what was done to them, in words;
+    () is nothing. which, factor, differs: as in likeness.Folding. digits: of the rounding, "" for none.
+    order: of ORDERS. difference: the largest relative difference that remains, in row `difference_at`, from 1.
     expected: what the table has, after all this, in place of the row that differs; changed: what that row is
     instead, where some table has it. effort: what the explanation counts.
     """
@@ -98,29 +80,6 @@ class Match:
 
     def __str__(self) -> str:
         return f"{self.name}, {', '.join(self.how)}" if self.how else self.name
-
-
-def candidates() -> list[Candidate]:
-    """The published schedules, the known misprint with them, then the tables of the catalogue."""
-    return [*_published(), *_own()]
-
-
-@cache
-def _published() -> tuple[Candidate, ...]:
-    entries = [published(name) for name in names()]
-    return tuple(Candidate(e.name, e.root, e.steps_run(), True, e.source) for e in entries)
-
-
-def _own() -> Iterator[Candidate]:
-    for name, path in catalogue().items():
-        if name in names():
-            continue
-        try:
-            body = glance(path)
-            rows = tuple(tuple(map(float, step["coefficients"])) for step in body["steps"])
-            yield Candidate(name, body["root"], rows, False)
-        except (InputError, OSError, LookupError, TypeError, ValueError):
-            continue  # list says what is wrong with it
 
 
 def identify(
@@ -168,6 +127,8 @@ def _ways(given: tuple[Row, ...], one: Candidate, tolerance: Tolerance) -> Itera
     for order, (by_row, by_power) in ORDERS.items():
         rows = tuple(_bare(row[::by_power]) for row in given[::by_row])
         for first, known, words, effort in _windows(len(rows), one):
+            if len(rows) == 1 and len(known) < len(one.rows) and not one.shared and tolerance is not EXACT:
+                continue  # three digits or so are like some row of some table
             done = folding(rows, tuple(map(_bare, known)), one.root, tolerance)
             if done is not None:
                 yield _match(given, rows, one, known, (first, words, effort), order, done, tolerance)

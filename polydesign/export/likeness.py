@@ -41,8 +41,9 @@ class Tolerance:
 class Folding:
     """What was done to the rows beside rounding.
 
-    which: "none", "all", "all-but-last", "first", "rows 2, 3", or "through": every row but the last conjugated,
-    s·p(x/s), and the last p(x/s), which is f(x/s) as a whole. differs: the index of a row that is another.
+    which: "none", "all", "all-but-last", "first", "rows 2, 3", or "through": every row but the last
+    conjugated, s·p(x/s), and the last p(x/s), which is f(x/s) as a whole. differs: the index of
+    a row that is another.
     """
 
     which: str = "none"
@@ -134,7 +135,7 @@ def _pattern(found: list[Bounds], whole: bool = True) -> Folding | None:
     if all(same):
         return Folding()
     count = len(found)
-    ranges = {"all": range(count)}
+    ranges: dict[str, Sequence[int]] = {"all": range(count)}
     if whole and count > 1:
         ranges |= {"all-but-last": range(count - 1), "first": range(1)}
     changed = [index for index in range(count) if not same[index]]
@@ -169,7 +170,7 @@ def simplest(bracket: tuple[float, float]) -> float:
 
 
 def difference(rows: Sequence[Row], known: Sequence[Row], root: int, done: Folding) -> tuple[float, int]:
-    """The largest |p − c'|/|c'| over the rows that should agree, c' the folded c, and the index of its row."""
+    """The largest |p − c'|/|c'| over the rows that should agree, c' the folded c; and its row."""
     worst, where = 0.0, 0
     for index, row in enumerate(rows):
         if index == done.differs:

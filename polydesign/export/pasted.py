@@ -33,15 +33,15 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 }
 
 
-class _Unread(Exception):
+class _UnreadError(Exception):
     """What a node holds is not one of the literals that are read."""
 
 
 def read_rows(text: str) -> Rows:
     """The rows of coefficients in a text, one a step, increasing powers as they stand.
 
-    Raises InputError whose field is the line, or "text", with what to paste instead: where there is no list of
-    rows, or more than one, where a row has fewer than two numbers, and where a number is not finite.
+    Raises InputError whose field is the line, or "text", with what to paste instead: where there is no list
+    of rows, or more than one, where a row has fewer than two numbers, and where a number is not finite.
     """
     if len(text) > MOST_CHARACTERS:
         raise InputError("text", f"has {len(text)} characters: {CURE}")
@@ -49,7 +49,9 @@ def read_rows(text: str) -> Rows:
     if not any(line.strip() for line in lines):
         raise InputError("text", f"is empty: {CURE}")
     found = _json(text) or _plain(lines) or _python("\n".join(lines))
-    longer = {name: value for name, value in found.items() if len(value[1]) > 1 or len(value[1][0]) > 2}
+    longer = {
+        name: value for name, value in found.items() if len(value[1]) > 1 or max(map(len, value[1])) > 2
+    }
     found = longer or found  # betas = (0.9, 0.95) beside a table is none
     if not found:
         raise InputError("text", f"holds no list of rows: {CURE}")
@@ -81,11 +83,13 @@ def _json(text: str) -> Found:
         body = json.loads(text)
     except (ValueError, RecursionError):
         return {}
+    if isinstance(body, dict) and str(body.get("schema")).startswith("polydesign/"):
+        body = {"steps": body.get("steps")}  # a table of ours: its interval is no row
     return {name: (1, rows) for name, rows in _in_value("", body)}
 
 
 def _plain(lines: list[str]) -> Found:
-    """Lines of nothing but numbers, with blanks, commas or semicolons between; a line of words may head them."""
+    """Lines of nothing but numbers, with blanks, commas or semicolons between; words may head them."""
     rows, first, headed = [], 0, False
     for number, line in enumerate(lines, start=1):
         bare = line.partition("#")[0].strip()
@@ -116,7 +120,7 @@ def _python(text: str) -> Found:
     for name, line, node in _assigned(tree):
         try:
             value = _value(node, known)
-        except _Unread:
+        except _UnreadError:
             if name and name in found:
                 raise InputError(
                     f"line {line}",
@@ -166,7 +170,7 @@ def _bind(name: str, value: Any, known: dict[str, Any]) -> None:
 
 
 def _value(node: ast.AST, known: dict[str, Any]) -> Any:
-    """A number, a list or a dict of such. Raises _Unread for anything that is no literal."""
+    """A number, a list or a dict of such. Raises _UnreadError for anything that is no literal."""
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         return node.value
     if isinstance(node, ast.Name) and node.id in known:
@@ -198,7 +202,7 @@ def _value(node: ast.AST, known: dict[str, Any]) -> Any:
             return top / (below[0] if below else 1)
         if name == "range" and len(node.args) == 1:
             return list(range(min(int(_number(_value(node.args[0], known))), MOST_STEPS + 1)))
-    raise _Unread
+    raise _UnreadError
 
 
 def _dict(node: ast.Dict, known: dict[str, Any]) -> dict[str, Any]:
@@ -206,14 +210,14 @@ def _dict(node: ast.Dict, known: dict[str, Any]) -> dict[str, Any]:
     for key, value in zip(node.keys, node.values, strict=True):
         try:
             found[str(getattr(key, "value", ""))] = _value(value, known)
-        except _Unread:
+        except _UnreadError:
             continue  # a preset beside the table may be anything
     return found
 
 
 def _number(value: Any) -> Any:
     if not isinstance(value, (int, float)):
-        raise _Unread
+        raise _UnreadError
     return value
 
 
@@ -223,13 +227,13 @@ def _combined(op: ast.operator, left: Any, right: Any) -> Any:
             return left + right
         times, items = (left, right) if isinstance(right, list) else (right, left)
         if not isinstance(op, ast.Mult) or not isinstance(times, int) or times * len(items) > MOST_STEPS:
-            raise _Unread
+            raise _UnreadError
         return items * times
     if isinstance(op, ast.Pow):
         power = float(_number(left)) ** float(_number(right))  # floats: no integer of a million digits
         return _number(power)
     if type(op) not in _ARITHMETIC:
-        raise _Unread
+        raise _UnreadError
     return _ARITHMETIC[type(op)](_number(left), _number(right))
 
 
@@ -242,7 +246,7 @@ def _index(node: ast.AST, known: dict[str, Any]) -> Any:
 
 def _comprehension(node: ast.ListComp | ast.GeneratorExp, known: dict[str, Any]) -> list[Any]:
     if len(node.generators) != 1 or node.generators[0].ifs:
-        raise _Unread
+        raise _UnreadError
     over = node.generators[0]
     found = []
     for value in _value(over.iter, known):
