@@ -50,7 +50,7 @@ class Match:
 
     rows: first and last row of the candidate's that are there, from 1. how: what was done to them, in words;
     () is nothing. which, factor, differs: as in likeness.Folding. digits: of the rounding, "" for none.
-    order: of ORDERS. difference: the largest relative difference that remains, in row `difference_at`, from 1.
+    order: of ORDERS. difference: the largest relative difference that remains, in row difference_at.
     expected: what the table has, after all this, in place of the row that differs; changed: what that row is
     instead, where some table has it. effort: what the explanation counts.
     """
