@@ -177,6 +177,22 @@ def test_a_fold_with_the_wrong_powers_is_no_fold():
     )
 
 
+def test_a_table_that_goes_on_differently():
+    """Eight rows of the same design as nanochat's five agree in the first four, where the fifth is not the last."""
+    rows = [
+        *published("polar_express_nanochat").rows[:4],
+        (2.30053, -1.61117, 0.38334),
+        (1.86312, -1.20422, 0.34219),
+    ]
+    best = identify(rows, known=KNOWN)[0]
+    assert (
+        str(best) == "polar_express_nanochat, the first 4 of 5 rows, but only in the first 4 of these 6 rows"
+    )
+    assert best.beyond == 2
+    assert identify(rows[:4], known=KNOWN)[0].beyond == 0
+    assert identify([rows[0], *rows[4:]], known=KNOWN) == []  # one row alone is no beginning
+
+
 def test_our_own_tables_are_found_and_roots_are_kept_apart():
     table = load("sign-d5x5-l1e-3-bf16")
     best = identify(table.as_tuples())[0]

@@ -67,6 +67,7 @@ CASES = {
     "repeated": ("rows = [(3.4445, -4.775, 2.0315)] * 2", (JORDAN, JORDAN)),
     "names": ("s = 1.5\nrows = [[3.4445, -4.775, 2.0315], [2, -s, s / 3]]", TWO),
     "letters": ("a = 3.4445\nb = -4.775\nc = 2.0315", (JORDAN,)),
+    "keras": ("def __init__(self, beta=0.9, muon_a=3.4445, muon_b=-4.775, muon_c=2.0315, axes=(-2, -1)):\n    pass", (JORDAN,)),
     "unpacked": ("a, b, c = 3.4445, -4.7750, 2.0315", (JORDAN,)),
     "lines of tuples": ("   (3.4445, -4.775, 2.0315),\n   (2, -1.5, 0.5),\n", TWO),
     "braces": ("{{3.4445, -4.775, 2.0315}, {2.0, -1.5, 0.5}};", TWO),
@@ -98,9 +99,11 @@ def test_the_listing_of_polar_express_gives_what_it_runs():
     [
         ("", "text", "is empty"),
         ("hello", "text", "holds no list of rows"),
+        ("betas = (0.9, 0.95)", "text", "holds no list of rows"),
         ("x = [(1.0, 2.0, 3.0),\n  (1.0, 2.0", "line 2", "is not read as Python"),
         ("static const float c[][3] = {{1.0f, 2.0f, 3.0f}};", "line 1", "is not read as Python"),
         ("p = [(1, 2, 3)]\nq = [(4, 5, 6)]", "text", r"several lists, p \(line 1\), q \(line 2\)"),
+        ("p = [(1, 2, 3)]\nq = [(4, 5, 6)]", "text", "name one with --list"),
         ('{"a1": [[1, 2, 3]], "b1": [[4, 5, 6]]}', "text", "several lists"),
         ("SETS = {'one': [(1, 2, 3)], 'two': [(4, 5, 6)]}", "text", r"SETS\['one'\]"),
         ("1.5 -0.5 2\n3", "line 1, row 2", "has one number"),
@@ -119,6 +122,26 @@ def test_refusals_name_the_line_and_the_cure(text, field, problem):
     with pytest.raises(InputError, match=problem) as refusal:
         read_rows(text)
     assert refusal.value.field in field.split("|")
+
+
+def test_one_of_several_lists_by_its_name():
+    text = (
+        "SETS = {'simple': [(1, 2, 3)], 'polar': [(4, 5, 6)], 'polar_express': [(7, 8, 9)]}\nq = [(4, 5, 6)]"
+    )
+    assert read_rows(text, "simple") == ((1, 2, 3),)
+    assert read_rows(text, "express") == ((7, 8, 9),)
+    assert read_rows(text, "polar") == ((4, 5, 6),)
+    with pytest.raises(InputError, match="several lists"):
+        read_rows(text, "pol")
+    with pytest.raises(InputError, match="no list of rows called cans"):
+        read_rows(text, "cans")
+
+
+def test_a_default_that_is_passed_on_is_one_list():
+    text = (
+        "def f(coeffs=(1, 2, 3)):\n    return g(coeffs=coeffs, betas=(0.9, 0.95))\nf(coeffs=group['coeffs'])"
+    )
+    assert read_rows(text) == ((1, 2, 3),)
 
 
 @pytest.mark.parametrize(

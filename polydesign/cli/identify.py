@@ -38,8 +38,11 @@ FLOOR = 0.005
 @click.option(
     "--steps", type=click.IntRange(1, 200), help="How often one row is run.  [default: as published, else 5]"
 )
+@click.option("--list", "which", metavar="NAME", help="Of several lists in the text, the one called so.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def identify(source: str, root: int | None, lower: float | None, steps: int | None, as_json: bool) -> None:
+def identify(
+    source: str, root: int | None, lower: float | None, steps: int | None, which: str | None, as_json: bool
+) -> None:
     """Say which published table a list of coefficients is, or which of ours, and how it differs.
 
     Takes a file, or - for standard input: JSON, a Python list (an assignment, with arithmetic such as
@@ -49,12 +52,12 @@ def identify(source: str, root: int | None, lower: float | None, steps: int | No
     \b
     Examples:
       polydesign identify optimizer.py
-      pbpaste | polydesign identify -
+      polydesign identify muon_utils.py --list polar_express
       echo "3.4445 -4.7750 2.0315" | polydesign identify - --steps 5
     """
     from polydesign.export.identify import identify as explain
 
-    rows, table = _rows(source)
+    rows, table = _rows(source, which)
     root = root or (table.schedule.root if table else None)
     matches = explain(rows, root)
     best = matches[0] if matches else None
@@ -95,20 +98,20 @@ def _as_run(
         return None  # an image that is not finite is all that these rows can be refused for
 
 
-def _rows(source: str) -> tuple[list[tuple[float, ...]], Table | None]:
+def _rows(source: str, which: str | None) -> tuple[list[tuple[float, ...]], Table | None]:
     """The rows, and the table that they are of where it is one of ours."""
     from polydesign.catalogue import load
     from polydesign.export.pasted import read_rows
 
     if source == "-":
-        return list(read_rows(sys.stdin.read())), None
+        return list(read_rows(sys.stdin.read(), which)), None
     path = Path(source)
     try:
         text = path.read_text(encoding="utf-8-sig") if path.is_file() else None
         if text is None or '"polydesign/schedule/' in text[:200]:
             table = load(source)
             return table.as_tuples(), table
-        return list(read_rows(text)), None
+        return list(read_rows(text, which)), None
     except UnicodeDecodeError as problem:
         raise InputError(source, "is not UTF-8 text: paste the list itself") from problem
     except InputError as problem:

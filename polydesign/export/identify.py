@@ -52,7 +52,8 @@ class Match:
     () is nothing. which, factor, differs: as in likeness.Folding. digits: of the rounding, "" for none.
     order: of ORDERS. difference: the largest relative difference that remains, in row difference_at.
     expected: what the table has, after all this, in place of the row that differs; changed: what that row is
-    instead, where some table has it. effort: what the explanation counts.
+    instead, where some table has it. beyond: how many of the last rows it leaves unexplained, where no table
+    explains all. effort: what the explanation counts.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Match:
     effort: int
     expected: Row | None = None
     changed: str | None = None
+    beyond: int = 0
 
     @property
     def exact(self) -> bool:
@@ -105,11 +107,28 @@ def identify(
             best.append((found.effort, not found.published, order, found))
     matches = [found for *_, found in sorted(best, key=lambda item: item[:3])]
     if not matches:
-        return []
+        return _beginnings(given, pool)
     sure = matches[0].effort < EFFORT["differs"] + EFFORT["order"]
     doubtful = EFFORT["near"] if matches[0].effort < EFFORT["near"] else matches[0].effort + SPREAD
     limit = min(matches[0].effort + SPREAD, doubtful if sure else matches[0].effort + SPREAD)
     return [_with_changed(match, given, pool) for match in matches if match.effort <= limit]
+
+
+def _beginnings(given: tuple[Row, ...], pool: Sequence[Candidate]) -> list[Match]:
+    """The tables that the first rows are of, as many of them as any table explains, and two at least."""
+    for count in range(len(given) - 1, 1, -1):
+        ways = (way for one in pool for way in _explanations(given[:count], one))
+        found = [way for way in ways if way.effort < EFFORT["differs"] and not way.order]
+        if found:
+            best = {way.name: way for way in sorted(found, key=lambda way: -way.effort)}
+            words = f"but only in the first {count} of these {len(given)} rows"
+            return [
+                replace(
+                    way, how=(*way.how, words), beyond=len(given) - count, effort=way.effort + EFFORT["near"]
+                )
+                for way in sorted(best.values(), key=lambda way: (way.effort, not way.published))
+            ]
+    return []
 
 
 def _explanations(given: tuple[Row, ...], one: Candidate) -> Iterator[Match]:

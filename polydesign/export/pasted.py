@@ -37,8 +37,10 @@ class _UnreadError(Exception):
     """What a node holds is not one of the literals that are read."""
 
 
-def read_rows(text: str) -> Rows:
+def read_rows(text: str, which: str | None = None) -> Rows:
     """The rows of coefficients in a text, one a step, increasing powers as they stand.
+
+    which: the name of the list, or a part of it, where the text holds several.
 
     Raises InputError whose field is the line, or "text", with what to paste instead: where there is no list
     of rows, or more than one, where a row has fewer than two numbers, and where a number is not finite.
@@ -49,16 +51,7 @@ def read_rows(text: str) -> Rows:
     if not any(line.strip() for line in lines):
         raise InputError("text", f"is empty: {CURE}")
     found = _json(text) or _plain(lines) or _python("\n".join(lines))
-    longer = {
-        name: value for name, value in found.items() if len(value[1]) > 1 or max(map(len, value[1])) > 2
-    }
-    found = longer or found  # betas = (0.9, 0.95) beside a table is none
-    if not found:
-        raise InputError("text", f"holds no list of rows: {CURE}")
-    if len(found) > 1:
-        listed = ", ".join(f"{name or 'a list'} (line {line})" for name, (line, _) in found.items())
-        raise InputError("text", f"holds several lists, {listed}: paste one of them")
-    ((line, rows),) = found.values()
+    line, rows = _chosen(found, which)
     for number, row in enumerate(rows, start=1):
         where = f"line {line}" if len(rows) == 1 else f"line {line}, row {number}"
         if not all(math.isfinite(c) for c in row):
@@ -76,6 +69,24 @@ def read_rows(text: str) -> Rows:
 
 
 Found = dict[str, tuple[int, Rows]]
+
+
+def _chosen(found: Found, which: str | None) -> tuple[int, Rows]:
+    """The one list, or the one whose name has `which` in it, with its line."""
+    different: dict[Rows, str] = {}
+    for name, (_, rows) in found.items():
+        different.setdefault(rows, name)  # a default that is passed on is the same list again
+    names = list(different.values())
+    if which is not None:
+        same = [name for name in names if name == which or name.endswith(f"[{which!r}]")]
+        names = same or [name for name in names if which in name]
+    if not names:
+        about = f"holds no list of rows{f' called {which}' if which and found else ''}"
+        raise InputError("text", f"{about}: {CURE}")
+    if len(names) > 1:
+        listed = ", ".join(f"{name or 'a list'} (line {found[name][0]})" for name in names)
+        raise InputError("text", f"holds several lists, {listed}: name one with --list, or paste it alone")
+    return found[names[0]]
 
 
 def _json(text: str) -> Found:
@@ -121,13 +132,16 @@ def _python(text: str) -> Found:
         try:
             value = _value(node, known)
         except _UnreadError:
-            if name and name in found:
+            again = any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node))
+            if again and name in found:
                 raise InputError(
                     f"line {line}",
                     f"assigns {name} again, by what is not read here: paste the list that results",
                 ) from None
             continue
-        except (ArithmeticError, RecursionError, LookupError, TypeError, ValueError) as problem:
+        except (LookupError, TypeError, ValueError):
+            continue  # such as a key that is no text
+        except (ArithmeticError, RecursionError) as problem:
             raise InputError(f"line {line}", f"cannot be computed ({problem}): {CURE}") from problem
         _bind(name, value, known)
         for inner, rows in _in_value(name, value):
@@ -137,9 +151,10 @@ def _python(text: str) -> Found:
                 bare.append((line, rows))
     if bare:  # lines of tuples without brackets around them are one table
         found[""] = bare[0][0], tuple(row for _, rows in bare for row in rows)
-    letters = [known[c] for c in "abc" if isinstance(known.get(c), (int, float))]
-    if not found and len(letters) > 1:
-        found["a, b, c"] = 1, (tuple(map(float, letters)),)
+    for prefix in {name[:-1] for name in known if name.endswith("a")} if not found else ():
+        letters = [known[prefix + c] for c in "abc" if isinstance(known.get(prefix + c), (int, float))]
+        if len(letters) > 1:
+            found[f"{prefix}a, …"] = 1, (tuple(map(float, letters)),)
     return found
 
 
@@ -152,7 +167,7 @@ def _assigned(tree: ast.AST) -> Iterator[tuple[str, int, ast.expr]]:
         elif isinstance(node, ast.AnnAssign) and node.value is not None:
             yield ast.unparse(node.target), line, node.value
         elif isinstance(node, ast.keyword) and node.arg:
-            yield node.arg, line, node.value
+            yield f"{node.arg}=", line, node.value
         elif isinstance(node, ast.Expr):
             yield "", line, node.value
         elif isinstance(node, ast.arguments):
@@ -269,7 +284,8 @@ def _in_value(name: str, value: Any) -> Iterator[tuple[str, Rows]]:
 def _rows(value: Any) -> Rows | None:
     """One row or a list of them; objects with coefficients, or with a, b and c, are rows too."""
     if isinstance(value, list) and value and all(_is_number(c) for c in value):
-        return (tuple(map(float, value)),) if len(value) > 1 else None
+        # A pair needs a change of sign to be a step: betas = (0.9, 0.95) is none.
+        return (tuple(map(float, value)),) if len(value) > 2 or min(value) < 0 < max(value) else None
     if not isinstance(value, list) or not value:
         return None
     rows = []
