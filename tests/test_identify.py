@@ -190,6 +190,13 @@ def test_a_table_that_goes_on_differently():
     )
     assert best.beyond == 2
     assert identify(rows[:4], known=KNOWN)[0].beyond == 0
+    safer = [
+        *rows[:4],
+        tuple(c / 1.02 ** (1 + 2 * j) for j, c in enumerate(published("polar_express_nanochat").rows[4])),
+    ]
+    assert str(identify([*safer, rows[5]], known=KNOWN)[0]) == (
+        "polar_express_nanochat, folded by 1.02 into row 5, but only in the first 5 of these 6 rows"
+    )
     assert identify([rows[0], *rows[4:]], known=KNOWN) == []  # one row alone is no beginning
 
 

@@ -159,6 +159,22 @@ def test_nothing_is_run(text, tmp_path):
     assert not target.exists()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = 99999999999\n" + "x = x * x\n" * 40,
+        "x = [1, -2, 3]\n" + "x = x + x\n" * 40,
+        "x = [1, -2, 3]\n" + "x = [*x, *x]\n" * 40,
+        "x = [1.0] * 200\ny = [[[[a * b for a in x] for b in x] for c in x] for d in x]",
+        "x = [(1, -2, 3)] * 10**9",
+    ],
+)
+def test_a_small_text_cannot_grow(text):
+    """Each of these would take gigabytes or hours, were it computed as Python would."""
+    with pytest.raises(InputError):
+        read_rows(text)
+
+
 numbers = st.floats(-1e6, 1e6, allow_nan=False)
 
 

@@ -108,9 +108,7 @@ def identify(
     matches = [found for *_, found in sorted(best, key=lambda item: item[:3])]
     if not matches:
         return _beginnings(given, pool)
-    sure = matches[0].effort < EFFORT["differs"] + EFFORT["order"]
-    doubtful = EFFORT["near"] if matches[0].effort < EFFORT["near"] else matches[0].effort + SPREAD
-    limit = min(matches[0].effort + SPREAD, doubtful if sure else matches[0].effort + SPREAD)
+    limit = matches[0].effort + SPREAD
     return [_with_changed(match, given, pool) for match in matches if match.effort <= limit]
 
 
@@ -221,7 +219,7 @@ def _match(
         how.append("the last row is another" if last else f"row {done.differs + 1} is another")
         effort += EFFORT["differs"]
     if done.which != "none":
-        effort += EFFORT["fold"] + (EFFORT["some rows"] if done.which.startswith("rows ") else 0)
+        effort += EFFORT["fold"] + (EFFORT["some rows"] if done.which.startswith("row") else 0)
         effort += EFFORT["odd factor"] * (
             min(decimals_of([(f,)]) for f in (done.factor, 1 / done.factor)) > 3
         )

@@ -41,7 +41,7 @@ class Tolerance:
 class Folding:
     """What was done to the rows beside rounding.
 
-    which: "none", "all", "all-but-last", "first", "rows 2, 3", or "through": every row but the last
+    which: "none", "all", "all-but-last", "first", "row 2", "rows 2, 3", or "through": every row but the last
     conjugated, s·p(x/s), and the last p(x/s), which is f(x/s) as a whole. differs: the index of
     a row that is another.
     """
@@ -140,7 +140,8 @@ def _pattern(found: list[Bounds], whole: bool = True) -> Folding | None:
         ranges |= {"all-but-last": range(count - 1), "first": range(1)}
     changed = [index for index in range(count) if not same[index]]
     if whole:
-        ranges[f"rows {', '.join(str(index + 1) for index in changed)}"] = changed
+        listed = ", ".join(str(index + 1) for index in changed)
+        ranges[f"row{'s' if len(changed) > 1 else ''} {listed}"] = changed
     for which, chosen in ranges.items():
         shared = _common([found[index] for index in chosen])
         if shared is not None and all(same[index] for index in range(count) if index not in chosen):
@@ -193,8 +194,8 @@ def scaled(known: Sequence[Row], root: int, done: Folding, index: int) -> Row:
 
 def folded(which: str, index: int, last: int) -> bool:
     """Whether the row of this index holds the factor."""
-    if which.startswith("rows "):
-        return str(index + 1) in which.removeprefix("rows ").split(", ")
+    if which.startswith("row"):
+        return str(index + 1) in which.partition(" ")[2].split(", ")
     return (
         which in ("all", "through")
         or (which == "first" and index == 0)

@@ -1,7 +1,6 @@
 """Rows of coefficients from a pasted text: JSON, Python, or plain numbers. Nothing in the text is run.
 
-Of Python only literals count: numbers and their arithmetic, lists, tuples, names assigned above, slices, one
-level of comprehension, and np.array, torch.tensor and the like around them.
+Of Python only literals count (literals.py).
 """
 
 from __future__ import annotations
@@ -9,12 +8,12 @@ from __future__ import annotations
 import ast
 import json
 import math
-import operator
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+from polydesign.export.literals import UnreadError, bind, value_of
 from polydesign.model import MOST_INNER_DEGREE, MOST_STEPS, InputError
 
 Rows = tuple[tuple[float, ...], ...]
@@ -22,19 +21,8 @@ Rows = tuple[tuple[float, ...], ...]
 MOST_CHARACTERS = 1_000_000
 CURE = "paste the list alone, as [(3.4445, -4.775, 2.0315), …], JSON, or a row of numbers a line"
 
-_WRAPPERS = ("array", "asarray", "tensor", "as_tensor", "list", "tuple", "float", "float32", "float64")
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _LINE = re.compile(rf"{_NUMBER}(?:(?:\s*[,;]\s*|\s+){_NUMBER})*\s*[,;]?")
-_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-}
-
-
-class _UnreadError(Exception):
-    """What a node holds is not one of the literals that are read."""
 
 
 def read_rows(text: str, which: str | None = None) -> Rows:
@@ -130,8 +118,8 @@ def _python(text: str) -> Found:
     bare: list[tuple[int, Rows]] = []
     for name, line, node in _assigned(tree):
         try:
-            value = _value(node, known)
-        except _UnreadError:
+            value = value_of(node, known)
+        except UnreadError:
             again = any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node))
             if again and name in found:
                 raise InputError(
@@ -143,7 +131,7 @@ def _python(text: str) -> Found:
             continue  # such as a key that is no text
         except (ArithmeticError, RecursionError) as problem:
             raise InputError(f"line {line}", f"cannot be computed ({problem}): {CURE}") from problem
-        _bind(name, value, known)
+        bind(name, value, known)
         for inner, rows in _in_value(name, value):
             if inner:
                 found[inner] = line, rows
@@ -174,101 +162,6 @@ def _assigned(tree: ast.AST) -> Iterator[tuple[str, int, ast.expr]]:
             for parameter, default in zip(reversed(node.args), reversed(node.defaults), strict=False):
                 yield parameter.arg, default.lineno, default
         yield from _assigned(node)
-
-
-def _bind(name: str, value: Any, known: dict[str, Any]) -> None:
-    parts = [part.strip() for part in name.strip("()[]").split(",") if part.strip()]
-    if len(parts) == 1:
-        known[name] = value
-    elif isinstance(value, list) and len(value) == len(parts):
-        known |= dict(zip(parts, value, strict=True))
-
-
-def _value(node: ast.AST, known: dict[str, Any]) -> Any:
-    """A number, a list or a dict of such. Raises _UnreadError for anything that is no literal."""
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        return node.value
-    if isinstance(node, ast.Name) and node.id in known:
-        return known[node.id]
-    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
-        items: list[Any] = []
-        for element in node.elts:
-            starred = isinstance(element, ast.Starred)
-            value = _value(element.value if starred else element, known)
-            items += value if starred else [value]
-        return items
-    if isinstance(node, ast.Dict):
-        return _dict(node, known)
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.UAdd, ast.USub)):
-        value = _number(_value(node.operand, known))
-        return -value if isinstance(node.op, ast.USub) else value
-    if isinstance(node, ast.BinOp):
-        return _combined(node.op, _value(node.left, known), _value(node.right, known))
-    if isinstance(node, ast.Subscript):
-        return _value(node.value, known)[_index(node.slice, known)]
-    if isinstance(node, (ast.ListComp, ast.GeneratorExp)):
-        return _comprehension(node, known)
-    if isinstance(node, ast.Call) and node.args:
-        name = ast.unparse(node.func).rpartition(".")[2]
-        if name in _WRAPPERS:
-            return _value(node.args[0], known)
-        if name == "Fraction":
-            top, *below = [_number(_value(argument, known)) for argument in node.args]
-            return top / (below[0] if below else 1)
-        if name == "range" and len(node.args) == 1:
-            return list(range(min(int(_number(_value(node.args[0], known))), MOST_STEPS + 1)))
-    raise _UnreadError
-
-
-def _dict(node: ast.Dict, known: dict[str, Any]) -> dict[str, Any]:
-    found = {}
-    for key, value in zip(node.keys, node.values, strict=True):
-        try:
-            found[str(getattr(key, "value", ""))] = _value(value, known)
-        except _UnreadError:
-            continue  # a preset beside the table may be anything
-    return found
-
-
-def _number(value: Any) -> Any:
-    if not isinstance(value, (int, float)):
-        raise _UnreadError
-    return value
-
-
-def _combined(op: ast.operator, left: Any, right: Any) -> Any:
-    if isinstance(left, list) or isinstance(right, list):
-        if isinstance(op, ast.Add) and isinstance(left, list) and isinstance(right, list):
-            return left + right
-        times, items = (left, right) if isinstance(right, list) else (right, left)
-        if not isinstance(op, ast.Mult) or not isinstance(times, int) or times * len(items) > MOST_STEPS:
-            raise _UnreadError
-        return items * times
-    if isinstance(op, ast.Pow):
-        power = float(_number(left)) ** float(_number(right))  # floats: no integer of a million digits
-        return _number(power)
-    if type(op) not in _ARITHMETIC:
-        raise _UnreadError
-    return _ARITHMETIC[type(op)](_number(left), _number(right))
-
-
-def _index(node: ast.AST, known: dict[str, Any]) -> Any:
-    if isinstance(node, ast.Slice):
-        ends = (node.lower, node.upper, node.step)
-        return slice(*(None if end is None else _value(end, known) for end in ends))
-    return _value(node, known)
-
-
-def _comprehension(node: ast.ListComp | ast.GeneratorExp, known: dict[str, Any]) -> list[Any]:
-    if len(node.generators) != 1 or node.generators[0].ifs:
-        raise _UnreadError
-    over = node.generators[0]
-    found = []
-    for value in _value(over.iter, known):
-        inner = dict(known)
-        _bind(ast.unparse(over.target), value, inner)
-        found.append(_value(node.elt, inner))
-    return found
 
 
 def _in_value(name: str, value: Any) -> Iterator[tuple[str, Rows]]:
