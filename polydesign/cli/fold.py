@@ -107,13 +107,13 @@ def _write(
 
 def _told(old: Table, new: Table) -> str:
     low, high = new.schedule.interval
-    lines = [f"{new.name}: on [{low:g}, {high:g}]", "           before         after"]
+    lines = [f"{new.name}: on [{low:g}, {high:g}]", "           before            after"]
     for words, of in (
         ("error", lambda table: f"{table.schedule.error:.6g}"),
         ("image", lambda table: "[{:.4g}, {:.4g}]".format(*table.schedule.steps[-1].image)),
         ("safe edge", lambda table: _edge(table)),
     ):
-        lines.append(f"{words:10} {of(old):14} {of(new)}")
+        lines.append(f"{words:10} {of(old):17} {of(new)}")
     return "\n".join(lines)
 
 
