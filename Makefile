@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CONSUMERS := .venv-consumers
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types check coeffs figures bench gpu clean
+.PHONY: help install demo test lint types check test-consumers coeffs figures bench gpu clean
 
 help:
 	@echo "make demo     environment, install, search, verify, figure (in demo/)"
 	@echo "make test     environment, install, lint, types, tests"
+	@echo "make test-consumers  other codebases run our exports, in an environment of its own ($(CONSUMERS))"
 	@echo "make coeffs   rebuild coeffs/ from the strategies"
 	@echo "make figures  rebuild figures/ from coeffs/ and fresh measurements"
 	@echo "make bench    time the solver (beside Sollya, where it is installed) and the operators"
@@ -43,6 +45,16 @@ check: install
 
 test: lint types check
 
+# The two that are installed alone depend on CUDA parts that they do not need here.
+$(CONSUMERS)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(CONSUMERS)
+	$(CONSUMERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,consumers]'
+	$(CONSUMERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gram-newton-schulz timm
+	@touch $@
+
+test-consumers: $(CONSUMERS)/.installed
+	OMP_NUM_THREADS=1 $(CONSUMERS)/bin/python -m pytest -m consumers tests/test_consumers.py
+
 coeffs: install
 	$(BIN)/python scripts/build_coeffs.py
 
@@ -57,4 +69,4 @@ gpu: install
 	$(BIN)/python scripts/gpu_check.py
 
 clean:
-	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(CONSUMERS) demo build dist .pytest_cache .ruff_cache .hypothesis .benchmarks

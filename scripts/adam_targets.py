@@ -159,7 +159,7 @@ def rounded(iterations: int, steps: int) -> dict[str, Any]:
 
 
 def markdown(part: dict[str, Any]) -> str:
-    """README's sentence and table of `rounded`."""
+    """The pages' sentence and table of `rounded`."""
     (unrounded,) = {entry["unrounded"] for entry in part["grids"]}
     lines = [
         f"topk:50 from minimax, {unrounded:.4g} unrounded:\n",

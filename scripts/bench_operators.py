@@ -1,4 +1,5 @@
-"""Time msign and inverse_root beside what a user would otherwise call, on the CPU, and print README's table.
+"""Time msign and inverse_root beside what a user would otherwise call, on the CPU,
+and print the pages' table.
 
 The contestants run in turn, `rounds` times over (polydesign bench); medians and ratios are what to quote. One
 thread by default: two threads wait for each other where anything else runs. Writes
@@ -32,7 +33,7 @@ RUNS = [
 
 
 def markdown(runs: list[list[Timing]]) -> str:
-    """README's table: a row a setting, with milliseconds of ours and the others' multiples of it."""
+    """The pages' table: a row a setting, with milliseconds of ours and the others' multiples of it."""
     names = list(dict.fromkeys(timing.name for run in runs for timing in run))[1:]
     head = ["", "precision", "products", "polydesign", *names]
     lines = [f"| {' | '.join(head)} |", "|---|---|" + "---:|" * (len(head) - 2)]

@@ -217,7 +217,7 @@ def roots(small: bool, output: Path) -> list[dict[str, Any]]:
 
 
 def markdown(body: dict[str, Any]) -> tuple[str, str, str]:
-    """README's tables: of the prototypes at the first shape, of wide matrices, and of roots."""
+    """The pages' tables: of the prototypes at the first shape, of wide matrices, and of roots."""
     shape = "x".join(map(str, SHAPES[0][0]))
     lines = ["| schedule | precision | products | degrees | full rank | low rank | swept | rank 1 | lost |"]
     lines.append("|---|---|---:|---|---:|---:|---:|---:|---:|")

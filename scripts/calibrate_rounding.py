@@ -6,7 +6,7 @@ by what angle it turns singular vectors, is divided by what the model says: thes
 Blocks: how far one step takes one in 100,000 random blocks of equal entries beyond its image, over what the
 model has without its constant, COHERENT. Whole schedules: predict(...).error beside the largest |σ − 1| that
 verify measures. Writes figures/rounding_model.json, with every schedule's run, and .png beside it, and prints
-README's part.
+the pages' part.
 """
 
 from __future__ import annotations
@@ -284,7 +284,7 @@ def row(label: str, runs: list[Point]) -> str:
 
 
 def markdown(body: dict[str, Any]) -> str:
-    """README's tables and the sentences under them."""
+    """The pages' tables and the sentences under them."""
     runs = list(zip(points(body), body["runs"], strict=True))
     columns = (
         "runs | measured above predicted | largest measured/predicted | called unsafe | of these 1 or more |"

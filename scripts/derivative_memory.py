@@ -95,7 +95,7 @@ def peak_bytes(operator: Callable[[Tensor, Table], Tensor], M: Tensor, table: Ta
 
 
 def markdown(body: dict[str, Any]) -> str:
-    """The table for the README, in MiB."""
+    """The table for the pages, in MiB."""
     lines = [
         "| shape, float32 | derivative | saved, 4 steps | saved, 40 | peak, 4 | peak, 40 |",
         "|---|---|---:|---:|---:|---:|",

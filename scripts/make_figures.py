@@ -1,4 +1,4 @@
-"""Rebuild figures/ from the shipped tables and fresh measurements, and print README's table of errors.
+"""Rebuild figures/ from the shipped tables and fresh measurements, and print the pages' table of errors.
 
 Measurements are taken here and now, on the CPU; figures/measured.json says on what machine and when.
 """
@@ -62,7 +62,7 @@ def measured() -> list[Measurement]:
 
 
 def markdown(found: list[Measurement]) -> str:
-    """README's table: a row a table and precision, a column a spectrum."""
+    """The pages' table: a row a table and precision, a column a spectrum."""
     head = "| table | products | precision | promised | " + " | ".join(DEFAULT_SPECTRA) + " | |"
     lines = [head, "|---|---:|---|" + "---:|" * (len(DEFAULT_SPECTRA) + 1) + "---|"]
     for name, dtype in RUNS:

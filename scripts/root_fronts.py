@@ -82,7 +82,7 @@ def roots(small: bool, described: Callable[[Table], dict[str, Any]]) -> list[dic
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    """README's table: the article's and what was searched for, with the share that rounding P alone has."""
+    """The pages' table: the article's and what was searched for, with the share that rounding P alone has."""
     lines = ["| r | precision | schedule | products | degrees | error | rounding P alone |"]
     lines.append("|---|---|---|---:|---|---:|---:|")
     for row in rows:

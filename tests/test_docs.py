@@ -1,26 +1,77 @@
-"""The code in docs/ runs, page by page, and its tables are those of the files that scripts wrote."""
+"""The code of every page runs, block by block, and its tables are those of the files that scripts wrote."""
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from pages import PAGES, ROOT, blocks, written
 from test_scripts import loaded
 
-ROOT = Path(__file__).parent.parent
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+from polydesign.cli import main
+
+RUN = {"python", "sh"}
+SHOWN = {"", "text", "json"}
+"""Languages of blocks that are no code: what a command prints, or a file."""
+
+SHORTER = {
+    "--method adam": ["--timeout", "2"],
+    "--matmuls": ["--no-measure"],
+    "--method budget": ["--no-measure"],
+    "polydesign bench": ["--rounds", "1"],
+    "polydesign bench --shape": ["--shape", "64x96"],
+    "polydesign verify": ["--shape", "128x256"],
+}
+"""What a test adds to a command that takes long: the command is the page's, on less work."""
+
+ELSEWHERE = ("make ", "git ", "source ", "eval ", "python3 ", "pip ")
+"""Commands of the set-up, which CI goes through."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_code_runs(page: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), flags=re.DOTALL)
-    assert blocks
-    names: dict[str, Any] = {}
-    for block in blocks:
-        exec(compile(block, str(page), "exec"), names)
+def test_every_block_is_of_a_kind_that_is_checked(page: Path) -> None:
+    assert {language for language, _ in blocks(page)} <= RUN | SHOWN
+
+
+def commands(block: str) -> list[str]:
+    """The lines of a shell block, continued ones as one, without comments."""
+    lines = block.replace("\\\n", " ").splitlines()
+    return [line for line in (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines) if line]
+
+
+def ran(command: str) -> str:
+    """What a command of polydesign prints."""
+    arguments = shlex.split(command)[1:]
+    for words, more in SHORTER.items():
+        if words in command:
+            arguments += more
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, f"{command}\n{result.output}"
+    return result.output
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Block by block in one folder, as a reader would; what a text block shows of a command is printed."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    printed = ""
+    for language, block in blocks(page):
+        if language == "python":
+            exec(compile(block, str(page), "exec", dont_inherit=True), names)
+        if language == "text" and printed:
+            shown = [line.strip() for line in block.splitlines() if line.strip("… .")]
+            assert [line for line in shown if line not in printed] == []
+        for command in commands(block) if language == "sh" else ():
+            if command.startswith("polydesign "):
+                printed = ran(command)
+            else:
+                assert command.startswith(ELSEWHERE), command
 
 
 MEASURED = {
@@ -34,6 +85,13 @@ MEASURED = {
 @pytest.mark.parametrize(("name", "script"), MEASURED.items())
 def test_the_tables_are_those_that_were_measured(name: str, script: str) -> None:
     body = json.loads((ROOT / "figures" / f"{name}.json").read_text("utf-8"))
-    page = (ROOT / "docs" / "matrix_sign.md").read_text("utf-8")
-    assert loaded(script).markdown(body) in page
-    assert f"torch {body['torch']}; {body['machine']['date']}; `scripts/{script}.py`" in page
+    assert loaded(script).markdown(body) in written()
+    assert f"torch {body['torch']}; {body['machine']['date']}; `scripts/{script}.py`" in written()
+
+
+def test_links_lead_somewhere() -> None:
+    """Files beside the page; and headings, as #their-words."""
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]*)(?:#[^)]*)?\)", page.read_text("utf-8")):
+            if target and not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"

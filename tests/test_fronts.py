@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from polydesign.model import InputError
-from polydesign.report.fronts import LEAST, cost_figure, front_figure
+from polydesign.report.fronts import LEAST, WORST, cost_figure, front_figure
 
 FRONT = [(6.0, 0.9), (12.0, 0.4), (15.0, 0.014)]
 
@@ -50,7 +50,15 @@ def test_each_panel_of_costs_has_its_groups_and_the_share() -> None:
         assert drawn["ours"] == groups["ours"]
         assert drawn["theirs"] == groups["theirs"]
         assert {y for _, y in drawn["rounding P alone"]} == {share}
+        assert not ax.texts
     with pytest.raises(InputError, match="panels"):
         cost_figure({})
     with pytest.raises(InputError, match="error"):
         cost_figure({"r = 4": ({"ours": [(8, 0.0)]}, 0.01)})
+
+
+def test_a_cost_that_blew_up_is_drawn_at_the_top_with_its_number() -> None:
+    groups = {"ours": [(8, 0.1)], "theirs": [(16, 794.0), (17, WORST)]}
+    (ax,) = cost_figure({"r = 4": (groups, 0.01)}).axes
+    assert lines(ax)["theirs"] == [(16, WORST), (17, WORST)]
+    assert [text.get_text() for text in ax.texts] == ["8e+02"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.polynomial import chebyshev
+from pages import written
 from references import oracle_cases
 
 from polydesign import Equioscillation, Problem
@@ -151,10 +151,9 @@ def test_other_roots() -> None:
     assert limit(4, 0.2, root=4).error == pytest.approx(best_approximation(4, 8, 0.2, 1.0).error, rel=1e-11)
 
 
-def test_readme_quotes_the_limits() -> None:
+def test_the_pages_quote_the_limits() -> None:
     """And the errors of the schedules beside them, each the best approximation on the image before."""
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    table = readme.split("## How far from what is possible")[1].split("\n## ")[0]
+    table = written().split("## How far from what is possible")[1].split("\n## ")[0]
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line[:3] > "| 0"
     ]

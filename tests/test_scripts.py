@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from pages import written
 
 import polydesign
 from polydesign.evaluation import noise
@@ -148,15 +149,15 @@ def test_adam_targets_renews_a_part_and_keeps_the_others(tmp_path: Path) -> None
     assert CliRunner().invoke(script.main, ["--part", "bend"]).exit_code == 2
 
 
-def test_readme_quotes_the_rounded_searches() -> None:
+def test_the_pages_quote_the_rounded_searches() -> None:
     """Of the file; and its coefficients, on their grids, give the values beside them by numpy alone."""
     script = loaded("adam_targets")
     body = json.loads(script.OUTPUT.read_text())
     part = body["rounded"]
-    readme = (ROOT / "README.md").read_text()
-    assert script.markdown(part) in readme
+    pages = written()
+    assert script.markdown(part) in pages
     about = body.get("renewed", {}).get("rounded", body)
-    assert f"{about['torch']}; {about['machine']['date']}; `scripts/adam_targets.py`" in readme
+    assert f"{about['torch']}; {about['machine']['date']}; `scripts/adam_targets.py`" in pages
     assert [entry["grid"] for entry in part["grids"]] == list(script.GRIDS)
     for entry in part["grids"]:
         where = grid(entry["grid"])
@@ -183,17 +184,17 @@ def test_bench_operators(tmp_path: Path) -> None:
     timings = [timing_from_json(entry) for entry in body["timings"]]
     assert {t.setting.operator for t in timings} == {"msign", "inverse_root"}
     assert all(t.problem is None for t in timings)
-    assert result.stdout.count("\n| ") == 5  # README's rows
+    assert result.stdout.count("\n| ") == 5  # rows of the table
 
 
-def test_readme_quotes_the_bench() -> None:
+def test_the_pages_quote_the_bench() -> None:
     script = loaded("bench_operators")
     body = json.loads(script.OUTPUT.read_text())
     timings = [timing_from_json(entry) for entry in body["timings"]]
     runs = [list(run) for _, run in itertools.groupby(timings, key=lambda t: t.setting)]
-    readme = (ROOT / "README.md").read_text()
-    assert script.markdown(runs) in readme
-    assert f"{body['torch']}; {body['machine']['date']}; `scripts/bench_operators.py`" in readme
+    pages = written()
+    assert script.markdown(runs) in pages
+    assert f"{body['torch']}; {body['machine']['date']}; `scripts/bench_operators.py`" in pages
 
 
 def test_reachable(tmp_path: Path) -> None:
@@ -218,11 +219,11 @@ def test_reachable(tmp_path: Path) -> None:
     assert {entry["products"] for entry in body["schedules"]} == {16}
 
 
-def test_readme_quotes_the_reachable_steps() -> None:
+def test_the_pages_quote_the_reachable_steps() -> None:
     """Of the table; and the constants in the file give the errors beside them."""
     script = loaded("reachable")
     body = json.loads(script.OUTPUT.read_text())
-    readme = (ROOT / "README.md").read_text()
+    pages = written()
     for entry in body["steps"]:
         old, new, pair = entry["degree_17"], entry["four_products"], entry["composition_of_six_products"]
         best = ", ".join(f"{error:.3g}" for error in entry["best_of_inner_degree"].values())
@@ -230,7 +231,7 @@ def test_readme_quotes_the_reachable_steps() -> None:
         assert (
             f"| {entry['lower']} | {old['error']:.3g}, {old['running_error']:.0f} | {pair['error']:.3g} ({degrees}) "
             f"| {new['error']:.3g}, {new['running_error']:.0f} | {best} |"
-        ) in readme
+        ) in pages
         x = script.points(entry["lower"])
         assert np.max(abs(script.deviations(new["constants"], x))) == pytest.approx(new["error"], rel=1e-6)
         assert script.rounding(new["constants"]) == pytest.approx(new["running_error"], rel=1e-6)
@@ -254,16 +255,16 @@ def test_calibrate_rounding(tmp_path: Path) -> None:
         assert (one["predicted"] or np.inf) == expected
 
 
-def test_readme_quotes_the_rounding_model() -> None:
+def test_the_pages_quote_the_rounding_model() -> None:
     """Its tables and names; with the constants that the model has today."""
     script = loaded("calibrate_rounding")
     body = json.loads(script.OUTPUT.read_text())
-    readme = (ROOT / "README.md").read_text()
-    assert script.markdown(body) in readme
+    pages = written()
+    assert script.markdown(body) in pages
     pairs = {(one["schedule"], one["dtype"]) for one in body["runs"]}
-    assert f"{len(body['runs'])} runs of {len(pairs)} pairs of schedule and precision" in readme
-    assert f"torch {body['torch']}; {body['machine']['date']}; `scripts/calibrate_rounding.py`" in readme
-    assert "figures/rounding_model.png" in readme
+    assert f"{len(body['runs'])} runs of {len(pairs)} pairs of schedule and precision" in pages
+    assert f"torch {body['torch']}; {body['machine']['date']}; `scripts/calibrate_rounding.py`" in pages
+    assert "figures/rounding_model.png" in pages
     assert len(body["runs"]) >= 200
     assert body["constants"] == {name: getattr(noise, name) for name in script.CONSTANTS}
 
@@ -306,16 +307,16 @@ def test_fronts_of_roots(tmp_path: Path) -> None:
         )
 
 
-def test_readme_quotes_the_budget_targets() -> None:
+def test_the_pages_quote_the_budget_targets() -> None:
     script = loaded("budget_targets")
     body = json.loads(script.OUTPUT.read_text())
-    readme = (ROOT / "README.md").read_text()
-    assert all(table in readme for table in script.markdown(body))
+    pages = written()
+    assert all(table in pages for table in script.markdown(body))
     for row in body["exact"]["rows"]:
-        assert f"{row['products']} products {row['exact_error']:.4g}" in readme
+        assert f"{row['products']} products {row['exact_error']:.4g}" in pages
     # The control: another figure is not quoted.
     body["exact"]["rows"][0]["exact_error"] *= 1.01
-    assert f"products {body['exact']['rows'][0]['exact_error']:.4g}" not in readme
+    assert f"products {body['exact']['rows'][0]['exact_error']:.4g}" not in pages
 
 
 def test_clipping(tmp_path: Path) -> None:

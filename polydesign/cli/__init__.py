@@ -13,6 +13,7 @@ import click
 import polydesign
 from polydesign.cli.bench import bench
 from polydesign.cli.design import search
+from polydesign.cli.export import export
 from polydesign.cli.fold import fold, unfold
 from polydesign.cli.identify import identify
 from polydesign.cli.listing import list_tables
@@ -64,13 +65,14 @@ def main() -> None:
     """Design polynomials for Newton-Schulz iterations, check what they do, and run them.
 
     \b
-    polydesign search --degree 5 --steps 6        design a schedule for bfloat16
-    polydesign verify sign-d5x6-l1e-3-bf16        run it on matrices
-    polydesign plot sign-d5x6-l1e-3-bf16          see what it does
+    polydesign search --degree 5 --steps 6              design a schedule for bfloat16
+    polydesign verify sign-d5x6-l1e-3-bf16              run it on matrices
+    polydesign plot sign-d5x6-l1e-3-bf16                see what it does
+    polydesign export sign-d5x6-l1e-3-bf16 --to optax   take it to another codebase
     """
 
 
-for _command in (search, certify, verify, bench, show, list_tables, plot, completion):
+for _command in (search, certify, verify, bench, show, list_tables, plot, export, completion):
     main.add_command(_command)
 for _command in (identify, fold, unfold):
     main.add_command(_command)

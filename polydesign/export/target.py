@@ -17,12 +17,18 @@ class Target:
 
     about: one line, for the list of targets. suffix: of a file that holds the text, with its dot. write: the
     text to paste or import, from a table; raises InputError("to", why not, and what to do instead) where the
-    target cannot express the table.
+    target cannot express the table. dtype: of a codebase that computes the steps itself, in powers of A, the
+    precision that decides what rounding does there; None where the text brings its evaluation along. when:
+    under which condition it is that precision, "" for always. reason: why no table at all can be written for
+    it, None where some can.
     """
 
     about: str
     suffix: str
     write: Callable[[Table], str]
+    dtype: str | None = None
+    when: str = ""
+    reason: str | None = None
 
 
 def header(table: Table) -> list[str]:
@@ -39,7 +45,23 @@ def header(table: Table) -> list[str]:
     ]
     if table.provenance.source:
         lines.append(f"source: {table.provenance.source}")
-    return [*lines, f"written by polydesign {table.provenance.polydesign}"]
+    lines.append(f"written by polydesign {table.provenance.polydesign}")
+    # A file says where it comes from in any words: a line break in them would end the comment.
+    return [" ".join(line.split()) for line in lines]
+
+
+def check_normalization(table: Table, target: str, *known: str) -> None:
+    """Refuse a table made for a normalization that the target does not have; known: those it has.
+
+    Raises InputError.
+    """
+    if table.normalization in known:
+        return
+    raise InputError(
+        "to",
+        f"{target} divides by the norm of {' or '.join(known)}, and {table.name} is made for "
+        f"{table.normalization}: design it again with --normalization {known[0]}",
+    )
 
 
 def quintic_rows(table: Table, target: str, factor: float = 1.0) -> Rows:
@@ -50,18 +72,15 @@ def quintic_rows(table: Table, target: str, factor: float = 1.0) -> Rows:
 
     Raises InputError for roots other than 2 and for degrees above 5, with the steps that are in the way.
     """
+    _check_root(table, target)
     schedule = table.schedule
-    if schedule.root != 2:
-        raise InputError(
-            "to", f"{target} runs the polar factor (root 2), and {table.name} is of root {schedule.root}"
-        )
     high = [index for index, degree in enumerate(schedule.degrees, start=1) if degree > 5]
     if high:
         raise InputError(
             "to",
             f"{target} takes rows of three numbers (degree 5), and {table.name} has degree "
             f"{max(schedule.degrees)} in step {', '.join(map(str, high))}: "
-            "take a table of quintics (polydesign list --degree 5), or --to torch-function",
+            "take a table of quintics (polydesign search --degree 5), or --to torch-function",
         )
     rows: Rows = []
     for index, step in enumerate(schedule.steps):
@@ -69,3 +88,28 @@ def quintic_rows(table: Table, target: str, factor: float = 1.0) -> Rows:
         row = [c * scale ** (1 + 2 * j) for j, c in enumerate(step.coefficients)]
         rows.append(tuple(row + [0.0] * (3 - len(row))))
     return rows
+
+
+def shared_row(table: Table, target: str, cure: str) -> tuple[float, ...]:
+    """The one row of a table whose steps are all the same, for a target that repeats it; of any degree.
+
+    cure: what to do where the rows differ. Raises InputError then, and for roots other than 2.
+    """
+    _check_root(table, target)
+    rows = table.as_tuples()
+    if any(row != rows[0] for row in rows):
+        raise InputError(
+            "to",
+            f"{target} takes one row of coefficients and repeats it, and the {len(rows)} steps of "
+            f"{table.name} differ: {cure}",
+        )
+    return tuple(map(float, rows[0]))
+
+
+def _check_root(table: Table, target: str) -> None:
+    if table.schedule.root != 2:
+        raise InputError(
+            "to",
+            f"{target} runs the polar factor (root 2), and {table.name} is of root {table.schedule.root}: "
+            "--to torch-function, numpy and jax write its inverse root",
+        )

@@ -22,6 +22,9 @@ Points = Sequence[tuple[float, float]]
 LEAST = 1e-18
 """The lowest error on the axis: what lies below it is drawn at its foot, and counted in a note."""
 
+WORST = 1.0
+"""The highest measured error of a cost figure: what blew up is drawn at its top, with its number."""
+
 FEWEST = 5.5
 """Where the axis of products begins: no schedule of fewer comes far from 0."""
 
@@ -55,11 +58,12 @@ def cost_figure(panels: Mapping[str, tuple[Mapping[str, Points], float]]) -> Fig
     """Measured errors against products, one pair of axes a panel: title -> (groups, share).
 
     The first group has a line through its markers; share is what rounding the input alone leaves, a dashed
-    line. Raises InputError for no panel, or an error that is not positive.
+    line. Errors above WORST are drawn there. Raises InputError for no panel, or an error that is not
+    positive.
     """
     if not panels:
         raise InputError("panels", "has no panel: give at least one")
-    if not all(e > 0 for groups, share in panels.values() for e in (share, *_errors(groups))):
+    if not all(e > 0 for groups, share in panels.values() for e in (share, *(e for _, e in _points(groups)))):
         raise InputError("error", "must be positive on a logarithmic axis")
     with style.context(STYLE):
         fig = Figure(figsize=(WIDTH, 3.1 * math.ceil(len(panels) / 2) + 0.6), layout="constrained")
@@ -68,17 +72,27 @@ def cost_figure(panels: Mapping[str, tuple[Mapping[str, Points], float]]) -> Fig
             ax = fig.add_subplot(math.ceil(len(panels) / 2), 2, index + 1)
             _axes(ax, title, title)
             for number, (name, points) in enumerate(groups.items()):
-                _marks(ax, name, points, number)
+                _marks(ax, name, [(n, min(error, WORST)) for n, error in points], number)
                 if points and not number:
                     ax.plot(*zip(*sorted(points), strict=True), color="black", linewidth=1.2, zorder=2)
+            _clip(ax, _points(groups))
             ax.axhline(share, color="0.45", linestyle="--", linewidth=1.2, label="rounding P alone")
         lines, labels = fig.axes[0].get_legend_handles_labels()
         fig.legend(lines, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return fig
 
 
-def _errors(groups: Mapping[str, Points]) -> list[float]:
-    return [error for points in groups.values() for _, error in points]
+def _points(groups: Mapping[str, Points]) -> list[tuple[float, float]]:
+    return [point for points in groups.values() for point in points]
+
+
+def _clip(ax: Axes, points: Points) -> None:
+    """Write the errors that are too large for the axis beside their markers at its top."""
+    for n, error in points:
+        if error > WORST:
+            ax.annotate(
+                f"{error:.1g}", (n, WORST), (0, -6), textcoords="offset points", ha="center", va="top"
+            )
 
 
 def _axes(ax: Axes, label: str, title: str) -> None:

@@ -1,0 +1,63 @@
+"""Every target that a table can be exported to, by the name that --to takes."""
+
+from __future__ import annotations
+
+import difflib
+
+from polydesign.export import (
+    adam_atan2,
+    distributed_shampoo,
+    emerging_optimizers,
+    gram_newton_schulz,
+    hard_coded,
+    keras_muon,
+    nanogpt,
+    newton_schulz_jl,
+    optax_muon,
+    pytorch_optimizer_muon,
+    timm_muon,
+    tinygrad_muon,
+    torch_muon,
+    transformer_engine,
+)
+from polydesign.export.target import Target
+from polydesign.export.texts import TEXTS
+from polydesign.model import InputError, Table
+
+CODEBASES: dict[str, Target] = {
+    "torch": torch_muon.TARGET,
+    "optax": optax_muon.TARGET,
+    "timm": timm_muon.TARGET,
+    "pytorch_optimizer": pytorch_optimizer_muon.TARGET,
+    "emerging-optimizers": emerging_optimizers.TARGET,
+    "transformer-engine": transformer_engine.TARGET,
+    "gram-newton-schulz": gram_newton_schulz.TARGET,
+    "adam-atan2": adam_atan2.TARGET,
+    "keras": keras_muon.TARGET,
+    "tinygrad": tinygrad_muon.TARGET,
+    "distributed-shampoo": distributed_shampoo.TARGET,
+    "newtonschulz.jl": newton_schulz_jl.TARGET,
+    **nanogpt.TARGETS,
+    **hard_coded.TARGETS,
+}
+"""Codebases with an evaluation of their own, in powers of A."""
+
+TARGETS: dict[str, Target] = {**TEXTS, **CODEBASES}
+
+
+def target(name: str) -> Target:
+    """The target of that name. Raises InputError with the names that come close."""
+    if name not in TARGETS:
+        close = difflib.get_close_matches(name.lower(), TARGETS, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(close)}?" if close else "polydesign export --list shows them all"
+        raise InputError("to", f"{name!r} is not a target; {hint}")
+    return TARGETS[name]
+
+
+def export(table: Table, to: str) -> str:
+    """The table as text for a codebase, a language or a format.
+
+    to: a name of TARGETS. Raises InputError for a name that is not known, and, with the reason and with what
+    to do instead, where the target cannot express the table.
+    """
+    return target(to).write(table)

@@ -1,0 +1,79 @@
+"""The words of the product as frozen dataclasses, checked when they are made.
+
+Layer 0: imports nothing of the package and no heavy library. Every refusal is an `InputError` that
+names the field and says what to write instead.
+"""
+
+from __future__ import annotations
+
+from polydesign.model.checks import (
+    DTYPES,
+    EVALUATIONS,
+    FORMS,
+    LEAST_RATIO,
+    METHODS,
+    MOST_HEADROOM,
+    MOST_INNER_DEGREE,
+    MOST_ROOT,
+    MOST_STEPS,
+    NORMALIZATIONS,
+    ClaimError,
+    InputError,
+    check_degree,
+    check_integer,
+    check_interval,
+    check_normalization,
+    check_number,
+    dtype_name,
+)
+from polydesign.model.measurement import (
+    AfterStep,
+    MeasuredMap,
+    Measurement,
+)
+from polydesign.model.plan import (
+    Plan,
+)
+from polydesign.model.schedule import (
+    Problem,
+    Schedule,
+    Step,
+    evaluate,
+)
+from polydesign.model.table import (
+    Certificate,
+    Provenance,
+    Table,
+)
+
+__all__ = [
+    "DTYPES",
+    "EVALUATIONS",
+    "FORMS",
+    "LEAST_RATIO",
+    "METHODS",
+    "MOST_HEADROOM",
+    "MOST_INNER_DEGREE",
+    "MOST_ROOT",
+    "MOST_STEPS",
+    "NORMALIZATIONS",
+    "AfterStep",
+    "Certificate",
+    "ClaimError",
+    "InputError",
+    "MeasuredMap",
+    "Measurement",
+    "Plan",
+    "Problem",
+    "Provenance",
+    "Schedule",
+    "Step",
+    "Table",
+    "check_degree",
+    "check_integer",
+    "check_interval",
+    "check_normalization",
+    "check_number",
+    "dtype_name",
+    "evaluate",
+]

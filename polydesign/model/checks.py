@@ -1,0 +1,103 @@
+"""Words that a field may hold, limits, and the checks that name the field and the cure."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+DTYPES = {
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "float32": "fp32",
+    "float64": "fp64",
+}
+"""Precisions, named as in torch, with their short names."""
+
+LEAST_RATIO = 1e-12  # of lower to upper
+MOST_HEADROOM = 2.0
+MOST_INNER_DEGREE = 12
+MOST_ROOT = 1000
+MOST_STEPS = 200
+
+NORMALIZATIONS = ("frobenius", "schatten4", "schatten8", "power", "aol", "none")
+"""What x₀ is divided by, an upper bound of the spectral norm; runtime/normalize.py has the formulas."""
+
+EVALUATIONS = ("monomial", "chebyshev", "origin", "balanced")
+FORMS = ("direct", "gram")
+METHODS = ("equioscillation", "adam", "budget", "clip")
+"""What design can search with; a table's provenance names it as its strategy."""
+
+
+class InputError(ValueError):
+    """Bad input: `field` is where (a parameter, or a JSON path such as $.steps[2].degree)."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class ClaimError(InputError):
+    """What a table states of itself does not follow from its coefficients; `field` names the claim."""
+
+
+def dtype_name(dtype: Any, field: str = "dtype") -> str:
+    """The torch name of a precision: "bf16", "bfloat16" and torch.bfloat16 all give "bfloat16"."""
+    name = str(dtype).removeprefix("torch.")
+    for full, short in DTYPES.items():
+        if name in (full, short):
+            return full
+    raise InputError(field, f"{name} is not one of {', '.join(DTYPES)} (or {', '.join(DTYPES.values())})")
+
+
+def check_integer(field: str, value: Any, least: int) -> None:
+    """Refuse what is not an int of at least `least` (bool is not an int here)."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(field, f"must be a whole number of at least {least}, not {value!r}")
+
+
+def check_number(field: str, value: Any) -> None:
+    """Refuse what is not a finite int or float."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        raise InputError(field, f"must be a finite number, not {value!r}")
+
+
+def check_degree(field: str, degree: Any, root: int) -> None:
+    """Refuse a degree that is not 1 + n·root with n >= 1; the message names the nearest that are."""
+    check_integer(field, degree, 1)
+    if degree > 1 + MOST_INNER_DEGREE * root:
+        raise InputError(
+            field, f"must be at most {1 + MOST_INNER_DEGREE * root} for root {root}, not {degree}"
+        )
+    if degree < 1 + root or (degree - 1) % root:
+        inner = max(1, (degree - 1) // root)
+        near = f"{1 + inner * root} and {1 + (inner + 1) * root}"
+        raise InputError(
+            field, f"a step of root {root} has degree 1 + n·{root}, and {degree} is not; nearest: {near}"
+        )
+
+
+def check_normalization(normalization: Any, root: int = 2) -> None:
+    """Refuse an unknown normalization, and aol for roots, which it would change."""
+    if normalization not in NORMALIZATIONS:
+        known = ", ".join(NORMALIZATIONS)
+        raise InputError("normalization", f"{normalization!r} is not one of {known}")
+    if normalization == "aol" and root != 2:
+        raise InputError(
+            "normalization",
+            f"aol rescales each row by its own factor, and a root of the result is not the root of P: "
+            f"take frobenius, schatten4, schatten8 or power for root {root}",
+        )
+
+
+def check_interval(field: str, interval: Any, *, positive: bool) -> None:
+    """Refuse what is not a pair of finite numbers in order, with `positive` above 0."""
+    if not isinstance(interval, tuple) or len(interval) != 2:
+        raise InputError(field, f"must be a pair (low, high), not {interval!r}")
+    for index, end in enumerate(interval):
+        check_number(f"{field}[{index}]", end)
+    low, high = interval
+    if positive and low <= 0:
+        raise InputError(f"{field}[0]", f"must be greater than 0, not {low!r}")
+    if low > high:
+        raise InputError(field, f"its lower end {low!r} lies above its upper end {high!r}")

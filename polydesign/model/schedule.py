@@ -1,0 +1,197 @@
+"""Problem, Step and Schedule: what is asked for, and the polynomials that answer it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from polydesign.model.checks import (
+    EVALUATIONS,
+    LEAST_RATIO,
+    MOST_HEADROOM,
+    MOST_ROOT,
+    MOST_STEPS,
+    InputError,
+    check_degree,
+    check_integer,
+    check_interval,
+    check_number,
+)
+
+
+def evaluate(coefficients: Any, root: int, x: Any) -> Any:
+    """p(x) = x·q(x^r), q(y) = Σ c_j y^j, by Horner's rule.
+
+    For floats, numpy arrays, mpmath numbers and Fractions alike; computed in the arithmetic of x.
+    """
+    y = x**root
+    q = coefficients[-1]
+    for c in reversed(coefficients[:-1]):
+        q = c + y * q
+    return x * q
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is asked for: steps of these degrees (or an error) on [lower, upper].
+
+    Parameters: root r >= 1; 0 < lower < upper; degrees, one a step, each 1 + n·r. With `error`, the
+    single entry of degrees is repeated as often as the error needs.
+    """
+
+    root: int
+    degrees: tuple[int, ...]
+    lower: float
+    upper: float = 1.0
+    error: float | None = None
+
+    def __post_init__(self) -> None:
+        check_integer("root", self.root, 1)
+        if self.root > MOST_ROOT:
+            raise InputError("root", f"must be at most {MOST_ROOT}, not {self.root}")
+        for name in ("lower", "upper"):
+            check_number(name, getattr(self, name))
+            if getattr(self, name) <= 0:
+                raise InputError(name, f"must be greater than 0, not {getattr(self, name)!r}")
+        if self.lower >= self.upper:
+            raise InputError("lower", f"must lie below upper = {self.upper!r}, and is {self.lower!r}")
+        if self.lower < LEAST_RATIO * self.upper:
+            raise InputError("lower", f"must be at least {LEAST_RATIO:g} times upper, and is {self.lower!r}")
+        if not 1 <= len(self.degrees) <= MOST_STEPS:
+            raise InputError("steps", f"must be from 1 to {MOST_STEPS}, not {len(self.degrees)}")
+        for degree in self.degrees:
+            check_degree("degree", degree, self.root)
+        if self.error is not None:
+            check_number("error", self.error)
+            if not 0 < self.error < 1:
+                raise InputError("error", f"must lie between 0 and 1, not {self.error!r}")
+            if len(self.degrees) != 1:
+                raise InputError("error", "finds the number of steps itself: give one degree, and no steps")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step p(x) = x·q(x^r), q(y) = Σ c_j y^j, with what it serves and what it gives.
+
+    coefficients: of q, in increasing powers, the float64 numbers that run. domain: what the step was
+    designed to serve. image: what it maps the previous image onto. half_width: max |p − 1| there, as a
+    number of its own, because 1 ± E loses an E below 1e-16. evaluation: how q is computed. program: where
+    that is not monomial, the constants that run (evaluation/program.py names them); image and half_width are
+    then of the polynomial that those define exactly, and the coefficients are its own, rounded to float64.
+    """
+
+    degree: int
+    coefficients: tuple[float, ...]
+    domain: tuple[float, float]
+    image: tuple[float, float]
+    half_width: float
+    evaluation: str = "monomial"
+    program: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_integer("degree", self.degree, 2)
+        if len(self.coefficients) < 2:
+            raise InputError("coefficients", "a step has at least two")
+        for index, c in enumerate(self.coefficients):
+            check_number(f"coefficients[{index}]", c)
+        if (self.degree - 1) % self.inner_degree:
+            raise InputError(
+                "degree",
+                f"{self.degree} does not go with {len(self.coefficients)} coefficients: "
+                f"a degree is 1 + {self.inner_degree}·root",
+            )
+        check_interval("domain", self.domain, positive=False)
+        check_interval("image", self.image, positive=False)
+        check_number("half_width", self.half_width)
+        if self.half_width < 0:
+            raise InputError("half_width", f"must not be negative, and is {self.half_width!r}")
+        if self.evaluation not in EVALUATIONS:
+            raise InputError("evaluation", f"{self.evaluation!r} is not one of {', '.join(EVALUATIONS)}")
+        if bool(self.program) != (self.evaluation != "monomial"):
+            raise InputError("program", "holds the constants of an evaluation that is not monomial")
+        for index, c in enumerate(self.program):
+            check_number(f"program[{index}]", c)
+
+    @property
+    def inner_degree(self) -> int:
+        """n, the degree of q."""
+        return len(self.coefficients) - 1
+
+    @property
+    def root(self) -> int:
+        """r = (degree − 1) / n."""
+        return (self.degree - 1) // self.inner_degree
+
+    def __call__(self, x: Any) -> Any:
+        """p(x), in the arithmetic of x (see evaluate)."""
+        return evaluate(self.coefficients, self.root, x)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Ordered steps of one root r for singular values (or eigenvalues^(1/r)) in `interval` = [l, u]."""
+
+    root: int
+    interval: tuple[float, float]
+    steps: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        check_integer("root", self.root, 1)
+        check_interval("interval", self.interval, positive=True)
+        if not self.steps:
+            raise InputError("steps", "a schedule needs at least one step")
+        for index, step in enumerate(self.steps):
+            if step.root != self.root:
+                raise InputError(
+                    f"steps[{index}].degree",
+                    f"{step.degree} with {len(step.coefficients)} coefficients belongs to root {step.root}, "
+                    f"and the schedule has root {self.root}",
+                )
+
+    def __call__(self, x: Any) -> Any:
+        """f(x) = p_T(… p_1(x)), for whatever a step takes."""
+        for step in self.steps:
+            x = step(x)
+        return x
+
+    @property
+    def degrees(self) -> tuple[int, ...]:
+        return tuple(step.degree for step in self.steps)
+
+    @property
+    def error(self) -> float:
+        """max |f − 1| on the interval, as the last step states it."""
+        return self.steps[-1].half_width
+
+    def promise(self, power: int = 1) -> float:
+        """(1 + E)ˢ − 1, the largest |f(x)ˢ − 1| that an error of E leaves; s = power."""
+        return self.error if power == 1 else math.expm1(power * math.log1p(self.error))
+
+    def check_chain(self, headroom: Any = MOST_HEADROOM) -> None:
+        """Refuse a schedule in which a step was not designed for what it receives.
+
+        headroom: the most that an upper end of a domain may have, one number or one a step.
+
+        Raises InputError naming the first domain that does not contain the image before it. Tables that
+        we generate must pass; a published table need not.
+        """
+        received = self.interval
+        rooms = headroom if isinstance(headroom, (list, tuple)) else [headroom] * len(self.steps)
+        for index, (step, room) in enumerate(zip(self.steps, rooms, strict=True)):
+            if step.domain[0] <= 0:
+                raise InputError(f"steps[{index}].domain[0]", f"must be positive, not {step.domain[0]!r}")
+            if step.domain[0] > received[0] or step.domain[1] < received[1]:
+                what = "the interval" if index == 0 else f"the image of step {index}"
+                raise InputError(
+                    f"steps[{index}].domain",
+                    f"[{step.domain[0]!r}, {step.domain[1]!r}] does not contain {what}, "
+                    f"[{received[0]!r}, {received[1]!r}]",
+                )
+            if step.domain[0] < received[0] or step.domain[1] > room * received[1] * (1 + 1e-9):
+                raise InputError(
+                    f"steps[{index}].domain",
+                    f"[{step.domain[0]!r}, {step.domain[1]!r}] is wider than what the step receives, "
+                    f"[{received[0]!r}, {received[1]!r}], times the headroom",
+                )
+            received = step.image

@@ -1,0 +1,121 @@
+"""Certificate, Provenance and Table: a schedule with everything a reader needs in order to trust it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from polydesign.model.checks import (
+    MOST_HEADROOM,
+    InputError,
+    check_integer,
+    check_normalization,
+    check_number,
+)
+from polydesign.model.measurement import Measurement
+from polydesign.model.schedule import Schedule
+
+
+def _check_bracket(field: str, bracket: tuple[str, str]) -> None:
+    ends = []
+    for index, end in enumerate(bracket):
+        if not isinstance(end, str) or not re.fullmatch(
+            r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?", end, re.ASCII
+        ):
+            raise InputError(f"{field}[{index}]", f"must be a decimal number of at least 0, not {end!r}")
+        ends.append(Decimal(end))
+    if len(ends) != 2 or ends[0] > ends[1]:
+        raise InputError(field, f"{list(bracket)} is not a bracket: low and high, low <= high")
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What is known of a schedule's error, and how.
+
+    kind "sampled": `error` is [largest |f − 1| found on `samples` points, the solver's value]; no proof.
+    kind "proved": `error`, `optimum`, `safe_edge` and `basin_edge` are rigorous brackets, as decimals; see
+    approximation/certificate.py, which alone makes them. digest: of the schedule.
+    """
+
+    kind: str
+    error: tuple[str, str]
+    digest: str
+    samples: int | None = None
+    optimum: tuple[str, str] | None = None
+    safe_edge: tuple[str, str] | None = None
+    basin_edge: tuple[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("sampled", "proved"):
+            raise InputError("kind", f"{self.kind!r} is not one of sampled, proved")
+        if (self.samples is None) != (self.kind == "proved"):
+            raise InputError(
+                "samples", "a sampled certificate says on how many points, a proved one does not"
+            )
+        if self.samples is not None:
+            check_integer("samples", self.samples, 2)
+        if (self.optimum is None) != (self.kind == "sampled"):
+            raise InputError("optimum", "a proved certificate has it, a sampled one does not")
+        for name in ("error", "optimum", "safe_edge", "basin_edge"):
+            bracket = getattr(self, name)
+            if bracket is not None:
+                _check_bracket(name, bracket)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a table comes from: our version, strategy and all its parameters, or a published source."""
+
+    polydesign: str
+    strategy: str
+    parameters: dict[str, Any]
+    seed: int | None = None
+    source: str | None = None
+
+    def __post_init__(self) -> None:
+        # A file knows lists only: what is written must compare equal to what is read.
+        plain = {key: list(v) if isinstance(v, tuple) else v for key, v in self.parameters.items()}
+        object.__setattr__(self, "parameters", plain)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A schedule with everything a reader needs in order to trust it: one JSON file (table.py)."""
+
+    name: str
+    schedule: Schedule
+    provenance: Provenance
+    normalization: str = "frobenius"
+    certificate: Certificate | None = None
+    measured: tuple[Measurement, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w.+-]{1,200}", self.name) or not self.name.strip("."):
+            raise InputError(
+                "name", f"{self.name!r} cannot name a file: take letters, digits, and . _ + - (at most 200)"
+            )
+        check_normalization(self.normalization, self.schedule.root)
+        if self.provenance.source is None:
+            self.schedule.check_chain(self._headroom())
+
+    def _headroom(self) -> Any:
+        """What provenance says that domains reach beyond what a step receives, or a limit."""
+        stated = self.provenance.parameters.get("headroom", MOST_HEADROOM)
+        listed = stated if isinstance(stated, list) else [stated] * len(self.schedule.steps)
+        for number in listed:
+            check_number("provenance.parameters.headroom", number)
+        if len(listed) != len(self.schedule.steps):
+            raise InputError("provenance.parameters.headroom", "has not one number a step")
+        return listed
+
+    def as_tuples(self) -> list[tuple[float, ...]]:
+        """The coefficients as a list of tuples, one a step: the type that every consumer accepts."""
+        return [step.coefficients for step in self.schedule.steps]
+
+    def save(self, path: Any, *, force: bool = False) -> None:
+        """Write the table as JSON, atomically (see table.save)."""
+        from polydesign.table import save
+
+        save(self, path, force=force)
