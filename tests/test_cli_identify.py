@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 import polydesign
 from polydesign.cli import main
+from polydesign.export.targets import TARGETS
 from polydesign.published import published
 
 JORDAN = "(3.4445, -4.7750, 2.0315)"
@@ -206,3 +207,32 @@ def test_fold_refuses(run, arguments, message):
     result = run("fold", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+@pytest.mark.parametrize("name", ["sign-d5x5-l1e-3-bf16", "jordan_5"])
+@pytest.mark.parametrize("to", sorted(TARGETS))
+def test_what_is_exported_is_found_again(run, tmp_path, name, to):
+    """Of every target that takes the table: the exporters' own folding for what the target divides by, too."""
+    written = run("export", name, "--to", to, "-o", "text")
+    if written.exit_code or to in ("c", "latex", "markdown"):  # for other readers than Python's
+        return
+    first = run("identify", "text").stdout.partition("\n")[0]
+    assert first.startswith(name)
+    divided = {"adam-atan2": 1.01, "nanochat": 1.01, "modded-nanogpt": 1.02}
+    words = f"unfolded by {divided[to]} in the first row alone" if to in divided else ""
+    single = to in ("torch", "keras", "tinygrad", "distributed-shampoo")
+    assert first == ": ".join(
+        filter(None, (name, words, "its one row, which is run 5 times" if single else ""))
+    )
+
+
+def test_constants_of_a_program_are_known_by_their_header(run, tmp_path):
+    run("export", "sign-m15-l1e-3-bf16", "--to", "numpy", "-o", "text.py")
+    assert run("identify", "text.py").stdout.startswith(
+        "sign-m15-l1e-3-bf16\nrun        exactly 3 steps, 15 matrix"
+    )
+    text = (tmp_path / "text.py").read_text()
+    constant = repr(polydesign.load("sign-m15-l1e-3-bf16").schedule.steps[0].program[0])
+    assert constant in text
+    edited = run("identify", "-", text=text.replace(constant, "1.5"))  # the header alone proves nothing
+    assert not edited.stdout.startswith("sign-m15")

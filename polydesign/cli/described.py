@@ -130,7 +130,7 @@ def advice(schedule: Schedule, instead: list[dict[str, Any]]) -> list[str]:
         degrees = sorted(set(one["degrees"]))
         kind = f"{len(one['degrees'])} steps of degree {', '.join(map(str, degrees))}"
         measured = f", measured {one['measured']:.3g} in bfloat16" if one["measured"] else ""
-        target = "optax" if schedule.root == 2 and max(degrees) <= 5 else "python"
+        target = "python" if schedule.root != 2 else "optax" if max(degrees) <= 5 else "torch-function"
         lines += [
             f"{'or' if index else 'instead':10} {one['name']}: {kind}, {one['matmuls']} products, "
             f"error {one['error']:.3g}{measured}",

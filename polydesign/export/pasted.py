@@ -6,6 +6,7 @@ Of Python only literals count (literals.py).
 from __future__ import annotations
 
 import ast
+import csv
 import json
 import math
 import re
@@ -38,7 +39,7 @@ def read_rows(text: str, which: str | None = None) -> Rows:
     lines = ["" if line.strip().startswith("```") else line for line in text.expandtabs().splitlines()]
     if not any(line.strip() for line in lines):
         raise InputError("text", f"is empty: {CURE}")
-    found = _json(text) or _plain(lines) or _python("\n".join(lines))
+    found = _json(text) or _columns(lines) or _plain(lines) or _python("\n".join(lines))
     line, rows = _chosen(found, which)
     for number, row in enumerate(rows, start=1):
         where = f"line {line}" if len(rows) == 1 else f"line {line}, row {number}"
@@ -104,10 +105,34 @@ def _plain(lines: list[str]) -> Found:
     return {"": (first, tuple(rows))} if rows else {}
 
 
+def _columns(lines: list[str]) -> Found:
+    """CSV with columns a, b, c or c0, c1, c2, … among others."""
+    rows = list(csv.DictReader(line for line in lines if line.strip() and not line.startswith("#")))
+    for names in (("a", "b", "c"), tuple(f"c{j}" for j in range(MOST_INNER_DEGREE + 1))):
+        try:
+            found = [tuple(float(row[name]) for name in names if row.get(name)) for row in rows]
+        except ValueError:
+            continue
+        if found and all(found):
+            return {"": (1, tuple(found))}
+    return {}
+
+
+def _bracketed(text: str) -> Found:
+    """Innermost brackets of plain numbers, all as long, in a language that is not Python."""
+    bare = re.sub(r"/\*.*?\*/|(//|#|%|--).*?$", "", text, flags=re.DOTALL | re.MULTILINE)
+    groups = re.findall(rf"[(\[{{]\s*({_NUMBER}[fF]?(?:\s*,\s*{_NUMBER}[fF]?)+)\s*,?\s*[)\]}}]", bare)
+    rows = tuple(tuple(float(c.strip().rstrip("fF")) for c in group.split(",")) for group in groups)
+    return {"": (1, rows)} if rows and len({len(row) for row in rows}) == 1 else {}
+
+
 def _python(text: str) -> Found:
     try:
         tree = ast.parse(textwrap.dedent(text))
     except SyntaxError as problem:
+        found = _bracketed(text)
+        if found:
+            return found
         raise InputError(
             f"line {problem.lineno}", f"is not read as Python ({problem.msg}): {CURE}"
         ) from problem
@@ -131,7 +156,7 @@ def _python(text: str) -> Found:
             continue  # such as a key that is no text
         except (ArithmeticError, RecursionError) as problem:
             raise InputError(f"line {line}", f"cannot be computed ({problem}): {CURE}") from problem
-        bind(name, value, known)
+        bind(name.rstrip("="), value, known)
         for inner, rows in _in_value(name, value):
             if inner:
                 found[inner] = line, rows
