@@ -232,3 +232,12 @@ def test_grids():
     assert words == ["rounded to 4 decimals", "cut off after 4 decimals"]
     assert [t.words for t in grids([(1.5, -0.5)])] == ["rounded to 1/1024", "rounded to bf16"]
     assert grids([(1 / 3, -2 / 3)]) == []
+
+
+def test_long_lists_that_are_nothing():
+    """A hundred rows: the search for tables that begin so ends with the last candidate."""
+    generator = random.Random(1)
+    rows = [
+        (generator.uniform(1, 8), -generator.uniform(1, 8), generator.uniform(0.1, 3)) for _ in range(100)
+    ]
+    assert identify(rows, known=KNOWN) == []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from polydesign.export.known import Candidate, candidates
 from polydesign.export.likeness import (
@@ -102,7 +103,7 @@ def identify(
     pool = [one for one in (candidates() if known is None else known) if root in (None, one.root)]
     best = []
     for order, one in enumerate(pool):
-        found = min(_explanations(given, one), key=lambda match: match.effort, default=None)
+        found = min(_explanations(given, one), key=_effort, default=None)
         if found is not None:
             best.append((found.effort, not found.published, order, found))
     matches = [found for *_, found in sorted(best, key=lambda item: item[:3])]
@@ -114,19 +115,30 @@ def identify(
 
 def _beginnings(given: tuple[Row, ...], pool: Sequence[Candidate]) -> list[Match]:
     """The tables that the first rows are of, as many of them as any table explains, and two at least."""
-    for count in range(len(given) - 1, 1, -1):
-        ways = (way for one in pool for way in _explanations(given[:count], one))
-        found = [way for way in ways if way.effort < EFFORT["differs"] and not way.order]
-        if found:
-            best = {way.name: way for way in sorted(found, key=lambda way: -way.effort)}
-            words = f"but only in the first {count} of these {len(given)} rows"
-            return [
-                replace(
-                    way, how=(*way.how, words), beyond=len(given) - count, effort=way.effort + EFFORT["near"]
-                )
-                for way in sorted(best.values(), key=lambda way: (way.effort, not way.published))
-            ]
-    return []
+    best: list[Match] = []
+    for count in range(2, len(given)):
+        # What explains so many rows explains fewer too.
+        ways = [min(_explained(given[:count], one), key=_effort, default=None) for one in pool]
+        pool = [one for one, way in zip(pool, ways, strict=True) if way is not None]
+        if not pool:
+            break
+        words = f"but only in the first {count} of these {len(given)} rows"
+        more: dict[str, Any] = {"beyond": len(given) - count}
+        best = [
+            replace(way, how=(*way.how, words), effort=way.effort + EFFORT["near"], **more)
+            for way in ways
+            if way is not None
+        ]
+    return sorted(best, key=lambda way: (way.effort, not way.published))
+
+
+def _effort(match: Match) -> int:
+    return match.effort
+
+
+def _explained(given: tuple[Row, ...], one: Candidate) -> Iterator[Match]:
+    """The explanations that need no other row, and no other order."""
+    return (way for way in _explanations(given, one) if way.effort < EFFORT["differs"] and not way.order)
 
 
 def _explanations(given: tuple[Row, ...], one: Candidate) -> Iterator[Match]:

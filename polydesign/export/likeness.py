@@ -109,16 +109,12 @@ def bounds(row: Row, known: Row, root: int, tolerance: Tolerance, *, conjugated:
 
 def folding(rows: Sequence[Row], known: Sequence[Row], root: int, tolerance: Tolerance) -> Folding | None:
     """What leads from the known rows to these, as many; None where nothing that is looked for does."""
-    found = [bounds(row, one, root, tolerance) for row, one in zip(rows, known, strict=True)]
-    pattern = _pattern(found)
-    if pattern is None and len(rows) > 1 and None not in found[-1:]:
-        inner = [
-            bounds(row, one, root, tolerance, conjugated=True)
-            for row, one in zip(rows[:-1], known[:-1], strict=True)
-        ]
-        shared = _common([*inner, found[-1]])
-        if shared is not None:
-            return Folding("through", simplest(shared))
+    found: list[Bounds] = []
+    for row, one in zip(rows, known, strict=True):
+        found.append(bounds(row, one, root, tolerance))
+        if found.count(None) > 1:  # one row may be another, no more
+            return _through(rows, known, root, tolerance)
+    pattern = _pattern(found) or _through(rows, known, root, tolerance)
     if pattern is None and len(rows) > 2:
         # The last row first: it is the one that codebases replace.
         for index in (len(rows) - 1, *range(len(rows) - 1)):
@@ -127,6 +123,18 @@ def folding(rows: Sequence[Row], known: Sequence[Row], root: int, tolerance: Tol
             if pattern is not None:
                 return Folding(pattern.which, pattern.factor, index)
     return pattern
+
+
+def _through(rows: Sequence[Row], known: Sequence[Row], root: int, tolerance: Tolerance) -> Folding | None:
+    """Whether every row but the last is s·p(x/s), and the last p(x/s)."""
+    last = len(rows) - 1
+    found: list[Bounds] = []
+    for index, (row, one) in enumerate(zip(rows, known, strict=True)):
+        found.append(bounds(row, one, root, tolerance, conjugated=index < last))
+        if found[-1] is None:
+            return None
+    shared = _common(found) if last else None
+    return None if shared is None else Folding("through", simplest(shared))
 
 
 def _pattern(found: list[Bounds], whole: bool = True) -> Folding | None:
