@@ -6,12 +6,13 @@ STAMP := $(VENV)/.installed
 CONSUMERS := .venv-consumers
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types check test-consumers coeffs figures bench gpu clean
+.PHONY: help install demo test lint types check test-consumers test-cluster coeffs figures bench gpu clean
 
 help:
 	@echo "make demo     environment, install, search, verify, figure (in demo/)"
 	@echo "make test     environment, install, lint, types, tests"
 	@echo "make test-consumers  other codebases run our exports, in an environment of its own ($(CONSUMERS))"
+	@echo "make test-cluster  the sweeps' tests on a Dask cluster started here"
 	@echo "make coeffs   rebuild coeffs/ from the strategies"
 	@echo "make figures  rebuild figures/ from coeffs/ and fresh measurements"
 	@echo "make bench    time the solver (beside Sollya, where it is installed) and the operators"
@@ -54,6 +55,11 @@ $(CONSUMERS)/.installed: pyproject.toml constraints.txt
 
 test-consumers: $(CONSUMERS)/.installed
 	OMP_NUM_THREADS=1 $(CONSUMERS)/bin/python -m pytest -m consumers tests/test_consumers.py
+
+# The tests that need a Dask cluster, of two processes on this machine.
+test-cluster: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_sweeping.py
 
 coeffs: install
 	$(BIN)/python scripts/build_coeffs.py

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from polydesign.designer import design
     from polydesign.model import Certificate, InputError, Problem, Schedule, Step, Table
     from polydesign.search.greedy import Equioscillation
+    from polydesign.sweeping import sweep
     from polydesign.table import save
 
 __version__ = "0.1.0"
@@ -28,6 +29,7 @@ _PLACES = {
     "design": "polydesign.designer",
     "load": "polydesign.catalogue",
     "save": "polydesign.table",
+    "sweep": "polydesign.sweeping",
     "Certificate": "polydesign.model",
     "InputError": "polydesign.model",
     "Problem": "polydesign.model",
@@ -49,6 +51,7 @@ __all__ = [
     "design",
     "load",
     "save",
+    "sweep",
 ]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
@@ -34,3 +36,30 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except BaseException:  # also an interrupt must leave nothing behind
         os.unlink(temporary)
         raise
+
+
+def write_together(
+    folder: Path, contents: Mapping[str, str | bytes], *, last: str, replacing: Iterable[str] = ()
+) -> None:
+    """Write files of these names into a folder, which is made; the one named `last` says that all are there.
+
+    They are written beside the folder first and then moved, `last` after the others; a `last` that is there
+    goes before anything else does. replacing: names of an earlier set, of which nothing is left. Raises
+    OSError naming the folder; what was there before then stays.
+    """
+    folder = folder.resolve()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+    except OSError as problem:
+        raise OSError(problem.errno, f"cannot be written ({problem.strerror})", str(folder)) from problem
+    try:
+        for name, content in contents.items():
+            write_atomically(stage / name, content)
+        folder.mkdir(exist_ok=True)
+        for name in (last, *replacing):
+            (folder / name).unlink(missing_ok=True)
+        for name in sorted(contents, key=lambda name: name == last):
+            os.replace(stage / name, folder / name)
+    finally:
+        shutil.rmtree(stage)

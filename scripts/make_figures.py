@@ -1,21 +1,35 @@
-"""Rebuild figures/ from the shipped tables and fresh measurements, and print the pages' table of errors.
+"""Rebuild figures/: every picture that the pages show, and the pages' table of errors.
 
-Measurements are taken here and now, on the CPU; figures/measured.json says on what machine and when.
+python scripts/make_figures.py               all of them
+python scripts/make_figures.py --only NAME   some of them, by the name of the file without its suffix
+python scripts/make_figures.py --check       write nothing; exit 1 where a picture differs from the file
+
+Pictures of what takes long to measure are drawn from the .json files beside them, and DATA names the script
+that measures those. What is measured here and now, on the CPU, is `measured` with the pages' table, the
+points in the picture of one table, and matrix_sign; figures/measured.json says on what machine and when.
 """
 
 from __future__ import annotations
 
 import json
+import runpy
+import sys
+import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import click
 
 import polydesign
+from polydesign.catalogue import catalogue
 from polydesign.evaluation.cost import matmuls
 from polydesign.files import write_atomically
 from polydesign.model import DTYPES, Measurement, Table
 from polydesign.report.figures import comparison_figure, save_figure, schedule_figure
+from polydesign.report.scatter import prediction_figure
 from polydesign.verify.machine import machine
 from polydesign.verify.spectra import DEFAULT_SPECTRA
 from polydesign.verify.sweep import measure
@@ -39,16 +53,20 @@ RUNS = [
     ("sign-d9x4-l1e-3-h1.015-f0.12x3-0-monomial", "bfloat16"),
     ("sign-d17x3-l1e-3-h1.05x2-1.03-f0.2x2-0", "bfloat16"),
 ]
-NOT_SHIPPED = [
-    polydesign.design(
+
+
+@cache
+def not_shipped() -> dict[str, Table]:
+    """The last two of RUNS."""
+    powers = polydesign.design(
         degree=9, steps=4, headroom=1.015, image_floor=(0.12, 0.12, 0.12, 0), evaluation="monomial"
-    ),
-    polydesign.design(degree=17, steps=3, headroom=(1.05, 1.05, 1.03), image_floor=(0.2, 0.2, 0)),
-]
+    )
+    high = polydesign.design(degree=17, steps=3, headroom=(1.05, 1.05, 1.03), image_floor=(0.2, 0.2, 0))
+    return {table.name: table for table in (powers, high)}
 
 
 def table_of(name: str) -> Table:
-    return next((table for table in NOT_SHIPPED if table.name == name), None) or polydesign.load(name)
+    return polydesign.load(name) if name in catalogue() else not_shipped()[name]
 
 
 def measured() -> list[Measurement]:
@@ -76,18 +94,110 @@ def markdown(found: list[Measurement]) -> str:
     return "\n".join(lines)
 
 
-@click.command(help=__doc__)
-def main() -> None:
+def error_table(folder: Path) -> None:
     found = measured()
     body = {"machine": machine(), "measurements": [asdict(replace(m, map=None)) for m in found]}
-    write_atomically(FIGURES / "measured.json", json.dumps(body, indent=1, allow_nan=False) + "\n")
-    name = "sign-d5x6-l1e-3-bf16"
-    mine = [m for m in found if m.table == name]
-    save_figure(schedule_figure(polydesign.load(name), mine), FIGURES / f"{name}.png")
-    save_figure(schedule_figure(polydesign.load("sign-d5x6-l1e-3")), FIGURES / "sign-d5x6-l1e-3.svg")
-    five = [polydesign.load(f"sign-d5x5-l1e-3{precision}") for precision in ("", "-fp16", "-bf16")]
-    save_figure(comparison_figure(five), FIGURES / "five-quintics.png")
+    write_atomically(folder / "measured.json", json.dumps(body, indent=1, allow_nan=False) + "\n")
     click.echo(markdown(found))
+
+
+def six_quintics_measured(folder: Path) -> None:
+    name = "sign-d5x6-l1e-3-bf16"
+    table = polydesign.load(name)
+    found = [measure(table, shape=SHAPE, dtype="bfloat16", spectrum=s, seed=0) for s in DEFAULT_SPECTRA]
+    save_figure(schedule_figure(table, found), folder / f"{name}.png")
+
+
+def six_quintics(folder: Path) -> None:
+    save_figure(schedule_figure(polydesign.load("sign-d5x6-l1e-3")), folder / "sign-d5x6-l1e-3.svg")
+
+
+def five_quintics(folder: Path) -> None:
+    five = [polydesign.load(f"sign-d5x5-l1e-3{precision}") for precision in ("", "-fp16", "-bf16")]
+    save_figure(comparison_figure(five), folder / "five-quintics.png")
+
+
+def error_against_products(folder: Path) -> None:
+    script("budget_figure")["figure"](False, data("budget_targets"), folder)
+
+
+def root_fronts(folder: Path) -> None:
+    script("root_fronts")["figure"](data("budget_targets")["roots"]["rows"], folder)
+
+
+def rounding_model(folder: Path) -> None:
+    points = script("calibrate_rounding")["points"](data("rounding_model"))
+    save_figure(prediction_figure(points), folder / "rounding_model.png")
+
+
+def matrix_sign(folder: Path) -> None:
+    script("matrix_sign")["main"].callback(small=False, output=folder / "matrix_sign.png")
+
+
+MAKERS: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
+    "measured": (error_table, (".json",)),
+    "sign-d5x6-l1e-3-bf16": (six_quintics_measured, (".png",)),
+    "sign-d5x6-l1e-3": (six_quintics, (".svg",)),
+    "five-quintics": (five_quintics, (".png",)),
+    "error_against_products": (error_against_products, (".png", ".svg")),
+    "root_fronts": (root_fronts, (".png", ".svg")),
+    "rounding_model": (rounding_model, (".png",)),
+    "matrix_sign": (matrix_sign, (".png",)),
+}
+"""Name -> what writes its files into a folder, and their suffixes."""
+
+DATA = {
+    "adam_targets": "adam_targets",
+    "article_roots": "article_roots",
+    "bench_operators": "bench_operators",
+    "bench_solver": "bench_solver",
+    "budget_targets": "budget_targets",
+    "certificates": "certify_all",
+    "clipping": "clipping",
+    "derivative_memory": "derivative_memory",
+    "equations": "solve_equations",
+    "gram_restarts": "gram_restarts",
+    "reachable": "reachable",
+    "rounding_model": "calibrate_rounding",
+    "stress_certificates": "stress_certificates",
+    "stress_defaults": "stress_defaults",
+    "triangular_cost": "triangular_cost",
+}
+"""Every other .json of figures/ -> the script of this folder that measures it, in minutes or hours."""
+
+
+def script(name: str) -> dict[str, Any]:
+    """What a script of this folder defines."""
+    return runpy.run_path(str(Path(__file__).with_name(f"{name}.py")))
+
+
+def data(name: str) -> Any:
+    return json.loads((FIGURES / f"{name}.json").read_text("utf-8"))
+
+
+def differing(name: str, folder: Path) -> list[str]:
+    """The pictures of this name that are not those in figures/; a .json has a date, and is not compared."""
+    pictures = [f"{name}{suffix}" for suffix in MAKERS[name][1] if suffix != ".json"]
+    same = {p: (FIGURES / p).is_file() and (FIGURES / p).read_bytes() for p in pictures}
+    return [picture for picture in pictures if (folder / picture).read_bytes() != same[picture]]
+
+
+@click.command(help=__doc__)
+@click.option("--only", multiple=True, type=click.Choice(list(MAKERS)), help="Of these names alone.")
+@click.option("--check", is_flag=True, help="Compare only.")
+def main(only: tuple[str, ...], check: bool) -> None:
+    found = []
+    with tempfile.TemporaryDirectory() as empty:
+        for name in only or MAKERS:
+            if check and MAKERS[name][1] == (".json",):
+                continue
+            folder = Path(empty) if check else FIGURES
+            MAKERS[name][0](folder)
+            found += differing(name, folder) if check else []
+            click.echo(f"{'drew' if check else 'wrote'} {name}", err=True)
+    for picture in found:
+        click.echo(f"differs: {picture}")
+    sys.exit(1 if found else 0)
 
 
 if __name__ == "__main__":

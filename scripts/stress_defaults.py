@@ -68,6 +68,8 @@ ARGUMENTS: dict[str, Callable[[random.Random, int], str]] = {
     "rankk": lambda draw, most: str(round(log_uniform(draw, 1, min(32, most)))),
     "tiny": number(1e-30, 1),
     "huge": number(1, 1e30),
+    "hippo": lambda draw, _: draw.choice(("legs", "legt")),
+    "toeplitz": number(0.05, 0.999),
 }
 """Of the spectra that take one, drawn for matrices with so many singular values."""
 

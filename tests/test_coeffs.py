@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from polydesign.approximation.certificate import certify
 from polydesign.catalogue import find, load, shipped
 from polydesign.model import InputError
 from polydesign.published import names, published
+from polydesign.table import dumps, loads
 
 PUBLISHED = shipped() / "published"
 SCRIPT = Path(__file__).parent.parent / "scripts" / "build_coeffs.py"
@@ -77,3 +83,45 @@ def test_no_default_is_a_published_table():
     assert len(chosen) > 20
     assert not set(chosen) & set(names())
     assert not any(name.startswith(("sign-", "inverse-", "clip-", "root")) for name in names())
+
+
+FILES = sorted((SCRIPT.parent.parent / "coeffs").rglob("*.json"))
+
+
+def own_digest(body: dict[str, Any]) -> str:
+    """The digest as docs and schema describe it, from the JSON alone."""
+    steps = []
+    for step in body["steps"]:
+        one = {
+            "coefficients": [float(c).hex() for c in step["coefficients"]],
+            "evaluation": step["evaluation"],
+        }
+        if "program" in step:
+            one["program"] = [float(c).hex() for c in step["program"].values()]
+        steps.append(one)
+    content = {"root": body["root"], "interval": [float(x).hex() for x in body["interval"]], "steps": steps}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_file_is_canonical_and_proves_itself(path: Path) -> None:
+    """The bytes are those that the table is written as; digest and certificate follow from its steps."""
+    text = path.read_text("utf-8")
+    table = loads(text)
+    assert dumps(table) == text
+    assert table.certificate is not None
+    assert table.certificate.digest == own_digest(json.loads(text))
+    assert certify(table.schedule) == table.certificate
+
+
+def test_another_last_digit_is_seen() -> None:
+    """Negative control: one unit in the last place of one constant has another digest, and is refused."""
+    table = loads(FILES[0].read_text("utf-8"))
+    body = json.loads(FILES[0].read_text("utf-8"))
+    first, *rest = body["steps"][0]["coefficients"]
+    body["steps"][0]["coefficients"] = [math.nextafter(first, math.inf), *rest]
+    assert table.certificate is not None
+    assert own_digest(body) != table.certificate.digest
+    with pytest.raises(InputError, match="digest"):
+        loads(json.dumps(body))

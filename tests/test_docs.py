@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from pages import PAGES, ROOT, blocks, written
 from test_scripts import loaded
 
+import polydesign
 from polydesign.cli import main
+from polydesign.runtime import msign
+from polydesign.verify.expected import SIGN_CASES
 
-RUN = {"python", "sh"}
+RUN = {"python", "sh", "toml"}
 SHOWN = {"", "text", "json"}
 """Languages of blocks that are no code: what a command prints, or a file."""
 
@@ -55,15 +63,31 @@ def ran(command: str) -> str:
     return result.output
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Block by block in one folder, as a reader would; what a text block shows of a command is printed."""
-    monkeypatch.chdir(tmp_path)
+Optimizer = Callable[[np.ndarray], np.ndarray]
+
+
+def theirs(M: np.ndarray) -> np.ndarray:
+    """What README's reader puts to the test, `orthogonalize` of `my_optimizer`."""
+    return msign(torch.from_numpy(M), polydesign.load("sign-d5x6-l1e-3-bf16")).numpy()
+
+
+def run(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, optimizer: Optimizer = theirs) -> None:
+    """Block by block in one folder, as a reader would; what a text block shows of a command is printed.
+
+    toml: a file, whose name is in the first line.
+    """
+    monkeypatch.chdir(folder)
+    module: Any = ModuleType("my_optimizer")
+    module.orthogonalize = optimizer
+    monkeypatch.setitem(sys.modules, "my_optimizer", module)
     names: dict[str, Any] = {"__name__": "__main__"}
     printed = ""
     for language, block in blocks(page):
         if language == "python":
             exec(compile(block, str(page), "exec", dont_inherit=True), names)
+        if language == "toml":
+            (name,) = re.findall(r"^# (\S+):", block)
+            Path(name).write_text(block, "utf-8")
         if language == "text" and printed:
             shown = [line.strip() for line in block.splitlines() if line.strip("… .")]
             assert [line for line in shown if line not in printed] == []
@@ -74,11 +98,34 @@ def test_the_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 assert command.startswith(ELSEWHERE), command
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(page, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "word"), [(theirs, "ok"), (lambda M: msign(torch.from_numpy(M)).numpy(), "FAILED")]
+)
+def test_the_reader_of_a_kit_tells_tables_apart(
+    optimizer: Optimizer,
+    word: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The default table of float32 is not the one of README's kit."""
+    run(ROOT / "README.md", tmp_path, monkeypatch, optimizer)
+    printed = capsys.readouterr().out
+    assert f"square {word}" in printed
+    assert word == "FAILED" or all(f"{name} ok\n" in printed for name in SIGN_CASES)
+
+
 MEASURED = {
     "equations": "solve_equations",
     "clipping": "clipping",
     "derivative_memory": "derivative_memory",
     "triangular_cost": "triangular_cost",
+    "bilinear_step": "bilinear_step",
 }
 
 

@@ -36,6 +36,7 @@ LEVELS = {
     "candidates": 5,
     "spending": 6,
     "designer": 6,
+    "sweeping": 6,
     "cli": 7,
 }
 TORCH = (

@@ -34,13 +34,16 @@ def wheel(tmp_path_factory):
     return found
 
 
-def test_the_wheel_has_every_table_and_the_schema(wheel):
+def test_the_wheel_has_every_table_the_schema_and_the_templates(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     folder = ROOT / "coeffs"
     tables = {f"polydesign/coeffs/{path.relative_to(folder).as_posix()}" for path in folder.rglob("*.json")}
     assert "polydesign/coeffs/published/jordan_5.json" in tables
     assert tables <= names
     assert "polydesign/schema/schedule-v1.schema.json" in names
+    templates = {path.name for path in (ROOT / "polydesign" / "report" / "templates").iterdir()}
+    assert {f"polydesign/report/templates/{name}" for name in templates} <= names
+    assert "index.html.j2" in templates
     assert not any(name.startswith(("tests/", "scripts/", "figures/")) for name in names)
 
 

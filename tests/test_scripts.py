@@ -424,3 +424,16 @@ def test_published_tables_are_measured_as_what_they_are_for(
     assert operators == {"jordan_5": {"msign"}, "su_root_r2": {"inverse_root"}, "su_root_r1": {"inverse"}}
     assert {m.dtype for m in found["jordan_5"]} == {"bfloat16", "float16", "float32"}
     assert "jordan_5: bfloat16 0." in result.output
+
+
+def test_the_bilinear_step(tmp_path: Path) -> None:
+    """Of what is in docs/: the polar factors are never worse than the normal equations where κ counts."""
+    target = tmp_path / "steps.json"
+    result = run("bilinear_step.py", "--small", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert len(json.loads(target.read_text())["rows"]) == 12
+    for row in json.loads(loaded("bilinear_step").OUTPUT.read_text())["rows"]:
+        if row["condition"] > 10:
+            assert row["normal"] is None or row["normal"] > 10 * row["polar"]
+        errors = [error for error in row["errors"] if error is not None]
+        assert errors == sorted(errors, reverse=True)

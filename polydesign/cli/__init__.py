@@ -12,6 +12,8 @@ import click
 
 import polydesign
 from polydesign.cli.bench import bench
+from polydesign.cli.compare import compare
+from polydesign.cli.conformance import conformance
 from polydesign.cli.design import search
 from polydesign.cli.export import export
 from polydesign.cli.fold import fold, unfold
@@ -19,7 +21,9 @@ from polydesign.cli.identify import identify
 from polydesign.cli.listing import list_tables
 from polydesign.cli.measure import verify
 from polydesign.cli.prove import certify
+from polydesign.cli.report import report
 from polydesign.cli.share import completion, plot, show
+from polydesign.cli.sweep import sweep
 from polydesign.model import InputError
 
 __all__ = ["main"]
@@ -72,7 +76,9 @@ def main() -> None:
     """
 
 
-for _command in (search, certify, verify, bench, show, list_tables, plot, export, completion):
-    main.add_command(_command)
-for _command in (identify, fold, unfold):
+for _command in (
+    *(search, sweep, certify, verify, bench),
+    *(list_tables, show, compare, plot, report, export, conformance, completion),
+    *(identify, fold, unfold),
+):
     main.add_command(_command)

@@ -36,13 +36,13 @@ class Shape(click.ParamType):
     "--spectrum",
     help="Names with commas between, or all: gaussian, marchenko-pastur[:ASPECT], logspace:SMALLEST, "
     "harmonic, clustered, two-bulks, levels[:PART], levy, rank1, flat, blocks, rank2, rankk:RANK, "
-    "swept, zero, tiny[:FACTOR], huge[:FACTOR].  [default: gaussian,logspace:1e-2,harmonic, and "
-    "rank1,rank2 or, for roots, swept]",
+    "swept, zero, tiny[:FACTOR], huge[:FACTOR], hippo:legs, hippo:legt, monarch, triangular[:WIDTH], "
+    "toeplitz:RATIO.  [default: gaussian,logspace:1e-2,harmonic, and rank1,rank2 or, for roots, swept]",
 )
 @click.option(
     "--operator",
     help="msign, mcsgn, spectral_clip, range_projector, inverse_root, root, inverse, "
-    "matmul_inverse_root, lyapunov.  "
+    "matmul_inverse_root, lyapunov, riccati, msign_derivative, principal_sqrt_and_inverse_sqrt.  "
     "[default: msign for root 2, inverse for root 1, inverse_root for others]",
 )
 @click.option("--power", type=click.IntRange(1), default=1, show_default=True, help="s of P^(-s/r).")

@@ -107,14 +107,9 @@ def _of_the_literature(table: Table) -> list[str]:
 
 def _programs(schedule: Schedule) -> list[str]:
     """The constants that run, where they are not the coefficients."""
-    from polydesign.evaluation.program import constant_names
+    from polydesign.report.origin import programs
 
-    lines = []
-    for index, step in enumerate(schedule.steps, start=1):
-        names = constant_names(step.evaluation, step.inner_degree)
-        constants = ", ".join(f"{name} {c!r}" for name, c in zip(names, step.program, strict=True))
-        if constants:
-            lines.append(f"step {index}, {step.evaluation}: {constants}")
+    lines = programs(schedule)
     head = "what runs, in B = scale*A - I (schedule-v1.schema.json says how; the tuples are that, rounded):"
     return ["", head, *lines] if lines else []
 

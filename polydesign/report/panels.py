@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 import mpmath
@@ -14,27 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from polydesign.model import DTYPES, InputError, Measurement, Schedule, Step, Table
+from polydesign.report.numbers import number, short
 
 BAND, EDGE = "0.88", "0.4"
 MARKERS = "o^sDvP*X"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#8a4f7d", "#56b4e9", "#6b5b00", "#e69f00", "#333333")
 FACES = {"bfloat16": "white", "float16": "0.8", "float32": "0.6", "float64": "0.35"}
 EXACT_BELOW = 1e-10  # from here on 1 − p in float64 shows its own rounding
-
-
-def number(value: float, digits: int, *, up: bool = False) -> str:
-    """`value` to so many significant digits, to nearest or rounded up: 0.8657, 1.73e-3."""
-    context = Context(prec=digits, rounding=ROUND_CEILING if up else ROUND_HALF_EVEN)
-    rounded = float(context.create_decimal(Decimal(value)))
-    if rounded == 0 or 0.01 <= abs(rounded) < 10**digits:
-        return f"{rounded:.{digits}g}"
-    mantissa, exponent = f"{rounded:.{digits - 1}e}".split("e")
-    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-
-
-def short(value: float) -> str:
-    """An end of an interval as people write it: 0.001, 1, 1e-5."""
-    return f"{value:g}".replace("e-0", "e-")
 
 
 @dataclass

@@ -23,6 +23,7 @@ from polydesign.runtime.lowrank import (
     spectral_truncate,
     spectral_truncate_with_info,
 )
+from polydesign.runtime.monarch import monarch_apply, monarch_dense, monarch_project
 from polydesign.runtime.operators import Info, mcsgn, mcsgn_with_info, msign, msign_with_info
 from polydesign.runtime.prepare import RootInfo
 from polydesign.runtime.refinement import EquationInfo
@@ -37,6 +38,7 @@ from polydesign.runtime.roots import (
     two_sided_inverse_root,
 )
 from polydesign.runtime.spectral import spectral_polynomial, spectral_relu, spectral_step
+from polydesign.runtime.state_space import bilinear, hippo_legs, hippo_legt
 from polydesign.runtime.structured import lower_solve, triangular_inverse
 from polydesign.search.sector import sector_table
 
@@ -48,9 +50,12 @@ __all__ = [
     "LowRankInfo",
     "Plan",
     "RootInfo",
+    "bilinear",
     "column_row",
     "effective_rank",
     "geometric_factor",
+    "hippo_legs",
+    "hippo_legt",
     "inverse",
     "inverse_root",
     "inverse_root_differentiable",
@@ -62,6 +67,9 @@ __all__ = [
     "matmul_inverse_root_with_info",
     "mcsgn",
     "mcsgn_with_info",
+    "monarch_apply",
+    "monarch_dense",
+    "monarch_project",
     "msign",
     "msign_differentiable",
     "msign_with_info",

@@ -64,24 +64,30 @@ def _factors(A: Tensor, B: Tensor, table: Table | None, plan: Plan) -> tuple[Ten
         empty = A.new_empty(A.shape, dtype=getattr(torch, state))
         return empty, empty.clone()
     with torch.autocast(A.device.type, enabled=False):
-        (A, a), (B, b) = scaled_to_one(A.double()), scaled_to_one(B.double())
-        # An even difference, so that its root is a power of two.
-        odd = (a - b) & 1
-        B, b = times_power_of_two(B, -odd), b + odd
-        zero, n = torch.zeros_like(A), A.shape[-1]
-        H = torch.cat([torch.cat([zero, A], dim=-1), torch.cat([B, zero], dim=-1)], dim=-2)
+        H, half = factor_block(A, B)
+        n = A.shape[-1]
         run = block_sign(
             H,
             candidates(table, plan, state),
             replace(plan, dtype=state),
             "A",
             "[[0, A], [B, 0]]",
-            lambda run: _not_principal(run, B),
+            lambda run: _not_principal(run, H[..., n:, :n]),
         )
-        half = (a - b) >> 1
         F, inverse = run.sign[..., :n, n:].double(), run.sign[..., n:, :n].double()
         dtype = getattr(torch, state)
         return times_power_of_two(F, half).to(dtype), times_power_of_two(inverse, -half).to(dtype)
+
+
+def factor_block(A: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:
+    """H = [[0, 2⁻ᵃA], [2⁻ᵇB, 0]] in float64, the two of one size, and h = (a − b)/2: F is 2ʰ times H's."""
+    (A, a), (B, b) = scaled_to_one(A.double()), scaled_to_one(B.double())
+    # An even difference, so that its root is a power of two.
+    odd = (a - b) & 1
+    B, b = times_power_of_two(B, -odd), b + odd
+    zero = torch.zeros_like(A)
+    H = torch.cat([torch.cat([zero, A], dim=-1), torch.cat([B, zero], dim=-1)], dim=-2)
+    return H, (a - b) >> 1
 
 
 def _not_principal(run: BlockSign, B: Tensor) -> str:

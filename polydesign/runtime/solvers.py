@@ -68,12 +68,17 @@ class Riccati:
     G: Tensor
     Q: Tensor
 
-    def solve(self, tables: Sequence[Table], plan: Plan) -> tuple[Tensor, BlockSign]:
-        """X and the sign of [[A, −2ᵏG], [−2⁻ᵏQ, −Aᵀ]], k such that the two are of one size."""
+    def block(self) -> tuple[Tensor, Tensor]:
+        """H = [[A, −2ᵏG], [−2⁻ᵏQ, −Aᵀ]], and k such that the two are of one size: X is 2ᵏ times that of H."""
         (_, g), (_, q) = scaled_to_one(self.G), scaled_to_one(self.Q)
         k = torch.where((_norm(self.G) > 0) & (_norm(self.Q) > 0), (q - g) >> 1, torch.zeros_like(q))
         G, Q = times_power_of_two(self.G, k), times_power_of_two(self.Q, -k)
-        H = torch.cat([torch.cat([self.A, -G], dim=-1), torch.cat([-Q, -self.A.mT], dim=-1)], dim=-2)
+        return torch.cat([torch.cat([self.A, -G], dim=-1), torch.cat([-Q, -self.A.mT], dim=-1)], dim=-2), k
+
+    def solve(self, tables: Sequence[Table], plan: Plan) -> tuple[Tensor, BlockSign]:
+        """X and the sign of the block."""
+        H, k = self.block()
+        G = -H[..., : self.A.shape[-1], self.A.shape[-1] :]
         run = block_sign(H, tables, plan, "A", "the Hamiltonian", lambda run: _unstable(run, self.A, G))
         return times_power_of_two(_graph(run.sign), k), run
 

@@ -45,8 +45,8 @@ class Case:
     result: the operator's, exactly and as it ran. rounded: the exact function of the matrices as the state
     rounds them, None where it does not exist. run: the operator with another table of the same root.
     explained: how far rounding may carry a judged value, given which are judged. form, restarts: what ran.
-    target: (b, k), where the operator is no power: what f(x) should be, so that leftᵀ result right is then
-    diag f(x)/target; None is 1 everywhere.
+    target: (b, k), where the operator is no power: leftᵀ result right is then diag (f(x)/target)ᵉ; what f(x)
+    should be, where that is 1 in the end. None is 1 everywhere.
     """
 
     x: Tensor
@@ -69,7 +69,8 @@ class Operator:
 
     positive: whether it takes symmetric positive P; singular: whether P may then have a null space. polar:
     whether the result is a polar factor. takes_power: whether it has a power s. root: the only root it has,
-    None for any.
+    None for any. stepwise: whether a table of fewer steps gives what a value is after these. rooted: whether
+    x goes as the root of an eigenvalue where `root` is given, as it does where that is None.
     """
 
     case: Callable[[Setting], Case]
@@ -78,6 +79,8 @@ class Operator:
     singular: bool = False
     takes_power: bool = False
     root: int | None = None
+    stepwise: bool = True
+    rooted: bool = False
 
 
 def wide(X: Tensor) -> Tensor:

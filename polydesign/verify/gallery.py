@@ -1,4 +1,4 @@
-"""The makers of test matrices: one function a spectrum.
+"""The makers of test matrices, but for those with a structure (structures.py): one function a spectrum.
 
 After Frobenius normalization a full-rank matrix has no singular value in the middle of [l, 1], where a
 schedule may be worst; rank-2 and swept matrices reach every one. So both kinds are here. Where nothing else
@@ -8,13 +8,14 @@ is said, the factors are random orthogonal.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from polydesign.model import InputError
+from polydesign.verify.request import Request, number, refuse_argument
 from polydesign.verify.samples import Sample, from_matrix, with_random_factors
 
 ANGLES = 16
@@ -36,25 +37,9 @@ TAIL = 1.5
 """Index of the tails of levy: P(|entry| > t) falls as t^(−TAIL); the variance is infinite."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a maker is asked for: the whole name, the argument after the colon, the shape (m, n), the source
-    of randomness, and the lower end of the interval that the table promises for."""
-
-    name: str
-    argument: str | None
-    shape: tuple[int, int]
-    generator: torch.Generator
-    lower: float
-
-    @property
-    def least_side(self) -> int:
-        return min(self.shape)
-
-
 def gaussian(asked: Request) -> Sample:
     """Independent normal entries."""
-    _refuse_argument(asked)
+    refuse_argument(asked)
     M = torch.randn(asked.shape, generator=asked.generator, dtype=torch.float64)
     return from_matrix(M, asked.name)
 
@@ -62,7 +47,7 @@ def gaussian(asked: Request) -> Sample:
 def levy(asked: Request) -> Sample:
     """Independent entries of Student's t with TAIL degrees of freedom: the tails of a Lévy stable law of
     that index, where single entries carry the norm."""
-    _refuse_argument(asked)
+    refuse_argument(asked)
     entries = np.random.default_rng(_seed(asked)).standard_t(TAIL, asked.shape)
     return from_matrix(entries, asked.name)
 
@@ -76,7 +61,7 @@ def marchenko_pastur(asked: Request) -> Sample:
     """
     aspect = min(asked.shape) / max(asked.shape)
     if asked.argument is not None:
-        aspect = _number(asked, "the ratio of the sides, in (0, 1]", "marchenko-pastur:0.5", 0.0, 1.0)
+        aspect = number(asked, "the ratio of the sides, in (0, 1]", "marchenko-pastur:0.5", 0.0, 1.0)
     theta = np.linspace(0, math.pi, 2**16 + 1)
     middle = (theta[1:] + theta[:-1]) / 2
     density = np.sin(middle) ** 2 / (1 + aspect - 2 * math.sqrt(aspect) * np.cos(middle))
@@ -89,21 +74,21 @@ def marchenko_pastur(asked: Request) -> Sample:
 
 def logspace(asked: Request) -> Sample:
     """σ log-spaced from 1 down to the argument."""
-    smallest = _number(asked, "the smallest singular value, in (0, 1]", "logspace:1e-2", 0.0, 1.0)
+    smallest = number(asked, "the smallest singular value, in (0, 1]", "logspace:1e-2", 0.0, 1.0)
     sigma = torch.logspace(0, math.log10(smallest), asked.least_side, dtype=torch.float64)
     return with_random_factors(asked.name, asked.shape, sigma[None], asked.generator)
 
 
 def harmonic(asked: Request) -> Sample:
     """σ_i = 1/i."""
-    _refuse_argument(asked)
+    refuse_argument(asked)
     sigma = 1 / torch.arange(1, asked.least_side + 1, dtype=torch.float64)
     return with_random_factors(asked.name, asked.shape, sigma[None], asked.generator)
 
 
 def clustered(asked: Request) -> Sample:
     """Most σ within 1e-3 of 1, and one in sixteen log-spaced from 1/2 to the lower end, twice over."""
-    _refuse_argument(asked)
+    refuse_argument(asked)
     k = asked.least_side
     few = max(1, k // 16)
     sigma = 1 + 1e-3 * (2 * _uniform(asked, k) - 1)
@@ -115,7 +100,7 @@ def clustered(asked: Request) -> Sample:
 
 def two_bulks(asked: Request) -> Sample:
     """Half of σ within a tenth of 1, the other half within a tenth of twice the lower end."""
-    _refuse_argument(asked)
+    refuse_argument(asked)
     k = asked.least_side
     sigma = 1 + 0.1 * (2 * _uniform(asked, k) - 1)
     sigma[k - k // 2 :] *= _low_bulk(asked, k - k // 2)
@@ -128,7 +113,7 @@ def levels(asked: Request) -> Sample:
     get more matrices: 1024/min(shape), at least 8.
     """
     asked = replace(asked, argument=asked.argument or "0.1")
-    part = _number(asked, "the part of σ at 1, at most 1", "levels:0.1", 0.0, 1.0)
+    part = number(asked, "the part of σ at 1, at most 1", "levels:0.1", 0.0, 1.0)
     k = asked.least_side
     count = max(8, 1024 // k)
     sigma = torch.ones((count, k), dtype=torch.float64)
@@ -141,7 +126,7 @@ def rank1(asked: Request) -> Sample:
 
     Which way, and how far, depends on the size of the block; so there are BLOCKS of them.
     """
-    _refuse_argument(asked)
+    refuse_argument(asked)
     U, V = (torch.zeros((BLOCKS, side, 1), dtype=torch.float64) for side in asked.shape)
     for k in range(BLOCKS):
         for vectors, side in ((U, asked.shape[0]), (V, asked.shape[1])):
@@ -157,7 +142,7 @@ def flat(asked: Request) -> Sample:
     reaches h·(w c′² rounded), up to 1 ± 3u. Of the sizes that fit, those where it is largest and least, in
     bfloat16 and in float16; random sizes seldom come near.
     """
-    _refuse_argument(asked)
+    refuse_argument(asked)
     least, most = sorted(asked.shape)
     h, w = (torch.arange(side, max(0, side - SIDES), -1, dtype=torch.float64) for side in (least, most))
     sizes = h[:, None] * w
@@ -179,7 +164,7 @@ def flat(asked: Request) -> Sample:
 def blocks(asked: Request) -> Sample:
     """rank2 without chance: two blocks of entries ±c and ±c′ on the diagonal, of random sizes; σ as
     there. So roundings go the same way at every x, not only at 1."""
-    _refuse_argument(asked)
+    refuse_argument(asked)
     _need_two(asked)
     sine = _sines(asked)
     sigma = torch.stack([(1 - sine.square()).sqrt(), sine], dim=-1)
@@ -194,7 +179,7 @@ def blocks(asked: Request) -> Sample:
 
 def rank2(asked: Request) -> Sample:
     """ANGLES matrices with σ = (cos t, sin t), sin t log-spaced from the lower end to 1/√2."""
-    _refuse_argument(asked)
+    refuse_argument(asked)
     _need_two(asked)
     sine = _sines(asked)
     sigma = torch.stack([(1 - sine.square()).sqrt(), sine], dim=-1)
@@ -204,7 +189,7 @@ def rank2(asked: Request) -> Sample:
 def rankk(asked: Request) -> Sample:
     """COPIES matrices of the rank that the argument says, σ random, log-uniform from 1 to the lower end."""
     example = "rankk:8"
-    rank = int(_number(asked, "the rank, a whole number", example, 0.0, asked.least_side, whole=True))
+    rank = int(number(asked, "the rank, a whole number", example, 0.0, asked.least_side, whole=True))
     exponents = torch.rand((COPIES, rank), generator=asked.generator, dtype=torch.float64)
     sigma = asked.lower**exponents
     return with_random_factors(asked.name, asked.shape, sigma, asked.generator)
@@ -215,7 +200,7 @@ def swept(asked: Request) -> Sample:
 
     The pair reaches the middle of [l, 1], the others its lower end.
     """
-    _refuse_argument(asked)
+    refuse_argument(asked)
     _need_two(asked)
     k = asked.least_side
     top = 0.1 / math.sqrt(k)
@@ -229,7 +214,7 @@ def swept(asked: Request) -> Sample:
 
 def zero(asked: Request) -> Sample:
     """The zero matrix, which must stay zero."""
-    _refuse_argument(asked)
+    refuse_argument(asked)
     U, V = (torch.zeros((1, side, 0), dtype=torch.float64) for side in asked.shape)
     return Sample(asked.name, U @ V.mT, U, torch.zeros((1, 0), dtype=torch.float64), V)
 
@@ -246,7 +231,7 @@ def huge(asked: Request) -> Sample:
 
 def _scaled(asked: Request, example: str, low: float, high: float) -> Sample:
     asked = replace(asked, argument=asked.argument or example.partition(":")[2])
-    factor = _number(asked, f"a factor in [{low:g}, {high:g}]", example, low, high)
+    factor = number(asked, f"a factor in [{low:g}, {high:g}]", example, low, high)
     known = gaussian(replace(asked, argument=None))
     return replace(known, matrix=factor * known.matrix, sigma=factor * known.sigma)
 
@@ -273,26 +258,7 @@ def _seed(asked: Request) -> int:
     return int(torch.randint(2**62, (), generator=asked.generator))
 
 
-def _number(
-    asked: Request, what: str, example: str, low: float, high: float, *, whole: bool = False
-) -> float:
-    """The argument as a positive number in [low, high]."""
-    try:
-        value = float(asked.argument or "")
-    except ValueError:
-        value = math.nan
-    if not (low <= value <= high and value > 0 and not (whole and value != int(value))):
-        raise InputError("spectrum", f"{asked.name!r} needs {what}: write {example}")
-    return value
-
-
 def _need_two(asked: Request) -> None:
     if asked.least_side < 2:
         m, n = asked.shape
         raise InputError("shape", f"{m}x{n} has no room for rank 2: write at least 2x2")
-
-
-def _refuse_argument(asked: Request) -> None:
-    if asked.argument is not None:
-        name = asked.name.partition(":")[0]
-        raise InputError("spectrum", f"{asked.name!r}: {name} takes no number; write {name}")

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import scipy.linalg
 import torch
 from torch import Tensor
 
@@ -81,6 +83,29 @@ def lyapunov_by_eigenvectors(P: Tensor, C: Tensor) -> Tensor | None:
     if (values <= 0).any():
         return None
     return V @ ((V.mT @ C @ V) / (values[..., :, None] + values[..., None, :])) @ V.mT
+
+
+def riccati_by_schur(A: Tensor, G: Tensor, Q: Tensor) -> Tensor | None:
+    """The stabilizing X with AᵀX + XA − XGX + Q = 0, (b, n, n), by ordered Schur vectors in float64 (Laub,
+    1979); None where the Hamiltonian has no n eigenvalues in the left half plane."""
+    found = []
+    for a, g, q in zip(A.double(), G.double(), Q.double(), strict=True):
+        n = a.shape[-1]
+        H = torch.cat([torch.cat([a, -g], dim=-1), torch.cat([-q, -a.mT], dim=-1)], dim=-2)
+        ordered: Any = scipy.linalg.schur(H.numpy(), sort="lhp")
+        if ordered[2] != n:
+            return None
+        Z = torch.from_numpy(ordered[1])
+        X = torch.linalg.solve(Z[:n, :n].mT, Z[n:, :n].mT)
+        found.append((X + X.mT) / 2)
+    return torch.stack(found)
+
+
+def bilinear_by_solve(A: Tensor, B: Tensor, step: float) -> tuple[Tensor, Tensor]:
+    """T⁻¹(I + Δ/2·A) and T⁻¹·Δ·B, T = I − Δ/2·A, Δ = step, by elimination in float64: of `bilinear`."""
+    half, B = A.to("cpu", torch.float64) * (step / 2), B.to("cpu", torch.float64)
+    eye = torch.eye(A.shape[-1], dtype=torch.float64)
+    return torch.linalg.solve(eye - half, eye + half), torch.linalg.solve(eye - half, step * B)
 
 
 def spectral(M: Tensor, g: Callable[[Tensor], Tensor]) -> Tensor:

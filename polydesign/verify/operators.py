@@ -5,7 +5,9 @@ from __future__ import annotations
 from polydesign.model import InputError, Schedule
 from polydesign.verify.cases import Operator
 from polydesign.verify.clipping import clip_case
-from polydesign.verify.equations import lyapunov_case
+from polydesign.verify.derivatives import derivative_case
+from polydesign.verify.equations import lyapunov_case, riccati_case
+from polydesign.verify.identities import principal_case
 from polydesign.verify.lowrank import projector_case
 from polydesign.verify.polar import mcsgn_case, msign_case
 from polydesign.verify.roots import inverse_root_case, matmul_inverse_root_case, root_case
@@ -20,6 +22,9 @@ OPERATORS: dict[str, Operator] = {
     "inverse": Operator(inverse_root_case, root=1),
     "matmul_inverse_root": Operator(matmul_inverse_root_case, takes_power=True),
     "lyapunov": Operator(lyapunov_case, root=2),
+    "riccati": Operator(riccati_case, root=2, stepwise=False),
+    "msign_derivative": Operator(derivative_case, root=2, stepwise=False),
+    "principal_sqrt_and_inverse_sqrt": Operator(principal_case, root=2, rooted=True),
 }
 """Operator -> how it is measured. A further one is a function that makes its Case, and an entry here."""
 

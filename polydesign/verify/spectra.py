@@ -1,4 +1,4 @@
-"""Test matrices by name; what each is stands with its maker in gallery.py."""
+"""Test matrices by name; what each is stands with its maker, in gallery.py or structures.py."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 
 from polydesign.model import InputError, check_integer
-from polydesign.verify import gallery
-from polydesign.verify.gallery import Request
+from polydesign.verify import gallery, structures
+from polydesign.verify.request import Request
 from polydesign.verify.samples import Sample, from_matrix, positive
 
 __all__ = ["DEFAULT_SPECTRA", "SPECTRA", "Sample", "from_matrix", "names", "sample", "sample_positive"]
@@ -35,6 +35,10 @@ SPECTRA: dict[str, Callable[[Request], Sample]] = {
     "zero": gallery.zero,
     "tiny": gallery.tiny,
     "huge": gallery.huge,
+    "hippo": structures.hippo,
+    "monarch": structures.monarch,
+    "triangular": structures.triangular,
+    "toeplitz": structures.toeplitz,
 }
 """Spectrum -> its maker."""
 
@@ -49,6 +53,7 @@ ALL_SPECTRA = (
     *("harmonic", "clustered", "two-bulks", "levels:0.1", "levy", "rank1", "flat", "blocks"),
     *("rank2", "rankk:8", "swept"),
     *("zero", "tiny:1e-20", "huge:1e30"),
+    *("hippo:legs", "hippo:legt", "monarch", "triangular", "toeplitz:0.9"),
 )
 """What "all" stands for."""
 
@@ -60,6 +65,9 @@ PAIRS = ("blocks", "rank2", "swept")
 
 OF_FACTORS = ("gaussian", "marchenko-pastur", "levy", "tiny", "huge")
 """Spectra that say what x is, and P is then x·xᵀ/‖x‖₂; the others say what the eigenvalues of P are."""
+
+SYMMETRIC = ("toeplitz",)
+"""Spectra that are symmetric positive P themselves, where they are square."""
 
 SCALED = ("tiny", "huge")
 """Spectra whose roots and inverses float16 cannot hold."""
@@ -97,6 +105,8 @@ def sample_positive(
             f"{spectrum} has a null space, and such a P has no inverse; swept reaches the same values with "
             "full rank",
         )
+    if name in SYMMETRIC:
+        shape = (min(shape), min(shape))
     return positive(sample(spectrum, shape, seed=seed, lower=lower), squared=name in OF_FACTORS)
 
 

@@ -72,6 +72,10 @@ def measure(
     place = resolve_device(device)
     check_integer("power", power, 1)
     name, how = choose(table.schedule, operator, power)
+    if steps and not how.stepwise:
+        raise InputError(
+            "steps", f"do not show in {name}, which is made of more than one value: leave it out"
+        )
     known = _matrices(table.schedule, how, shape, dtype, spectrum, seed, power) if matrix is None else matrix
     if how.positive and matrix is not None:
         known = from_symmetric(matrix)
@@ -178,7 +182,7 @@ def _lower_end(x: Tensor, schedule: Schedule, how: Operator) -> float | None:
 
 def _root(schedule: Schedule, how: Operator) -> int:
     """x is a singular value or eigenvalue to the power 1/r; for msign and mcsgn it is one itself."""
-    return 1 if how.root == 2 else schedule.root
+    return 1 if how.root == 2 and not how.rooted else schedule.root
 
 
 def _of_norm(schedule: Schedule, how: Operator, known: Sample) -> Sample:

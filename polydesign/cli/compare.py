@@ -1,0 +1,97 @@
+"""polydesign compare: tables on equal terms."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from polydesign.cli.design import Numbers
+from polydesign.cli.fresh import table_of, worst_errors
+from polydesign.cli.measure import Shape
+from polydesign.model import InputError
+
+
+@click.command(short_help="Compare tables: error, cost, room, and how far from the best.")
+@click.argument("tables", metavar="FILE_OR_NAME...", nargs=-1, required=True)
+@click.option(
+    "--lower",
+    type=Numbers(float),
+    default="1e-3,1e-2,1e-1",
+    show_default=True,
+    help="Lower ends of the common intervals, in units of the upper end; the first gives the order.",
+)
+@click.option("--measure", is_flag=True, help="Measure bf16, fp16 and fp32 now, on the same matrices.")
+@click.option("--shape", type=Shape(), default="256x512", show_default=True, help="Of these matrices.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: cuda where there is.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the matrices."
+)
+@click.option("--csv", "csv_file", metavar="FILE", help="Write every figure as CSV.")
+@click.option("-o", "--output", metavar="FILE", help="Draw maps, and error against products: PNG or SVG.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def compare(
+    tables: tuple[str, ...],
+    lower: tuple[float, ...],
+    measure: bool,
+    shape: tuple[int, int],
+    device: str,
+    seed: int,
+    csv_file: str | None,
+    output: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Compare tables of one root, ours and published ones, on equal terms.
+
+    The order is by excess: the products of a table, less those that the best schedule in exact arithmetic
+    needs for the same error on the first interval (in between whole products, on the front's curve). So it
+    is the order of cost-equalized errors, and it has a value for every table: one whose error is no better
+    than doing nothing is all excess. Errors are proved, for singular values, or eigenvalues^(1/r), from
+    LOWER times the upper end of the table's interval up to that end. Root 2 counts products of the direct
+    form, other roots of the coupled one.
+
+    Measured errors are those stored in the tables (marked s: on each table's own interval) or, with
+    --measure, fresh ones: all tables on the same matrices, judged from the first lower end on.
+
+    \b
+    Examples:
+      polydesign compare sign-d5x5-l1e-3-bf16 polar_express_deg5 jordan_5
+      polydesign compare mine.json jordan_5 --lower 1e-4,1e-3 --measure
+      polydesign compare sign-m15-l1e-3-bf16 cans_quintic_5 --csv c.csv -o c.svg
+    """
+    from polydesign.files import write_atomically
+    from polydesign.report.comparison import compare as compared
+    from polydesign.report.comparison import to_json
+    from polydesign.report.tables import text, to_csv
+
+    if output:
+        from polydesign.report.figures import SUFFIXES
+
+        if Path(output).suffix.lower() not in SUFFIXES:  # before minutes are spent
+            raise InputError("output", f"{output!r} is no picture: end its name in {' or '.join(SUFFIXES)}")
+    loaded = [table_of(source) for source in tables]
+    rows = compared(loaded, lower)
+    if measure:
+        silent = quiet or as_json
+        rows = compared(loaded, lower, worst_errors(loaded, lower[0], shape, device, seed, quiet=silent))
+    if csv_file:
+        write_atomically(Path(csv_file), to_csv(rows))
+    if output:
+        from polydesign.report.figures import save_figure
+        from polydesign.report.standing import standing_figure
+
+        save_figure(standing_figure(loaded, rows), output)
+    if as_json:
+        body: dict[str, Any] = {"order": "excess on the first interval", "tables": to_json(rows)}
+        click.echo(json.dumps(body, indent=2, allow_nan=False))
+    elif not quiet:
+        click.echo(text(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+        for path in (csv_file, output):
+            if path:
+                click.echo(f"wrote {path}")

@@ -1,0 +1,173 @@
+"""Tables on equal terms: errors, ratios and the order are those of an independent reckoning."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from polydesign.catalogue import load
+from polydesign.designer import design, published_table
+from polydesign.model import InputError, Table
+from polydesign.report.comparison import compare, from_json, front, products_needed, stored, to_json
+from polydesign.report.numbers import number
+from polydesign.report.tables import COLUMNS, text, to_csv
+
+MISPRINT = "polar_express_gram_ns_blog_table_MISPRINT"
+
+
+@pytest.fixture(scope="module")
+def tables() -> list[Table]:
+    ours = [load(name) for name in ("sign-d5x6-l1e-3", "sign-d5x5-l1e-3-bf16", "sign-m15-l1e-3-fp32")]
+    return ours + [published_table(name) for name in ("jordan_5", "polar_express_deg5", MISPRINT)]
+
+
+def test_known_ratios(tables: list[Table]) -> None:
+    rows = {row.name: row for row in compare(tables)}
+    best = rows["sign-d5x6-l1e-3"]
+    # The optimum in float64 coefficients: their rounding costs some units of 2⁻⁵³ times a slope of 2000.
+    for ratio in (best.ratio_to_optimum, best.at[0].ratio_to_optimum):
+        assert 1 <= ratio < 1 + 2000 * 2**-53 * 10
+    assert best.at[0].error == pytest.approx(9.16472189e-4, rel=1e-8)
+    assert best.slope == pytest.approx(math.prod(s.coefficients[0] for s in tables[0].schedule.steps))
+    quintics = rows["sign-d5x5-l1e-3-bf16"]
+    assert quintics.at[0].best == pytest.approx(0.0140, abs=5e-5)  # 17,17,17: design.md
+    assert quintics.at[0].optimum == pytest.approx(0.1134, abs=5e-5)
+    assert quintics.safe_edge == pytest.approx(1.0103, abs=1e-4)
+    assert rows[MISPRINT].safe_edge is None
+    # Negative control: the price of headroom is seen.
+    assert quintics.ratio_to_optimum > 1.1
+
+
+@pytest.mark.parametrize("lower", [1e-3, 0.03])
+def test_errors_on_a_common_interval_are_those_of_dense_samples(tables: list[Table], lower: float) -> None:
+    for row in compare(tables[:5], (lower,)):
+        schedule = next(t.schedule for t in tables if t.name == row.name)
+        x = np.geomspace(lower, 1, 200_001)
+        seen = float(np.max(np.abs(schedule(x) - 1)))
+        # Float64 rounds f by about 1e-15; a peak between two samples is missed by less than this.
+        assert seen <= row.at[0].error + 1e-14
+        assert seen >= 0.999 * row.at[0].error - 1e-14
+
+
+def test_the_front_has_no_excess(tables: list[Table]) -> None:
+    bare = design(degree=(3, 17, 17), lower=1e-3, headroom=1, cushion=0, evaluation="chebyshev")
+    (row,) = compare([bare])
+    assert row.products == 12
+    assert row.at[0].error == pytest.approx(0.383, abs=5e-4)
+    assert abs(row.at[0].excess) < 1e-9
+    assert row.at[0].ratio_to_best == pytest.approx(1, abs=1e-9)
+    # Negative controls: on another interval it is not the best, and nor are quintics anywhere.
+    assert compare([bare], (0.1,))[0].at[0].excess > 1
+    assert compare([tables[0]])[0].at[0].excess > 1
+
+
+def test_products_needed() -> None:
+    best = front(2, 1e-3, 18)
+    for cost, error in best:
+        assert products_needed(error, best) == pytest.approx(cost, abs=1e-12)
+    errors = np.geomspace(1e-8, 0.9999, 300)
+    needed = [products_needed(float(e), best) for e in errors]
+    assert all(a >= b for a, b in pairwise(needed))
+    assert products_needed(1e-30, best) == 18
+    assert products_needed(1.0, best) == products_needed(3.5, best) == 0
+    # Between 14 and 15 products: above the chord in E, as a curve that falls ever faster is.
+    middle = math.sqrt(float(best[-4][1]) * float(best[-3][1]))
+    assert best[-4][0] < products_needed(middle, best) < best[-3][0]
+
+
+def test_the_order_is_by_excess_and_has_a_place_for_every_table(tables: list[Table]) -> None:
+    rows = compare(tables)
+    names = [row.name for row in rows]
+    assert names[0] == "sign-m15-l1e-3-fp32"
+    assert names[-1] == MISPRINT
+    assert rows[-1].at[0].excess == rows[-1].products == 15
+    assert [row.at[0].excess for row in rows] == sorted(row.at[0].excess for row in rows)
+    # Negative controls: neither error nor ratio to the best alone gives this order.
+    assert min(rows, key=lambda row: row.at[0].error).name == "polar_express_deg5" != names[0]
+    by_ratio = sorted(rows, key=lambda row: row.at[0].ratio_to_best)
+    assert [row.name for row in by_ratio] != names
+    assert compare(tables[::-1]) == rows
+
+
+def test_a_scaled_interval_changes_nothing() -> None:
+    (one,) = compare([design(degree=5, steps=5, lower=1e-3)])
+    (two,) = compare([design(degree=5, steps=5, lower=2e-3, upper=2.0)])
+    for a, b in zip(one.at, two.at, strict=True):
+        assert a.error == pytest.approx(b.error, rel=1e-9)
+        assert a.excess == pytest.approx(b.excess, rel=1e-9)
+    assert one.safe_edge == pytest.approx(two.safe_edge, rel=1e-8)
+    assert one.slope == pytest.approx(2 * two.slope, rel=1e-9)
+
+
+def test_roots_are_compared_in_the_coupled_form() -> None:
+    rows = compare([load("root4-m11-l0.1-fp32"), published_table("su_root_r4")], (0.1,))
+    assert [(row.name, row.form, row.products) for row in rows] == [
+        ("root4-m11-l0.1-fp32", "coupled", 11),
+        ("su_root_r4", "coupled", 17),
+    ]
+    assert rows[0].at[0].excess < 0.01 < 1 < rows[1].at[0].excess
+
+
+def test_json_round_trip(tables: list[Table]) -> None:
+    rows = compare([*tables, published_table("deepseek_v4_10")])
+    assert any(math.isinf(at.ratio_to_best) for row in rows for at in row.at)
+    again = json.loads(json.dumps(to_json(rows), allow_nan=False))
+    assert from_json(again) == rows
+    again[0]["at"][0]["error"] *= 1.01  # negative control
+    assert from_json(again) != rows
+
+
+def test_csv_has_every_digit(tables: list[Table]) -> None:
+    rows = compare(tables)
+    lines = list(csv.DictReader(io.StringIO(to_csv(rows))))
+    assert [line["name"] for line in lines] == [row.name for row in rows]
+    assert [float(line["error_from_0.001"]) for line in lines] == [row.at[0].error for row in rows]
+    assert lines[-1]["safe_edge"] == "" == lines[0]["bf16_worst"]
+
+
+def test_text_fits_a_terminal_and_is_not_cut_in_a_pipe(tables: list[Table]) -> None:
+    rows = compare(tables)
+    piped = text(rows)
+    assert piped.count(MISPRINT) == 2
+    assert "…" not in piped
+    assert "-: not measured; --measure does it." in piped
+    for width in (COLUMNS, 80, 50):
+        shown = text(rows, width)
+        assert max(map(len, shown.splitlines())) <= width
+        for row in rows:
+            assert number(row.at[0].error, 3, up=True) in shown
+    assert piped.index("sign-m15-l1e-3-fp32") < piped.index("jordan_5")
+
+
+def test_stored_measurements_are_told_from_fresh_ones(tables: list[Table]) -> None:
+    from polydesign.verify.sweep import measure
+
+    table = tables[1]
+    runs = tuple(measure(table, shape=(24, 32), spectrum=s, dtype="fp32") for s in ("gaussian", "rank2"))
+    rows = compare([replace(table, measured=tuple(replace(m, map=None) for m in runs))])
+    (seen,) = rows[0].measured
+    assert (seen.dtype, seen.source, seen.runs, seen.lower) == ("float32", "stored", 2, 1e-3)
+    assert seen.worst == max(m.worst or 0 for m in runs)
+    assert " s" in text(rows)
+    fresh = compare([table], measured={table.name: stored(table, runs, "fresh")})
+    assert fresh[0].measured[0].source == "fresh"
+    assert "s: stored" not in text(fresh)
+
+
+def test_refusals(tables: list[Table]) -> None:
+    with pytest.raises(InputError, match="different roots"):
+        compare([tables[0], load("root4-m11-l0.1-fp32")])
+    with pytest.raises(InputError, match="two are called"):
+        compare([tables[0], tables[0]])
+    with pytest.raises(InputError, match="at least one table"):
+        compare([])
+    for lower in (0.0, 1.0, -1e-3, math.nan):
+        with pytest.raises(InputError, match="lower"):
+            compare(tables, (lower,))

@@ -1,0 +1,308 @@
+"""The report says what the tables and measurements say, is the same every time, and refuses what is bad."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from matplotlib.text import Text
+
+from polydesign.catalogue import load
+from polydesign.cli import main
+from polydesign.designer import published_table
+from polydesign.measurements import dumps
+from polydesign.model import InputError, Table
+from polydesign.report import origin, pictures
+from polydesign.report.folder import write
+from polydesign.report.page import Report, html, markdown, report
+from polydesign.table import digest, loads, save
+from polydesign.verify.sweep import measure
+
+OURS, THEIRS, PROGRAM = "sign-d5x5-l1e-3-bf16", "jordan_5", "sign-d9x4-l1e-3-h1.015-f0.12x3-0"
+PIXELS = 390 - 2 * 16
+"""Width of a figure on a phone: the page less its margins."""
+
+
+def run(*arguments: object) -> Result:
+    result = CliRunner().invoke(main, ["report", *map(str, arguments)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+@pytest.fixture(scope="module")
+def tables() -> list[Table]:
+    return [load(OURS), published_table(THEIRS), load(PROGRAM)]
+
+
+@pytest.fixture(scope="module")
+def measured(tables: list[Table]) -> list:
+    how = {"shape": (24, 40), "dtype": "float32", "steps": True}
+    return [measure(tables[0], spectrum=spectrum, **how) for spectrum in ("gaussian", "rank2")]
+
+
+@pytest.fixture(scope="module")
+def made(tables: list[Table], measured: list) -> Report:
+    return report(tables, measured, command="polydesign report")
+
+
+class Page(HTMLParser):
+    """Addresses, images, and whether every tag that opens is closed."""
+
+    VOID = ("meta", "img", "br", "link")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        found = dict(attrs)
+        self.addresses += [found[key] or "" for key in ("src", "href", "srcset", "action") if key in found]
+        self.ids += [found["id"] or ""] if "id" in found else []
+        if tag == "img":
+            self.images.append(found)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_stands_alone(made: Report) -> None:
+    text = html(made)
+    page = Page(text)
+    assert page.open == []
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+    assert all(address.startswith(("data:image/svg+xml;base64,", "#")) for address in page.addresses)
+    assert {address[1:] for address in page.addresses if address.startswith("#")} <= set(page.ids)
+    assert "url(" not in text
+    assert "@import" not in text
+    assert len(page.images) == len(made.pictures) == 2 + 4 * 3
+    assert all(len(image["alt"] or "") > 40 for image in page.images)
+    assert len(set(page.ids)) == len(page.ids)
+
+
+def test_it_says_what_the_tables_say(made: Report, tables: list[Table], measured: list) -> None:
+    plain = html(made).replace("\u00a0", " ")
+    for text in (plain, markdown(made)):
+        for table in tables:
+            assert digest(table.schedule) in text
+            assert table.certificate is not None
+            assert table.certificate.error[1] in text
+            for row in table.as_tuples():
+                assert repr(row) in text
+        assert "within 0.136 of 1" in text
+        assert "1.0103" in text  # the safe edge
+        assert "Nothing is measured" in text  # of the other two
+        assert "2 runs of msign" in text
+        assert "2 of 2" in text
+    constants = origin.programs(tables[2].schedule)
+    assert constants
+    assert all(line in plain for line in constants)
+    source = tables[1].provenance.source
+    assert source is not None
+    assert source.split()[0] in plain
+
+
+def test_markdown_names_its_figures_and_keeps_its_tables_whole(made: Report) -> None:
+    text = markdown(made)
+    named = re.findall(r"\]\(figures/([^)]+)\)", text)
+    assert sorted(named) == sorted(f"{picture.stem}.svg" for picture in made.pictures)
+    for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
+        cells = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+        assert len(cells) == 1
+    assert text.count("```") % 2 == 0
+    assert "max \\|p − 1\\| |" in text
+    assert "\\\\" not in text
+
+
+def test_the_same_tables_give_the_same_bytes(made: Report, tables: list[Table], measured: list) -> None:
+    again = report(tables, measured, command="polydesign report")
+    assert again == made
+    assert html(again) == html(made)
+    other = report(tables[:2], measured)  # negative control
+    assert html(other) != html(made)
+
+
+def test_text_in_figures_is_large_enough_on_a_phone(tables: list[Table], measured: list) -> None:
+    from polydesign.evaluation.noise import predict
+
+    schedule = tables[0].schedule
+    figures = [
+        pictures.map_picture(tables[0], measured),
+        pictures.steps_picture(schedule),
+        pictures.rounding_picture(schedule, {"float32": predict(schedule, "float32")}, measured),
+        pictures.histogram_picture(measured[0].map),
+        pictures.maps_picture(tables),
+    ]
+    for figure in figures:
+        assert figure.get_figwidth() == pictures.PHONE
+        scale = PIXELS / (72 * pictures.PHONE)
+        texts: list[Any] = figure.findobj(Text)
+        sizes = [text.get_fontsize() for text in texts if text.get_text()]
+        assert len(sizes) > 5
+        assert min(sizes) * scale >= 11
+    # Negative control: a figure for the desk is not readable there.
+    from polydesign.report.figures import schedule_figure
+
+    wide = schedule_figure(tables[0])
+    assert 10 * PIXELS / (72 * wide.get_figwidth()) < 11
+
+
+def test_hostile_text_stays_text(tables: list[Table]) -> None:
+    bad = '<script>alert(1)</script> "| ` [x](http://y) ```'
+    origin_ = replace(tables[1].provenance, source=bad, parameters={"note": bad, "<b>": 1})
+    found = report([replace(tables[1], provenance=origin_)])
+    page = Page(html(found))
+    assert not {"script", "b"} & set(page.tags)
+    text = markdown(found)
+    assert "<script>" not in text
+    assert "[x](http" not in text
+
+
+def test_several_roots_are_compared_apart(tables: list[Table]) -> None:
+    found = report([*tables[:2], load("root4-m11-l0.1-fp32")])
+    assert [one.title for one in found.comparisons] == ["Comparison, root 2"]
+    assert [one.name for one in found.unlisted] == ["root4-m11-l0.1-fp32"]
+    assert "eigenvalue^(1/4)" in markdown(found).replace("\\", "")
+
+
+def test_a_table_that_promises_nothing_says_so() -> None:
+    text = markdown(report([published_table("aol_4_initial")]))
+    assert "Nothing: a singular value" in text
+    assert "2.09 from 1" in text
+    assert "no error of the norm is allowed for" in text
+    assert "Nothing: a" not in markdown(report([published_table(THEIRS)]))  # negative control
+
+
+COMMANDS = ["sign-d5x6-l1e-3", OURS, PROGRAM, "inverse-d3x7-l1e-4-fp32", "root4-d9x4-l0.1-bf16"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_command_makes_the_table_again(name: str) -> None:
+    table = load(name)
+    command, note = origin.command(table)
+    arguments = shlex.split(command)
+    assert arguments[:2] == ["polydesign", "search"]
+    result = CliRunner().invoke(main, [*arguments[1:], "-o", "-", "--quiet"])
+    assert result.exit_code == 0, result.output
+    again = loads(result.stdout)
+    assert digest(again.schedule) == digest(table.schedule)
+    assert again.name == name
+    assert note
+
+
+def test_the_command_of_a_published_table(tmp_path: Path) -> None:
+    command, _ = origin.command(published_table(THEIRS))
+    arguments = shlex.split(command)
+    subprocess.run([sys.executable, *arguments[1:]], cwd=tmp_path, check=True)
+    assert load(tmp_path / f"{THEIRS}.json") == published_table(THEIRS)
+
+
+@pytest.mark.parametrize("name", ["sign-m15-l1e-3-bf16", "root4-m11-l0.1-fp32", "clip-d9x3-l0.1-bf16"])
+def test_other_strategies_have_a_command_that_parses(name: str) -> None:
+    command, note = origin.command(load(name))
+    search = main.commands["search"]  # pyright: ignore[reportAttributeAccessIssue]
+    search.make_context("search", shlex.split(command)[2:])
+    assert "another" in note
+
+
+def test_folders(tmp_path: Path, tables: list[Table]) -> None:
+    folder = tmp_path / "page"
+    two, one = report(tables[:2]), report(tables[:1])
+    assert [path.name for path in write(two, folder)] == ["index.html", "report.md"]
+    (folder / "figures" / "mine.svg").write_text("<svg/>")
+    write(one, folder)  # a report may replace a report, and takes its own figures along
+    left = {path.stem for path in (folder / "figures").iterdir()}
+    assert left == {picture.stem for picture in one.pictures} | {"mine"}
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("")
+    with pytest.raises(InputError, match="no earlier report"):
+        write(one, other)
+    assert [path.name for path in other.iterdir()] == ["thesis.txt"]
+    write(one, other, force=True)
+    assert (other / "thesis.txt").exists()
+    with pytest.raises(InputError, match="is a file"):
+        write(one, other / "thesis.txt")
+
+
+def test_by_the_command_line(tmp_path: Path, tables: list[Table], measured: list) -> None:
+    save(replace(tables[0], name="mine"), tmp_path / "mine.json")
+    (tmp_path / "m.json").write_text(dumps(measured))
+    how = [tmp_path / "mine.json", THEIRS, "--measured", tmp_path / "m.json", "--lower", "0.01"]
+    result = run(*how, "-o", tmp_path / "a")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
+        f"wrote {tmp_path / 'a' / name}" for name in ("index.html", "report.md")
+    ]
+    assert result.stderr == ""
+    assert run(*how, "-o", tmp_path / "b", "--quiet").stdout == ""
+    for name in ("index.html", "report.md", "figures/mine-map.svg"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    text = (tmp_path / "a" / "report.md").read_text()
+    assert "--lower 0.01" in text
+    assert "\\[0.01, 1\\]" in text
+
+
+def test_measured_by_the_command_line(tmp_path: Path, device: str) -> None:
+    how = [OURS, "cans_quintic_5", "--measure", "--shape", "32x48", "--device", device, "--quiet"]
+    assert run(*how, "-o", tmp_path / "a").exit_code == 0
+    text = (tmp_path / "a" / "report.md").read_text()
+    assert "15 runs of msign: 32×48" in text
+    assert "Nothing is measured" not in text
+    assert "markers: the worst of the runs" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([OURS, "gone.json"], "no such file"),
+        ([OURS, OURS], "two are called"),
+        ([OURS, "--lower", "0"], "--lower: must lie between"),
+        ([OURS, "--measured", "gone.json"], "gone.json"),
+    ],
+)
+def test_nothing_is_written_where_something_is_wrong(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    result = run(*arguments, "-o", tmp_path / "page")
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "page").exists()
+
+
+def test_measurements_of_another_table_are_refused(tmp_path: Path, measured: list) -> None:
+    (tmp_path / "m.json").write_text(dumps(measured))
+    result = run(THEIRS, "--measured", tmp_path / "m.json", "-o", tmp_path / "page")
+    assert result.exit_code == 2
+    assert "which is not in this report" in result.stderr
+    (tmp_path / "m.json").write_text(json.dumps("no"))
+    assert run(OURS, "--measured", tmp_path / "m.json", "-o", tmp_path / "page").exit_code == 2
+
+
+def test_without_measure_torch_is_not_loaded(tmp_path: Path) -> None:
+    code = (
+        "import sys; from polydesign.cli import main; "
+        f"main(['report', '{THEIRS}', '--quiet', '-o', {str(tmp_path / 'page')!r}], standalone_mode=False); "
+        "print(*sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "matplotlib" in out.split()
+    assert "torch" not in out.split()

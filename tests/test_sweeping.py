@@ -1,0 +1,276 @@
+"""Sweeps: what a grid means, what is kept, what a failure and an interruption leave, and a Dask cluster."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import polydesign
+from polydesign import sweeping
+from polydesign.cli import main
+from polydesign.model import InputError
+from polydesign.sweeping import Outcome, grid, read_problems, sweep
+
+ROOT = Path(__file__).parent.parent
+SMALL: dict[str, Any] = {"degree": [3, 5], "steps": [2, 3], "dtype": "float32"}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+# The grid
+
+
+def test_a_grid_is_every_combination() -> None:
+    assert grid(SMALL) == [
+        {"degree": degree, "steps": steps, "dtype": "float32"} for degree in (3, 5) for steps in (2, 3)
+    ]
+    assert grid({"degree": [[5, 9, 9], [9, 9]]}) == [{"degree": [5, 9, 9]}, {"degree": [9, 9]}]
+    parts = {"steps": 3, "grid": [{"degree": [3, 5]}, {"degree": 5, "steps": [3, 4]}]}
+    assert grid(parts) == [
+        {"steps": 3, "degree": 3},
+        {"steps": 3, "degree": 5},  # named by both, and there once
+        {"steps": 4, "degree": 5},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ([1], r"\$: must be an object"),
+        ({}, r"\$: holds no problem"),
+        ({"degree": []}, "degree: is an empty list"),
+        ({"grid": {"degree": 5}}, r"grid: must be a list of objects, in TOML \[\[grid\]\]"),
+    ],
+)
+def test_what_is_no_grid(body: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        grid(body)
+
+
+def test_toml_and_json_are_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(SMALL))
+    (tmp_path / "a.toml").write_text('degree = [3, 5]\nsteps = [2, 3]\ndtype = "float32"\n')
+    assert read_problems(tmp_path / "a.toml") == read_problems(tmp_path / "a.json") == grid(SMALL)
+    (tmp_path / "b.toml").write_text("degree = [3,\n")
+    for name, message in (
+        ("b.toml", "is not TOML"),
+        ("c.toml", "no such file"),
+        ("c.yaml", "neither .toml nor"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_problems(tmp_path / name)
+
+
+def test_readme_s_grid() -> None:
+    page = (ROOT / "README.md").read_text("utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    problems = grid(tomllib.loads(block))
+    assert len(problems) == 2 * 2 * (3 * 2 + 2)
+    assert {"dtype": "float16", "lower": 0.01, "degree": [5, 9, 9], "steps": 4} in problems
+
+
+# What is written
+
+
+def test_tables_are_those_of_design(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    outcomes = sweep(grid(SMALL), tmp_path, jobs=1, progress=lambda *pair: seen.append(pair))
+    assert seen == [(done, 4) for done in range(5)]
+    for problem, outcome in zip(grid(SMALL), outcomes, strict=True):
+        alone = polydesign.design(**problem)
+        assert outcome.table == f"{alone.name}.json"
+        assert polydesign.load(tmp_path / f"{alone.name}.json") == alone
+        assert outcome == Outcome(problem, outcome.table, alone.schedule.error, outcome.matmuls)
+    lines = [json.loads(line) for line in (tmp_path / "sweep.jsonl").read_text().splitlines()]
+    assert [Outcome(**line) for line in lines] == outcomes
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_processes_give_the_same_bytes(tmp_path: Path) -> None:
+    sweep(grid(SMALL), tmp_path / "one", jobs=1)
+    sweep(grid(SMALL), tmp_path / "two", jobs=2)
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+
+
+def test_what_is_there_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    problems = grid(SMALL)
+    sweep(problems[:2], tmp_path, jobs=1)
+    solved, design = [], sweeping.design
+
+    def counting(**problem: Any) -> Any:
+        solved.append(problem)
+        return design(**problem)
+
+    monkeypatch.setattr(sweeping, "design", counting)
+    first = sweep(problems, tmp_path, jobs=1)
+    assert solved == problems[2:]
+    assert sweep(problems, tmp_path, jobs=1) == first
+    assert solved == problems[2:]
+    # What is gone, or is another table, is made again; what was swept before stays in the summary.
+    (tmp_path / str(first[0].table)).unlink()
+    (tmp_path / str(first[1].table)).write_text("{}")
+    assert sweep(problems[:1], tmp_path, jobs=1) == first[:1]
+    assert solved == [*problems[2:], problems[0]]
+    assert len((tmp_path / "sweep.jsonl").read_text().splitlines()) == 4
+
+
+def test_a_failure_stops_nothing(tmp_path: Path) -> None:
+    outcomes = sweep(grid({"degree": [4, 3], "steps": 2, "lower": [0.1, "low"]}), tmp_path, jobs=1)
+    assert [outcome.table is None for outcome in outcomes] == [True, True, False, True]
+    assert "degree: a step of root 2 has degree 1 + n·2" in str(outcomes[0].failure)
+    assert "lower: must be a number" in str(outcomes[3].failure)
+    (again,) = sweep([{"degree": 3, "steps": 2, "lower": 0.1, "steps_": 1}], tmp_path, jobs=1)
+    assert "steps_: is a setting of" in str(again.failure)
+
+
+def test_a_crash_is_a_failure_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(**problem: Any) -> Any:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(sweeping, "design", broken)
+    (outcome,) = sweep([{"degree": 3}], tmp_path, jobs=1)
+    assert outcome.failure == "ZeroDivisionError: division by zero"
+
+
+def test_two_tables_of_one_name(tmp_path: Path) -> None:
+    problems = [{"degree": 3, "steps": 2, "name": "mine", "lower": lower} for lower in (0.1, 0.2)]
+    outcomes = sweep(problems, tmp_path, jobs=1)
+    assert outcomes[0].table == "mine.json"
+    assert str(outcomes[1].table).startswith("mine-")
+    errors = [polydesign.load(tmp_path / str(outcome.table)).schedule.error for outcome in outcomes]
+    assert errors == [outcome.error for outcome in outcomes]
+    assert errors[0] != errors[1]
+    assert sweep(problems, tmp_path, jobs=1) == outcomes
+
+
+def test_an_interrupted_search_is_no_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gradient search gives the best so far when it is interrupted, in a sweep of one process too."""
+    table = polydesign.design(degree=3, steps=2)
+    stopped = replace(table.provenance, parameters=table.provenance.parameters | {"stopped": "interrupted"})
+    monkeypatch.setattr(sweeping, "design", lambda **problem: replace(table, provenance=stopped))
+    with pytest.raises(KeyboardInterrupt):
+        sweep([{"degree": 3}], tmp_path, jobs=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'spark' is not one of loky, dask"):
+        sweep([{"degree": 3}], tmp_path, backend="spark")
+    with pytest.raises(InputError, match="jobs: must be a whole number of at least 1"):
+        sweep([{"degree": 3}], tmp_path, jobs=0)
+    with pytest.raises(InputError, match='write backend="dask"'):
+        sweep([{"degree": 3}], tmp_path, address="tcp://here:1")
+    (tmp_path / "sweep.jsonl").write_text("mine\n")
+    with pytest.raises(InputError, match=r"sweep\.jsonl: was not written by a sweep"):
+        sweep([{"degree": 3}], tmp_path)
+
+
+# The command
+
+
+def test_the_command(tmp_path: Path) -> None:
+    problems = tmp_path / "problems.toml"
+    problems.write_text("degree = [3, 5]\nsteps = 2\n")
+    arguments = ["sweep", str(problems), "-o", str(tmp_path / "tables"), "--jobs", "1"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert "sign-d3x2-l1e-3-bf16.json  products   4  error 0.9" in result.stdout
+    assert f"2 of 2 problems have a table in {tmp_path / 'tables'}" in result.stdout
+    lines = CliRunner().invoke(main, [*arguments, "--json"]).stdout.splitlines()
+    assert [json.loads(line)["problem"]["degree"] for line in lines] == [3, 5]
+    problems.write_text("degree = [4, 5]\nsteps = 2\n")
+    failed = CliRunner().invoke(main, arguments)
+    assert failed.exit_code == 1
+    assert failed.stderr.startswith('FAILED: {"degree": 4, "steps": 2}: degree: ')
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C reaches a whole process group on POSIX")
+def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
+    """Two quick problems and two that would take an hour, interrupted in them as a terminal does."""
+    problems, folder = tmp_path / "problems.json", tmp_path / "tables"
+    slow = {"method": "adam", "iterations": 10**8, "objective": ["topk:50", "topk:60"], "steps": 3}
+    quick = {"degree": [3, 5], "steps": 2}
+    problems.write_text(json.dumps({"grid": [quick, slow]}))
+    command = "from polydesign.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, "sweep", problems, "-o", folder, "--jobs", "2"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    summary = folder / "sweep.jsonl"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if summary.exists() and summary.read_text().count("\n") == 2:
+            break
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "nothing was left half written" in err
+    kept = [Outcome(**json.loads(line)) for line in summary.read_text().splitlines()]
+    assert [outcome.problem["degree"] for outcome in kept] == [3, 5]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["sweep.jsonl", *(str(outcome.table) for outcome in kept)]
+    )
+    for outcome in kept:
+        assert polydesign.load(folder / str(outcome.table)).schedule.error == outcome.error
+
+
+# A cluster
+
+HAS_DASK = importlib.util.find_spec("distributed") is not None
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """A scheduler with one worker of two threads, on this machine."""
+    from distributed import LocalCluster  # pyright: ignore[reportMissingImports]
+
+    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.mark.skipif(not HAS_DASK, reason="dask.distributed is missing: pip install -e '.[cluster]'")
+def test_a_dask_cluster_gives_the_same_bytes(tmp_path: Path, address: str) -> None:
+    sweep(grid(SMALL), tmp_path / "here", jobs=1)
+    sweep(grid(SMALL), tmp_path / "there", backend="dask", address=address)
+    assert files(tmp_path / "here") == files(tmp_path / "there")
+    (failed,) = sweep([{"degree": 4, "steps": 2}], tmp_path / "there", backend="dask", address=address)
+    assert "degree: a step of root 2" in str(failed.failure)
+
+
+@pytest.mark.skipif(not HAS_DASK, reason="dask.distributed is missing: pip install -e '.[cluster]'")
+def test_dask_starts_a_cluster_of_its_own(tmp_path: Path) -> None:
+    outcomes = sweep(grid(SMALL), tmp_path, backend="dask", jobs=2)
+    assert all(outcome.failure is None for outcome in outcomes)
+
+
+@pytest.mark.skipif(not HAS_DASK, reason="dask.distributed is missing: pip install -e '.[cluster]'")
+def test_no_scheduler_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        sweep([{"degree": 3, "steps": 2}], tmp_path, backend="dask", address="tcp://127.0.0.1:9")
+
+
+@pytest.mark.skipif(HAS_DASK, reason="dask.distributed is here")
+def test_without_dask_the_extra_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"pip install polydesign\[cluster\]"):
+        sweep([{"degree": 3, "steps": 2}], tmp_path, backend="dask")
