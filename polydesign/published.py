@@ -5,13 +5,13 @@ The data is published.json. What each schedule does is not stated there but prov
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from polydesign.model import InputError
+from polydesign.similar import closest
 
 DEFAULT_INTERVAL = (1e-3, 1.0)
 """Where the source names no interval, schedules are looked at on this one, and say so."""
@@ -75,7 +75,7 @@ def published(name: str) -> Published:
     """The schedule of that name. Raises InputError with the names that come close."""
     entries = _entries()
     if name not in entries:
-        close = difflib.get_close_matches(name, entries, n=3, cutoff=0.4)
+        close = closest(name, entries)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
         raise InputError("name", f"{name!r} is not a published schedule{hint}")
     return entries[name]

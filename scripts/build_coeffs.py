@@ -1,5 +1,7 @@
 """Rebuild coeffs/ from the strategies alone: the tables that come with the package.
 
+coeffs/published/ holds the literature's schedules, from published.json, but for those known to be misprinted.
+
 python scripts/build_coeffs.py            write what is missing or changed, keep measurements
 python scripts/build_coeffs.py --check    write nothing; exit 1 where a file differs (CI runs this)
 python scripts/build_coeffs.py --search   search for the tables of a budget again, some 20 s each
@@ -11,6 +13,7 @@ given, its tables are rebuilt from the degrees, headroom, cushion and evaluation
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +23,12 @@ import click
 import polydesign
 from polydesign.approximation.certificate import certify
 from polydesign.clip import stated_error
+from polydesign.designer import published_table
 from polydesign.model import DTYPES, InputError, Problem, Table
 from polydesign.naming import budget_name, runs, short
+from polydesign.published import names, published
 from polydesign.search.greedy import Equioscillation
-from polydesign.table import loads, save
+from polydesign.table import digest, loads, save
 
 FOLDER = Path(__file__).resolve().parent.parent / "coeffs"
 
@@ -117,11 +122,32 @@ def _budget_table(keywords: dict[str, Any], search: bool) -> Table:
     return _rebuilt(loads(path.read_text("utf-8")))
 
 
+def _with_measurements(path: Path, table: Table) -> Table:
+    """The table with what the file holds of measurements, where they are of these very coefficients."""
+    try:
+        found = loads(path.read_text("utf-8"))
+    except (InputError, OSError):
+        return table
+    of_these = digest(found.schedule) == digest(table.schedule)
+    return replace(table, measured=found.measured) if of_these else table
+
+
 def _same(path: Path, table: Table) -> bool:
     try:
         return replace(loads(path.read_text("utf-8")), measured=()) == table
     except InputError:
         return False  # written by an older version, or damaged: replaced
+
+
+def _all(search: bool) -> Iterator[tuple[Path, Table]]:
+    """Every table with its place."""
+    for keywords in [*TABLES, *BUDGETS, *ROOT_BUDGETS, *CLIPS]:
+        how = _clip_table if keywords in CLIPS else _budget_table
+        table = polydesign.design(**keywords) if keywords in TABLES else how(keywords, search)
+        yield FOLDER / f"{table.name}.json", table
+    for name in names():
+        if not published(name).misprint:
+            yield FOLDER / "published" / f"{name}.json", published_table(name)
 
 
 @click.command(help=__doc__)
@@ -130,18 +156,15 @@ def _same(path: Path, table: Table) -> bool:
 def main(check: bool, search: bool) -> None:
     differing = []
     expected = set()
-    budgets = [*BUDGETS, *ROOT_BUDGETS]
-    for keywords in [*TABLES, *budgets, *CLIPS]:
-        how = _clip_table if keywords in CLIPS else _budget_table
-        table = polydesign.design(**keywords) if keywords in TABLES else how(keywords, search)
-        path = FOLDER / f"{table.name}.json"
+    for path, table in _all(search):
         expected.add(path)
         if path.exists() and _same(path, table):
             continue
         differing.append(path)
         if not check:
-            save(table, path, force=True)
-    differing += sorted(set(FOLDER.glob("*.json")) - expected)
+            path.parent.mkdir(exist_ok=True)
+            save(_with_measurements(path, table), path, force=True)
+    differing += sorted(set(FOLDER.rglob("*.json")) - expected)
     for path in differing:
         click.echo(f"{'differs' if check or path not in expected else 'wrote'}: {path.name}")
     click.echo(f"{len(expected)} tables, {len(differing)} differing")

@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 from polydesign.approximation.certificate import certify
+from polydesign.catalogue import find, load, shipped
 from polydesign.model import InputError
+from polydesign.published import names, published
 from polydesign.table import dumps, loads
 
+PUBLISHED = shipped() / "published"
 SCRIPT = Path(__file__).parent.parent / "scripts" / "build_coeffs.py"
 
 
@@ -28,7 +31,7 @@ def test_coeffs_are_rebuilt_bit_for_bit():
 def test_the_check_notices_a_changed_table(tmp_path):
     """Negative control: in a copy of the checkout one table is renamed, and the check fails."""
     root = SCRIPT.parent.parent
-    for folder in ("scripts", "coeffs"):
+    for folder in ("scripts", "coeffs", "coeffs/published"):
         (tmp_path / folder).mkdir()
         for path in (root / folder).glob("*.*"):
             (tmp_path / folder / path.name).write_bytes(path.read_bytes())
@@ -42,6 +45,44 @@ def test_the_check_notices_a_changed_table(tmp_path):
     )
     assert out.returncode == 1
     assert "differs: sign-d5x6-l1e-3.json" in out.stdout
+    assert "1 differing" in out.stdout
+
+
+def test_every_published_schedule_but_the_misprint_is_in_the_catalogue():
+    misprints = [name for name in names() if published(name).misprint]
+    assert len(names()) == 40
+    assert misprints == ["polar_express_gram_ns_blog_table_MISPRINT"]
+    assert {path.stem for path in PUBLISHED.glob("*.json")} == set(names()) - set(misprints)
+    with pytest.raises(
+        InputError, match=r"known to be a misprint .* did you mean polar_express_gram_ns_1\.05"
+    ):
+        find(misprints[0])
+
+
+@pytest.mark.parametrize("path", sorted(PUBLISHED.glob("*.json")), ids=lambda path: path.stem)
+def test_published_tables_are_what_was_printed_proved_and_measured(path):
+    table, entry = load(path.stem), published(path.stem)
+    assert tuple(table.as_tuples()) == entry.steps_run()
+    assert table.provenance.source == entry.source
+    made = table.provenance.parameters
+    said = made["folded"], made["recommended_factor"], made["tail"]
+    assert said == (entry.folded, entry.recommended_factor, entry.tail)
+    assert table.certificate is not None
+    assert table.certificate.kind == "proved"
+    assert {m.dtype for m in table.measured} == {"bfloat16", "float16", "float32"}
+    # Single precision adds its rounding and nothing else; nobody runs the two of an unproved basin with rank 1.
+    assert all(m.holds for m in table.measured if m.dtype == "float32" and m.spectrum == "gaussian")
+
+
+def test_no_default_is_a_published_table():
+    """The package's own choices are looked up by names that no published table has."""
+    from polydesign.runtime import defaults
+
+    chosen = [*defaults.SIGN.values(), *(name for row in defaults.CLIP.values() for name in row)]
+    chosen += [Path(found).stem for root in (1, 2, 4) for found in defaults.budgets(root, "float32").values()]
+    assert len(chosen) > 20
+    assert not set(chosen) & set(names())
+    assert not any(name.startswith(("sign-", "inverse-", "clip-", "root")) for name in names())
 
 
 FILES = sorted((SCRIPT.parent.parent / "coeffs").rglob("*.json"))

@@ -23,6 +23,7 @@ LEVELS = {
     "table": 1,
     "catalogue": 1,
     "published": 1,
+    "similar": 1,
     "approximation": 2,
     "search": 3,
     "export": 3,

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -402,6 +403,27 @@ def test_the_cost_of_triangular_solves(tmp_path: Path) -> None:
     rows = json.loads(target.read_text())["rows"]
     assert [row["n"] for row in rows] == [64, 128]
     assert all(row["difference"] < 1e-5 for row in rows)
+
+
+def test_published_tables_are_measured_as_what_they_are_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The polar factor by msign, inverse roots from the identity, also those of root 2; three precisions each."""
+    script = loaded("measure_published")
+    for name in ("jordan_5", "su_root_r2", "su_root_r1"):
+        table = replace(polydesign.load(name), measured=())
+        table.save(tmp_path / f"{name}.json")
+    monkeypatch.setattr(script, "FOLDER", tmp_path)
+    result = CliRunner().invoke(script.main, ["--shape", "16", "32"])
+    assert result.exit_code == 0, result.output
+    found = {
+        name: polydesign.load(tmp_path / f"{name}.json").measured
+        for name in ("jordan_5", "su_root_r2", "su_root_r1")
+    }
+    operators = {name: {m.operator for m in measured} for name, measured in found.items()}
+    assert operators == {"jordan_5": {"msign"}, "su_root_r2": {"inverse_root"}, "su_root_r1": {"inverse"}}
+    assert {m.dtype for m in found["jordan_5"]} == {"bfloat16", "float16", "float32"}
+    assert "jordan_5: bfloat16 0." in result.output
 
 
 def test_the_bilinear_step(tmp_path: Path) -> None:

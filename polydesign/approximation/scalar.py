@@ -168,24 +168,31 @@ def schedule_from(
     steps = []
     received: Interval = interval
     for row, evaluation in zip(rows, evaluations or ["monomial"] * len(rows), strict=True):
-        domain = (float(received[0]), float(received[1]))
-        exact: Sequence[Any] = row
-        program = program_constants(evaluation, row, Fraction(domain[1]) ** root)
-        if program:
-            exact = expansion(evaluation, len(row) - 1, program)
-        received = image(exact, root, received)
-        steps.append(
-            Step(
-                degree=1 + root * (len(row) - 1),
-                coefficients=tuple(float(c) for c in exact),
-                domain=domain,
-                image=(float(received[0]), float(received[1])),
-                half_width=float(half_width(received)),
-                evaluation=evaluation,
-                program=program,
-            )
-        )
+        program = program_constants(evaluation, row, Fraction(float(received[1])) ** root)
+        step, received = received_step(root, row, evaluation, program, received)
+        steps.append(step)
     return Schedule(root, interval, tuple(steps))
+
+
+def received_step(
+    root: int, row: Sequence[float], evaluation: str, program: tuple[float, ...], received: Interval
+) -> tuple[Step, Interval]:
+    """The step of these coefficients, or of this program's where there is one, on what it receives.
+
+    Returns it with its image in all digits, which the next step receives.
+    """
+    exact: Sequence[Any] = expansion(evaluation, len(row) - 1, program) if program else row
+    leaves = image(exact, root, received)
+    step = Step(
+        degree=1 + root * (len(row) - 1),
+        coefficients=tuple(float(c) for c in exact),
+        domain=(float(received[0]), float(received[1])),
+        image=(float(leaves[0]), float(leaves[1])),
+        half_width=float(half_width(leaves)),
+        evaluation=evaluation,
+        program=program,
+    )
+    return step, leaves
 
 
 def half_width(interval: Interval) -> Any:

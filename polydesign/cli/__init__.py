@@ -16,10 +16,13 @@ from polydesign.cli.compare import compare
 from polydesign.cli.conformance import conformance
 from polydesign.cli.design import search
 from polydesign.cli.export import export
+from polydesign.cli.fold import fold, unfold
+from polydesign.cli.identify import identify
+from polydesign.cli.listing import list_tables
 from polydesign.cli.measure import verify
 from polydesign.cli.prove import certify
 from polydesign.cli.report import report
-from polydesign.cli.share import completion, list_tables, plot, show
+from polydesign.cli.share import completion, plot, show
 from polydesign.cli.sweep import sweep
 from polydesign.model import InputError
 
@@ -76,5 +79,6 @@ def main() -> None:
 for _command in (
     *(search, sweep, certify, verify, bench),
     *(list_tables, show, compare, plot, report, export, conformance, completion),
+    *(identify, fold, unfold),
 ):
     main.add_command(_command)

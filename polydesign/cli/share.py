@@ -1,4 +1,4 @@
-"""polydesign list, show, plot, completion: looking at tables and passing them on."""
+"""polydesign show, plot, completion: looking at tables and passing them on."""
 
 from __future__ import annotations
 
@@ -16,54 +16,6 @@ _INPUT = {
     "none": "taken as it is: the caller vouches for a spectral norm of at most u",
 }
 """What `show` says of normalizations that are not a norm."""
-
-
-@click.command("list", short_help="List the tables that names resolve to.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_tables(as_json: bool) -> None:
-    """List the tables of ./coeffs and those that come with the package.
-
-    \b
-    Example:
-      polydesign list
-    """
-    from polydesign.catalogue import catalogue, load, shipped
-    from polydesign.evaluation.cost import matmuls
-
-    rows = []
-    for name, path in catalogue().items():
-        try:
-            table = load(path)
-        except (InputError, OSError) as problem:
-            click.echo(f"Warning: left out {problem}", err=True)
-            continue
-        schedule = table.schedule
-        rows.append(
-            {
-                "name": name,
-                "root": schedule.root,
-                "degrees": list(schedule.degrees),
-                "interval": list(schedule.interval),
-                "matmuls": matmuls(schedule),
-                "error": schedule.error,
-                "from": "package" if path.resolve().is_relative_to(shipped().resolve()) else str(path.parent),
-            }
-        )
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-        return
-    if not rows:
-        click.echo("no tables yet: polydesign search --degree 5 --steps 6 makes one")
-        return
-    width = max(len(row["name"]) for row in rows)
-    click.echo(f"{'name':{width}}  root  products  error      interval      from")
-    for row in rows:
-        low, high = row["interval"]
-        interval = f"[{low:g}, {high:g}]"
-        click.echo(
-            f"{row['name']:{width}}  {row['root']:4d}  {row['matmuls']:8d}  {row['error']:<9.3g}  "
-            f"{interval:12}  {row['from']}"
-        )
 
 
 @click.command(short_help="Show what a table promises and where it comes from.")
@@ -101,8 +53,11 @@ def _described(table: Table, path: Path) -> str:
         else:
             what = f"error in [{certificate.error[0]}, {certificate.error[1]}]"
         lines.append(f"certificate  {certificate.kind}: {what}; {certificate.digest[:19]}…")
-    parameters = ", ".join(f"{key} {value}" for key, value in provenance.parameters.items())
-    lines.append(f"provenance   polydesign {provenance.polydesign}, {provenance.strategy}: {parameters}")
+    if provenance.strategy == "published":
+        lines += _of_the_literature(table)
+    else:
+        parameters = ", ".join(f"{key} {value}" for key, value in provenance.parameters.items())
+        lines.append(f"provenance   polydesign {provenance.polydesign}, {provenance.strategy}: {parameters}")
     if provenance.source:
         lines.append(f"source       {provenance.source}")
     lines += ["", "step degree  domain                  image                   max |p(x) - 1|"]
@@ -122,6 +77,32 @@ def _described(table: Table, path: Path) -> str:
     lines += ["", "coefficients of q, increasing powers, one tuple a step:", "["]
     lines += [f"    {row!r}," for row in table.as_tuples()]
     return "\n".join([*lines, "]", *_programs(schedule)])
+
+
+_TAILS = {
+    "repeat_last": "for more steps they repeat the last row",
+    "cycle": "for more steps they begin again with the first row",
+    "none": "for more steps they say nothing",
+}
+
+
+def _of_the_literature(table: Table) -> list[str]:
+    """What the rows of a published table contain, and what its authors say of using them."""
+    made = table.provenance.parameters
+    low, high = table.schedule.interval
+    steps = len(table.schedule.steps)
+    folded, factor = made["folded"], made["recommended_factor"]
+    rows = "one row, run" if made["rows"] == 1 else f"{made['rows']} rows,"
+    inside = f"{folded:g} is in the rows" if folded != 1 else "nothing: no safety factor is in the rows"
+    outside = "" if factor == 1 else f"; divide the input by {factor:g} too, which this table leaves to you"
+    named = made["interval"] == "named by the source"
+    about = "the source's" if named else "ours: the source names none"
+    cushion = "" if made["cushion"] is None else f"; cushion {made['cushion']:.4g}"
+    return [
+        f"folded       {inside}",
+        f"authors      {rows} {steps} steps; {_TAILS[made['tail']]}{outside}{cushion}",
+        f"interval     [{low:g}, {high:g}] is {about}",
+    ]
 
 
 def _programs(schedule: Schedule) -> list[str]:

@@ -1,0 +1,144 @@
+"""What polydesign identify prints: whose the rows are, what they do, and what to use instead."""
+
+from __future__ import annotations
+
+from decimal import ROUND_FLOOR
+from math import prod
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
+
+from polydesign.cli.design import in_digits
+from polydesign.model import Schedule
+
+if TYPE_CHECKING:
+    from polydesign.export.identify import Match
+    from polydesign.model import Certificate
+
+NARROW = 1 + 2.0**-8
+"""A basin that ends below this is one that rounding to bfloat16 can leave."""
+
+MOST_NAMED = 6
+USUAL = 5
+"""Steps that torch, optax, timm and others run where nobody says how many."""
+
+
+def who(matches: list[Match], rows: list[tuple[float, ...]]) -> list[str]:
+    """Which table the rows are, what else they could be, and which safety factor they hold."""
+    if not matches:
+        return ["no table that is known here, not even folded, rounded, cut or turned round"]
+    best = matches[0]
+    lines = [f"{best.name}{'' if best.exact else ': ' + ', '.join(best.how)}"]
+    if "MISPRINT" in best.name:
+        lines.append("misprint   this table is known to be wrong as printed: it diverges")
+    if best.source:
+        lines.append(f"source     {shorten(best.source, 105, placeholder=' …')}")
+    lines += [f"or         {other}" for other in matches[1:MOST_NAMED]]
+    if len(matches) > MOST_NAMED:
+        lines.append(f"or         {len(matches) - MOST_NAMED} more; --json has all")
+    if best.differs is not None and best.expected is not None:
+        lines.append(f"row {best.differs:<6d} is {_pasted(best, rows)}")
+        lines.append(f"           where that table has ({', '.join(f'{c:.6g}' for c in best.expected)})")
+        if best.changed:
+            lines.append(f"           which is {best.changed}")
+    if best.published:
+        lines += _safety(best)
+    if best.order:
+        lines.append(
+            "order      what follows is of the rows as they were given; turned round they are that table"
+        )
+    return lines
+
+
+def _pasted(best: Match, rows: list[tuple[float, ...]]) -> str:
+    from polydesign.export.identify import ORDERS
+
+    by_row, by_power = ORDERS[best.order]
+    assert best.differs is not None
+    row = rows[::by_row][best.differs - 1][::by_power]
+    return f"({', '.join(f'{c:.6g}' for c in row)})"
+
+
+def _safety(best: Match) -> list[str]:
+    """Which factor the rows hold: what the table had, times what was folded in since."""
+    from polydesign.published import published
+
+    entry = published(best.name)
+    had = (
+        f"{entry.folded:g} is in the published rows" if entry.folded != 1 else "none is in the published rows"
+    )
+    since = "" if best.which == "none" else f", and {best.factor:.6g} more in these"
+    if best.factor < 1:
+        since = f", and {1 / best.factor:.6g} was taken out of these"
+    advice = (
+        ""
+        if entry.recommended_factor == 1
+        else f"; its authors divide the input by {entry.recommended_factor:g}"
+    )
+    return [f"factor     {had}{since}{advice}"]
+
+
+def what(schedule: Schedule, certificate: Certificate | None, one: bool) -> list[str]:
+    """What the rows do on their interval, and above it. one: whether they are one row, repeated."""
+    from polydesign.evaluation.cost import matmuls
+
+    low, high = schedule.interval
+    bottom, top = schedule.steps[-1].image
+    count = len(schedule.steps)
+    steps = f"{count} times this row" if one and count > 1 else f"exactly {count} steps"
+    proof = "proved" if certificate else "not proved"
+    lost = "; some values do not come near 1 at all" if schedule.error >= 1 else ""
+    lines = [
+        f"run        {steps}, {matmuls(schedule)} matrix products, root {schedule.root}",
+        f"map        [{low:g}, {high:g}] onto [{bottom:.6g}, {top:.6g}], error {schedule.error:.6g} ({proof})"
+        f"{lost}; slope {slope(schedule):.6g} at zero",
+        *_short_of(schedule),
+    ]
+    if certificate is None:
+        return lines
+    if certificate.basin_edge is None:
+        return [*lines, "safe edge  none: already below 1 values leave the basin (0, 2)"]
+    basin, kept = certificate.basin_edge[0], certificate.safe_edge
+    edge = in_digits(basin, 7, ROUND_FLOOR)
+    holds = in_digits(kept[0], 7, ROUND_FLOOR) if kept else edge
+    told = f"safe edge  {edge}: above it values blow up" + (
+        f"; the error holds up to {holds}" if holds != edge else ""
+    )
+    if float(basin) < NARROW:
+        told += "; rounding in bfloat16 goes beyond that, so fold a factor in"
+    return [*lines, told]
+
+
+def _short_of(schedule: Schedule) -> list[str]:
+    """What is left of a long table where the codebase runs its default of five steps."""
+    from polydesign.approximation.scalar import schedule_from
+
+    rows = [step.coefficients for step in schedule.steps]
+    if schedule.root != 2 or len(rows) <= USUAL or len(set(rows)) == 1:
+        return []
+    cut = schedule_from(2, rows[:USUAL], schedule.interval)
+    return [
+        f"           its first {USUAL} rows alone, which many codebases run by default: error {cut.error:.4g}"
+    ]
+
+
+def advice(schedule: Schedule, instead: list[dict[str, Any]]) -> list[str]:
+    """What to use instead, with the line to type."""
+    if not instead:
+        return ["instead    nothing: no table of ours for bfloat16 does better here with so few products"]
+    lines = []
+    for index, one in enumerate(instead):
+        degrees = sorted(set(one["degrees"]))
+        kind = f"{len(one['degrees'])} steps of degree {', '.join(map(str, degrees))}"
+        measured = f", measured {one['measured']:.3g} in bfloat16" if one["measured"] else ""
+        target = "python" if schedule.root != 2 else "optax" if max(degrees) <= 5 else "torch-function"
+        lines += [
+            f"{'or' if index else 'instead':10} {one['name']}: {kind}, {one['matmuls']} products, "
+            f"error {one['error']:.3g}{measured}",
+            f"           polydesign export {one['name']} --to {target}",
+        ]
+    return lines
+
+
+def slope(schedule: Schedule) -> float:
+    """f′(0), what the smallest singular values are multiplied by."""
+    return prod(step.coefficients[0] for step in schedule.steps)

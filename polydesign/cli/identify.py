@@ -1,0 +1,249 @@
+"""polydesign identify: which table a pasted list is, what it does, and what to use instead."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import asdict
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from polydesign.cli.described import USUAL, advice, slope, what, who
+from polydesign.model import InputError, Schedule, Table
+
+if TYPE_CHECKING:
+    from polydesign.export.identify import Match
+    from polydesign.model import Certificate
+
+LOWER = 1e-3
+"""Lower end for root 2 where nobody says another: Muon's singular values, after the Frobenius norm."""
+
+FLOOR = 0.005
+"""Rounding in bfloat16 alone costs up to this: below it one table is as good as another."""
+
+
+@click.command(short_help="Say which table a pasted list is, and what it does.")
+@click.argument("source", metavar="FILE|-|NAME")
+@click.option(
+    "--root", type=click.IntRange(1), help="Of the list.  [default: the table's that it is, else 2]"
+)
+@click.option(
+    "--lower",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Lower end of what it is run on.  [default: 1e-3; roots: the table's]",
+)
+@click.option(
+    "--steps", type=click.IntRange(1, 200), help="How often one row is run.  [default: as published, else 5]"
+)
+@click.option("--list", "which", metavar="NAME", help="Of several lists in the text, the one called so.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def identify(
+    source: str, root: int | None, lower: float | None, steps: int | None, which: str | None, as_json: bool
+) -> None:
+    """Say which published table a list of coefficients is, or which of ours, and how it differs.
+
+    Takes a file, or - for standard input: JSON, a Python list (an assignment, with arithmetic such as
+    3.4445/1.01, or the function around it), or lines of numbers. Nothing in it is run. Then: what the list
+    does on [lower, 1], proved; how far above 1 it is safe; and what to use instead.
+
+    \b
+    Examples:
+      polydesign identify optimizer.py
+      polydesign identify muon_utils.py --list polar_express
+      echo "3.4445 -4.7750 2.0315" | polydesign identify - --steps 5
+    """
+    from polydesign.export.identify import identify as explain
+
+    rows, table = _rows(source, which)
+    root = root or (table.schedule.root if table else None)
+    matches = explain(rows, root)
+    best = matches[0] if matches else None
+    if steps is not None and len(rows) > 1:
+        raise InputError("steps", f"is for one row, and there are {len(rows)}: leave it out")
+    root = root or (best.root if best else 2)
+    count = (steps or (best.of if best and _repeats(best) else USUAL)) if len(rows) == 1 else 1
+    if table is not None and lower is None and count == 1:
+        schedule = table.schedule
+    else:
+        evaluations = [step.evaluation for step in table.schedule.steps] if table else None
+        schedule = _as_run(root, rows, count, lower or _lower(best, root), evaluations)
+    certificate = _certified(schedule) if schedule else None
+    measured = _measured(best) if steps is None or (best and steps == best.of) else {}
+    lost = None in measured.get("bfloat16", [])
+    instead = _instead(schedule, inf if lost else schedule.error) if schedule else []
+    if as_json:
+        click.echo(json.dumps(_as_json(rows, matches, schedule, certificate, instead), indent=2))
+        return
+    lines = who(matches, rows)
+    if schedule is None:
+        lines.append(f"map        leaves float64: run as root {root} it diverges")
+    else:
+        lines += [*what(schedule, certificate, len(rows) == 1), *_told(measured), *advice(schedule, instead)]
+    click.echo("\n".join(lines))
+
+
+def _as_run(
+    root: int, rows: list[tuple[float, ...]], count: int, lower: float, evaluations: list[str] | None
+) -> Schedule | None:
+    """The schedule of the rows on [lower, 1]; None where it leaves float64 there."""
+    from polydesign.approximation.scalar import schedule_from
+
+    run = [_bare(row) for row in rows] * count
+    try:
+        return schedule_from(root, run, (lower, 1.0), evaluations and evaluations * count)
+    except InputError:
+        return None  # an image that is not finite is all that these rows can be refused for
+
+
+def _rows(source: str, which: str | None) -> tuple[list[tuple[float, ...]], Table | None]:
+    """The rows, and the table that they are of where it is one of ours."""
+    from polydesign.catalogue import load
+    from polydesign.export.pasted import read_rows
+
+    path = Path(source)
+    try:
+        text = path.read_text(encoding="utf-8-sig") if path.is_file() else None
+        text = sys.stdin.read() if source == "-" else text
+        if text is None or (source != "-" and '"polydesign/schedule/' in text[:200]):
+            table = load(source)
+            return table.as_tuples(), table
+        table = _of_the_header(text)
+        return (table.as_tuples(), table) if table else (list(read_rows(text, which)), None)
+    except UnicodeDecodeError as problem:
+        raise InputError(source, "is not UTF-8 text: paste the list itself") from problem
+    except InputError as problem:
+        if source != "-" and problem.field.startswith(("line", "text")):
+            raise InputError(f"{source}, {problem.field}", problem.problem) from problem
+        raise
+
+
+def _of_the_header(text: str) -> Table | None:
+    """The table whose digest the text names, where it runs a program: its numbers are no coefficients.
+
+    All of the program's constants must stand in the text as well.
+    """
+    from polydesign.catalogue import catalogue, glance, load
+
+    stated = set(re.findall(r"sha256:[0-9a-f]{64}", text))
+    for path in catalogue().values() if stated else ():
+        try:
+            if glance(path).get("certificate", {}).get("digest") not in stated:
+                continue
+            table = load(path)
+        except (InputError, OSError, AttributeError):
+            continue
+        numbers = [c for step in table.schedule.steps for c in step.program]
+        if numbers and all(repr(c) in text for c in numbers):
+            return table
+    return None
+
+
+def _bare(row: tuple[float, ...]) -> tuple[float, ...]:
+    while len(row) > 2 and row[-1] == 0:
+        row = row[:-1]
+    return row
+
+
+def _repeats(match: Match) -> bool:
+    """Whether the table is one row, run several times."""
+    return any(words.startswith("its one row") for words in match.how)
+
+
+def _lower(match: Match | None, root: int) -> float:
+    from polydesign.published import DEFAULT_INTERVAL, published
+
+    if root == 2 or match is None or not match.published:
+        return LOWER if root == 2 else 0.1
+    return (published(match.name).interval or DEFAULT_INTERVAL)[0]
+
+
+def _certified(schedule: Schedule) -> Certificate | None:
+    from polydesign.approximation.certificate import certify
+
+    try:
+        return certify(schedule)
+    except ArithmeticError:
+        return None
+
+
+def _measured(best: Match | None) -> dict[str, list[float | None]]:
+    """Precision -> the errors measured of the table itself, where the rows are its rows as run."""
+    from polydesign.catalogue import catalogue, load
+
+    if best is None or not (best.exact or _repeats(best)) or best.name not in catalogue():
+        return {}
+    found: dict[str, list[float | None]] = {}
+    for m in load(best.name).measured:
+        found.setdefault(m.dtype, []).append(m.worst)
+    return found
+
+
+def _told(measured: dict[str, list[float | None]]) -> list[str]:
+    told = []
+    for dtype, errors in measured.items():
+        finite = [error for error in errors if error is not None]
+        told.append(f"{dtype} {max(finite):.3g}" if len(finite) == len(errors) else f"{dtype} not finite")
+    return [f"measured   worst error in {', '.join(told)}"] if told else []
+
+
+def _instead(schedule: Schedule, error: float) -> list[dict[str, Any]]:
+    """Of ours for bfloat16, this root and interval, with no more products, what beats this error: the best of
+    quintics, which every codebase takes, then the best of all."""
+    from polydesign.catalogue import glance, shipped
+    from polydesign.evaluation.cost import matmuls
+
+    most, lower, found = matmuls(schedule), schedule.interval[0], []
+    for path in sorted(shipped().glob("*.json")):
+        body = glance(path)
+        made, low = body["provenance"]["parameters"], body["interval"][0]
+        fits = body["root"] == schedule.root and body["cost"]["matmuls"] <= most and low <= lower < 1e2 * low
+        if not fits or made.get("dtype") != "bfloat16" or path.name.startswith("clip-"):
+            continue
+        measured = made.get("measured")
+        found.append(
+            {
+                "name": path.stem,
+                "degrees": [step["degree"] for step in body["steps"]],
+                "matmuls": body["cost"]["matmuls"],
+                "error": body["error"]["exact"],
+                "measured": measured,
+                "figure": max(body["error"]["exact"], measured or 0.0),
+            }
+        )
+    found.sort(key=lambda one: (max(one["figure"], FLOOR), one["matmuls"], one["figure"]))
+    rows = [one for one in found if schedule.root == 2 and max(one["degrees"]) <= 5]
+    worth = max(error, FLOOR)
+    picks = [
+        one for one in (*rows[:1], *found[:1]) if (max(one["figure"], FLOOR), one["matmuls"]) < (worth, most)
+    ]
+    return list({one["name"]: one for one in picks}.values())
+
+
+def _as_json(
+    rows: list[tuple[float, ...]],
+    matches: list[Match],
+    schedule: Schedule | None,
+    certificate: Certificate | None,
+    instead: list[dict[str, Any]],
+) -> dict[str, Any]:
+    from polydesign.evaluation.cost import matmuls
+
+    body: dict[str, Any] = {"rows": rows, "matches": [asdict(match) for match in matches], "map": None}
+    if schedule is not None:
+        body["map"] = {
+            "root": schedule.root,
+            "interval": schedule.interval,
+            "steps": len(schedule.steps),
+            "matmuls": matmuls(schedule),
+            "image": schedule.steps[-1].image,
+            "error": schedule.error,
+            "proved": certificate is not None,
+            "slope": slope(schedule),
+            "safe_edge": certificate.safe_edge if certificate else None,
+            "basin_edge": certificate.basin_edge if certificate else None,
+        }
+    return body | {"instead": instead}

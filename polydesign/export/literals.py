@@ -1,0 +1,133 @@
+"""What a Python expression holds that is built of literals alone; nothing is run.
+
+Numbers and their arithmetic, lists and tuples, names that are known, slices, one level of comprehension, and
+np.array, torch.tensor and the like around them.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from polydesign.model import MOST_STEPS
+
+_WRAPPERS = ("array", "asarray", "tensor", "as_tensor", "list", "tuple", "float", "float32", "float64")
+_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+
+
+_LONGEST = 10 * MOST_STEPS
+"""A list that grows beyond this is no table; and so small a text can grow no memory."""
+
+
+class UnreadError(Exception):
+    """What a node holds is not one of the literals that are read."""
+
+
+def bind(name: str, value: Any, known: dict[str, Any]) -> None:
+    """Assign a value to a name, or to several with commas between, in `known`."""
+    parts = [part.strip() for part in name.strip("()[]").split(",") if part.strip()]
+    if len(parts) == 1:
+        known[name] = value
+    elif isinstance(value, list) and len(value) == len(parts):
+        known |= dict(zip(parts, value, strict=True))
+
+
+def value_of(node: ast.AST, known: dict[str, Any]) -> Any:
+    """A number, a list or a dict of such. Raises UnreadError for anything that is no literal."""
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        return node.value
+    if isinstance(node, ast.Name) and node.id in known:
+        return known[node.id]
+    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+        items: list[Any] = []
+        for element in node.elts:
+            starred = isinstance(element, ast.Starred)
+            value = value_of(element.value if starred else element, known)
+            items += value if starred else [value]
+            if len(items) > _LONGEST:
+                raise UnreadError
+        return items
+    if isinstance(node, ast.Dict):
+        return _dict(node, known)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.UAdd, ast.USub)):
+        value = _number(value_of(node.operand, known))
+        return -value if isinstance(node.op, ast.USub) else value
+    if isinstance(node, ast.BinOp):
+        return _combined(node.op, value_of(node.left, known), value_of(node.right, known))
+    if isinstance(node, ast.Subscript):
+        return value_of(node.value, known)[_index(node.slice, known)]
+    if isinstance(node, (ast.ListComp, ast.GeneratorExp)):
+        return _comprehension(node, known)
+    if isinstance(node, ast.Call) and node.args:
+        name = ast.unparse(node.func).rpartition(".")[2]
+        if name in _WRAPPERS:
+            return value_of(node.args[0], known)
+        if name == "Fraction":
+            top, *below = [_number(value_of(argument, known)) for argument in node.args]
+            return top / (below[0] if below else 1)
+        if name == "range" and len(node.args) == 1:
+            return list(range(min(int(_number(value_of(node.args[0], known))), MOST_STEPS + 1)))
+    raise UnreadError
+
+
+def _dict(node: ast.Dict, known: dict[str, Any]) -> dict[str, Any]:
+    found = {}
+    for key, value in zip(node.keys, node.values, strict=True):
+        try:
+            found[str(getattr(key, "value", ""))] = value_of(value, known)
+        except UnreadError:
+            continue  # a preset beside the table may be anything
+    return found
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, (int, float)):
+        raise UnreadError
+    return value
+
+
+def _combined(op: ast.operator, left: Any, right: Any) -> Any:
+    if isinstance(left, list) or isinstance(right, list):
+        if isinstance(op, ast.Add) and isinstance(left, list) and isinstance(right, list):
+            if len(left) + len(right) > _LONGEST:
+                raise UnreadError
+            return left + right
+        times, items = (left, right) if isinstance(right, list) else (right, left)
+        if not isinstance(op, ast.Mult) or not isinstance(times, int) or times * len(items) > MOST_STEPS:
+            raise UnreadError
+        return items * times
+    if isinstance(op, ast.Pow):
+        power = float(_number(left)) ** float(_number(right))  # floats: no integer of a million digits
+        return _number(power)
+    if type(op) not in _ARITHMETIC:
+        raise UnreadError
+    result = _ARITHMETIC[type(op)](_number(left), _number(right))
+    return result if abs(result) < 2**53 else float(result)
+
+
+def _index(node: ast.AST, known: dict[str, Any]) -> Any:
+    if isinstance(node, ast.Slice):
+        ends = (node.lower, node.upper, node.step)
+        return slice(*(None if end is None else value_of(end, known) for end in ends))
+    return value_of(node, known)
+
+
+def _comprehension(node: ast.ListComp | ast.GeneratorExp, known: dict[str, Any]) -> list[Any]:
+    if len(node.generators) != 1 or node.generators[0].ifs:
+        raise UnreadError
+    if any(isinstance(part, (ast.ListComp, ast.GeneratorExp)) for part in ast.walk(node.elt)):
+        raise UnreadError
+    over = node.generators[0]
+    found = []
+    for value in value_of(over.iter, known):
+        inner = dict(known)
+        bind(ast.unparse(over.target), value, inner)
+        found.append(value_of(node.elt, inner))
+    return found

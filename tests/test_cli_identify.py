@@ -1,0 +1,238 @@
+"""polydesign identify, fold and unfold as a user types them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import polydesign
+from polydesign.cli import main
+from polydesign.export.targets import TARGETS
+from polydesign.published import published
+
+JORDAN = "(3.4445, -4.7750, 2.0315)"
+NANOCHAT = f"polar_express_coeffs = {list(published('polar_express_nanochat').rows)!r}\n"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments, text=None):
+        return CliRunner().invoke(main, [str(a) for a in arguments], input=text)
+
+    return invoke
+
+
+def test_muons_row(run):
+    result = run("identify", "-", text=JORDAN)
+    assert result.exit_code == 0
+    text = result.stdout
+    assert text.startswith("jordan_5: its one row, which is run 5 times\n")
+    assert "https://kellerjordan.github.io/posts/muon/" in text
+    assert "5 times this row, 15 matrix products" in text
+    assert "error 0.529456 (proved)" in text
+    assert "slope 484.876 at zero" in text
+    assert "safe edge  1.263775" in text
+    assert "measured   worst error in bfloat16 0.5" in text
+    assert "polydesign export sign-d5x5-l1e-3-bf16 --to optax" in text
+    assert "sign-m15-l1e-3-bf16: 3 steps of degree 17, 15 products" in text
+    assert len(text.splitlines()) <= 13
+
+
+def test_a_file_of_a_codebase(run, tmp_path):
+    (tmp_path / "train.py").write_text(NANOCHAT)
+    text = run("identify", "train.py").stdout
+    assert text.startswith("polar_express_nanochat\nsource ")
+    assert "factor     1.02 is in the published rows" in text
+    assert "exactly 5 steps" in text
+    assert "safe edge  1.020347" in text
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (published("polar_express_deg5").rows,
+         ["none is in the published rows; its authors divide the input by 1.01", "rounding in bfloat16 goes beyond",
+          "bfloat16 not finite", "its first 5 rows alone", "error 0.1236"]),
+        (published("polar_express_gram_ns_blog_table_MISPRINT").rows,
+         ["known to be wrong as printed", "safe edge  none", "do not come near 1"]),
+        (published("polar_express_nanochat").rows[::-1],
+         ["polar_express_nanochat: rows in reverse order", "of the rows as they were given"]),
+        ([*published("polar_express_deg5_folded_1.01").rows[:4], (1.875, -1.25, 0.375)],
+         ["the last row is another", "is (1.875, -1.25, 0.375)", "where that table has (2.27787, -1.61982, 0.398481)",
+          "which is newton_schulz_quintic", "error 0.645699"]),
+        ([tuple(c / 1.05 ** (1 + 2 * j) for j, c in enumerate(row)) for row in published("jordan_5").rows],
+         ["folded by 1.05 into all rows", "none is in the published rows, and 1.05 more in these"]),
+        (published("su_root_r4").rows, ["root 4", "map        [0.1, 1]"]),
+        ([(3.1, -2, 0.4), (2, -1.5, 0.5)], ["no table that is known here", "exactly 2 steps, 6 matrix products"]),
+    ],
+)  # fmt: skip
+def test_what_it_says(run, rows, words):
+    result = run("identify", "-", text=json.dumps(rows))
+    assert result.exit_code == 0
+    for word in words:
+        assert word in result.stdout
+
+
+def test_what_it_says_of_the_map_is_what_the_map_does(run):
+    """Against dense evaluation, and against the error of another interval: the negative control."""
+    rows = published("youjiacheng_6").rows
+    found = json.loads(run("identify", "-", "--json", text=json.dumps(rows)).stdout)
+    assert found["matches"][0]["name"] == "youjiacheng_6"
+
+    def error(lower):
+        x = np.geomspace(lower, 1, 100_001)
+        for a, b, c in rows:
+            x = a * x + b * x**3 + c * x**5
+        return np.abs(x - 1).max()
+
+    assert found["map"]["error"] == pytest.approx(error(1e-3), rel=1e-6)
+    assert found["map"]["error"] != pytest.approx(error(1e-4), rel=1e-2)
+    wider = json.loads(run("identify", "-", "--json", "--lower", "1e-4", text=json.dumps(rows)).stdout)
+    assert wider["map"]["error"] == pytest.approx(error(1e-4), rel=1e-6)
+    assert found["map"]["slope"] == pytest.approx(np.prod([row[0] for row in rows]))
+
+
+def test_what_to_use_instead_is_better_and_costs_no_more(run):
+    for name in ("jordan_5", "polar_express_gram_ns_1.05", "youjiacheng_6", "aol_4_sept2025"):
+        found = json.loads(run("identify", name, "--json").stdout)
+        assert found["instead"]
+        for one in found["instead"]:
+            table = polydesign.load(one["name"])
+            assert one["matmuls"] <= found["map"]["matmuls"]
+            assert table.schedule.error == one["error"] < found["map"]["error"]
+            assert table.schedule.interval == (1e-3, 1.0)
+    ours = json.loads(run("identify", "sign-m15-l1e-3-bf16", "--json").stdout)
+    assert ours["instead"] == []  # the negative control: nothing is better than the best
+    assert ours["map"]["matmuls"] == 15
+
+
+def test_names_tables_and_their_files(run, tmp_path):
+    run("search", "--steps", 3, "-o", "mine.json")
+    assert "exactly 3 steps" in run("identify", "mine.json").stdout
+    assert run("identify", "jordan_5").stdout.startswith("jordan_5\n")
+    piped = run("identify", "-", text=(tmp_path / "mine.json").read_text())
+    assert "exactly 3 steps" in piped.stdout
+
+
+def test_one_row_is_run_as_often_as_is_said(run):
+    assert "7 times this row" in run("identify", "-", "--steps", 7, text=JORDAN).stdout
+    refused = run("identify", "-", "--steps", 7, text=NANOCHAT)
+    assert refused.exit_code == 2
+    assert "--steps: is for one row, and there are 5" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "message"),
+    [
+        (["-"], "", "text: is empty: paste the list alone"),
+        (["-"], "x = [(1, 2,", "line 1: is not read as Python"),
+        (["bad.py"], None, "bad.py, line 2: is not read as Python"),
+        (["jordan"], None, "jordan: is neither a file nor a table of the catalogue; did you mean jordan_5?"),
+        (["-", "--lower", 2], JORDAN, "--lower"),
+        (["-", "--root", 0], JORDAN, "--root"),
+    ],
+)
+def test_refusals(run, tmp_path, arguments, text, message):
+    (tmp_path / "bad.py").write_text("x = 1\n(1, 2\n")
+    result = run("identify", *arguments, text=text)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_rows_that_leave_float64_are_still_told_apart(run):
+    result = run("identify", "-", "--root", 4, text=NANOCHAT)
+    assert result.exit_code == 0
+    assert "no table that is known here" in result.stdout
+    assert "leaves float64: run as root 4 it diverges" in result.stdout
+    found = json.loads(run("identify", "-", "--root", 4, "--json", text=NANOCHAT).stdout)
+    assert found["map"] is None
+
+
+def test_fold_writes_a_certified_table_and_unfold_takes_it_back(run, tmp_path):
+    result = run("fold", "polar_express_deg5", "--factor", 1.01, "--rows", "all-but-last")
+    assert result.exit_code == 0
+    path = tmp_path / "coeffs" / "polar_express_deg5-folded1.01-all-but-last.json"
+    assert f"wrote coeffs/{path.name}" in result.stdout
+    table = polydesign.load(path)
+    assert table.certificate is not None
+    assert table.certificate.kind == "proved"
+    listed = published("polar_express_deg5_folded_1.01").rows
+    np.testing.assert_allclose(table.as_tuples(), listed, rtol=1e-15)
+    made = table.provenance.parameters
+    assert (made["factor"], made["rows"], made["table"]) == (1.01, "all-but-last", "polar_express_deg5")
+    assert run("certify", path).exit_code == 0
+    assert "polar_express_deg5_folded_1.01\n" in run("identify", path).stdout
+
+    back = run(
+        "unfold", path, "--factor", 1.01, "--rows", "all-but-last", "-o", "back.json", "--name", "back"
+    )
+    assert back.exit_code == 0
+    original = polydesign.load("polar_express_deg5").as_tuples()
+    np.testing.assert_allclose(polydesign.load("back.json").as_tuples(), original, rtol=1e-15)
+    wrong = run("unfold", path, "--factor", 1.01, "--rows", "all", "-o", "-")
+    last = json.loads(wrong.stdout)["steps"][-1]["coefficients"]
+    assert last[0] != pytest.approx(original[-1][0], rel=1e-3)
+
+
+def test_fold_of_our_own_table_keeps_its_programs_and_precision(run):
+    result = run("fold", "sign-m15-l1e-3-bf16", "--factor", 1.02, "--rows", "first", "-o", "-")
+    body = json.loads(result.stdout)
+    assert {step["evaluation"] for step in body["steps"]} == {"balanced"}
+    assert body["provenance"]["parameters"]["dtype"] == "bfloat16"
+    assert body["certificate"]["kind"] == "proved"
+
+
+def test_a_folded_table_says_that_nothing_was_written_twice(run):
+    run("fold", "jordan_5", "--factor", 1.01)
+    assert "holds this table already" in run("fold", "jordan_5", "--factor", 1.01).stdout
+    assert run("fold", "jordan_5", "--factor", 1.01, "--quiet").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["jordan_5", "--factor", 0], "--factor: must be greater than 0"),
+        (["jordan_5"], "Missing option '--factor'"),
+        (["jordan_5", "--factor", 1.01, "--rows", "last"], "'last' is not one of"),
+        (["jordn_5", "--factor", 1.01], "did you mean jordan_5"),
+    ],
+)
+def test_fold_refuses(run, arguments, message):
+    result = run("fold", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize("name", ["sign-d5x5-l1e-3-bf16", "jordan_5"])
+@pytest.mark.parametrize("to", sorted(TARGETS))
+def test_what_is_exported_is_found_again(run, tmp_path, name, to):
+    """Of every target that takes the table: the exporters' own folding for what the target divides by, too."""
+    written = run("export", name, "--to", to, "-o", "text")
+    if written.exit_code or to in ("c", "latex", "markdown"):  # for other readers than Python's
+        return
+    first = run("identify", "text").stdout.partition("\n")[0]
+    assert first.startswith(name)
+    divided = {"adam-atan2": 1.01, "nanochat": 1.01, "modded-nanogpt": 1.02}
+    words = f"unfolded by {divided[to]} in the first row alone" if to in divided else ""
+    single = to in ("torch", "keras", "tinygrad", "distributed-shampoo")
+    assert first == ": ".join(
+        filter(None, (name, words, "its one row, which is run 5 times" if single else ""))
+    )
+
+
+def test_constants_of_a_program_are_known_by_their_header(run, tmp_path):
+    run("export", "sign-m15-l1e-3-bf16", "--to", "numpy", "-o", "text.py")
+    assert run("identify", "text.py").stdout.startswith(
+        "sign-m15-l1e-3-bf16\nrun        exactly 3 steps, 15 matrix"
+    )
+    text = (tmp_path / "text.py").read_text()
+    constant = repr(polydesign.load("sign-m15-l1e-3-bf16").schedule.steps[0].program[0])
+    assert constant in text
+    edited = run("identify", "-", text=text.replace(constant, "1.5"))  # the header alone proves nothing
+    assert not edited.stdout.startswith("sign-m15")
