@@ -405,24 +405,30 @@ def test_the_cost_of_triangular_solves(tmp_path: Path) -> None:
     assert all(row["difference"] < 1e-5 for row in rows)
 
 
-def test_published_tables_are_measured_as_what_they_are_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tables_are_measured_as_what_they_are_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The polar factor by msign, inverse roots from the identity, also those of root 2; three precisions each."""
-    script = loaded("measure_published")
-    for name in ("jordan_5", "su_root_r2", "su_root_r1"):
+    script = loaded("measure_coeffs")
+    expected = {
+        "jordan_5": "msign",
+        "su_root_r2": "inverse_root",
+        "su_root_r1": "inverse",
+        "sign-d5x7-l0.01-fp32": "inverse_root",
+        "sign-d5x8-l1e-3-fp64": "msign",
+        "clip-d9x3-l0.1-bf16": "spectral_clip",
+    }
+    for name in expected:
         table = replace(polydesign.load(name), measured=())
         table.save(tmp_path / f"{name}.json")
     monkeypatch.setattr(script, "FOLDER", tmp_path)
     result = CliRunner().invoke(script.main, ["--shape", "16", "32"])
     assert result.exit_code == 0, result.output
-    found = {
-        name: polydesign.load(tmp_path / f"{name}.json").measured
-        for name in ("jordan_5", "su_root_r2", "su_root_r1")
-    }
+    found = {name: polydesign.load(tmp_path / f"{name}.json").measured for name in expected}
     operators = {name: {m.operator for m in measured} for name, measured in found.items()}
-    assert operators == {"jordan_5": {"msign"}, "su_root_r2": {"inverse_root"}, "su_root_r1": {"inverse"}}
-    assert {m.dtype for m in found["jordan_5"]} == {"bfloat16", "float16", "float32"}
+    assert operators == {name: {operator} for name, operator in expected.items()}
+    halves = {"bfloat16", "float16", "float32"}
+    assert {m.dtype for m in found["jordan_5"]} == halves
+    assert {m.dtype for m in found["sign-d5x8-l1e-3-fp64"]} == halves | {"float64"}
+    assert {m.dtype for m in found["clip-d9x3-l0.1-bf16"]} == {"bfloat16"}
     assert "jordan_5: bfloat16 0." in result.output
 
 

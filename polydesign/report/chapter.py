@@ -60,6 +60,7 @@ class Chapter:
     step_rows: Grid
     rounding: Picture
     precisions: Grid
+    expected: str
     runs: str
     histogram: Picture
     provenance: tuple[tuple[str, str], ...]
@@ -77,7 +78,14 @@ def chapter(table: Table, row: Row, measurements: Sequence[Measurement] = ()) ->
     schedule = table.schedule
     predict = noise.predict if schedule.root == 2 else coupled_noise.predict
     predictions = {
-        dtype: predict(schedule, dtype, rows=ROWS, normalization=table.normalization) for dtype in SHOWN
+        dtype: predict(
+            schedule,
+            dtype,
+            rows=ROWS,
+            normalization=table.normalization,
+            caution=origin.caution(table, dtype),
+        )
+        for dtype in SHOWN
     }
     mapped = _mapped(table, measurements)
     command, note = origin.command(table)
@@ -102,6 +110,7 @@ def chapter(table: Table, row: Row, measurements: Sequence[Measurement] = ()) ->
             ("precision", "promised", "expected", "measured", "worst on", "runs held"),
             tuple(words.rounding(row, predictions, measurements)),
         ),
+        expected=words.expected(table),
         runs=words.runs(measurements),
         histogram=_histogram(table, mapped),
         provenance=tuple(origin.provenance(table)),

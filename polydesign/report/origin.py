@@ -26,6 +26,12 @@ def provenance(table: Table) -> list[tuple[str, str]]:
     return [*listed, ("input normalization", table.normalization)]
 
 
+def caution(table: Table, dtype: str) -> float:
+    """The part of the rounding model's noise that a budget search made the table for, in that precision."""
+    stated = table.provenance.parameters
+    return float(stated.get("caution", 1.0)) if stated.get("dtype") == dtype else 1.0
+
+
 def _value(value: Any) -> str:
     if value is None:
         return "none"

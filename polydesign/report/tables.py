@@ -29,6 +29,7 @@ NOTES = (
     "/best: error on {first} over the least for the same products.",
     "/optimum: proved error on its own interval over the least for the same degrees.",
     "safe edge: the error holds up to there, in units of the upper end.",
+    "Errors are rounded up.",
 )
 
 

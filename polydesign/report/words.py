@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from polydesign.evaluation.noise import Prediction
 from polydesign.model import DTYPES, Measurement, Table
+from polydesign.report import origin
 from polydesign.report.comparison import Row
 from polydesign.report.numbers import number, short
 from polydesign.report.tables import edge, ratio
@@ -126,6 +127,19 @@ def rounding(
         held = sum(m.holds for m in runs)
         rows.append((*cells, value, worst.spectrum, f"{held} of {len(runs)}"))
     return rows
+
+
+def expected(table: Table) -> str:
+    """What the expected errors are, and for how much of the noise."""
+    dtype = table.provenance.parameters.get("dtype")
+    part = origin.caution(table, str(dtype))
+    less = (
+        f" (in {DTYPES[str(dtype)]} for {part:g} of that noise, which it was made for)" if part != 1 else ""
+    )
+    return (
+        f"Expected: by the rounding model, for the worst that each step may meet{less}, which all of them "
+        "seldom meet together; unsafe: a value may leave for good."
+    )
 
 
 def _expected(prediction: Prediction) -> str:

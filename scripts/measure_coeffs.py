@@ -1,0 +1,76 @@
+"""Measure the tables of coeffs/: store what verify finds in their files, as verify --write does.
+
+In half and single precision, and in the one that a table was made for, on small matrices: some 4 s a table.
+Roots and inverses run as such, clip tables as clipping, in their own precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+import polydesign
+from polydesign.model import Measurement, Table
+from polydesign.table import save
+from polydesign.verify.sweep import measure
+
+FOLDER = Path(__file__).resolve().parent.parent / "coeffs"
+DTYPES = ("bfloat16", "float16", "float32")
+SPECTRA = ("gaussian", "logspace:1e-2", "rank1", "rank2")
+"""Of msign: harmonic of verify's defaults tells nothing beside these."""
+
+POSITIVE = ("gaussian", "logspace:1e-2", "swept")
+INVERSES = ("su_root_r2", "su_root_r2_full_precision", "cans_invsqrt_10", "cans_invsqrt_10_folded_nvidia")
+"""Of root 2, and meant for P^(-1/2), not for the polar factor: the published ones."""
+
+OF_EIGENVALUES = 0.01
+"""Ours of root 2 that begin there are meant for P^(-1/2) too: eigenvalues from 1e-4 on."""
+
+
+def operator_of(table: Table) -> str:
+    """What a table is meant for, by its name's family and its interval."""
+    schedule = table.schedule
+    if table.provenance.strategy == "clip":
+        return "spectral_clip"
+    if schedule.root == 1:
+        return "inverse"
+    ours = table.provenance.source is None and schedule.interval[0] == OF_EIGENVALUES
+    return "inverse_root" if schedule.root > 2 or ours or table.name in INVERSES else "msign"
+
+
+def dtypes_of(table: Table, operator: str) -> list[str]:
+    """The precisions that it is measured in, its own first."""
+    stated = table.provenance.parameters.get("dtype")
+    own = (str(stated),) if stated else ()
+    return list(own if operator == "spectral_clip" else dict.fromkeys((*own, *DTYPES)))
+
+
+@click.command(help=__doc__)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--shape", nargs=2, type=int, default=(256, 512), show_default=True)
+def main(names: tuple[str, ...], shape: tuple[int, int]) -> None:
+    known = {path.stem: path for path in sorted(FOLDER.rglob("*.json"))}
+    for name in names or known:
+        table = polydesign.load(known[name])
+        operator = operator_of(table)
+        spectra = SPECTRA if operator in ("msign", "spectral_clip") else POSITIVE
+        found = [
+            replace(measure(table, dtype=dtype, spectrum=spectrum, shape=shape, operator=operator), map=None)
+            for dtype in dtypes_of(table, operator)
+            for spectrum in spectra
+        ]
+        save(replace(table, measured=tuple(found)), known[name], force=True)
+        dtypes = dict.fromkeys(m.dtype for m in found)
+        worst = (f"{dtype} {_worst([m for m in found if m.dtype == dtype])}" for dtype in dtypes)
+        click.echo(f"{table.name}: {', '.join(worst)}")
+
+
+def _worst(found: list[Measurement]) -> str:
+    errors = [m.worst for m in found if m.worst is not None]
+    return f"{max(errors):.4g}" if len(errors) == len(found) else "not finite"
+
+
+if __name__ == "__main__":
+    main()
