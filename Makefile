@@ -11,7 +11,7 @@ CONSUMERS := .venv-consumers
 help:
 	@echo "make demo     environment, install, search, verify, figure (in demo/)"
 	@echo "make test     environment, install, lint, types, tests"
-	@echo "make test-consumers  other codebases run our exports, in an environment of its own ($(CONSUMERS))"
+	@echo "make test-consumers  other codebases and jax run our exports, in an environment of its own ($(CONSUMERS))"
 	@echo "make test-cluster  the sweeps' tests on a Dask cluster started here"
 	@echo "make coeffs   rebuild coeffs/ from the strategies"
 	@echo "make figures  rebuild figures/ from coeffs/ and fresh measurements"
@@ -54,7 +54,7 @@ $(CONSUMERS)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 test-consumers: $(CONSUMERS)/.installed
-	OMP_NUM_THREADS=1 $(CONSUMERS)/bin/python -m pytest -m consumers tests/test_consumers.py
+	OMP_NUM_THREADS=1 $(CONSUMERS)/bin/python -m pytest tests/test_consumers.py tests/test_export_functions.py -k 'consumers or jax'
 
 # The tests that need a Dask cluster, of two processes on this machine.
 test-cluster: install
