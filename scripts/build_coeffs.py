@@ -76,7 +76,7 @@ CLIPS = [
     {"method": "clip", "degree": degrees, "lower": lower, "dtype": dtype}
     for dtype, ladder in {
         "bfloat16": ((9,) * 3, (9,) * 4, (9,) * 5, (9,) * 6),
-        "float16": ((17,) * 2, (17,) * 3, (17,) * 4, (9, 9, 9, 17, 17)),
+        "float16": ((17,) * 2, (17,) * 3, (17,) * 4, (9, 9, 9, 9, 17)),
         "float32": ((17,) * 2, (17,) * 3, (17,) * 4, (17,) * 4, (17,) * 5),
     }.items()
     for lower, degrees in zip((0.1, 0.01, 1e-3, 3e-4, 1e-4), ladder, strict=False)

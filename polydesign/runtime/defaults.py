@@ -23,7 +23,7 @@ _HALF = ("clip-d9x3-l0.1", "clip-d9x4-l0.01", "clip-d9x5-l1e-3", "clip-d9x6-l3e-
 
 CLIP = {
     "bfloat16": tuple(f"{name}-bf16" for name in _HALF),
-    "float16": tuple(f"{name}-fp16" for name in (*_WIDE[:3], "clip-d9x3-17x2-l3e-4")),
+    "float16": tuple(f"{name}-fp16" for name in (*_WIDE[:3], "clip-d9x4-17-l3e-4")),
     "float32": tuple(f"{name}-fp32" for name in _WIDE),
     "float64": tuple(f"{name}-fp32" for name in _WIDE),
 }
