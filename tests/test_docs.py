@@ -37,7 +37,7 @@ SHORTER = {
 }
 """What a test adds to a command that takes long: the command is the page's, on less work."""
 
-ELSEWHERE = ("make ", "git ", "source ", "eval ", "python3 ", "pip ")
+ELSEWHERE = ("make ", "mkdir ", "git ", "source ", "eval ", "python3 ", "pip ")
 """Commands of the set-up, which CI goes through."""
 
 

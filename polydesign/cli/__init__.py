@@ -55,7 +55,7 @@ class _Group(click.Group):
             name = problem.field.removeprefix("plan.").partition("[")[0]
             raise _Refusal(f"{flags.get(name, problem.field)}: {problem.problem}") from problem
         except ArithmeticError as problem:
-            raise _Refusal(str(problem)) from problem
+            raise _Refusal(str(problem) or type(problem).__name__) from problem
         except BrokenPipeError:
             raise  # click ends quietly: the reader of our output has gone
         except OSError as problem:

@@ -110,7 +110,7 @@ def _programs(schedule: Schedule) -> list[str]:
     from polydesign.report.origin import programs
 
     lines = programs(schedule)
-    head = "what runs, in B = scale*A - I (schedule-v1.schema.json says how; the tuples are that, rounded):"
+    head = "what runs (schedule-v1.schema.json says how; the tuples are the same polynomials, rounded):"
     return ["", head, *lines] if lines else []
 
 
