@@ -36,7 +36,7 @@ _OPTIONS = (
     click.option("--parameters", help="coefficients, or fixed-points, which keeps p(1) = 1."),
     click.option("--polish/--no-polish", default=None, help="Linear programs after adam, where they apply."),
     click.option("--seed", type=int, help="Of random starts and restarts.  [default: 0]"),
-    click.option("--timeout", type=float, help="Of adam: seconds after which the best so far is taken, and polished."),
+    click.option("--timeout", type=float, help="Seconds of adam; the best so far is then polished."),
     click.option("--resume", help="A table of an earlier --method adam that goes on."),
     click.option("--trajectory", help="Write the way down: .csv, or a figure, .png or .svg."),
 )
