@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 import mpmath
@@ -12,10 +13,13 @@ import pytest
 
 import polydesign
 from polydesign.approximation.scalar import schedule_from
+from polydesign.catalogue import shipped
 from polydesign.export.cautions import cautions
 from polydesign.export.target import header
 from polydesign.export.targets import CODEBASES, TARGETS, export
 from polydesign.model import InputError, Provenance, Table
+from polydesign.sampling import sampled_certificate
+from polydesign.table import digest
 from tests.tables import prototype, table_of
 
 JORDAN = (3.4445, -4.775, 2.0315)
@@ -317,6 +321,56 @@ def test_a_source_cannot_end_the_comment():
     (statement,) = ast.parse(text).body
     assert isinstance(statement, ast.Assign)
     assert "a paper import os os.remove('x') b c" in text
+
+
+@pytest.mark.parametrize("name", [name for name, target in TARGETS.items() if target.reason is None])
+def test_a_source_of_odd_characters_leaves_text(name):
+    """A control character, half of a surrogate pair and a change of direction are no text, or hide some."""
+    table = repeated(JORDAN, 2)
+    source = "a\x00b\ud800c \u202e d\x1b[31m"
+    text = export(replace(table, provenance=Provenance("0", "test", {}, source=source)), name)
+    assert not set("\x00\ud800\u202e\x1b") & set(text)
+    text.encode()
+    if TARGETS[name].suffix == ".py":
+        ast.parse(text)
+
+
+def test_the_bound_is_rounded_up():
+    """To nearest it would be below the error for many tables: no bound, and called proved."""
+    rounded_down = 0
+    for path in sorted(shipped().glob("*.json")):
+        table = polydesign.load(path)
+        assert table.certificate is not None
+        stated = re.search(r"\|f\(x\) - 1\| <= (\S+) for", " ".join(header(table)))
+        assert stated
+        exact = Decimal(table.certificate.error[1])
+        assert exact <= Decimal(stated[1]) <= exact * (1 + Decimal("1e-5"))
+        rounded_down += Decimal(f"{exact:.6g}") < exact
+    assert rounded_down > 5
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("clip-d9x3-l0.1-bf16", "made for clipping singular values: f(x) is near min(x/0.1, 1)"),
+        ("sign-m14-l0.01-fp32-coupled", "made for P^(-1/2) in the coupled form"),
+        ("aol_4_initial", "Warning: some x of this interval come out at 0 or below"),
+        ("jordan_5", None),
+        ("root4-m11-l0.1-fp32", None),
+    ],
+)
+def test_says_what_a_table_is_for_where_its_promise_does_not(name, words):
+    found = [line for line in header(polydesign.load(name)) if line.startswith(("made for", "Warning"))]
+    assert len(found) == (words is not None)
+    assert words is None or found[0].startswith(words)
+
+
+def test_a_sampled_bound_is_called_so():
+    table = polydesign.load("sign-d5x5-l1e-3")
+    sampled = replace(table, certificate=sampled_certificate(table.schedule, digest(table.schedule)))
+    assert "(sampled, not proved)" in header(sampled)[1]
+    assert "(not certified)" in header(replace(table, certificate=None))[1]
+    assert "(proved)" in header(table)[1]
 
 
 def test_says_that_coefficients_run_in_place_of_a_program():

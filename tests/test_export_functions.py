@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -378,6 +379,30 @@ def test_muon_of_torch_takes_it(
     # Negative control: Muon's own row gives another result.
     monkeypatch.setattr(muon, "_zeropower_via_newtonschulz", original)
     assert not torch.equal(trained()[0][0], expected[0])
+
+
+@pytest.mark.parametrize("target", sorted({*TEXTS} & {"torch-function", "numpy", "jax"}))
+@pytest.mark.parametrize(
+    ("stated", "written"),
+    [
+        ("bf16", "torch.bfloat16"),
+        ("nonsense", "None"),
+        (3, "None"),
+        (["float32"], "None"),
+        ("float32\nimport os\nos.abort()", "None"),
+        ('float32"""\nBAD = 1\n"""', "None"),
+    ],
+)
+def test_what_a_file_calls_its_dtype_is_no_code(target: str, stated: Any, written: str) -> None:
+    one = table("sign-d5x6-l1e-3-bf16")
+    parameters = {**one.provenance.parameters, "dtype": stated}
+    text = TEXTS[target].write(replace(one, provenance=replace(one.provenance, parameters=parameters)))
+    ast.parse(text)
+    assert "abort" not in text
+    assert "BAD" not in text
+    assert ("Designed for the rounding of bfloat16." in text) == (stated == "bf16")
+    if target == "torch-function":
+        assert f"*, dtype={written}):" in text
 
 
 def test_dtype_names() -> None:

@@ -23,6 +23,7 @@ from polydesign.evaluation.program import constants, program
 from polydesign.evaluation.rounding import running_error
 from polydesign.export.layout import WIDTH, identifier
 from polydesign.export.straight import routines
+from polydesign.export.target import stated_error
 from polydesign.export.texts import TEXTS
 from polydesign.model import InputError, Schedule, Table
 from polydesign.table import digest
@@ -118,7 +119,7 @@ def test_every_text_names_the_table_its_digest_and_its_promise(target: str, name
     assert text.endswith("\n")
     assert not text.endswith("\n\n")
     if target != "csv":
-        assert f"{table(name).schedule.error:.6g}" in text
+        assert f"<= {stated_error(table(name), 6)} for" in text.replace("\\", "")
         assert "never repeat or leave out a row" in text
     assert TEXTS[target].suffix.startswith(".")
 

@@ -120,7 +120,7 @@ def _told(old: Table, new: Table) -> str:
 def _edge(table: Table) -> str:
     from decimal import ROUND_FLOOR
 
-    from polydesign.cli.design import in_digits
+    from polydesign.digits import in_digits
 
     certificate = table.certificate
     if certificate is None or certificate.basin_edge is None:

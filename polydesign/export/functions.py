@@ -13,7 +13,8 @@ from itertools import pairwise
 
 from polydesign.export.layout import comment, indented, steps_text, wrapped
 from polydesign.export.straight import Routine, Row, routines
-from polydesign.model import InputError, Table
+from polydesign.export.target import how_known, stated_error
+from polydesign.model import InputError, Table, dtype_name
 
 _REFUSED = {
     "aol": "rescales each row by its own factor, so that another matrix's polar factor comes out",
@@ -136,24 +137,35 @@ def _coupled(root: int, library: Library) -> list[str]:
 
 
 def _dtype(table: Table) -> str:
-    found = table.provenance.parameters.get("dtype")
+    found = _designed(table)
     return f"torch.{found}" if found else "None"
+
+
+def _designed(table: Table) -> str | None:
+    """The precision that the table was made for; None where its file names none that we know.
+
+    A file can say anything there, and what it says goes into code.
+    """
+    try:
+        return dtype_name(table.provenance.parameters.get("dtype"))
+    except InputError:
+        return None
 
 
 def promise(table: Table) -> list[str]:
     """What the function promises, as lines of its docstring."""
     schedule = table.schedule
     low, high = schedule.interval
-    kind = table.certificate.kind if table.certificate else "not certified"
+    error = stated_error(table, 3)
     if schedule.root == 2:
         norm = "‖M‖_F" if table.normalization == "frobenius" else "‖M Mᵀ‖_F^(1/2)"
-        ends = f"{low:g} to {high:g} times {norm}"
-        what = f"Singular values of M from {ends} come out as 1 within {schedule.error:.3g}"
+        ends = f"{low:.12g} to {high:.12g} times {norm}"
+        what = f"Singular values of M from {ends} come out as 1 within {error}"
     else:
         norm = "‖P‖_F" if table.normalization == "frobenius" else "‖P Pᵀ‖_F^(1/2)"
-        ends = f"{low**schedule.root:g} to {high**schedule.root:g} times {norm}"
-        what = f"For eigenvalues of P from {ends} it is off by {schedule.error:.3g} at most, relatively"
-    designed = table.provenance.parameters.get("dtype")
+        ends = f"{low**schedule.root:.12g} to {high**schedule.root:.12g} times {norm}"
+        what = f"For eigenvalues of P from {ends} it is off by {error} at most, relatively"
+    designed = _designed(table)
     coarser = "" if designed == "bfloat16" else ": in a coarser dtype it may diverge"
     rounding = f" Designed for the rounding of {designed}{coarser}." if designed else ""
-    return wrapped(f"{what} ({kind}, in exact arithmetic).{rounding}")
+    return wrapped(f"{what} ({how_known(table)}, in exact arithmetic).{rounding}")
