@@ -135,6 +135,10 @@ def test_one_row_is_run_as_often_as_is_said(run):
         (["jordan"], None, "jordan: is neither a file nor a table of the catalogue; did you mean jordan_5?"),
         (["-", "--lower", 2], JORDAN, "--lower"),
         (["-", "--root", 0], JORDAN, "--root"),
+        (["jordan_5", "--root", 4], None, "--root: jordan_5 is of root 2: leave it out"),
+        ([JORDAN], None, "FILE: is a list, not a file: give it on standard input"),
+        (["3.4445 -4.775 2.0315"], None, "FILE: is a list, not a file"),
+        ([NANOCHAT], None, "FILE: is a list, not a file"),
     ],
 )
 def test_refusals(run, tmp_path, arguments, text, message):
@@ -152,6 +156,44 @@ def test_rows_that_leave_float64_are_still_told_apart(run):
     assert "leaves float64: run as root 4 it diverges" in result.stdout
     found = json.loads(run("identify", "-", "--root", 4, "--json", text=NANOCHAT).stdout)
     assert found["map"] is None
+
+
+@pytest.mark.parametrize("number", ["1e308", "1e-308", "5e-324"])
+@pytest.mark.parametrize("times", [1, 3])
+def test_numbers_at_the_ends_of_float64_are_no_table(run, number, times):
+    """A factor of 1e308 leads from many rows to these, and is no safety factor."""
+    result = run("identify", "-", text=f"x = [({number}, -{number}, {number})] * {times}")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("no table that is known here")
+
+
+@pytest.mark.parametrize("name", ["inverse-d3x7-l1e-4-bf16", "su_root_r1", "root4-m11-l0.1-fp32"])
+def test_bare_rows_of_a_root_are_looked_at_on_the_tables_interval(run, name):
+    table = polydesign.load(name)
+    found = json.loads(run("identify", "-", "--json", text=json.dumps(table.as_tuples())).stdout)
+    assert found["map"]["interval"] == list(table.schedule.interval)
+    assert found["matches"][0]["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("clip-d9x5-l1e-3-bf16", "made for clipping singular values"),
+        ("sign-m14-l0.01-fp32-coupled", "made for P^(-1/2) in the coupled form"),
+        ("sign-d5x5-l1e-3-fp16", None),
+    ],
+)
+def test_what_is_for_something_else_is_not_replaced(run, name, words):
+    """clip-d9x5 has an error of 0.022 and 20 products as a sign, and six quintics would be better at that."""
+    table = polydesign.load(name)
+    for arguments, text in ((name, None), ("-", json.dumps(table.as_tuples()))):
+        told = run("identify", arguments, text=text).stdout
+        assert ("\nfor        " in told) == (words is not None)
+        assert ("\ninstead    " in told) == (words is None)
+        assert words is None or words in told
+    found = json.loads(run("identify", name, "--json").stdout)
+    assert (found["made_for"] is None) == (words is None)
+    assert bool(found["instead"]) == (words is None)
 
 
 def test_fold_writes_a_certified_table_and_unfold_takes_it_back(run, tmp_path):
@@ -201,6 +243,12 @@ def test_a_folded_table_says_that_nothing_was_written_twice(run):
         (["jordan_5"], "Missing option '--factor'"),
         (["jordan_5", "--factor", 1.01, "--rows", "last"], "'last' is not one of"),
         (["jordn_5", "--factor", 1.01], "did you mean jordan_5"),
+        (["jordan_5", "--factor", 0.3], "--factor: with p(x/0.3) in rows all values run away in step 4"),
+        (["sign-d5x5-l1e-3", "--factor", 1e300], "--factor: 1e+300 takes step 1 out of float64"),
+        (
+            ["inverse-m11-l1e-4-fp32", "--factor", 0.99],
+            "--factor: with 0.99 step 1 leaves values down to -0.08",
+        ),
     ],
 )
 def test_fold_refuses(run, arguments, message):

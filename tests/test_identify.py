@@ -209,10 +209,30 @@ def test_our_own_tables_are_found_and_roots_are_kept_apart():
     assert identify(rows, root=2) == []
 
 
-def test_empty_rows_are_refused():
-    for rows in ([], [()]):
-        with pytest.raises(InputError, match="are empty"):
-            identify(rows)
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ([], "are empty"),
+        ([()], "are empty"),
+        ([JORDAN, ()], "are empty"),
+        ([(float("nan"), 1.0)], "not finite"),
+        ([(1.0, -float("inf"))], "not finite"),
+        ([(10**400, -1)], "no rows of numbers"),
+        ([("a", "b")], "no rows of numbers"),
+        (JORDAN, "no rows of numbers"),
+    ],
+)
+def test_what_is_no_list_of_rows_is_refused(rows, problem):
+    with pytest.raises(InputError, match=problem) as refusal:
+        identify(rows)
+    assert refusal.value.field == "rows"
+
+
+def test_a_factor_is_of_a_size_that_people_fold():
+    """A hundredfold is found, beyond that any row of the right signs and sizes would be some table's."""
+    for factor, found in ((99.0, True), (1 / 99, True), (101.0, False), (1 / 101, False)):
+        rows = [tuple(c / factor ** (1 + 2 * j) for j, c in enumerate(JORDAN))]
+        assert bool(identify(rows, known=KNOWN)) == found
 
 
 def test_a_factor_is_read_off_an_interval():

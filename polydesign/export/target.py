@@ -41,7 +41,7 @@ def header(table: Table) -> list[str]:
         f"{table.name}, {digest(schedule)}",
         f"root {schedule.root}: |f(x) - 1| <= {stated_error(table, 6)} for x in [{low:.12g}, {high:.12g}] "
         f"({how_known(table)}), input normalization {table.normalization}",
-        *_purpose(table),
+        *filter(None, [made_for(table), _lost(table)]),
         f"exactly {len(schedule.steps)} steps, degrees {', '.join(map(str, schedule.degrees))};"
         " never repeat or leave out a row",
     ]
@@ -66,20 +66,21 @@ def how_known(table: Table) -> str:
     return f"{kind}, not proved" if kind == "sampled" else kind
 
 
-def _purpose(table: Table) -> list[str]:
+def made_for(table: Table) -> str | None:
     """What the table is for, where that is not the sign or the root that its promise is of."""
-    schedule, made = table.schedule, table.provenance
-    low, high = schedule.interval
-    lines = []
+    made = table.provenance
+    low, high = table.schedule.interval
     if made.strategy == "clip":
-        lines.append(
-            f"made for clipping singular values: f(x) is near min(x/{low:.12g}, 1) on all of [0, {high:.12g}]"
-        )
-    if schedule.root == 2 and made.parameters.get("form") == "coupled":
-        lines.append("made for P^(-1/2) in the coupled form, where x is the square root of an eigenvalue")
-    if schedule.error >= 1:
-        lines.append("Warning: some x of this interval come out at 0 or below, or at 2 or above")
-    return lines
+        return f"made for clipping singular values: f(x) is near min(x/{low:.12g}, 1) from 0 to {high:.12g}"
+    if table.schedule.root == 2 and made.parameters.get("form") == "coupled":
+        return "made for P^(-1/2) in the coupled form, where x is the square root of an eigenvalue"
+    return None
+
+
+def _lost(table: Table) -> str | None:
+    if table.schedule.error < 1:
+        return None
+    return "Warning: some x of this interval come out at 0 or below, or at 2 or above"
 
 
 def check_normalization(table: Table, target: str, *known: str) -> None:
