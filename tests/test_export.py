@@ -295,6 +295,8 @@ REFUSALS = [
     ("heavyball", SEVERAL, "runs its own table on inputs that are not square"),
     ("optx", SEVERAL, "'optx' is not a target; did you mean optax?"),
     ("Keras", SEVERAL, "did you mean keras?"),
+    ("pytorch", SEVERAL, "did you mean pytorch_optimizer"),
+    ("Megatron LM", SEVERAL, "did you mean megatron-lm"),
     ("jquery", SEVERAL, "'jquery' is not a target; polydesign export --list shows them all"),
 ]  # fmt: skip
 
@@ -398,6 +400,18 @@ def test_warns_where_rounding_reaches_beyond_the_promise():
     assert "test keeps its promise up to 1 only" in line
     (line,) = cautions(narrow, CODEBASES["optax"])
     assert line.startswith("where updates are bfloat16, rounding")
+
+
+def test_a_text_for_every_dtype_warns_of_the_coarsest():
+    """Where the table was made for none; one that names its precision runs in that, or says what is coarser."""
+    bare = polydesign.load("polar_express_deg5")
+    for name, dtype in (("torch-function", "bfloat16"), ("jax", "bfloat16"), ("numpy", "float32")):
+        (line,) = cautions(bare, TARGETS[name])
+        assert line.startswith(f"where the dtype is {dtype}, rounding in {dtype} can lift")
+        assert f"# Warning: where the dtype is {dtype}" in export(bare, name)
+        assert cautions(repeated(JORDAN, 5), TARGETS[name]) == []  # it has room
+        assert "Warning" not in export(polydesign.load("sign-d5x5-l1e-3-bf16"), name)
+    assert cautions(bare, TARGETS["c"]) == []
 
 
 def test_norm_and_quotient_reach_what_the_warning_says():

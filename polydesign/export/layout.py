@@ -13,9 +13,10 @@ from polydesign.model import Table
 WIDTH = 110
 
 
-def comment(table: Table, mark: str = "# ") -> str:
-    """The lines of target.header as comments, none longer than WIDTH."""
-    return "\n".join(mark + part for line in header(table) for part in wrapped(line, WIDTH - len(mark)))
+def comment(table: Table, mark: str = "# ", more: Sequence[str] = ()) -> str:
+    """The lines of target.header, and more, as comments, none longer than WIDTH."""
+    lines = [*header(table), *more]
+    return "\n".join(mark + part for line in lines for part in wrapped(line, WIDTH - len(mark)))
 
 
 def wrapped(line: str, width: int = WIDTH - 4) -> list[str]:

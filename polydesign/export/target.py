@@ -22,7 +22,8 @@ class Target:
     target cannot express the table. dtype: of a codebase that computes the steps itself, in powers of A, the
     precision that decides what rounding does there; None where the text brings its evaluation along. when:
     under which condition it is that precision, "" for always. reason: why no table at all can be written for
-    it, None where some can.
+    it, None where some can. coarsest: of a text that runs in the dtype that it is given, the one that rounds
+    most.
     """
 
     about: str
@@ -31,6 +32,7 @@ class Target:
     dtype: str | None = None
     when: str = ""
     reason: str | None = None
+    coarsest: str | None = None
 
 
 def header(table: Table) -> list[str]:
