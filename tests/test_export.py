@@ -250,6 +250,15 @@ def test_optax_gets_the_normalization_that_the_table_was_made_for():
         assert ("rescaled matrix" in text) == (ours == "aol")
 
 
+@pytest.mark.parametrize("power", [4, 8])
+def test_who_divides_for_transformer_engine_is_told_the_norm(power):
+    """The caller does; the norm is (Σσᵏ)^(1/k), k twice in it."""
+    text = export(replace(prototype("quintics_15"), normalization=f"schatten{power}"), "transformer-engine")
+    assert f"divide x by (Σσ{'⁴' if power == 4 else '⁸'})^(1/{power}) of the whole matrix" in text
+    text = export(replace(prototype("quintics_15"), normalization="none"), "transformer-engine")
+    assert "divide x by a bound of the spectral norm" in text
+
+
 def test_roots_of_newtonschulz_jl_are_what_the_text_says():
     """mrsqrt and msqrt of a number λ in a matrix of trace T, as its source has them: Z/√T and Y·√T."""
     table, trace = prototype("quintics_15"), 40.0
@@ -282,6 +291,7 @@ REFUSALS = [
       for name in CONVENTIONS if name != "transformer-engine"),
     ("transformer-engine", replace(SEVERAL, normalization="aol"), "TransformerEngine divides by the norm of frobenius or schatten4"),
     ("torch", SEVERAL, "repeats it, and the 5 steps of quintics_15 differ: take --to torch-function"),
+    ("torch", table_of([JORDAN, (JORDAN[0], *CUBIC)]), "the 2 steps of test differ"),
     ("torch", LONG, "runs at most 99 steps, and repeated has 100"),
     ("keras", SEVERAL, "differ: override its method zeropower_via_newtonschulz5"),
     ("tinygrad", SEVERAL, "differ: it has no place for a row a step"),

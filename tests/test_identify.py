@@ -209,6 +209,22 @@ def test_our_own_tables_are_found_and_roots_are_kept_apart():
     assert identify(rows, root=2) == []
 
 
+def test_a_row_of_few_digits_is_no_row_of_a_long_table():
+    """Some row of some table is like it; the row that a table repeats is another matter, and so are all digits."""
+    row = published("polar_express_deg5").rows[3]
+    assert identify([tuple(round(c, 2) for c in row)], known=KNOWN) == []
+    assert identify([row], known=KNOWN)[0].name.startswith("polar_express")
+    assert identify([tuple(round(c, 2) for c in JORDAN)], known=KNOWN)[0].name == "jordan_5"
+
+
+def test_rows_with_more_digits_than_the_known_ones():
+    full = published("polar_express_deg5").rows
+    short = Candidate("short", 2, tuple(tuple(round(c, 3) for c in row) for row in full), False)
+    (best,) = identify(full, known=[short])
+    assert best.how == ("with more digits than its 3 decimals",)
+    assert identify([tuple(c * 1.02 for c in row) for row in full], known=[short]) == []
+
+
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
@@ -243,7 +259,8 @@ def test_a_factor_is_read_off_an_interval():
     assert found[0] < 1.01 < found[1]
     assert found[1] - found[0] < 1e-8
     assert simplest(found) == 1.01
-    assert simplest((0.99009, 0.990100)) == pytest.approx(1 / 1.01)
+    assert simplest((0.99009, 0.990100)) == pytest.approx(1 / 1.01, rel=1e-12)
+    assert simplest((0.98039, 0.9804)) == pytest.approx(1 / 1.02, rel=1e-12)  # not 0.9804, which is shorter
     assert bounds((2.0, 1.5, 0.5), one.rows[0], 2, Tolerance("")) is None
 
 
