@@ -262,7 +262,10 @@ def test_who_divides_for_transformer_engine_is_told_the_norm(power):
 def test_roots_of_newtonschulz_jl_are_what_the_text_says():
     """mrsqrt and msqrt of a number λ in a matrix of trace T, as its source has them: Z/√T and Y·√T."""
     table, trace = prototype("quintics_15"), 40.0
-    rows, _ = parsed("newtonschulz.jl", export(table, "newtonschulz.jl"))
+    text = export(table, "newtonschulz.jl")
+    assert table.schedule.interval[0] == 1e-3
+    assert "eigenvalues of at least 1e-06 times the trace" in text.replace("\n#   ", " ")
+    rows, _ = parsed("newtonschulz.jl", text)
     with mpmath.workdps(DIGITS):
         for x in GRID:
             value = mpmath.mpf(x) ** 2 * trace

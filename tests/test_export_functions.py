@@ -15,6 +15,7 @@ from torch import Tensor
 
 from polydesign.evaluation.program import program
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF, running_error
+from polydesign.export.functions import promise
 from polydesign.export.texts import TEXTS
 from polydesign.model import DTYPES, Plan, Table, dtype_name
 from polydesign.runtime import inverse_root, msign
@@ -379,6 +380,31 @@ def test_muon_of_torch_takes_it(
     # Negative control: Muon's own row gives another result.
     monkeypatch.setattr(muon, "_zeropower_via_newtonschulz", original)
     assert not torch.equal(trained()[0][0], expected[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "normalization", "words"),
+    [
+        (
+            "sign-d5x6-l1e-3-bf16",
+            "frobenius",
+            "Singular values of M from 0.001 to 1 times ‖M‖_F come out as 1",
+        ),
+        ("sign-d5x6-l1e-3-bf16", "schatten4", "from 0.001 to 1 times ‖M Mᵀ‖_F^(1/2) come out"),
+        ("root4-d9x4-l0.1-bf16", "frobenius", "For eigenvalues of P from 0.0001 to 1 times ‖P‖_F it is off"),
+        ("inverse-d3x7-l1e-4-bf16", "schatten4", "of P from 0.0001 to 1 times ‖P Pᵀ‖_F^(1/2) it is off"),
+    ],
+)
+def test_the_promise_is_for_what_is_divided_by(name: str, normalization: str, words: str) -> None:
+    """x = σ/norm, or x = (λ/norm)^(1/r): the fourth Schatten norm is that of M Mᵀ, to the 1/2."""
+    assert words in " ".join(promise(replace(table(name), normalization=normalization)))
+    designed = {
+        "bfloat16": "the rounding of bfloat16.",
+        "float32": "float32: in a coarser dtype it may diverge",
+    }
+    for dtype, said in designed.items():
+        made = replace(table(name).provenance, parameters={"dtype": dtype})
+        assert said in " ".join(promise(replace(table(name), provenance=made)))
 
 
 @pytest.mark.parametrize("target", sorted({*TEXTS} & {"torch-function", "numpy", "jax"}))
