@@ -431,5 +431,14 @@ def test_what_a_file_calls_its_dtype_is_no_code(target: str, stated: Any, writte
         assert f"*, dtype={written}):" in text
 
 
+@pytest.mark.parametrize("scale", [2.0**800, 2.0**-800])
+def test_numpy_divides_before_it_rounds(scale: float) -> None:
+    """What float32 does not hold, in float64: a power of 2 changes no bit of the quotient."""
+    compute = run(TEXTS["numpy"].write(table("sign-d5x6-l1e-3-bf16"))).msign
+    M = np.random.default_rng(0).standard_normal((6, 9))
+    np.testing.assert_array_equal(compute(scale * M, np.float32), compute(M, np.float32))
+    assert np.abs(compute(M, np.float32)).max() > 0.1
+
+
 def test_dtype_names() -> None:
     assert {dtype_name(designed(table(name))) for name in NAMES} <= set(DTYPES)

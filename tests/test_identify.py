@@ -110,6 +110,7 @@ LISTED = published("polar_express_deg5_folded_1.01").rows
         ([JORDAN] * 10, "jordan_5, its row 10 times, where 5 are run"),
         ([JORDAN[::-1]], "jordan_5, its one row, which is run 5 times, coefficients in decreasing powers"),
         ([(1.5, -0.5, 0.0)], "newton_schulz_cubic, its one row, which is run 5 times"),
+        ([(0.0, -0.5, 1.5)], "newton_schulz_cubic, its one row, which is run 5 times, coefficients in decreasing powers"),
         ([(2, -1.5, 0.5)] * 2, "muon_baseline_2_-1.5_0.5, its row 2 times, where 5 are run"),
         (published("youjiacheng_5").rows[1:], "turbo_muon_4"),
         ([*LISTED, LISTED[-1], LISTED[-1]], "polar_express_deg5_folded_1.01, its last row 2 times more"),
@@ -149,6 +150,14 @@ def test_the_row_that_was_replaced_and_by_what():
     assert best.changed is not None
     assert best.changed.startswith("newton_schulz_quintic")
     assert best.expected == pytest.approx(LISTED[4])
+
+
+def test_the_row_that_was_replaced_is_looked_up_the_right_way_round():
+    best = identify([row[::-1] for row in [(1.875, -1.25, 0.375), *LISTED[3::-1]]], known=KNOWN)[0]
+    assert best.order == "rows in reverse order, coefficients in decreasing powers"
+    assert (best.name, best.differs) == ("polar_express_deg5_folded_1.01", 5)
+    assert best.changed is not None
+    assert best.changed.startswith("newton_schulz_quintic")
 
 
 def test_a_slip_of_the_pen_is_found_in_its_row():

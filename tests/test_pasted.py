@@ -193,3 +193,12 @@ def test_every_form_of_the_same_rows_reads_the_same(rows):
     ]
     read = [read_rows(f"x = {form}" if form.startswith("np") else form) for form in forms]
     assert all(one == tuple(rows) for one in read)
+
+
+def test_of_a_table_of_ours_only_its_steps_are_rows():
+    """Three headrooms are three numbers: without the name of our format they are a list of their own."""
+    steps = [{"coefficients": [1.5, -0.5]}] * 3
+    body = {"provenance": {"parameters": {"headroom": [1.05, 1.05, 1.03]}}, "steps": steps}
+    assert read_rows(json.dumps({"schema": "polydesign/schedule/v1"} | body)) == ((1.5, -0.5),) * 3
+    with pytest.raises(InputError, match="several lists"):
+        read_rows(json.dumps(body))
