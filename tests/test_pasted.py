@@ -202,3 +202,10 @@ def test_of_a_table_of_ours_only_its_steps_are_rows():
     assert read_rows(json.dumps({"schema": "polydesign/schedule/v1"} | body)) == ((1.5, -0.5),) * 3
     with pytest.raises(InputError, match="several lists"):
         read_rows(json.dumps(body))
+
+
+def test_a_short_text_makes_no_long_list():
+    """Ten letters could ask for any memory: beyond what a table can have nothing is multiplied."""
+    with pytest.raises(InputError, match="holds no list of rows"):
+        read_rows("x = [(1.5, -0.5)] * 100000")
+    assert len(read_rows("x = [(1.5, -0.5)] * 100")) == 100

@@ -50,6 +50,6 @@ def steps_text(calls: list[tuple[Routine, Row]], *, several: bool) -> str:
 
 
 def identifier(name: str) -> str:
-    """A table's name as a name of a programming language."""
+    """A table's name as a name of a programming language: no word of letters alone, such as double."""
     found = re.sub(r"\W", "_", name, flags=re.ASCII)
-    return f"table_{found}" if found[0].isdigit() else found
+    return f"table_{found}" if found.isalpha() or not found[0].isalpha() else found
