@@ -36,7 +36,7 @@ def test_muons_row(run):
     assert "5 times this row, 15 matrix products" in text
     assert "error 0.529456 (proved)" in text
     assert "slope 484.876 at zero" in text
-    assert "safe edge  1.263775" in text
+    assert "safe edge  1.263775: above it values blow up; the error holds up to 1.263749\n" in text
     assert "measured   worst error in bfloat16 0.5" in text
     assert "polydesign export sign-d5x5-l1e-3-bf16 --to optax" in text
     assert "sign-m15-l1e-3-bf16: 3 steps of degree 17, 15 products" in text
@@ -78,6 +78,14 @@ def test_what_it_says(run, rows, words):
         assert word in result.stdout
 
 
+def test_a_factor_that_was_taken_out_is_told(run):
+    rows = [
+        tuple(c * 1.02 ** (1 + 2 * j) for j, c in enumerate(row)) for row in published("youjiacheng_5").rows
+    ]
+    told = run("identify", "-", text=json.dumps(rows)).stdout
+    assert "factor     none is in the published rows, and 1.02 was taken out of these" in told
+
+
 def test_what_it_says_of_the_map_is_what_the_map_does(run):
     """Against dense evaluation, and against the error of another interval: the negative control."""
     rows = published("youjiacheng_6").rows
@@ -109,6 +117,28 @@ def test_what_to_use_instead_is_better_and_costs_no_more(run):
     ours = json.loads(run("identify", "sign-m15-l1e-3-bf16", "--json").stdout)
     assert ours["instead"] == []  # the negative control: nothing is better than the best
     assert ours["map"]["matmuls"] == 15
+
+
+@pytest.mark.parametrize(
+    ("name", "products"),
+    [("sign-m20-l1e-3-bf16", 18), ("sign-d5x6-l1e-3", 18), ("sign-d5x6-l1e-3-bf16", None)],
+)
+def test_where_rounding_decides_the_cheaper_or_the_safer_is_offered(run, name, products):
+    """Errors below bfloat16's own rounding, 0.005: the first costs more for nothing, the second runs away there."""
+    found = json.loads(run("identify", name, "--json").stdout)
+    assert found["map"]["error"] < 5e-3
+    assert bool(found["instead"]) == (products is not None)
+    for one in found["instead"]:
+        assert one["error"] > found["map"]["error"]
+        assert one["matmuls"] <= products
+
+
+def test_a_table_for_clipping_is_never_offered_for_the_sign(run):
+    """On [0.1, 1] clip-d9x3-l0.1-bf16 has the least error for 15 products, and gives more up below than a sign's."""
+    clip = polydesign.load("clip-d9x3-l0.1-bf16")
+    found = json.loads(run("identify", "jordan_5", "--lower", 0.1, "--json").stdout)
+    assert clip.schedule.error < found["map"]["error"]
+    assert not any(one["name"].startswith("clip-") for one in found["instead"])
 
 
 def test_names_tables_and_their_files(run, tmp_path):
