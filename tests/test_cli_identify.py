@@ -36,7 +36,7 @@ def test_muons_row(run):
     assert "5 times this row, 15 matrix products" in text
     assert "error 0.529456 (proved)" in text
     assert "slope 484.876 at zero" in text
-    assert "safe edge  1.263775" in text
+    assert "safe edge  1.263775: above it values blow up; the error holds up to 1.263749\n" in text
     assert "measured   worst error in bfloat16 0.5" in text
     assert "polydesign export sign-d5x5-l1e-3-bf16 --to optax" in text
     assert "sign-m15-l1e-3-bf16: 3 steps of degree 17, 15 products" in text
@@ -78,6 +78,14 @@ def test_what_it_says(run, rows, words):
         assert word in result.stdout
 
 
+def test_a_factor_that_was_taken_out_is_told(run):
+    rows = [
+        tuple(c * 1.02 ** (1 + 2 * j) for j, c in enumerate(row)) for row in published("youjiacheng_5").rows
+    ]
+    told = run("identify", "-", text=json.dumps(rows)).stdout
+    assert "factor     none is in the published rows, and 1.02 was taken out of these" in told
+
+
 def test_what_it_says_of_the_map_is_what_the_map_does(run):
     """Against dense evaluation, and against the error of another interval: the negative control."""
     rows = published("youjiacheng_6").rows
@@ -111,6 +119,28 @@ def test_what_to_use_instead_is_better_and_costs_no_more(run):
     assert ours["map"]["matmuls"] == 15
 
 
+@pytest.mark.parametrize(
+    ("name", "products"),
+    [("sign-m20-l1e-3-bf16", 18), ("sign-d5x6-l1e-3", 18), ("sign-d5x6-l1e-3-bf16", None)],
+)
+def test_where_rounding_decides_the_cheaper_or_the_safer_is_offered(run, name, products):
+    """Errors below bfloat16's own rounding, 0.005: the first costs more for nothing, the second runs away there."""
+    found = json.loads(run("identify", name, "--json").stdout)
+    assert found["map"]["error"] < 5e-3
+    assert bool(found["instead"]) == (products is not None)
+    for one in found["instead"]:
+        assert one["error"] > found["map"]["error"]
+        assert one["matmuls"] <= products
+
+
+def test_a_table_for_clipping_is_never_offered_for_the_sign(run):
+    """On [0.1, 1] clip-d9x3-l0.1-bf16 has the least error for 15 products, and gives more up below than a sign's."""
+    clip = polydesign.load("clip-d9x3-l0.1-bf16")
+    found = json.loads(run("identify", "jordan_5", "--lower", 0.1, "--json").stdout)
+    assert clip.schedule.error < found["map"]["error"]
+    assert not any(one["name"].startswith("clip-") for one in found["instead"])
+
+
 def test_names_tables_and_their_files(run, tmp_path):
     run("search", "--steps", 3, "-o", "mine.json")
     assert "exactly 3 steps" in run("identify", "mine.json").stdout
@@ -135,6 +165,10 @@ def test_one_row_is_run_as_often_as_is_said(run):
         (["jordan"], None, "jordan: is neither a file nor a table of the catalogue; did you mean jordan_5?"),
         (["-", "--lower", 2], JORDAN, "--lower"),
         (["-", "--root", 0], JORDAN, "--root"),
+        (["jordan_5", "--root", 4], None, "--root: jordan_5 is of root 2: leave it out"),
+        ([JORDAN], None, "FILE: is a list, not a file: give it on standard input"),
+        (["3.4445 -4.775 2.0315"], None, "FILE: is a list, not a file"),
+        ([NANOCHAT], None, "FILE: is a list, not a file"),
     ],
 )
 def test_refusals(run, tmp_path, arguments, text, message):
@@ -152,6 +186,44 @@ def test_rows_that_leave_float64_are_still_told_apart(run):
     assert "leaves float64: run as root 4 it diverges" in result.stdout
     found = json.loads(run("identify", "-", "--root", 4, "--json", text=NANOCHAT).stdout)
     assert found["map"] is None
+
+
+@pytest.mark.parametrize("number", ["1e308", "1e-308", "5e-324"])
+@pytest.mark.parametrize("times", [1, 3])
+def test_numbers_at_the_ends_of_float64_are_no_table(run, number, times):
+    """A factor of 1e308 leads from many rows to these, and is no safety factor."""
+    result = run("identify", "-", text=f"x = [({number}, -{number}, {number})] * {times}")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("no table that is known here")
+
+
+@pytest.mark.parametrize("name", ["inverse-d3x7-l1e-4-bf16", "su_root_r1", "root4-m11-l0.1-fp32"])
+def test_bare_rows_of_a_root_are_looked_at_on_the_tables_interval(run, name):
+    table = polydesign.load(name)
+    found = json.loads(run("identify", "-", "--json", text=json.dumps(table.as_tuples())).stdout)
+    assert found["map"]["interval"] == list(table.schedule.interval)
+    assert found["matches"][0]["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("clip-d9x5-l1e-3-bf16", "made for clipping singular values"),
+        ("sign-m14-l0.01-fp32-coupled", "made for P^(-1/2) in the coupled form"),
+        ("sign-d5x5-l1e-3-fp16", None),
+    ],
+)
+def test_what_is_for_something_else_is_not_replaced(run, name, words):
+    """clip-d9x5 has an error of 0.022 and 20 products as a sign, and six quintics would be better at that."""
+    table = polydesign.load(name)
+    for arguments, text in ((name, None), ("-", json.dumps(table.as_tuples()))):
+        told = run("identify", arguments, text=text).stdout
+        assert ("\nfor        " in told) == (words is not None)
+        assert ("\ninstead    " in told) == (words is None)
+        assert words is None or words in told
+    found = json.loads(run("identify", name, "--json").stdout)
+    assert (found["made_for"] is None) == (words is None)
+    assert bool(found["instead"]) == (words is None)
 
 
 def test_fold_writes_a_certified_table_and_unfold_takes_it_back(run, tmp_path):
@@ -201,6 +273,12 @@ def test_a_folded_table_says_that_nothing_was_written_twice(run):
         (["jordan_5"], "Missing option '--factor'"),
         (["jordan_5", "--factor", 1.01, "--rows", "last"], "'last' is not one of"),
         (["jordn_5", "--factor", 1.01], "did you mean jordan_5"),
+        (["jordan_5", "--factor", 0.3], "--factor: with p(x/0.3) in rows all values run away in step 4"),
+        (["sign-d5x5-l1e-3", "--factor", 1e300], "--factor: 1e+300 takes step 1 out of float64"),
+        (
+            ["inverse-m11-l1e-4-fp32", "--factor", 0.99],
+            "--factor: with 0.99 step 1 leaves values down to -0.08",
+        ),
     ],
 )
 def test_fold_refuses(run, arguments, message):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 import mpmath
@@ -12,10 +13,13 @@ import pytest
 
 import polydesign
 from polydesign.approximation.scalar import schedule_from
+from polydesign.catalogue import shipped
 from polydesign.export.cautions import cautions
 from polydesign.export.target import header
 from polydesign.export.targets import CODEBASES, TARGETS, export
 from polydesign.model import InputError, Provenance, Table
+from polydesign.sampling import sampled_certificate
+from polydesign.table import digest
 from tests.tables import prototype, table_of
 
 JORDAN = (3.4445, -4.775, 2.0315)
@@ -246,10 +250,22 @@ def test_optax_gets_the_normalization_that_the_table_was_made_for():
         assert ("rescaled matrix" in text) == (ours == "aol")
 
 
+@pytest.mark.parametrize("power", [4, 8])
+def test_who_divides_for_transformer_engine_is_told_the_norm(power):
+    """The caller does; the norm is (Σσᵏ)^(1/k), k twice in it."""
+    text = export(replace(prototype("quintics_15"), normalization=f"schatten{power}"), "transformer-engine")
+    assert f"divide x by (Σσ{'⁴' if power == 4 else '⁸'})^(1/{power}) of the whole matrix" in text
+    text = export(replace(prototype("quintics_15"), normalization="none"), "transformer-engine")
+    assert "divide x by a bound of the spectral norm" in text
+
+
 def test_roots_of_newtonschulz_jl_are_what_the_text_says():
     """mrsqrt and msqrt of a number λ in a matrix of trace T, as its source has them: Z/√T and Y·√T."""
     table, trace = prototype("quintics_15"), 40.0
-    rows, _ = parsed("newtonschulz.jl", export(table, "newtonschulz.jl"))
+    text = export(table, "newtonschulz.jl")
+    assert table.schedule.interval[0] == 1e-3
+    assert "eigenvalues of at least 1e-06 times the trace" in text.replace("\n#   ", " ")
+    rows, _ = parsed("newtonschulz.jl", text)
     with mpmath.workdps(DIGITS):
         for x in GRID:
             value = mpmath.mpf(x) ** 2 * trace
@@ -278,6 +294,7 @@ REFUSALS = [
       for name in CONVENTIONS if name != "transformer-engine"),
     ("transformer-engine", replace(SEVERAL, normalization="aol"), "TransformerEngine divides by the norm of frobenius or schatten4"),
     ("torch", SEVERAL, "repeats it, and the 5 steps of quintics_15 differ: take --to torch-function"),
+    ("torch", table_of([JORDAN, (JORDAN[0], *CUBIC)]), "the 2 steps of test differ"),
     ("torch", LONG, "runs at most 99 steps, and repeated has 100"),
     ("keras", SEVERAL, "differ: override its method zeropower_via_newtonschulz5"),
     ("tinygrad", SEVERAL, "differ: it has no place for a row a step"),
@@ -291,6 +308,8 @@ REFUSALS = [
     ("heavyball", SEVERAL, "runs its own table on inputs that are not square"),
     ("optx", SEVERAL, "'optx' is not a target; did you mean optax?"),
     ("Keras", SEVERAL, "did you mean keras?"),
+    ("pytorch", SEVERAL, "did you mean pytorch_optimizer"),
+    ("Megatron LM", SEVERAL, "did you mean megatron-lm"),
     ("jquery", SEVERAL, "'jquery' is not a target; polydesign export --list shows them all"),
 ]  # fmt: skip
 
@@ -319,6 +338,56 @@ def test_a_source_cannot_end_the_comment():
     assert "a paper import os os.remove('x') b c" in text
 
 
+@pytest.mark.parametrize("name", [name for name, target in TARGETS.items() if target.reason is None])
+def test_a_source_of_odd_characters_leaves_text(name):
+    """A control character, half of a surrogate pair and a change of direction are no text, or hide some."""
+    table = repeated(JORDAN, 2)
+    source = "a\x00b\ud800c \u202e d\x1b[31m"
+    text = export(replace(table, provenance=Provenance("0", "test", {}, source=source)), name)
+    assert not set("\x00\ud800\u202e\x1b") & set(text)
+    text.encode()
+    if TARGETS[name].suffix == ".py":
+        ast.parse(text)
+
+
+def test_the_bound_is_rounded_up():
+    """To nearest it would be below the error for many tables: no bound, and called proved."""
+    rounded_down = 0
+    for path in sorted(shipped().glob("*.json")):
+        table = polydesign.load(path)
+        assert table.certificate is not None
+        stated = re.search(r"\|f\(x\) - 1\| <= (\S+) for", " ".join(header(table)))
+        assert stated
+        exact = Decimal(table.certificate.error[1])
+        assert exact <= Decimal(stated[1]) <= exact * (1 + Decimal("1e-5"))
+        rounded_down += Decimal(f"{exact:.6g}") < exact
+    assert rounded_down > 5
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("clip-d9x3-l0.1-bf16", "made for clipping singular values: f(x) is near min(x/0.1, 1)"),
+        ("sign-m14-l0.01-fp32-coupled", "made for P^(-1/2) in the coupled form"),
+        ("aol_4_initial", "Warning: some x of this interval come out at 0 or below"),
+        ("jordan_5", None),
+        ("root4-m11-l0.1-fp32", None),
+    ],
+)
+def test_says_what_a_table_is_for_where_its_promise_does_not(name, words):
+    found = [line for line in header(polydesign.load(name)) if line.startswith(("made for", "Warning"))]
+    assert len(found) == (words is not None)
+    assert words is None or found[0].startswith(words)
+
+
+def test_a_sampled_bound_is_called_so():
+    table = polydesign.load("sign-d5x5-l1e-3")
+    sampled = replace(table, certificate=sampled_certificate(table.schedule, digest(table.schedule)))
+    assert "(sampled, not proved)" in header(sampled)[1]
+    assert "(not certified)" in header(replace(table, certificate=None))[1]
+    assert "(proved)" in header(table)[1]
+
+
 def test_says_that_coefficients_run_in_place_of_a_program():
     direct, other = prototype("quintics_15"), prototype("quintics_15", evaluation="chebyshev")
     assert "certificate is of another evaluation" not in export(direct, "optax")
@@ -344,6 +413,18 @@ def test_warns_where_rounding_reaches_beyond_the_promise():
     assert "test keeps its promise up to 1 only" in line
     (line,) = cautions(narrow, CODEBASES["optax"])
     assert line.startswith("where updates are bfloat16, rounding")
+
+
+def test_a_text_for_every_dtype_warns_of_the_coarsest():
+    """Where the table was made for none; one that names its precision runs in that, or says what is coarser."""
+    bare = polydesign.load("polar_express_deg5")
+    for name, dtype in (("torch-function", "bfloat16"), ("jax", "bfloat16"), ("numpy", "float32")):
+        (line,) = cautions(bare, TARGETS[name])
+        assert line.startswith(f"where the dtype is {dtype}, rounding in {dtype} can lift")
+        assert f"# Warning: where the dtype is {dtype}" in export(bare, name)
+        assert cautions(repeated(JORDAN, 5), TARGETS[name]) == []  # it has room
+        assert "Warning" not in export(polydesign.load("sign-d5x5-l1e-3-bf16"), name)
+    assert cautions(bare, TARGETS["c"]) == []
 
 
 def test_norm_and_quotient_reach_what_the_warning_says():

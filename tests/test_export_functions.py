@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from polydesign.evaluation.program import program
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF, running_error
+from polydesign.export.functions import promise
 from polydesign.export.texts import TEXTS
 from polydesign.model import DTYPES, Plan, Table, dtype_name
 from polydesign.runtime import inverse_root, msign
@@ -378,6 +380,64 @@ def test_muon_of_torch_takes_it(
     # Negative control: Muon's own row gives another result.
     monkeypatch.setattr(muon, "_zeropower_via_newtonschulz", original)
     assert not torch.equal(trained()[0][0], expected[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "normalization", "words"),
+    [
+        (
+            "sign-d5x6-l1e-3-bf16",
+            "frobenius",
+            "Singular values of M from 0.001 to 1 times ‖M‖_F come out as 1",
+        ),
+        ("sign-d5x6-l1e-3-bf16", "schatten4", "from 0.001 to 1 times ‖M Mᵀ‖_F^(1/2) come out"),
+        ("root4-d9x4-l0.1-bf16", "frobenius", "For eigenvalues of P from 0.0001 to 1 times ‖P‖_F it is off"),
+        ("inverse-d3x7-l1e-4-bf16", "schatten4", "of P from 0.0001 to 1 times ‖P Pᵀ‖_F^(1/2) it is off"),
+    ],
+)
+def test_the_promise_is_for_what_is_divided_by(name: str, normalization: str, words: str) -> None:
+    """x = σ/norm, or x = (λ/norm)^(1/r): the fourth Schatten norm is that of M Mᵀ, to the 1/2."""
+    assert words in " ".join(promise(replace(table(name), normalization=normalization)))
+    designed = {
+        "bfloat16": "the rounding of bfloat16.",
+        "float32": "float32: in a coarser dtype it may diverge",
+    }
+    for dtype, said in designed.items():
+        made = replace(table(name).provenance, parameters={"dtype": dtype})
+        assert said in " ".join(promise(replace(table(name), provenance=made)))
+
+
+@pytest.mark.parametrize("target", sorted({*TEXTS} & {"torch-function", "numpy", "jax"}))
+@pytest.mark.parametrize(
+    ("stated", "written"),
+    [
+        ("bf16", "torch.bfloat16"),
+        ("nonsense", "None"),
+        (3, "None"),
+        (["float32"], "None"),
+        ("float32\nimport os\nos.abort()", "None"),
+        ('float32"""\nBAD = 1\n"""', "None"),
+    ],
+)
+def test_what_a_file_calls_its_dtype_is_no_code(target: str, stated: Any, written: str) -> None:
+    one = table("sign-d5x6-l1e-3-bf16")
+    parameters = {**one.provenance.parameters, "dtype": stated}
+    text = TEXTS[target].write(replace(one, provenance=replace(one.provenance, parameters=parameters)))
+    ast.parse(text)
+    assert "abort" not in text
+    assert "BAD" not in text
+    assert ("Designed for the rounding of bfloat16." in text) == (stated == "bf16")
+    if target == "torch-function":
+        assert f"*, dtype={written}):" in text
+
+
+@pytest.mark.parametrize("scale", [2.0**800, 2.0**-800])
+def test_numpy_divides_before_it_rounds(scale: float) -> None:
+    """What float32 does not hold, in float64: a power of 2 changes no bit of the quotient."""
+    compute = run(TEXTS["numpy"].write(table("sign-d5x6-l1e-3-bf16"))).msign
+    M = np.random.default_rng(0).standard_normal((6, 9))
+    np.testing.assert_array_equal(compute(scale * M, np.float32), compute(M, np.float32))
+    assert np.abs(compute(M, np.float32)).max() > 0.1
 
 
 def test_dtype_names() -> None:

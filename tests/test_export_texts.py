@@ -23,6 +23,7 @@ from polydesign.evaluation.program import constants, program
 from polydesign.evaluation.rounding import running_error
 from polydesign.export.layout import WIDTH, identifier
 from polydesign.export.straight import routines
+from polydesign.export.target import stated_error
 from polydesign.export.texts import TEXTS
 from polydesign.model import InputError, Schedule, Table
 from polydesign.table import digest
@@ -118,7 +119,7 @@ def test_every_text_names_the_table_its_digest_and_its_promise(target: str, name
     assert text.endswith("\n")
     assert not text.endswith("\n\n")
     if target != "csv":
-        assert f"{table(name).schedule.error:.6g}" in text
+        assert f"<= {stated_error(table(name), 6)} for" in text.replace("\\", "")
         assert "never repeat or leave out a row" in text
     assert TEXTS[target].suffix.startswith(".")
 
@@ -139,6 +140,16 @@ def test_a_source_of_any_kind_harms_no_text(target: str, tmp_path: Path) -> None
         assert len([line for line in text.splitlines() if line.startswith("|")]) == 8
     else:
         assert text.count("\n\\end{") == 1
+
+
+def test_markdown_leaves_the_source_as_it_is() -> None:
+    """Its signs are escaped, none twice; what is left after that is the source."""
+    hostile = table("sign-d5x6-l1e-3-bf16")
+    source = "a_b*c*`d` [e](f) <g> #h |i| \\j"
+    hostile = replace(hostile, provenance=replace(hostile.provenance, source=source))
+    (line,) = [one for one in TEXTS["markdown"].write(hostile).splitlines() if "source:" in one]
+    assert not re.search(r"(?<!\\)(\\\\)*[*_`\[\]<>#|]", line)
+    assert re.sub(r"\\(.)", r"\1", line) == f"- source: {source}"
 
 
 @pytest.mark.parametrize("target", IN_PYTHON)
@@ -239,6 +250,15 @@ def test_c_computes_what_python_does_to_the_last_bit(name: str, tmp_path: Path) 
     first = constants(table(name).schedule.steps[0])[0]
     changed = text.replace(first.hex(), (first * (1 + 1e-9)).hex(), 1)
     assert compiled(changed, table(name), tmp_path, x) != [f(one) for one in x]
+
+
+@pytest.mark.parametrize("name", ["double", "9x4", "_Bool", "résumé", "+", "x.y-z"])
+def test_a_table_of_any_name_compiles(name: str, tmp_path: Path) -> None:
+    """A name is letters, digits and . _ + -: some are no identifiers of C, and some are its keywords."""
+    named = replace(table("sign-d5x6-l1e-3-bf16"), name=name)
+    assert compiled(TEXTS["c"].write(named), named, tmp_path, [0.5]) == [
+        run(TEXTS["python"].write(named)).f(0.5)
+    ]
 
 
 # formats

@@ -19,6 +19,7 @@ LEVELS = {
     "evaluation": 1,
     "files": 1,
     "sampling": 1,
+    "digits": 1,
     "measurements": 1,
     "table": 1,
     "catalogue": 1,

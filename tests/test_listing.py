@@ -118,6 +118,13 @@ def test_glance_refuses_what_is_no_table(tmp_path):
     assert glance(shipped() / "published" / "jordan_5.json")["root"] == 2
 
 
+def test_a_table_here_goes_before_one_of_the_package(run, tmp_path):
+    assert load("jordan_5").schedule.steps[0].coefficients[0] == 3.4445
+    run("fold", "jordan_5", "--factor", 1.01, "--name", "jordan_5")
+    assert catalogue()["jordan_5"].resolve() == (tmp_path / "coeffs" / "jordan_5.json").resolve()
+    assert load("jordan_5").schedule.steps[0].coefficients[0] == 3.4445 / 1.01
+
+
 @pytest.mark.parametrize(
     ("asked", "offered"),
     [
@@ -140,6 +147,8 @@ def test_the_likeliest_name_comes_first(asked, offered):
 
 def test_nothing_close_is_not_made_up():
     assert closest("zzzzqqq", names()) == []
+    # Of the names that contain it those that begin so come first, then the shorter ones.
+    assert closest("adam", ["my-adam", "adam-of-six", "Adam_5"]) == ["Adam_5", "adam-of-six", "my-adam"]
     with pytest.raises(InputError, match="polydesign list shows"):
         find("zzzzqqq")
 

@@ -193,3 +193,19 @@ def test_every_form_of_the_same_rows_reads_the_same(rows):
     ]
     read = [read_rows(f"x = {form}" if form.startswith("np") else form) for form in forms]
     assert all(one == tuple(rows) for one in read)
+
+
+def test_of_a_table_of_ours_only_its_steps_are_rows():
+    """Three headrooms are three numbers: without the name of our format they are a list of their own."""
+    steps = [{"coefficients": [1.5, -0.5]}] * 3
+    body = {"provenance": {"parameters": {"headroom": [1.05, 1.05, 1.03]}}, "steps": steps}
+    assert read_rows(json.dumps({"schema": "polydesign/schedule/v1"} | body)) == ((1.5, -0.5),) * 3
+    with pytest.raises(InputError, match="several lists"):
+        read_rows(json.dumps(body))
+
+
+def test_a_short_text_makes_no_long_list():
+    """Ten letters could ask for any memory: beyond what a table can have nothing is multiplied."""
+    with pytest.raises(InputError, match="holds no list of rows"):
+        read_rows("x = [(1.5, -0.5)] * 100000")
+    assert len(read_rows("x = [(1.5, -0.5)] * 100")) == 100

@@ -7,7 +7,7 @@ from math import prod
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from polydesign.cli.design import in_digits
+from polydesign.digits import in_digits
 from polydesign.model import Schedule
 
 if TYPE_CHECKING:

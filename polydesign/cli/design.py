@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context
+from decimal import ROUND_CEILING, ROUND_FLOOR
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from polydesign.cli.gradient import (
     unfinished,
     watched,
 )
+from polydesign.digits import in_digits
 from polydesign.model import DTYPES, EVALUATIONS, NORMALIZATIONS
 
 if TYPE_CHECKING:
@@ -233,11 +234,6 @@ def _how(table: Table) -> str:
     if certificate.safe_edge is None:
         return proved
     return f"{proved}; the same up to x = {in_digits(certificate.safe_edge[0], 7, ROUND_FLOOR)}"
-
-
-def in_digits(decimal: str, digits: int, rounding: str) -> str:
-    """A proved bound in fewer digits, rounded to the side on which it stays true."""
-    return f"{Context(prec=digits, rounding=rounding).create_decimal(decimal).normalize():g}"
 
 
 def _safety(parameters: dict[str, Any]) -> str:

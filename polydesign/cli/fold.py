@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 WHICH = ("all", "all-but-last", "first")
 
+KEPT = ("dtype", "form")
+"""What a table was made for, which folding does not change."""
+
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
@@ -85,8 +88,9 @@ def _write(
     old = load(source)
     schedule = change(old.schedule, factor, rows)
     made = {"factor": factor, "rows": rows, "table": old.name, "digest": digest(old.schedule)}
-    if "dtype" in old.provenance.parameters:
-        made["dtype"] = old.provenance.parameters["dtype"]
+    made |= {key: old.provenance.parameters[key] for key in KEPT if key in old.provenance.parameters}
+    if old.provenance.source is None:
+        _check_sign(schedule, factor)
     new = replace(
         old,
         name=name or f"{old.name}-{strategy}{factor:g}" + ("" if rows == "all" else f"-{rows}"),
@@ -105,6 +109,19 @@ def _write(
         click.echo(f"wrote {path}" if written else f"{path} holds this table already; left as it is")
 
 
+def _check_sign(schedule: Schedule, factor: float) -> None:
+    """Refuse a table of ours whose values reach zero: what a file of ours promises is for positive ones."""
+    from polydesign.model import InputError
+
+    for index, step in enumerate(schedule.steps[1:], start=1):
+        if step.domain[0] <= 0:
+            raise InputError(
+                "factor",
+                f"with {factor:g} step {index} leaves values down to {step.domain[0]:.3g}, which are lost: "
+                "take a factor that is nearer to 1",
+            )
+
+
 def _told(old: Table, new: Table) -> str:
     low, high = new.schedule.interval
     lines = [f"{new.name}: on [{low:g}, {high:g}]", "           before            after"]
@@ -120,7 +137,7 @@ def _told(old: Table, new: Table) -> str:
 def _edge(table: Table) -> str:
     from decimal import ROUND_FLOOR
 
-    from polydesign.cli.design import in_digits
+    from polydesign.digits import in_digits
 
     certificate = table.certificate
     if certificate is None or certificate.basin_edge is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -23,13 +22,14 @@ def table_of(source: str) -> Table:
     """
     from polydesign.catalogue import catalogue, load
     from polydesign.published import names
+    from polydesign.similar import closest
 
     known = catalogue()
     if Path(source).is_file() or source in known or source not in names():
         try:
             return load(source)
         except InputError as problem:
-            close = difflib.get_close_matches(source, [*known, *names()], n=3, cutoff=0.5)
+            close = closest(source, [*known, *names()])
             if problem.field != source or Path(source).suffix == ".json" or not close:
                 raise
             hint = f"did you mean {' or '.join(close)}?"

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from polydesign.export.identify import Match
     from polydesign.model import Certificate
 
+_LONGEST_NAME = 255
+"""Of a file."""
+
 LOWER = 1e-3
 """Lower end for root 2 where nobody says another: Muon's singular values, after the Frobenius norm."""
 
@@ -57,32 +60,43 @@ def identify(
       echo "3.4445 -4.7750 2.0315" | polydesign identify - --steps 5
     """
     from polydesign.export.identify import identify as explain
+    from polydesign.export.target import made_for
 
     rows, table = _rows(source, which)
+    if table is not None and root not in (None, table.schedule.root):
+        raise InputError("root", f"{table.name} is of root {table.schedule.root}: leave it out")
     root = root or (table.schedule.root if table else None)
     matches = explain(rows, root)
     best = matches[0] if matches else None
+    own = _own(best) or table
     if steps is not None and len(rows) > 1:
         raise InputError("steps", f"is for one row, and there are {len(rows)}: leave it out")
     root = root or (best.root if best else 2)
     count = (steps or (best.of if best and _repeats(best) else USUAL)) if len(rows) == 1 else 1
+    purpose = made_for(own) if own else None
     if table is not None and lower is None and count == 1:
         schedule = table.schedule
     else:
         evaluations = [step.evaluation for step in table.schedule.steps] if table else None
-        schedule = _as_run(root, rows, count, lower or _lower(best, root), evaluations)
+        schedule = _as_run(root, rows, count, lower or _lower(own, root), evaluations)
     certificate = _certified(schedule) if schedule else None
-    measured = _measured(best) if steps is None or (best and steps == best.of) else {}
+    measured = _measured(best, own) if steps is None or (best and steps == best.of) else {}
     lost = None in measured.get("bfloat16", [])
-    instead = _instead(schedule, inf if lost else schedule.error) if schedule else []
+    # What is made for something else is not replaced by a table for the sign.
+    instead = [] if schedule is None or purpose else _instead(schedule, inf if lost else schedule.error)
     if as_json:
-        click.echo(json.dumps(_as_json(rows, matches, schedule, certificate, instead), indent=2))
+        click.echo(
+            json.dumps(
+                _as_json(rows, matches, schedule, certificate, instead) | {"made_for": purpose}, indent=2
+            )
+        )
         return
     lines = who(matches, rows)
     if schedule is None:
         lines.append(f"map        leaves float64: run as root {root} it diverges")
     else:
-        lines += [*what(schedule, certificate, len(rows) == 1), *_told(measured), *advice(schedule, instead)]
+        lines += [*what(schedule, certificate, len(rows) == 1), *_told(measured)]
+        lines += [f"for        {purpose}"] if purpose else advice(schedule, instead)
     click.echo("\n".join(lines))
 
 
@@ -105,6 +119,12 @@ def _rows(source: str, which: str | None) -> tuple[list[tuple[float, ...]], Tabl
     from polydesign.export.pasted import read_rows
 
     path = Path(source)
+    if _is_list(source) and (len(source) > _LONGEST_NAME or not path.is_file()):
+        raise InputError(
+            "FILE",
+            f'is a list, not a file: give it on standard input, echo "{source[:30]}…" | polydesign '
+            "identify -",
+        )
     try:
         text = path.read_text(encoding="utf-8-sig") if path.is_file() else None
         text = sys.stdin.read() if source == "-" else text
@@ -119,6 +139,23 @@ def _rows(source: str, which: str | None) -> tuple[list[tuple[float, ...]], Tabl
         if source != "-" and problem.field.startswith(("line", "text")):
             raise InputError(f"{source}, {problem.field}", problem.problem) from problem
         raise
+
+
+def _is_list(source: str) -> bool:
+    """Whether it is numbers with something between them, as no file is called."""
+    return re.search(r"\d\s*[,;\s)\]]+[\s(\[]*[-+]?[\d.]", source) is not None
+
+
+def _own(best: Match | None) -> Table | None:
+    """The table of the catalogue that the rows are, or come from."""
+    from polydesign.catalogue import catalogue, load
+
+    if best is None or best.beyond or best.differs or best.name not in catalogue():
+        return None
+    try:
+        return load(best.name)
+    except (InputError, OSError):
+        return None  # one of ./coeffs that is broken in some other place
 
 
 def _of_the_header(text: str) -> Table | None:
@@ -153,12 +190,10 @@ def _repeats(match: Match) -> bool:
     return any(words.startswith("its one row") for words in match.how)
 
 
-def _lower(match: Match | None, root: int) -> float:
-    from polydesign.published import DEFAULT_INTERVAL, published
-
-    if root == 2 or match is None or not match.published:
+def _lower(own: Table | None, root: int) -> float:
+    if root == 2 or own is None:
         return LOWER if root == 2 else 0.1
-    return (published(match.name).interval or DEFAULT_INTERVAL)[0]
+    return own.schedule.interval[0]
 
 
 def _certified(schedule: Schedule) -> Certificate | None:
@@ -170,14 +205,12 @@ def _certified(schedule: Schedule) -> Certificate | None:
         return None
 
 
-def _measured(best: Match | None) -> dict[str, list[float | None]]:
+def _measured(best: Match | None, own: Table | None) -> dict[str, list[float | None]]:
     """Precision -> the errors measured of the table itself, where the rows are its rows as run."""
-    from polydesign.catalogue import catalogue, load
-
-    if best is None or not (best.exact or _repeats(best)) or best.name not in catalogue():
+    if best is None or own is None or not (best.exact or _repeats(best)):
         return {}
     found: dict[str, list[float | None]] = {}
-    for m in load(best.name).measured:
+    for m in own.measured:
         found.setdefault(m.dtype, []).append(m.worst)
     return found
 

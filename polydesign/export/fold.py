@@ -54,7 +54,8 @@ def fold(schedule: Schedule, factor: Any, which: str = "all") -> Schedule:
     stays; domains are what each step then receives, and the error is that of the new map. Steps that run a
     program keep it: the constants are scaled, and rounded once.
 
-    Raises InputError for a factor that is no positive number, or that takes a coefficient out of float64.
+    Raises InputError for a factor that is no positive number, that takes a coefficient out of float64, or
+    with which values run away.
     """
     factor = _checked(factor)
     last = len(schedule.steps) - 1
@@ -72,9 +73,16 @@ def fold(schedule: Schedule, factor: Any, which: str = "all") -> Schedule:
             row = [float(Fraction(c) / scale ** (1 + j * step.root)) for j, c in enumerate(step.coefficients)]
         except OverflowError:
             row, program = [math.inf], ()
-        if not all(map(math.isfinite, (*row, *program))):
+        if not _in_float64((*row, *program), (*step.coefficients, *step.program)):
             raise InputError("factor", f"{float(factor):g} takes step {index + 1} out of float64")
-        found, received = received_step(schedule.root, row, step.evaluation, program, received)
+        try:
+            found, received = received_step(schedule.root, row, step.evaluation, program, received)
+        except InputError as problem:  # an image that is not finite
+            raise InputError(
+                "factor",
+                f"with p(x/{float(factor):g}) in rows {which} values run away in step {index + 1}: take one "
+                "that is nearer to 1",
+            ) from problem
         steps.append(found)
     return Schedule(schedule.root, schedule.interval, tuple(steps))
 
@@ -90,6 +98,11 @@ def _checked(factor: Any) -> Fraction:
     if factor <= 0:
         raise InputError("factor", f"must be greater than 0, as 1.01, and is {factor!r}")
     return Fraction(factor)
+
+
+def _in_float64(new: tuple[float, ...], old: tuple[float, ...]) -> bool:
+    """Whether all of them are finite, and none became zero."""
+    return all(map(math.isfinite, new)) and all(n or not o for n, o in zip(new, old, strict=True))
 
 
 def _folded_program(step: Step, factor: Fraction) -> tuple[float, ...]:

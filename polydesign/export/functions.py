@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from polydesign.export.cautions import designed_for, undesigned
 from polydesign.export.layout import comment, indented, steps_text, wrapped
 from polydesign.export.straight import Routine, Row, routines
+from polydesign.export.target import how_known, stated_error
 from polydesign.model import InputError, Table
 
 _REFUSED = {
@@ -31,7 +33,8 @@ class Library:
     by name. gram: A from X. lines: a routine's registers from A. add: the last addition of a step of root 2.
     inner: W = q(A) from the registers. product: of two matrices, rounded. norm: the lines that divide X and
     leave its norm, by a normalization's name. sign, inverse: the last function for root 2 and for the others,
-    templates in which words in capitals stand for what `_fill` puts there.
+    templates in which words in capitals stand for what `_fill` puts there. coarsest: the dtype that rounds
+    most of those that it iterates in.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Library:
     norm: dict[str, str]
     sign: str
     inverse: str
+    coarsest: str
 
 
 def write(table: Table, library: Library) -> str:
@@ -65,7 +69,8 @@ def write(table: Table, library: Library) -> str:
     last = _fill(library.sign if sign else library.inverse, table, library, calls)
     rest = [*functions, constants, last]
     used = [text for name, text in library.helpers.items() if any(f"{name}(" in part for part in rest)]
-    return "\n\n".join([f"{comment(table)}\n\n{library.imports}", *used, *rest])
+    warned = [f"Warning: {line}" for line in undesigned(table, library.coarsest)]
+    return "\n\n".join([f"{comment(table, more=warned)}\n\n{library.imports}", *used, *rest])
 
 
 def _body(routine: Routine, library: Library) -> list[str]:
@@ -136,7 +141,7 @@ def _coupled(root: int, library: Library) -> list[str]:
 
 
 def _dtype(table: Table) -> str:
-    found = table.provenance.parameters.get("dtype")
+    found = designed_for(table)
     return f"torch.{found}" if found else "None"
 
 
@@ -144,16 +149,16 @@ def promise(table: Table) -> list[str]:
     """What the function promises, as lines of its docstring."""
     schedule = table.schedule
     low, high = schedule.interval
-    kind = table.certificate.kind if table.certificate else "not certified"
+    error = stated_error(table, 3)
     if schedule.root == 2:
         norm = "‖M‖_F" if table.normalization == "frobenius" else "‖M Mᵀ‖_F^(1/2)"
-        ends = f"{low:g} to {high:g} times {norm}"
-        what = f"Singular values of M from {ends} come out as 1 within {schedule.error:.3g}"
+        ends = f"{low:.12g} to {high:.12g} times {norm}"
+        what = f"Singular values of M from {ends} come out as 1 within {error}"
     else:
         norm = "‖P‖_F" if table.normalization == "frobenius" else "‖P Pᵀ‖_F^(1/2)"
-        ends = f"{low**schedule.root:g} to {high**schedule.root:g} times {norm}"
-        what = f"For eigenvalues of P from {ends} it is off by {schedule.error:.3g} at most, relatively"
-    designed = table.provenance.parameters.get("dtype")
+        ends = f"{low**schedule.root:.12g} to {high**schedule.root:.12g} times {norm}"
+        what = f"For eigenvalues of P from {ends} it is off by {error} at most, relatively"
+    designed = designed_for(table)
     coarser = "" if designed == "bfloat16" else ": in a coarser dtype it may diverge"
     rounding = f" Designed for the rounding of {designed}{coarser}." if designed else ""
-    return wrapped(f"{what} ({kind}, in exact arithmetic).{rounding}")
+    return wrapped(f"{what} ({how_known(table)}, in exact arithmetic).{rounding}")

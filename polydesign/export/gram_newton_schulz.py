@@ -18,6 +18,7 @@ def write(table: Table) -> str:
         {"ns_coefficients": rows},
         [
             "for gram_newton_schulz.GramNewtonSchulz(**newton_schulz_arguments), StandardNewtonSchulz, Muon",
+            "its Muon looks for the restarts itself; a single row is a ValueError there",
             "there is no number of steps: the rows are the steps; Muon's ns_coefficients_preset would win",
             "GramNewtonSchulz restarts before row 2, counted from 0, if not told otherwise"
             " (gram_newton_schulz_reset_iterations)",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 from polydesign.export.known import Candidate, candidates
@@ -40,6 +41,8 @@ ORDERS = {
 EFFORT = {"digits": 2, "near": 8, "fold": 3, "odd factor": 1, "some rows": 2, "differs": 6, "order": 3}
 EFFORT |= {"first rows": 1, "other rows": 3, "steps": 1}
 """What each change counts: the likeliest explanation is the one that counts least. From judgement."""
+
+_GIVE = "give one row of two or more coefficients a step"
 
 SPREAD = 5
 """Explanations that count so much more than the best are not told."""
@@ -93,13 +96,20 @@ def identify(
     rows: coefficients of q as they were found, one row a step. root: look at tables of this root alone; None
     at all. known: other candidates than those of `candidates`.
 
+    Raises InputError for rows that are empty, and for what is no finite number.
+
     >>> best = identify([(3.4445, -4.7750, 2.0315)])[0]
     >>> best.name, best.how
     ('jordan_5', ('its one row, which is run 5 times',))
     """
-    given = tuple(tuple(map(float, row)) for row in rows)
+    try:
+        given = tuple(tuple(map(float, row)) for row in rows)
+    except (TypeError, ValueError, OverflowError) as problem:
+        raise InputError("rows", f"are no rows of numbers ({problem}): {_GIVE}") from problem
     if not given or not all(given):
-        raise InputError("rows", "are empty: give one row of two or more coefficients a step")
+        raise InputError("rows", f"are empty: {_GIVE}")
+    if not all(isfinite(c) for row in given for c in row):
+        raise InputError("rows", f"hold a number that is not finite: {_GIVE}")
     pool = [one for one in (candidates() if known is None else known) if root in (None, one.root)]
     best = []
     for order, one in enumerate(pool):

@@ -143,6 +143,9 @@ _JAX = Library(
     norm=_NORM,
     sign=_SIGN,
     inverse=_INVERSE,
+    coarsest="bfloat16",
 )
 
-JAX = Target("jax: msign(M), or inverse_root(P), in any floating dtype", ".py", jax_text)
+JAX = Target(
+    "jax: msign(M), or inverse_root(P), in any floating dtype", ".py", jax_text, coarsest=_JAX.coarsest
+)

@@ -13,9 +13,10 @@ from polydesign.model import Table
 WIDTH = 110
 
 
-def comment(table: Table, mark: str = "# ") -> str:
-    """The lines of target.header as comments, none longer than WIDTH."""
-    return "\n".join(mark + part for line in header(table) for part in wrapped(line, WIDTH - len(mark)))
+def comment(table: Table, mark: str = "# ", more: Sequence[str] = ()) -> str:
+    """The lines of target.header, and more, as comments, none longer than WIDTH."""
+    lines = [*header(table), *more]
+    return "\n".join(mark + part for line in lines for part in wrapped(line, WIDTH - len(mark)))
 
 
 def wrapped(line: str, width: int = WIDTH - 4) -> list[str]:
@@ -49,6 +50,6 @@ def steps_text(calls: list[tuple[Routine, Row]], *, several: bool) -> str:
 
 
 def identifier(name: str) -> str:
-    """A table's name as a name of a programming language."""
+    """A table's name as a name of a programming language: no word of letters alone, such as double."""
     found = re.sub(r"\W", "_", name, flags=re.ASCII)
-    return f"table_{found}" if found[0].isdigit() else found
+    return f"table_{found}" if found.isalpha() or not found[0].isalpha() else found

@@ -21,6 +21,9 @@ SAME = 1e-9
 """Relative difference that means nothing: tables regenerated elsewhere differ by up to 2e-11."""
 
 CLOSE = 2e-3
+
+WIDEST = 100.0
+"""No safety factor lies beyond it, or below its inverse."""
 BITS = {"bf16": 8, "fp16": 11, "fp32": 24}
 """Significant bits, the hidden one with them."""
 
@@ -86,14 +89,14 @@ def bounds(row: Row, known: Row, root: int, tolerance: Tolerance, *, conjugated:
     """The factors s for which c_j·s^−(1 + jr), or conjugated c_j·s^−jr, is p_j within the tolerance."""
     if len(row) != len(known):
         return None
-    low, high = 0.0, math.inf
+    low, high = 1 / WIDEST, WIDEST
     for j, (p, c) in enumerate(zip(row, known, strict=True)):
         room = tolerance.relative * abs(p) + tolerance.absolute
         if c == 0 or p == 0:
             if abs(p - c) > room + tolerance.known:
                 return None
             continue
-        room += tolerance.known * abs(p / c)
+        room += tolerance.known and tolerance.known * abs(p / c)
         least, most = abs(p) - room, abs(p) + room
         if p * c < 0 and abs(p - c) > room:
             return None
@@ -170,7 +173,7 @@ def simplest(bracket: tuple[float, float]) -> float:
     low, high = bracket
     if high < 1:
         return float(1 / Fraction(repr(simplest((1 / high, 1 / low)))))
-    middle = (low + high) / 2 if math.isfinite(high) else low
+    middle = (low + high) / 2
     for decimals in range(1, 10):
         short = round(middle, decimals)
         if low <= short <= high:

@@ -116,6 +116,9 @@ _NUMPY = Library(
     norm=_NORM,
     sign=_SIGN,
     inverse=_INVERSE,
+    coarsest="float32",
 )
 
-NUMPY = Target("numpy: msign(M), or inverse_root(P), in float32 or float64", ".py", numpy_text)
+NUMPY = Target(
+    "numpy: msign(M), or inverse_root(P), in float32 or float64", ".py", numpy_text, coarsest=_NUMPY.coarsest
+)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import ROUND_CEILING
 
+from polydesign.digits import in_digits
 from polydesign.model import InputError, Table
 from polydesign.table import digest
 
@@ -20,7 +22,8 @@ class Target:
     target cannot express the table. dtype: of a codebase that computes the steps itself, in powers of A, the
     precision that decides what rounding does there; None where the text brings its evaluation along. when:
     under which condition it is that precision, "" for always. reason: why no table at all can be written for
-    it, None where some can.
+    it, None where some can. coarsest: of a text that runs in the dtype that it is given, the one that rounds
+    most.
     """
 
     about: str
@@ -29,25 +32,57 @@ class Target:
     dtype: str | None = None
     when: str = ""
     reason: str | None = None
+    coarsest: str | None = None
 
 
 def header(table: Table) -> list[str]:
     """The lines that every exported text carries as comments: which table, its promise, how it is run."""
     schedule = table.schedule
     low, high = schedule.interval
-    kind = table.certificate.kind if table.certificate else "not certified"
     lines = [
         f"{table.name}, {digest(schedule)}",
-        f"root {schedule.root}: |f(x) - 1| <= {schedule.error:.6g} for x in [{low:g}, {high:g}] ({kind}),"
-        f" input normalization {table.normalization}",
+        f"root {schedule.root}: |f(x) - 1| <= {stated_error(table, 6)} for x in [{low:.12g}, {high:.12g}] "
+        f"({how_known(table)}), input normalization {table.normalization}",
+        *filter(None, [made_for(table), _lost(table)]),
         f"exactly {len(schedule.steps)} steps, degrees {', '.join(map(str, schedule.degrees))};"
         " never repeat or leave out a row",
     ]
     if table.provenance.source:
         lines.append(f"source: {table.provenance.source}")
     lines.append(f"written by polydesign {table.provenance.polydesign}")
-    # A file says where it comes from in any words: a line break in them would end the comment.
-    return [" ".join(line.split()) for line in lines]
+    # A file says where it comes from in any words: a line break in them would end the comment, and what
+    # cannot be printed may be no text at all in a language, or hide some of it.
+    plain = ("".join(c if c.isprintable() else " " if c.isspace() else "?" for c in line) for line in lines)
+    return [" ".join(line.split()) for line in plain]
+
+
+def stated_error(table: Table, digits: int) -> str:
+    """The table's bound of |f − 1| as text, rounded up: to nearest, a proved bound might not be one."""
+    bound = table.certificate.error[1] if table.certificate else repr(table.schedule.error)
+    return in_digits(bound, digits, ROUND_CEILING)
+
+
+def how_known(table: Table) -> str:
+    """What stands behind the error: proved; sampled, not proved; or not certified."""
+    kind = table.certificate.kind if table.certificate else "not certified"
+    return f"{kind}, not proved" if kind == "sampled" else kind
+
+
+def made_for(table: Table) -> str | None:
+    """What the table is for, where that is not the sign or the root that its promise is of."""
+    made = table.provenance
+    low, high = table.schedule.interval
+    if made.strategy == "clip":
+        return f"made for clipping singular values: f(x) is near min(x/{low:.12g}, 1) from 0 to {high:.12g}"
+    if table.schedule.root == 2 and made.parameters.get("form") == "coupled":
+        return "made for P^(-1/2) in the coupled form, where x is the square root of an eigenvalue"
+    return None
+
+
+def _lost(table: Table) -> str | None:
+    if table.schedule.error < 1:
+        return None
+    return "Warning: some x of this interval come out at 0 or below, or at 2 or above"
 
 
 def check_normalization(table: Table, target: str, *known: str) -> None:

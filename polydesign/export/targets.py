@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 from polydesign.export import (
     adam_atan2,
     distributed_shampoo,
@@ -23,6 +21,7 @@ from polydesign.export import (
 from polydesign.export.target import Target
 from polydesign.export.texts import TEXTS
 from polydesign.model import InputError, Table
+from polydesign.similar import closest
 
 CODEBASES: dict[str, Target] = {
     "torch": torch_muon.TARGET,
@@ -48,7 +47,7 @@ TARGETS: dict[str, Target] = {**TEXTS, **CODEBASES}
 def target(name: str) -> Target:
     """The target of that name. Raises InputError with the names that come close."""
     if name not in TARGETS:
-        close = difflib.get_close_matches(name.lower(), TARGETS, n=3, cutoff=0.5)
+        close = closest(name, TARGETS)
         hint = f"did you mean {' or '.join(close)}?" if close else "polydesign export --list shows them all"
         raise InputError("to", f"{name!r} is not a target; {hint}")
     return TARGETS[name]

@@ -176,8 +176,12 @@ _TORCH = Library(
     norm=_NORM,
     sign=_SIGN,
     inverse=_INVERSE,
+    coarsest="bfloat16",
 )
 
 TORCH_FUNCTION = Target(
-    "torch: newton_schulz_func (or inverse_root) to paste, for dion and torch.optim.Muon", ".py", torch_text
+    "torch: newton_schulz_func (or inverse_root) to paste, for dion and torch.optim.Muon",
+    ".py",
+    torch_text,
+    coarsest=_TORCH.coarsest,
 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
 import torch
 
 from polydesign.model import InputError, check_integer
+from polydesign.similar import closest
 from polydesign.verify import gallery, structures
 from polydesign.verify.request import Request
 from polydesign.verify.samples import Sample, from_matrix, positive
@@ -143,7 +143,7 @@ def split(spectrum: str) -> tuple[str, str | None]:
     """ "logspace:1e-2" as ("logspace", "1e-2"). Raises InputError for a name that is not in SPECTRA."""
     name, colon, argument = spectrum.partition(":")
     if name not in SPECTRA:
-        close = difflib.get_close_matches(name, SPECTRA, n=1)
+        close = closest(name, SPECTRA, 1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise InputError("spectrum", f"{spectrum!r} is not one of {', '.join(SPECTRA)}, all{hint}")
     return name, argument if colon else None
