@@ -54,6 +54,8 @@ def find(source: str | os.PathLike[str]) -> Path:
     if path.is_file():
         return path
     name = str(source)
+    if len(path.parts) > 1 and path.is_dir():
+        raise InputError(name, "is a folder: name a file in it")
     known = catalogue()
     if name in known:
         return known[name]

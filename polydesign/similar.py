@@ -26,13 +26,15 @@ CALLED = {
 def closest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """At most `count` of the known names, the likeliest first; case, dashes and blanks do not matter.
 
-    First what a codebase calls so, then the names that contain it, then those that difflib finds close.
+    First what a codebase calls so, then the names that contain it or that it contains, then those that
+    difflib finds close.
     """
     wanted = _plain(name)
     plain = {one: _plain(one) for one in known}
     called = [one for one in CALLED.get(wanted, ()) if one in plain]
     inside = [one for one, letters in plain.items() if len(wanted) > 2 and wanted in letters]
     inside.sort(key=lambda one: (not plain[one].startswith(wanted), len(one)))
+    inside += [one for one, letters in plain.items() if len(letters) > 3 and letters in wanted]
     near = difflib.get_close_matches(wanted, plain.values(), n=count, cutoff=0.5)
     spelt = [one for letters in near for one in plain if plain[one] == letters]
     return list(dict.fromkeys([*called, *inside, *spelt]))[:count]

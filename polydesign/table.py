@@ -142,6 +142,10 @@ def loads(text: str, where: str = "$") -> Table:
             raise
         if not isinstance(problem, json.JSONDecodeError):
             raise InputError(where, f"is no table: {problem}") from problem
+        if problem.pos == 0:
+            raise InputError(
+                where, "is no table, which is JSON: a list of coefficients is for polydesign identify"
+            ) from problem
         raise InputError(
             where,
             f"is not JSON at line {problem.lineno}, column {problem.colno} ({problem.msg}); was it cut off? "

@@ -147,6 +147,7 @@ def test_the_likeliest_name_comes_first(asked, offered):
 
 def test_nothing_close_is_not_made_up():
     assert closest("zzzzqqq", names()) == []
+    assert closest("torch.optim.Muon", ["optax", "torch"])[0] == "torch"
     # Of the names that contain it those that begin so come first, then the shorter ones.
     assert closest("adam", ["my-adam", "adam-of-six", "Adam_5"]) == ["Adam_5", "adam-of-six", "my-adam"]
     with pytest.raises(InputError, match="polydesign list shows"):

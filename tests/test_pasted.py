@@ -209,3 +209,20 @@ def test_a_short_text_makes_no_long_list():
     with pytest.raises(InputError, match="holds no list of rows"):
         read_rows("x = [(1.5, -0.5)] * 100000")
     assert len(read_rows("x = [(1.5, -0.5)] * 100")) == 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[[ 3.4445 -4.775   2.0315]\n [ 1.5    -0.5     0.    ]]",
+        "| a | b | c |\n|---|---:|:-:|\n| 3.4445 | -4.775 | 2.0315 |\n| 1.5 | -0.5 | 0 |",
+    ],
+    ids=["numpy", "Markdown"],
+)
+def test_rows_as_they_are_printed(text):
+    assert read_rows(text) == ((3.4445, -4.775, 2.0315), (1.5, -0.5, 0.0))
+
+
+def test_a_row_of_zeros_is_no_step():
+    with pytest.raises(InputError, match="row 2: is all zeros"):
+        read_rows("1.5 -0.5\n0 0")

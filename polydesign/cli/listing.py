@@ -105,6 +105,8 @@ def _group(place: Path, body: dict[str, Any]) -> str:
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
+    from polydesign.report.numbers import number
+
     width = max(len(row["name"]) for row in rows)
     click.echo(f"{'name':{width}}  root  degrees         products  error      interval")
     for group, heading in GROUPS.items():
@@ -116,7 +118,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
             where = f"  {row['from']}" if group == "here" and row["from"] != "coeffs" else ""
             click.echo(
                 f"{row['name']:{width}}  {row['root']:4d}  {_degrees(row['degrees']):14}  "
-                f"{row['matmuls']:8d}  {row['error']:<9.3g}  [{low:g}, {high:g}]{where}"
+                f"{row['matmuls']:8d}  {number(row['error'], 3, up=True):<9}  [{low:g}, {high:g}]{where}"
             )
 
 

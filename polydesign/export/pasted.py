@@ -23,6 +23,8 @@ MOST_CHARACTERS = 1_000_000
 CURE = "paste the list alone, as [(3.4445, -4.775, 2.0315), …], JSON, or a row of numbers a line"
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_RULED = re.compile(rf"[\[\]|\s]*{_NUMBER}(?:[\s|]+{_NUMBER})+[\[\]|\s]*")
+"""A row as numpy prints it, or of a Markdown table."""
 _LINE = re.compile(rf"{_NUMBER}(?:(?:\s*[,;]\s*|\s+){_NUMBER})*\s*[,;]?")
 
 
@@ -45,6 +47,8 @@ def read_rows(text: str, which: str | None = None) -> Rows:
         where = f"line {line}" if len(rows) == 1 else f"line {line}, row {number}"
         if not all(math.isfinite(c) for c in row):
             raise InputError(where, f"holds a number that is not finite: {row}")
+        if not any(row):
+            raise InputError(where, f"is all zeros, which is no step: {CURE}")
         if len(row) < 2:
             raise InputError(where, f"has one number, and a step needs two or more: {CURE}")
         if len(row) > MOST_INNER_DEGREE + 1:
@@ -89,10 +93,17 @@ def _json(text: str) -> Found:
 
 
 def _plain(lines: list[str]) -> Found:
-    """Lines of nothing but numbers, with blanks, commas or semicolons between; words may head them."""
+    """Lines of nothing but numbers, with blanks, commas or semicolons between; words may head them.
+
+    Also as numpy prints an array, and the rows of a Markdown table.
+    """
     rows, first, headed = [], 0, False
     for number, line in enumerate(lines, start=1):
         bare = line.partition("#")[0].strip()
+        if _RULED.fullmatch(bare):
+            bare = re.sub(r"[\[\]|]", " ", bare).strip()
+        elif bare.startswith("|"):
+            bare = bare.strip("|").replace("|", ",").strip(" -:,")
         if not bare:
             continue
         if _LINE.fullmatch(bare):
