@@ -7,6 +7,7 @@ import io
 import json
 import math
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -116,6 +117,25 @@ def test_roots_are_compared_in_the_coupled_form() -> None:
     assert rows[0].at[0].excess < 0.01 < 1 < rows[1].at[0].excess
 
 
+def test_bounds_stay_bounds_as_floats(tables: list[Table]) -> None:
+    rows = {row.name: row for row in compare(tables)}
+    nearest = []
+    for table in tables:
+        assert table.certificate is not None
+        proved = Fraction(table.certificate.error[1])
+        assert math.nextafter(rows[table.name].error, 0) < proved <= rows[table.name].error
+        nearest.append(float(proved) >= proved)
+    assert not all(nearest)  # negative control: rounded to nearest, some fall below
+    # An error that no float64 holds is not 0.
+    tiny = design(degree=5, steps=14, lower=0.9, headroom=1, cushion=0)
+    (row,) = compare([tiny], (0.9,))
+    assert tiny.certificate is not None
+    assert 0 < Fraction(tiny.certificate.error[1]) < Fraction(5e-324)
+    assert row.error == row.at[0].error == 5e-324
+    assert row.at[0].optimum == 0
+    assert "e-324" in text([row])
+
+
 def test_json_round_trip(tables: list[Table]) -> None:
     rows = compare([*tables, published_table("deepseek_v4_10")])
     assert any(math.isinf(at.ratio_to_best) for row in rows for at in row.at)
@@ -172,3 +192,9 @@ def test_refusals(tables: list[Table]) -> None:
     for lower in (0.0, 1.0, -1e-3, math.nan):
         with pytest.raises(InputError, match="lower"):
             compare(tables, (lower,))
+    for lower in (1e-13, 1e-30, 1e-300):
+        with pytest.raises(InputError, match="what is best is known from 1e-12 on"):
+            compare(tables, (lower,))
+    # Negative control: 1e-12 is taken, and 1 − E is then that of 1e-10, scaled.
+    best = [[(1 - error) / lower for _, error in front(2, lower, 6)] for lower in (1e-12, 1e-10)]
+    assert best[0] == pytest.approx(best[1], rel=2**-52 / 1e-12)

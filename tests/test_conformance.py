@@ -279,6 +279,23 @@ def test_the_files(kits: Callable[..., Path]) -> None:
     assert len(index["files"]) + 2 * len(index["cases"]) + 1 == len(list(folder.iterdir()))
 
 
+def test_what_a_precision_cannot_hold_is_not_judged(kits: Callable[..., Path]) -> None:
+    found = json.loads((kits(QUINTICS[0]) / "kit.json").read_text())["cases"]
+    tolerance = {case["name"]: case["tolerance"] for case in found}
+    for name in ("tiny", "huge"):
+        assert tolerance[name]["float16"] is None
+        assert tolerance[name]["bfloat16"] is not None
+    assert tolerance["wide"]["float16"] is not None
+
+
+def test_the_worst_of_a_batch_counts() -> None:
+    expected = np.ones((3, 4, 5))
+    found = expected.copy()
+    found[1] *= 1.03
+    assert distance(found, expected) == pytest.approx(0.03)
+    assert distance(found[:1], expected[:1]) == 0  # negative control
+
+
 def test_a_seed_is_a_kit() -> None:
     table = polydesign.load("sign-d5x5-l1e-3-bf16")
     first, again, other = (kit(table, seed=seed) for seed in (3, 3, 4))
