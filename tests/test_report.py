@@ -21,7 +21,7 @@ from polydesign.cli import main
 from polydesign.designer import published_table
 from polydesign.measurements import dumps
 from polydesign.model import InputError, Table
-from polydesign.report import origin, pictures
+from polydesign.report import origin, pictures, words
 from polydesign.report.folder import write
 from polydesign.report.page import Report, html, markdown, report
 from polydesign.table import digest, loads, save
@@ -190,6 +190,36 @@ def test_a_table_that_promises_nothing_says_so() -> None:
     assert "2.09 from 1" in text
     assert "no error of the norm is allowed for" in text
     assert "Nothing: a" not in markdown(report([published_table(THEIRS)]))  # negative control
+
+
+@pytest.mark.parametrize("strategy", ["budget", "clip", "equioscillation", "published", "mine"])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"lower": "min"},
+        {"dtype": "float32", "caution": "much", "shape": 5, "exact": False},
+        {"dtype": ["float32"], "caution": -1},
+    ],
+)
+def test_a_file_says_what_it_likes_of_its_origin(
+    tables: list[Table], strategy: str, parameters: dict
+) -> None:
+    stated = replace(tables[0].provenance, strategy=strategy, parameters=parameters)
+    table = replace(tables[0], provenance=stated)
+    command, note = origin.command(table)
+    assert note
+    if strategy in ("published", "mine"):
+        assert command == ""  # under this name nothing is published
+    assert [origin.caution(table, dtype) for dtype in ("float32", "float16")] == [1, 1]
+    assert words.expected(table)
+
+
+def test_a_stated_caution_is_taken(tables: list[Table]) -> None:
+    stated = replace(tables[0].provenance, parameters={"dtype": "float16", "caution": 4.0})
+    table = replace(tables[0], provenance=stated)
+    assert [origin.caution(table, dtype) for dtype in ("float32", "float16")] == [1, 4]
+    assert "in fp16 for 4 of that noise" in words.expected(table)
 
 
 COMMANDS = ["sign-d5x6-l1e-3", OURS, PROGRAM, "inverse-d3x7-l1e-4-fp32", "root4-d9x4-l0.1-bf16"]
