@@ -16,11 +16,13 @@ from click.testing import CliRunner
 
 import polydesign
 from polydesign.cli import main
+from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import DTYPES, InputError, Plan, Table
 from polydesign.runtime import inverse_root, msign
 from polydesign.table import loads
 from polydesign.verify.conformance import check, kit, write
 from polydesign.verify.expected import ROOT_CASES, SIGN_CASES, cases, distance
+from polydesign.verify.perturbed import Rounding
 
 QUINTICS = ["sign-d5x6-l1e-3-bf16", "sign-d5x5-l1e-3-bf16", "sign-d5x8-l1e-3-fp64"]
 OTHER_SIGNS = ["sign-d9x4-l1e-3-h1.015-f0.12x3-0", "sign-m15-l1e-3-fp16", "sign-m20-l1e-3-fp32"]
@@ -286,6 +288,32 @@ def test_what_a_precision_cannot_hold_is_not_judged(kits: Callable[..., Path]) -
         assert tolerance[name]["float16"] is None
         assert tolerance[name]["bfloat16"] is not None
     assert tolerance["wide"]["float16"] is not None
+
+
+@pytest.mark.parametrize("name", [QUINTICS[2], OTHER_SIGNS[2], ROOTS[1]])
+def test_tolerances_go_as_the_unit_roundoff(name: str, kits: Callable[..., Path]) -> None:
+    """To first order; the worst of sixteen draws varies by less than 2. What is expected is exact then: an
+    error of its own would stay where u falls by 2⁻²⁹."""
+    for case in json.loads((kits(name) / "kit.json").read_text())["cases"]:
+        single, double = (case["tolerance"][dtype] for dtype in ("float32", "float64"))
+        assert single / 4 <= double * 2**29 <= 4 * single
+
+
+def test_a_coherent_draw_moves_equal_entries_further() -> None:
+    """Every entry off by u the same way moves a block of m·n equal ones by u, and at random by u/√(mn)."""
+    block = np.full((16, 24), 0.1)
+
+    def moved(coherent: bool) -> float:
+        found = []
+        for seed in range(9):
+            draw = Rounding("bfloat16", np.random.default_rng(seed), coherent)
+            change = draw.stored(block) - block
+            assert np.abs(change).max() <= UNIT_ROUNDOFF["bfloat16"] * 0.1 * (1 + 2**-40)
+            found.append(abs(change.mean()) / 0.1)
+        return float(np.median(found))
+
+    # √(16·24) is 20; 16 of the 384 are on the diagonal, and may go the other way.
+    assert moved(coherent=True) > 0.9 * UNIT_ROUNDOFF["bfloat16"] > 5 * moved(coherent=False)
 
 
 def test_the_worst_of_a_batch_counts() -> None:

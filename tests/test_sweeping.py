@@ -12,6 +12,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,23 @@ def test_an_interrupted_search_is_no_outcome(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(KeyboardInterrupt):
         sweep([{"degree": 3}], tmp_path, jobs=1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("jobs", "processes"), [(1, 1), (3, 3), (9, 4), (None, min(os.cpu_count() or 1, 4))])
+def test_as_many_processes_as_jobs(
+    jobs: int | None, processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no more than problems."""
+    asked = []
+
+    def started(backend: str, n_jobs: int) -> nullcontext:
+        asked.append((backend, n_jobs))
+        return nullcontext()
+
+    monkeypatch.setattr("joblib.parallel_config", started)
+    monkeypatch.setattr("joblib.cpu_count", os.cpu_count)
+    sweep([{"degree": 4, "steps": steps} for steps in range(2, 6)], tmp_path, jobs=jobs)
+    assert asked == [("loky", processes)]
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:
