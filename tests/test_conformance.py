@@ -316,6 +316,14 @@ def test_a_coherent_draw_moves_equal_entries_further() -> None:
     assert moved(coherent=True) > 0.9 * UNIT_ROUNDOFF["bfloat16"] > 5 * moved(coherent=False)
 
 
+def test_below_its_normal_numbers_a_precision_rounds_absolutely() -> None:
+    draw = Rounding("float16", np.random.default_rng(0), coherent=False)
+    u, value = UNIT_ROUNDOFF["float16"], np.full((64, 64), 2.0**-20)
+    change = np.abs(draw.stored(value) - value).max()
+    assert 0.9 * u * 2.0**-14 < change <= u * 2.0**-14
+    assert not draw.stored(np.zeros((3, 3))).any()  # but zero is stored as it is
+
+
 def test_the_worst_of_a_batch_counts() -> None:
     expected = np.ones((3, 4, 5))
     found = expected.copy()

@@ -194,7 +194,7 @@ def _row(table: Table, lowers: Sequence[float], fronts: Sequence[Front], measure
         certificate = certify(schedule)
     upper = Fraction(schedule.interval[1])
     edges = [
-        float(Fraction(bracket[0]) / upper) if bracket else None
+        -_above(-Fraction(bracket[0]) / upper) if bracket else None
         for bracket in (certificate.safe_edge, certificate.basin_edge)
     ]
     slope = math.prod((row[0] for row in exact_rows(schedule)), start=Fraction(1))
