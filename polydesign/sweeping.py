@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import json
 import os
+import tempfile
 import threading
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -54,8 +55,8 @@ def read_problems(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     if not path.is_file():
         raise InputError(str(path), "there is no such file")
     try:
-        body = readers[path.suffix](path.read_text(encoding="utf-8"))
-    except ValueError as problem:
+        body = readers[path.suffix](path.read_text(encoding="utf-8-sig"))  # some editors write a mark
+    except (ValueError, RecursionError) as problem:
         raise InputError(str(path), f"is not {path.suffix[1:].upper()}: {problem}") from problem
     try:
         return grid(body)
@@ -104,12 +105,14 @@ def sweep(
     (tcp://host:8786), whose machines have this package, or starts one here where that is None. progress:
     called with (solved or found, all). A process that searches budgets holds up to 2 GB of test matrices.
 
-    folder/sweep.jsonl has one line a problem and is written anew, atomically, after each. A problem that it
-    names with a table that is there is kept; one that failed is tried again. A failure is an outcome and
+    folder/sweep.jsonl has one line a problem and is written anew, atomically, after each, with what another
+    sweep has put there since. A problem that it names with a table that is there is kept; one that failed is
+    tried again. A failure is an outcome and
     stops nothing else. Where two problems give different tables of one name, the later to end is
     NAME-<eight digits of its problem's sha256>.
 
-    Raises InputError for bad settings, and where dask.distributed is not installed.
+    Raises InputError for bad settings, and where dask.distributed is not installed; OSError where the folder
+    cannot be written into, before anything is solved.
     """
     if backend not in BACKENDS:
         raise InputError("backend", f"{backend!r} is not one of {', '.join(BACKENDS)}")
@@ -122,6 +125,8 @@ def sweep(
     known = _read_summary(place)
     kept = {key: known[key] for key in asked if key in known and _is_there(place, known[key])}
     waiting = [key for key in asked if key not in kept]
+    if waiting:
+        _check_writable(place)  # before hours are spent
     progress(len(kept), len(asked))
     if waiting:
         with _solved([asked[key] for key in waiting], jobs, backend, address) as results:
@@ -130,7 +135,7 @@ def sweep(
                     raise KeyboardInterrupt  # a gradient search took it for its own
                 key = waiting[index]
                 kept[key] = _stored(place, key, found)
-                _write_summary(place, [*(kept[k] for k in asked if k in kept), *_others(known, asked)])
+                _write_summary(place, kept, asked)
                 progress(len(kept), len(asked))
     return [kept[key] for key in asked]
 
@@ -219,10 +224,17 @@ def _read_summary(folder: Path) -> dict[str, Outcome]:
     return {_key(outcome.problem): outcome for outcome in found}
 
 
-def _others(known: dict[str, Outcome], asked: dict[str, Any]) -> list[Outcome]:
-    return [outcome for key, outcome in known.items() if key not in asked]
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as problem:
+        raise OSError(problem.errno, f"cannot be written into ({problem.strerror})", str(folder)) from problem
 
 
-def _write_summary(folder: Path, outcomes: Iterable[Outcome]) -> None:
-    lines = (json.dumps(asdict(outcome), ensure_ascii=False) + "\n" for outcome in outcomes)
+def _write_summary(folder: Path, kept: Mapping[str, Outcome], asked: Iterable[str]) -> None:
+    """Ours in the order in which they were asked for, then what else is there."""
+    ours = {key: kept[key] for key in asked if key in kept}
+    outcomes = ours | {key: outcome for key, outcome in _read_summary(folder).items() if key not in ours}
+    lines = (json.dumps(asdict(outcome), ensure_ascii=False) + "\n" for outcome in outcomes.values())
     write_atomically(folder / SUMMARY, "".join(lines))

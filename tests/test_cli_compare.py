@@ -76,7 +76,7 @@ def test_without_measure_neither_torch_nor_matplotlib_is_loaded() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([OURS, "jordan5"], "did you mean jordan_5"),
+        ([OURS, "jordn_5"], "is neither a file nor a table of the catalogue; did you mean jordan_5?"),
         ([OURS, "nothing-like-it-at-all"], "is neither a file nor a table"),
         ([OURS, "gone.json"], "no such file"),
         ([OURS, "root4-m11-l0.1-fp32"], "different roots"),

@@ -7,6 +7,7 @@ import io
 import json
 import math
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +18,7 @@ from polydesign.designer import design, published_table
 from polydesign.model import InputError, Table
 from polydesign.report.comparison import compare, from_json, front, products_needed, stored, to_json
 from polydesign.report.numbers import number
-from polydesign.report.tables import COLUMNS, text, to_csv
+from polydesign.report.tables import COLUMNS, edge, text, to_csv
 
 MISPRINT = "polar_express_gram_ns_blog_table_MISPRINT"
 
@@ -78,6 +79,14 @@ def test_products_needed() -> None:
     assert all(a >= b for a, b in pairwise(needed))
     assert products_needed(1e-30, best) == 18
     assert products_needed(1.0, best) == products_needed(3.5, best) == 0
+    # Halfway in ln(−ln E) is half a product; halfway in E is not.
+    for (fewer, worse), (more, better) in pairwise(best[1:]):
+        x = (math.log(-math.log(worse)) + math.log(-math.log(better))) / 2
+        halfway = (fewer + more) / 2
+        assert products_needed(math.exp(-math.exp(x)), best) == pytest.approx(halfway, abs=1e-9)
+        assert abs(products_needed((worse + better) / 2, best) - halfway) > 1e-3
+    # A best error that is 0 has no logarithm: then the products before it are needed, and no part of more.
+    assert products_needed(1e-5, ((0.0, 0.9), (2.0, 0.1), (3.0, 0.0))) == 2
     # Between 14 and 15 products: above the chord in E, as a curve that falls ever faster is.
     middle = math.sqrt(float(best[-4][1]) * float(best[-3][1]))
     assert best[-4][0] < products_needed(middle, best) < best[-3][0]
@@ -116,6 +125,42 @@ def test_roots_are_compared_in_the_coupled_form() -> None:
     assert rows[0].at[0].excess < 0.01 < 1 < rows[1].at[0].excess
 
 
+def test_bounds_stay_bounds_as_floats(tables: list[Table]) -> None:
+    rows = {row.name: row for row in compare(tables)}
+    nearest = []
+    for table in tables:
+        assert table.certificate is not None
+        proved = Fraction(table.certificate.error[1])
+        assert math.nextafter(rows[table.name].error, 0) < proved <= rows[table.name].error
+        nearest.append(float(proved) >= proved)
+        if table.certificate.safe_edge is not None:
+            least, most = map(Fraction, table.certificate.safe_edge)
+            found = rows[table.name].safe_edge
+            assert found is not None
+            assert found <= least < math.nextafter(found, math.inf)
+            assert least <= most
+    assert not all(nearest)  # negative control: rounded to nearest, some fall below
+    # An error that no float64 holds is not 0.
+    tiny = design(degree=5, steps=14, lower=0.9, headroom=1, cushion=0)
+    (row,) = compare([tiny], (0.9,))
+    assert tiny.certificate is not None
+    assert 0 < Fraction(tiny.certificate.error[1]) < Fraction(5e-324)
+    assert row.error == row.at[0].error == 5e-324
+    assert row.at[0].optimum == 0
+    assert "e-324" in text([row])
+
+
+def test_a_sampled_certificate_is_not_believed() -> None:
+    how = {"degree": 5, "steps": 3, "lower": 0.01, "dtype": "float32"}
+    sampled = design(**how, certify=False)
+    proved = design(**how)
+    assert sampled.certificate is not None
+    assert proved.certificate is not None
+    assert sampled.certificate.kind == "sampled"
+    assert compare([sampled]) == compare([proved])
+    assert sampled.certificate.safe_edge != proved.certificate.safe_edge  # negative control
+
+
 def test_json_round_trip(tables: list[Table]) -> None:
     rows = compare([*tables, published_table("deepseek_v4_10")])
     assert any(math.isinf(at.ratio_to_best) for row in rows for at in row.at)
@@ -131,6 +176,16 @@ def test_csv_has_every_digit(tables: list[Table]) -> None:
     assert [line["name"] for line in lines] == [row.name for row in rows]
     assert [float(line["error_from_0.001"]) for line in lines] == [row.at[0].error for row in rows]
     assert lines[-1]["safe_edge"] == "" == lines[0]["bf16_worst"]
+    far = compare([published_table("deepseek_v4_10")])
+    assert math.isinf(far[0].at[-1].ratio_to_best)
+    (line,) = csv.DictReader(io.StringIO(to_csv(far)))
+    assert line["ratio_to_best_from_0.1"] == ""
+
+
+def test_an_edge_is_rounded_down(tables: list[Table]) -> None:
+    (row,) = compare(tables[1:2])
+    assert edge(replace(row, safe_edge=1.01039)) == "1.0103"
+    assert edge(replace(row, safe_edge=None)) == "none"
 
 
 def test_text_fits_a_terminal_and_is_not_cut_in_a_pipe(tables: list[Table]) -> None:
@@ -160,6 +215,14 @@ def test_stored_measurements_are_told_from_fresh_ones(tables: list[Table]) -> No
     fresh = compare([table], measured={table.name: stored(table, runs, "fresh")})
     assert fresh[0].measured[0].source == "fresh"
     assert "s: stored" not in text(fresh)
+    # Powers of the operator, and matrices of zeros, are something else.
+    power = replace(runs[0], power=2, worst=9.0, holds=False)
+    zeros = replace(runs[0], dtype="bfloat16", count=0, worst=0.0)
+    assert stored(table, (*runs, power, zeros)) == stored(table, runs)
+    assert stored(table, (*runs, replace(power, power=1)))[0].worst == 9
+    assert stored(table, (*runs, replace(runs[0], worst=None, holds=False)))[0].worst is None
+    wide = design(degree=3, steps=2, lower=0.1, upper=2.0)
+    assert stored(wide, runs)[0].lower == 0.05
 
 
 def test_refusals(tables: list[Table]) -> None:
@@ -172,3 +235,9 @@ def test_refusals(tables: list[Table]) -> None:
     for lower in (0.0, 1.0, -1e-3, math.nan):
         with pytest.raises(InputError, match="lower"):
             compare(tables, (lower,))
+    for lower in (1e-13, 1e-30, 1e-300):
+        with pytest.raises(InputError, match="what is best is known from 1e-12 on"):
+            compare(tables, (lower,))
+    # Negative control: 1e-12 is taken, and 1 − E is then that of 1e-10, scaled.
+    best = [[(1 - error) / lower for _, error in front(2, lower, 6)] for lower in (1e-12, 1e-10)]
+    assert best[0] == pytest.approx(best[1], rel=2**-52 / 1e-12)

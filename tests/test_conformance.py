@@ -16,11 +16,13 @@ from click.testing import CliRunner
 
 import polydesign
 from polydesign.cli import main
+from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import DTYPES, InputError, Plan, Table
 from polydesign.runtime import inverse_root, msign
 from polydesign.table import loads
 from polydesign.verify.conformance import check, kit, write
 from polydesign.verify.expected import ROOT_CASES, SIGN_CASES, cases, distance
+from polydesign.verify.perturbed import Rounding
 
 QUINTICS = ["sign-d5x6-l1e-3-bf16", "sign-d5x5-l1e-3-bf16", "sign-d5x8-l1e-3-fp64"]
 OTHER_SIGNS = ["sign-d9x4-l1e-3-h1.015-f0.12x3-0", "sign-m15-l1e-3-fp16", "sign-m20-l1e-3-fp32"]
@@ -39,6 +41,11 @@ def kits(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return made[name, operator]
 
     return folder
+
+
+def small() -> Table:
+    """For what does not depend on the table."""
+    return polydesign.design(degree=3, steps=2, lower=0.1)
 
 
 def ours(table: Table, dtype: str, device: str = "cpu", **plan: Any) -> Callable[[np.ndarray], Any]:
@@ -279,15 +286,66 @@ def test_the_files(kits: Callable[..., Path]) -> None:
     assert len(index["files"]) + 2 * len(index["cases"]) + 1 == len(list(folder.iterdir()))
 
 
+def test_what_a_precision_cannot_hold_is_not_judged(kits: Callable[..., Path]) -> None:
+    found = json.loads((kits(QUINTICS[0]) / "kit.json").read_text())["cases"]
+    tolerance = {case["name"]: case["tolerance"] for case in found}
+    for name in ("tiny", "huge"):
+        assert tolerance[name]["float16"] is None
+        assert tolerance[name]["bfloat16"] is not None
+    assert tolerance["wide"]["float16"] is not None
+
+
+@pytest.mark.parametrize("name", [QUINTICS[2], OTHER_SIGNS[2], ROOTS[1]])
+def test_tolerances_go_as_the_unit_roundoff(name: str, kits: Callable[..., Path]) -> None:
+    """To first order; the worst of sixteen draws varies by less than 2. What is expected is exact then: an
+    error of its own would stay where u falls by 2⁻²⁹."""
+    for case in json.loads((kits(name) / "kit.json").read_text())["cases"]:
+        single, double = (case["tolerance"][dtype] for dtype in ("float32", "float64"))
+        assert single / 4 <= double * 2**29 <= 4 * single
+
+
+def test_a_coherent_draw_moves_equal_entries_further() -> None:
+    """Every entry off by u the same way moves a block of m·n equal ones by u, and at random by u/√(mn)."""
+    block = np.full((16, 24), 0.1)
+
+    def moved(coherent: bool) -> float:
+        found = []
+        for seed in range(9):
+            draw = Rounding("bfloat16", np.random.default_rng(seed), coherent)
+            change = draw.stored(block) - block
+            assert np.abs(change).max() <= UNIT_ROUNDOFF["bfloat16"] * 0.1 * (1 + 2**-40)
+            found.append(abs(change.mean()) / 0.1)
+        return float(np.median(found))
+
+    # √(16·24) is 20; 16 of the 384 are on the diagonal, and may go the other way.
+    assert moved(coherent=True) > 0.9 * UNIT_ROUNDOFF["bfloat16"] > 5 * moved(coherent=False)
+
+
+def test_below_its_normal_numbers_a_precision_rounds_absolutely() -> None:
+    draw = Rounding("float16", np.random.default_rng(0), coherent=False)
+    u, value = UNIT_ROUNDOFF["float16"], np.full((64, 64), 2.0**-20)
+    change = np.abs(draw.stored(value) - value).max()
+    assert 0.9 * u * 2.0**-14 < change <= u * 2.0**-14
+    assert not draw.stored(np.zeros((3, 3))).any()  # but zero is stored as it is
+
+
+def test_the_worst_of_a_batch_counts() -> None:
+    expected = np.ones((3, 4, 5))
+    found = expected.copy()
+    found[1] *= 1.03
+    assert distance(found, expected) == pytest.approx(0.03)
+    assert distance(found[:1], expected[:1]) == 0  # negative control
+
+
 def test_a_seed_is_a_kit() -> None:
-    table = polydesign.load("sign-d5x5-l1e-3-bf16")
+    table = small()
     first, again, other = (kit(table, seed=seed) for seed in (3, 3, 4))
     assert first == again
     assert first["square-input.npy"] != other["square-input.npy"]
 
 
 def test_writing_again_and_beside_something_else(tmp_path: Path) -> None:
-    table, folder = polydesign.load("sign-d5x5-l1e-3-bf16"), tmp_path / "kit"
+    table, folder = small(), tmp_path / "kit"
     size = write(table, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert size == sum(map(len, before.values()))
@@ -303,7 +361,7 @@ def test_writing_again_and_beside_something_else(tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table, folder = polydesign.load("sign-d5x5-l1e-3-bf16"), tmp_path / "kit"
+    table, folder = small(), tmp_path / "kit"
     write(table, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     synced, fsync = [], os.fsync

@@ -146,6 +146,7 @@ def test_the_nearest(shape: tuple[int, ...], blocks: tuple[int, int] | None, see
         assert norm(one - found) == pytest.approx(tail.norm().item(), rel=1e-12)
     again = monarch_dense(*monarch_project(nearest, (j, k)))
     assert norm(again - nearest) <= 1e-13 * norm(M)
+    assert torch.linalg.vector_norm(L).item() == pytest.approx(torch.linalg.vector_norm(R).item(), rel=1e-12)
     # Nothing beside it is nearer; beside something else there is.
     optimum = torch.linalg.vector_norm(M - nearest).item()
     generator = torch.Generator().manual_seed(seed + 1)

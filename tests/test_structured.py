@@ -145,3 +145,30 @@ Q, D = torch.ones(4, 2), torch.ones(4)
 def test_refused(call: Callable[[], Tensor], message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:2])
+def test_half_precision_is_rounded_once(dtype: torch.dtype, seed: int, device: str) -> None:
+    """Every entry, the small ones off the diagonal too: the products run in float32."""
+    diagonal, Q, K, T = (M.to(device, dtype) for M in triangle(64, 4, seed=seed))
+    u, eye = UNIT_ROUNDOFF[str(dtype).removeprefix("torch.")], torch.eye(64, dtype=dtype, device=device)
+    wide = [M.cpu().double() for M in (diagonal, Q, K, T)]
+    solved = torch.diag_embed(wide[0]) + (wide[1] @ wide[2].mT).tril(-1)
+    N = T.tril(-1) / T.diagonal()[:, None]
+    power, product = N, eye - N
+    for _ in range(5):
+        power = power @ power
+        product = product + product @ power
+    narrow = product / T.diagonal()
+    found = {"inverse": triangular_inverse(T), "solve": lower_solve(diagonal, Q, K, eye), "narrow": narrow}
+    seen = {}
+    for name, X in found.items():
+        stored = solved if name == "solve" else wide[3].tril()
+        exact = torch.linalg.inv(stored)
+        lengths = stored.diagonal()
+        entries = torch.linalg.inv(torch.eye(64) - (stored.tril(-1) / lengths[:, None]).abs()) / lengths
+        sums = 14 * 64 * UNIT_ROUNDOFF["float32"] * entries  # as above, entry by entry
+        allowed = u * exact.abs() + sums + (2.0**-25 if dtype == torch.float16 else 0)  # its least spacing
+        seen[name] = ((X.cpu().double() - exact).abs() / allowed).tril().max().item()
+    assert max(seen["inverse"], seen["solve"]) <= 1
+    assert seen["narrow"] > 1  # negative control

@@ -12,6 +12,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ def test_a_grid_is_every_combination() -> None:
         ([1], r"\$: must be an object"),
         ({}, r"\$: holds no problem"),
         ({"degree": []}, "degree: is an empty list"),
+        ({"grid": []}, r"\$: holds no problem"),
         ({"grid": {"degree": 5}}, r"grid: must be a list of objects, in TOML \[\[grid\]\]"),
     ],
 )
@@ -68,9 +70,17 @@ def test_toml_and_json_are_the_same(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(SMALL))
     (tmp_path / "a.toml").write_text('degree = [3, 5]\nsteps = [2, 3]\ndtype = "float32"\n')
     assert read_problems(tmp_path / "a.toml") == read_problems(tmp_path / "a.json") == grid(SMALL)
+    (tmp_path / "marked.toml").write_text(
+        '\ufeffdegree = [3, 5]\nsteps = [2, 3]\ndtype = "float32"\n', "utf-8"
+    )
+    assert read_problems(tmp_path / "marked.toml") == grid(SMALL)
     (tmp_path / "b.toml").write_text("degree = [3,\n")
+    (tmp_path / "latin.toml").write_bytes(b"degree = 3  # caf\xe9\n")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
     for name, message in (
         ("b.toml", "is not TOML"),
+        ("latin.toml", "is not TOML"),
+        ("deep.json", "is not JSON"),
         ("c.toml", "no such file"),
         ("c.yaml", "neither .toml nor"),
     ):
@@ -130,6 +140,44 @@ def test_what_is_there_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len((tmp_path / "sweep.jsonl").read_text().splitlines()) == 4
 
 
+def test_a_table_of_another_problem_is_not_kept(tmp_path: Path) -> None:
+    """Valid, of the right name and in its place, but not what was made."""
+    (first,) = sweep([{"degree": 3, "steps": 2}], tmp_path, jobs=1)
+    other = replace(
+        polydesign.design(degree=3, steps=2, lower=0.1), name=str(first.table).removesuffix(".json")
+    )
+    other.save(tmp_path / str(first.table), force=True)
+    (again,) = sweep([{"degree": 3, "steps": 2}], tmp_path, jobs=1)
+    assert polydesign.load(tmp_path / str(again.table)).schedule.error == again.error == first.error
+    assert polydesign.load(tmp_path / str(first.table)) == other  # whoever put it there wants it
+
+
+def test_two_sweeps_of_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the other one finishes while this one solves stays in the summary."""
+    one, two = {"degree": 3, "steps": 2}, {"degree": 3, "steps": 3}
+    sweep([two], tmp_path / "aside", jobs=1)
+    design, folder = sweeping.design, tmp_path / "tables"
+
+    def meanwhile(**problem: Any) -> Any:
+        for path in (tmp_path / "aside").iterdir():
+            path.rename(folder / path.name)
+        return design(**problem)
+
+    monkeypatch.setattr(sweeping, "design", meanwhile)
+    sweep([one], folder, jobs=1)
+    monkeypatch.setattr(sweeping, "design", None)  # nothing is left to solve
+    assert [outcome.failure for outcome in sweep([one, two], folder, jobs=1)] == [None, None]
+
+
+def test_a_folder_that_takes_nothing_is_seen_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "design", None)
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OSError, match="cannot be written into"):
+            sweep([{"degree": 3}], place, jobs=1)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_a_failure_stops_nothing(tmp_path: Path) -> None:
     outcomes = sweep(grid({"degree": [4, 3], "steps": 2, "lower": [0.1, "low"]}), tmp_path, jobs=1)
     assert [outcome.table is None for outcome in outcomes] == [True, True, False, True]
@@ -167,6 +215,23 @@ def test_an_interrupted_search_is_no_outcome(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(KeyboardInterrupt):
         sweep([{"degree": 3}], tmp_path, jobs=1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("jobs", "processes"), [(1, 1), (3, 3), (9, 4), (None, min(os.cpu_count() or 1, 4))])
+def test_as_many_processes_as_jobs(
+    jobs: int | None, processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no more than problems."""
+    asked = []
+
+    def started(backend: str, n_jobs: int) -> nullcontext:
+        asked.append((backend, n_jobs))
+        return nullcontext()
+
+    monkeypatch.setattr("joblib.parallel_config", started)
+    monkeypatch.setattr("joblib.cpu_count", os.cpu_count)
+    sweep([{"degree": 4, "steps": steps} for steps in range(2, 6)], tmp_path, jobs=jobs)
+    assert asked == [("loky", processes)]
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:

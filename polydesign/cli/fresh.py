@@ -9,31 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polydesign.model import InputError, Plan, Table
+from polydesign.model import Plan, Table
 
 if TYPE_CHECKING:
     from polydesign.report.comparison import Seen
 
 
 def table_of(source: str) -> Table:
-    """The table in a file, of the catalogue, or of a published schedule.
+    """The table in a file, of the catalogue, or of a published schedule that is none of it: the misprint.
 
     Raises InputError where there is none, with the names that come close.
     """
     from polydesign.catalogue import catalogue, load
     from polydesign.published import names
-    from polydesign.similar import closest
 
-    known = catalogue()
-    if Path(source).is_file() or source in known or source not in names():
-        try:
-            return load(source)
-        except InputError as problem:
-            close = closest(source, [*known, *names()])
-            if problem.field != source or Path(source).suffix == ".json" or not close:
-                raise
-            hint = f"did you mean {' or '.join(close)}?"
-            raise InputError(source, f"is neither a file nor a table that we know; {hint}") from problem
+    if Path(source).is_file() or source in catalogue() or source not in names():
+        return load(source)
     from polydesign.designer import published_table
 
     return published_table(source)

@@ -65,12 +65,14 @@ def report(
       polydesign report sign-d5x6-l1e-3-bf16 --measured m.json -o page
     """
     from polydesign.report.folder import check_folder, write
+    from polydesign.report.page import check_given
     from polydesign.report.page import report as made
 
     folder = Path(output)
-    check_folder(folder, force=force)  # before minutes are spent
     loaded = [table_of(source) for source in tables]
     found = [one for path in measured for one in _read(path)]
+    check_folder(folder, force=force)  # all of this before minutes are spent
+    check_given(loaded, found)
     fresh = None
     command = [
         "polydesign report",
@@ -104,7 +106,7 @@ def _read(path: str) -> list[Measurement]:
 
     try:
         return loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as problem:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise InputError("measured", f"{path} is not JSON; polydesign verify --save writes it") from problem
 
 

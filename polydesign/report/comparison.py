@@ -31,6 +31,9 @@ from polydesign.table import digest
 LOWERS = (1e-3, 1e-2, 1e-1)
 """Lower ends, relative to the upper one, on which tables are compared where nobody says."""
 
+LEAST_LOWER = 1e-12
+"""Below it the float64 to which the error of each best step is rounded no longer tells it from 1."""
+
 _DIGITS = 40
 
 Front = tuple[tuple[float, Any], ...]
@@ -108,7 +111,7 @@ def compare(
     what was measured.
 
     Raises InputError for no table, two of one name, different roots (which do different things), and lower
-    ends that are not between 0 and 1; ArithmeticError where an error is not enclosed.
+    ends that are not between LEAST_LOWER and 1; ArithmeticError where an error is not enclosed.
     """
     if not tables:
         raise InputError("tables", "a comparison needs at least one table")
@@ -126,6 +129,8 @@ def compare(
         check_number("lower", lower)
         if not 0 < lower < 1:
             raise InputError("lower", f"must lie between 0 and 1, the upper end being 1, and is {lower!r}")
+        if lower < LEAST_LOWER:
+            raise InputError("lower", f"is {lower!r}, and what is best is known from {LEAST_LOWER:g} on")
     most = max(matmuls(table.schedule) for table in tables)
     fronts = [front(table.schedule.root, float(lower), most) for table in tables[:1] for lower in lowers]
     rows = [
@@ -189,7 +194,7 @@ def _row(table: Table, lowers: Sequence[float], fronts: Sequence[Front], measure
         certificate = certify(schedule)
     upper = Fraction(schedule.interval[1])
     edges = [
-        float(Fraction(bracket[0]) / upper) if bracket else None
+        -_above(-Fraction(bracket[0]) / upper) if bracket else None
         for bracket in (certificate.safe_edge, certificate.basin_edge)
     ]
     slope = math.prod((row[0] for row in exact_rows(schedule)), start=Fraction(1))
@@ -202,7 +207,7 @@ def _row(table: Table, lowers: Sequence[float], fronts: Sequence[Front], measure
         products=products,
         degrees=schedule.degrees,
         interval=schedule.interval,
-        error=_float(Fraction(certificate.error[1])),
+        error=_above(Fraction(certificate.error[1])),
         ratio_to_optimum=ratio_to_optimum(certificate)[1],
         slope=_float(slope),
         safe_edge=edges[0],
@@ -227,8 +232,8 @@ def _at(schedule: Schedule, lower: float, products: int, best: Front) -> AtLower
     reached = context.convert([rank for cost, rank in best if cost <= products][-1])
     return AtLower(
         lower=lower,
-        error=_float(error),
-        optimum=_float(least),
+        error=_above(error),
+        optimum=0.0 - _above(-least),
         best=float(reached),
         ratio_to_optimum=_float(error / least) if least else math.inf,
         ratio_to_best=_finite(float(exact / reached)) if reached else math.inf,
@@ -246,6 +251,12 @@ def _float(x: Fraction) -> float:
         return float(x)
     except OverflowError:
         return math.copysign(math.inf, x)
+
+
+def _above(x: Fraction) -> float:
+    """The least float that is no less: a bound stays one, and what is not 0 does not become 0."""
+    nearest = _float(x)
+    return nearest if nearest >= x else math.nextafter(nearest, math.inf)
 
 
 def to_json(rows: Sequence[Row]) -> list[dict[str, Any]]:

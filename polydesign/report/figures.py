@@ -183,7 +183,7 @@ def head(fig: Figure, body: float, title: str, meaning: str, ax: Axes, columns: 
     legend: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0.01, at[2]), "borderaxespad": 0}
     fig.legend(handles, labels, ncols=columns, frameon=False, borderpad=0, handlelength=2.8, **legend)
     # Every drawing would move the axes by another rounding: lay them out here, once.
-    fig.draw_without_rendering()
+    engine.execute(fig)
     fig.set_layout_engine("none")
 
 

@@ -19,5 +19,6 @@ def number(value: float, digits: int, *, up: bool = False) -> str:
 
 
 def short(value: float) -> str:
-    """An end of an interval as people write it: 0.001, 1, 1e-5."""
-    return f"{value:g}".replace("e-0", "e-")
+    """An end of an interval as people write it, exact, for it is promised: 0.001, 1, 1e-5, 0.00123456789."""
+    text = f"{value:g}"
+    return (text if float(text) == value else repr(float(value))).replace("e-0", "e-")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from polydesign.evaluation.program import constant_names, preferred
 from polydesign.model import Schedule, Table
 from polydesign.naming import short
+from polydesign.published import names
 from polydesign.table import digest
 
 
@@ -29,7 +31,10 @@ def provenance(table: Table) -> list[tuple[str, str]]:
 def caution(table: Table, dtype: str) -> float:
     """The part of the rounding model's noise that a budget search made the table for, in that precision."""
     stated = table.provenance.parameters
-    return float(stated.get("caution", 1.0)) if stated.get("dtype") == dtype else 1.0
+    part = stated.get("caution")
+    if stated.get("dtype") != dtype or not isinstance(part, (int, float)) or not 0 < part < math.inf:
+        return 1.0
+    return float(part)
 
 
 def _value(value: Any) -> str:
@@ -42,9 +47,12 @@ def command(table: Table) -> tuple[str, str]:
     """The command line that makes this table, and what to know of it; the first is empty where none does."""
     makers = {"equioscillation": _greedy, "budget": _budget, "clip": _clip, "published": _published}
     maker = makers.get(table.provenance.strategy)
-    if maker is None:
-        return "", f"Made by {table.provenance.strategy}, with these parameters."
-    return maker(table)
+    if maker is not None:
+        try:
+            return maker(table)
+        except (KeyError, TypeError):  # a file says what it likes of its origin
+            pass
+    return "", f"Made by {table.provenance.strategy}, with these parameters."
 
 
 def _greedy(table: Table) -> tuple[str, str]:
@@ -92,6 +100,8 @@ def _clip(table: Table) -> tuple[str, str]:
 
 
 def _published(table: Table) -> tuple[str, str]:
+    if table.name not in names():
+        return "", "A published schedule under another name."
     code = (
         f"from polydesign.designer import published_table as t; t('{table.name}').save('{table.name}.json')"
     )
@@ -141,8 +151,8 @@ def programs(schedule: Schedule) -> list[str]:
     """The constants that run, a line a step, where they are not the coefficients."""
     lines = []
     for index, step in enumerate(schedule.steps, start=1):
-        names = constant_names(step.evaluation, step.inner_degree)
-        constants = ", ".join(f"{name} {c!r}" for name, c in zip(names, step.program, strict=True))
+        letters = constant_names(step.evaluation, step.inner_degree)
+        constants = ", ".join(f"{name} {c!r}" for name, c in zip(letters, step.program, strict=True))
         if constants:
             lines.append(f"step {index}, {step.evaluation}: {constants}")
     return lines

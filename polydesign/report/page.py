@@ -80,20 +80,10 @@ def report(
     measurements: of these tables, beside those in their files; fresh: what the comparison shows as measured,
     by table, in place of all these. The same arguments give the same report.
 
-    Raises InputError for two tables of one name, and where a measurement is of none of the tables; and what
-    comparison.compare raises.
+    Raises what check_given and comparison.compare raise.
     """
-    names = [table.name for table in tables]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError("tables", f"two are called {name}: leave one out, or give it another name")
+    check_given(tables, measurements)
     of_table = {table.name: _own(table, measurements) for table in tables}
-    known = {digest(table.schedule) for table in tables}
-    for m in measurements:
-        if m.digest not in known:
-            raise InputError(
-                "measured", f"one is of {m.table} ({m.digest[:19]}…), which is not in this report"
-            )
     roots = sorted({table.schedule.root for table in tables}, key=lambda root: (root != 2, root))
     comparisons, chapters = [], []
     for root in roots:
@@ -106,6 +96,20 @@ def report(
         chapters += [chapter(named[row.name], row, of_table[row.name]) for row in rows]
     title = f"{chapters[0].name}" if len(chapters) == 1 else f"{len(chapters)} tables compared"
     return Report(title, tuple(comparisons), tuple(chapters), command)
+
+
+def check_given(tables: Sequence[Table], measurements: Sequence[Measurement]) -> None:
+    """Raises InputError for two tables of one name, and where a measurement is of none of the tables."""
+    names = [table.name for table in tables]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError("tables", f"two are called {name}: leave one out, or give it another name")
+    known = {digest(table.schedule) for table in tables}
+    for m in measurements:
+        if m.digest not in known:
+            raise InputError(
+                "measured", f"one is of {m.table} ({m.digest[:19]}…), which is not in this report"
+            )
 
 
 def _own(table: Table, measurements: Sequence[Measurement]) -> list[Measurement]:

@@ -196,6 +196,6 @@ def _finished(fig: Figure, body: float, ax: Axes | None, columns: int = 1) -> Fi
         one.tick_params(colors="black")
         for spine in one.spines.values():
             spine.set_edgecolor(EDGE)
-    fig.draw_without_rendering()
+    engine.execute(fig)
     fig.set_layout_engine("none")
     return fig

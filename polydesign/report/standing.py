@@ -51,7 +51,8 @@ def standing_figure(tables: Sequence[Table], rows: Sequence[Row]) -> Figure:
         draw_products(fig.add_subplot(grid[2], label="products"), rows)
         for ax in fig.axes[1:]:
             legend_below(ax, 2, 0.42)
-        fig.draw_without_rendering()
+        engine: Any = fig.get_layout_engine()
+        engine.execute(fig)
         fig.set_layout_engine("none")
     return fig
 
