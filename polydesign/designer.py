@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from inspect import signature
 from typing import Any
 
 import polydesign
@@ -30,6 +31,7 @@ from polydesign.published import DEFAULT_INTERVAL, published
 from polydesign.sampling import sampled_certificate
 from polydesign.search.band import smallest_lower
 from polydesign.search.greedy import Equioscillation
+from polydesign.similar import closest
 from polydesign.table import digest
 
 DEFAULT_SAFETY = {
@@ -138,7 +140,9 @@ def design(
     if method != "equioscillation":
         raise InputError("method", f"{method!r} is not one of {', '.join(METHODS)}")
     for key in settings:
-        raise InputError(key, "is a setting of method adam only, or of a budget: give matmuls")
+        close = closest(key, signature(design).parameters, 1, cutoff=0.75)
+        hint = f"; or did you mean {close[0]}?" if close else ""
+        raise InputError(key, f"is a setting of method adam only, or of a budget: give matmuls{hint}")
     degrees = _degrees(root, degree, steps, None if smallest else error)
     chosen: dict[str, Any] = {
         key: _one_or_more(key, value) for key, value in given.items() if value is not None

@@ -23,11 +23,11 @@ CALLED = {
 """What codebases call published schedules. Only hints: three codebases run three tables by one name."""
 
 
-def closest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+def closest(name: str, known: Iterable[str], count: int = 3, *, cutoff: float = 0.5) -> list[str]:
     """At most `count` of the known names, the likeliest first; case, dashes and blanks do not matter.
 
     First what a codebase calls so, then the names that contain it or that it contains, then those that
-    difflib finds close.
+    difflib finds close: at least `cutoff`, 1 for the same.
     """
     wanted = _plain(name)
     plain = {one: _plain(one) for one in known}
@@ -35,7 +35,7 @@ def closest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     inside = [one for one, letters in plain.items() if len(wanted) > 2 and wanted in letters]
     inside.sort(key=lambda one: (not plain[one].startswith(wanted), len(one)))
     inside += [one for one, letters in plain.items() if len(letters) > 3 and letters in wanted]
-    near = difflib.get_close_matches(wanted, plain.values(), n=count, cutoff=0.5)
+    near = difflib.get_close_matches(wanted, plain.values(), n=count, cutoff=cutoff)
     spelt = [one for letters in near for one in plain if plain[one] == letters]
     return list(dict.fromkeys([*called, *inside, *spelt]))[:count]
 

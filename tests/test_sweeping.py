@@ -339,3 +339,11 @@ def test_no_scheduler_there(tmp_path: Path) -> None:
 def test_without_dask_the_extra_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"pip install polydesign\[cluster\]"):
         sweep([{"degree": 3, "steps": 2}], tmp_path, backend="dask")
+
+
+def test_a_misspelt_key_is_named_with_what_it_may_be() -> None:
+    with pytest.raises(InputError, match=r"dtpe: .* did you mean dtype"):
+        polydesign.design(degree=5, steps=3, **{"dtpe": "bfloat16"})
+    with pytest.raises(InputError) as refusal:
+        polydesign.design(degree=5, steps=3, rate=0.1)
+    assert "did you mean" not in refusal.value.problem

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from polydesign.digits import in_digits
 from polydesign.model import Schedule
+from polydesign.report.numbers import number
 
 if TYPE_CHECKING:
     from polydesign.export.identify import Match
@@ -129,11 +130,11 @@ def advice(schedule: Schedule, instead: list[dict[str, Any]]) -> list[str]:
     for index, one in enumerate(instead):
         degrees = sorted(set(one["degrees"]))
         kind = f"{len(one['degrees'])} steps of degree {', '.join(map(str, degrees))}"
-        measured = f", measured {one['measured']:.3g} in bfloat16" if one["measured"] else ""
+        measured = f", measured {number(one['measured'], 3, up=True)} in bfloat16" if one["measured"] else ""
         target = "python" if schedule.root != 2 else "optax" if max(degrees) <= 5 else "torch-function"
         lines += [
             f"{'or' if index else 'instead':10} {one['name']}: {kind}, {one['matmuls']} products, "
-            f"error {one['error']:.3g}{measured}",
+            f"error {number(one['error'], 3, up=True)}{measured}",
             f"           polydesign export {one['name']} --to {target}",
         ]
     return lines

@@ -15,6 +15,7 @@ import click
 
 from polydesign.cli.described import USUAL, advice, slope, what, who
 from polydesign.model import InputError, Schedule, Table
+from polydesign.report.numbers import number
 
 if TYPE_CHECKING:
     from polydesign.export.identify import Match
@@ -223,7 +224,11 @@ def _told(measured: dict[str, list[float | None]]) -> list[str]:
     told = []
     for dtype, errors in measured.items():
         finite = [error for error in errors if error is not None]
-        told.append(f"{dtype} {max(finite):.3g}" if len(finite) == len(errors) else f"{dtype} not finite")
+        told.append(
+            f"{dtype} {number(max(finite), 3, up=True)}"
+            if len(finite) == len(errors)
+            else f"{dtype} not finite"
+        )
     return [f"measured   worst error in {', '.join(told)}"] if told else []
 
 

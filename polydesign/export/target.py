@@ -38,13 +38,13 @@ class Target:
 def header(table: Table) -> list[str]:
     """The lines that every exported text carries as comments: which table, its promise, how it is run."""
     schedule = table.schedule
-    low, high = schedule.interval
+    (low, high), count = schedule.interval, len(schedule.steps)
     lines = [
         f"{table.name}, {digest(schedule)}",
         f"root {schedule.root}: |f(x) - 1| <= {stated_error(table, 6)} for x in [{low:.12g}, {high:.12g}] "
         f"({how_known(table)}), input normalization {table.normalization}",
         *filter(None, [made_for(table), _lost(table)]),
-        f"exactly {len(schedule.steps)} steps, degrees {', '.join(map(str, schedule.degrees))};"
+        f"exactly {count} step{'s' if count > 1 else ''}, degrees {', '.join(map(str, schedule.degrees))};"
         " never repeat or leave out a row",
     ]
     if table.provenance.source:
