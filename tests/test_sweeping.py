@@ -343,7 +343,7 @@ def test_without_dask_the_extra_is_named(tmp_path: Path) -> None:
 
 def test_a_misspelt_key_is_named_with_what_it_may_be() -> None:
     with pytest.raises(InputError, match=r"dtpe: .* did you mean dtype"):
-        polydesign.design(degree=5, steps=3, **{"dtpe": "bfloat16"})
+        polydesign.design(degree=5, steps=3, dtpe="bfloat16")
     with pytest.raises(InputError) as refusal:
         polydesign.design(degree=5, steps=3, rate=0.1)
     assert "did you mean" not in refusal.value.problem
