@@ -124,13 +124,13 @@ def test_what_to_use_instead_is_better_and_costs_no_more(run):
     [("sign-m20-l1e-3-bf16", 18), ("sign-d5x6-l1e-3", 18), ("sign-d5x6-l1e-3-bf16", None)],
 )
 def test_where_rounding_decides_the_cheaper_or_the_safer_is_offered(run, name, products):
-    """Errors below bfloat16's own rounding, 0.005: the first costs more for nothing, the second runs away there."""
+    """Errors below bfloat16's own rounding: the first costs more for nothing, the second runs away there."""
     found = json.loads(run("identify", name, "--json").stdout)
     assert found["map"]["error"] < 5e-3
     assert bool(found["instead"]) == (products is not None)
     for one in found["instead"]:
-        assert one["error"] > found["map"]["error"]
         assert one["matmuls"] <= products
+        assert one["measured"] < 7.5e-3
 
 
 def test_a_table_for_clipping_is_never_offered_for_the_sign(run):
