@@ -63,6 +63,14 @@ def ran(command: str) -> str:
     return result.output
 
 
+WRONG = [
+    "```sh\npolydesign export --list\n```\n```text\nno such target\n```\n",
+    "```sh\npolydesign export --lst\n```\n",
+    "```sh\nrm -r figures\n```\n",
+    "```python\nassert 1 + 1 == 3\n```\n",
+]
+
+
 Optimizer = Callable[[np.ndarray], np.ndarray]
 
 
@@ -122,6 +130,14 @@ def test_the_reader_of_a_kit_tells_tables_apart(
     printed = capsys.readouterr().out
     assert f"square {word}" in printed
     assert word == "FAILED" or all(f"{name} ok\n" in printed for name in SIGN_CASES)
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_page_that_is_wrong_is_noticed(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: an output that is not printed, an option and a command that are not known, bad code."""
+    (tmp_path / "page.md").write_text(text, "utf-8")
+    with pytest.raises(AssertionError):
+        run(tmp_path / "page.md", tmp_path, monkeypatch)
 
 
 MEASURED = {
