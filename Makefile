@@ -42,7 +42,7 @@ types: install
 
 # A process a core, one thread each.
 check: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 test: lint types check
 

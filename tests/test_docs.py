@@ -28,12 +28,12 @@ SHOWN = {"", "text", "json"}
 """Languages of blocks that are no code: what a command prints, or a file."""
 
 SHORTER = {
-    "--method adam": ["--timeout", "2"],
+    "--method adam": ["--timeout", "1"],
     "--matmuls": ["--no-measure"],
     "--method budget": ["--no-measure"],
     "polydesign bench": ["--rounds", "1"],
     "polydesign bench --shape": ["--shape", "64x96"],
-    "polydesign verify": ["--shape", "128x256"],
+    "polydesign verify": ["--shape", "64x96"],
 }
 """What a test adds to a command that takes long: the command is the page's, on less work."""
 
