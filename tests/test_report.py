@@ -365,3 +365,20 @@ def test_without_measure_torch_is_not_loaded(tmp_path: Path, small: list[Table])
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "matplotlib" in out.split()
     assert "torch" not in out.split()
+
+
+def test_a_table_is_expected_to_meet_the_noise_that_it_was_made_for() -> None:
+    """In its own precision; for all of that noise the model calls it unsafe."""
+    table = replace(load("sign-m15-l1e-3-bf16"), measured=())
+    assert [origin.caution(table, dtype) for dtype in ("bfloat16", "float16")] == [0.8, 1.0]
+    text = markdown(report([table]))
+    assert "in bf16 for 0.8 of that noise" in text
+    (row,) = (line for line in text.splitlines() if line.startswith("| bf16 |"))
+    assert "unsafe" not in row
+    all_of_it = replace(table.provenance, parameters={**table.provenance.parameters, "caution": 1.0})
+    (row,) = (
+        line
+        for line in markdown(report([replace(table, provenance=all_of_it)])).splitlines()
+        if line.startswith("| bf16 |")
+    )
+    assert "unsafe" in row

@@ -81,7 +81,7 @@ def spectral_clip(
 
     The default is the one that measured best (scripts/clipping.py, figures/clipping.json: singular values up
     to 1000·β, most below β). Mean error of the singular values, in units of β, with what rounding M and
-    clipping exactly costs: bfloat16 0.12 (0.099), float16 0.0084 (0.0029), float32 0.010 (6e-8), in 22 to 26
+    clipping exactly costs: bfloat16 0.12 (0.099), float16 0.013 (0.0029), float32 0.010 (6e-8), in 22 to 26
     products; the best published one, cancelling in bfloat16, 0.33 in 39. In float32 the table decides, not
     rounding: about 1 % of β (`clip_error` in its provenance), 0.002 with one of 32 products. For less than
     that and a gap in the spectrum at β, take a published formula, a wide state and a table with small l.
