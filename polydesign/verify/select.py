@@ -1,8 +1,9 @@
-"""Candidate tables measured on the same matrices in the real precision, and the one that errs least.
+"""Candidate tables measured on the same matrices in their precision, and the one that errs least.
 
 Tables come in, and what was measured goes out; how they were searched for is not known here. Each family of
 matrices hides what another shows (design.md, section 3), so there are several; a candidate that one of them
-breaks is out.
+breaks is out. Products are summed as reference.py says, so that every machine makes the same choice; what a
+machine's own kernels do is for verify.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from polydesign.search.restarts import choose_restarts, every
 from polydesign.verify.blocks import HALF, RARE, lost
 from polydesign.verify.cases import Setting
 from polydesign.verify.operators import choose
+from polydesign.verify.reference import FixedSums
 from polydesign.verify.roots import lowest_eigenvalue
 from polydesign.verify.spectra import Sample, sample, sample_positive
 from polydesign.verify.sweep import input_share, resolve_device, worst_error
@@ -159,7 +161,8 @@ def _one(
     for number, (spectrum, sides) in enumerate(cases):
         known = _known(spectrum, sides, seed, lower, how.positive, how.singular)
         setting = Setting(known, table, plan, 1, resolve_device(device), seed)
-        found = worst_error(setting, how)
+        with FixedSums(str(plan.dtype)):
+            found = worst_error(setting, how)
         runs.append(Run(spectrum, sides, math.inf if found is None else found))
         worst = max(worst, runs[-1].worst)
         own = runs[-1].worst
