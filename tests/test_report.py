@@ -52,6 +52,11 @@ def small() -> list[Table]:
 
 
 @pytest.fixture(scope="module")
+def one(small: list[Table]) -> Report:
+    return report(small[:1])
+
+
+@pytest.fixture(scope="module")
 def measured(tables: list[Table]) -> list:
     how = {"shape": (24, 40), "dtype": "float32", "steps": True}
     return [measure(tables[0], spectrum=spectrum, **how) for spectrum in ("gaussian", "rank2")]
@@ -140,12 +145,12 @@ def test_markdown_names_its_figures_and_keeps_its_tables_whole(made: Report) -> 
     assert "\\\\" not in text
 
 
-def test_the_same_tables_give_the_same_bytes(small: list[Table]) -> None:
+def test_the_same_tables_give_the_same_bytes(small: list[Table], one: Report) -> None:
     run = measure(small[0], spectrum="gaussian", shape=(24, 40), dtype="float32", steps=True)
     found, again = (report(small[:1], [run]) for _ in range(2))
     assert again == found
     assert html(again) == html(found)
-    assert html(report(small[:1])) != html(found)  # negative control
+    assert html(one) != html(found)  # negative control
     # What the file has of the same run, without its map, is not counted twice.
     kept = replace(small[0], measured=(replace(run, map=None),))
     assert report([kept], [run]).chapters == found.chapters
@@ -275,9 +280,9 @@ def test_other_strategies_have_a_command_that_parses(name: str) -> None:
     assert "another" in note
 
 
-def test_folders(tmp_path: Path, small: list[Table]) -> None:
+def test_folders(tmp_path: Path, small: list[Table], one: Report) -> None:
     folder = tmp_path / "page"
-    two, one = report(small), report(small[:1])
+    two = report(small)
     assert [path.name for path in write(two, folder)] == ["index.html", "report.md"]
     (folder / "figures" / "mine.svg").write_text("<svg/>")
     write(one, folder)  # a report may replace a report, and takes its own figures along
