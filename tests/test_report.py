@@ -67,6 +67,13 @@ def made(tables: list[Table], measured: list) -> Report:
     return report(tables, measured, command="polydesign report")
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For words alone: most of a report's time is the layout and the writing of its figures."""
+    monkeypatch.setattr(pictures, "_finished", lambda fig, *_, **__: fig)
+    monkeypatch.setattr(pictures, "svg", lambda _: b"<svg/>")
+
+
 class Page(HTMLParser):
     """Addresses, images, and whether every tag that opens is closed."""
 
@@ -198,6 +205,7 @@ def test_hostile_text_stays_text(small: list[Table]) -> None:
     assert "[x](http" not in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_several_roots_are_compared_apart(small: list[Table]) -> None:
     alone = design(root=4, degree=5, steps=2, lower=0.5, dtype="float32")
     fresh = {table.name: (Seen("float16", 0.123, "fresh", 0.1, 2),) for table in [*small, alone]}
@@ -372,6 +380,7 @@ def test_without_measure_torch_is_not_loaded(tmp_path: Path, small: list[Table])
     assert "torch" not in out.split()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_table_is_expected_to_meet_the_noise_that_it_was_made_for() -> None:
     """In its own precision; for all of that noise the model calls it unsafe."""
     table = replace(load("sign-m15-l1e-3-bf16"), measured=())
