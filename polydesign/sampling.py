@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from functools import cache
 
 import mpmath
 import numpy as np
@@ -29,9 +30,14 @@ def grid(low: float, high: float, points: int) -> np.ndarray:
     Where the interval is not positive, which a published step may cause, half by equal distances.
     """
     half = points // 2
-    cosines = (low + high) / 2 - (high - low) / 2 * np.cos(np.linspace(0, math.pi, points - half))
+    cosines = (low + high) / 2 - (high - low) / 2 * _cosines(points - half)
     ratios = low * (high / low) ** np.linspace(0, 1, half) if low > 0 else np.linspace(low, high, half)
     return np.clip(np.sort(np.concatenate([cosines, ratios])), low, high)
+
+
+@cache
+def _cosines(points: int) -> np.ndarray:
+    return np.cos(np.linspace(0, math.pi, points))
 
 
 def _rounding(step: Step, high: float) -> float:

@@ -10,8 +10,10 @@ import hashlib
 import json
 import math
 import os
+from copy import deepcopy
 from dataclasses import asdict, replace
 from decimal import Decimal
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,15 @@ def _holds(path: Path, table: Table) -> bool:
 
 def loads(text: str, where: str = "$") -> Table:
     """The table in a JSON text. Raises InputError with the JSON path of the offending field."""
+    table = _checked(text, where)
+    # Dictionaries can be changed, and whoever does changes no other reading of this text.
+    measured = tuple(replace(m, versions=dict(m.versions)) for m in table.measured)
+    return replace(table, provenance=deepcopy(table.provenance), measured=measured)
+
+
+@lru_cache(maxsize=256)
+def _checked(text: str, where: str) -> Table:
+    """Remembered: checking takes most of the time, and commands read the same files again and again."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}

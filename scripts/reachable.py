@@ -39,8 +39,8 @@ COSTS = {1: 2, 2: 3, 4: 4, 8: 5}  # inner degree -> products of a step
 SPECTRA = ("gaussian", "logspace:1e-2", "harmonic", "rank1", "rank2", "levels:0.1")
 PRECISIONS = ("bfloat16", "float16", "float32")
 Effort = dict[str, int]
-FULL: Effort = {"starts": 200, "refined": 8, "hops": 30}
-SMALL: Effort = {"starts": 4, "refined": 1, "hops": 0}
+FULL: Effort = {"starts": 200, "refined": 8, "hops": 30, "seeds": 4}
+SMALL: Effort = {"starts": 2, "refined": 1, "hops": 0, "seeds": 1}
 
 
 def four_products(p: Any, scale: float = 2.0) -> Program:
@@ -248,7 +248,7 @@ def main(small: bool, output: Path) -> None:
     wide: list[Any] = []
     for lower in INTERVALS[:2] if small else INTERVALS:
         pool = searched(lower, seeds, effort)
-        seeds = [p for _, p in (*pool[:3], quiet(pool))]
+        seeds = [p for _, p in (*pool[:3], quiet(pool))][: effort["seeds"]]
         wide = wide or seeds  # of the first interval, which is near the last step's
         steps.append(compared(lower, pool))
         click.echo(json.dumps({k: v for k, v in steps[-1].items() if "four" not in k}))

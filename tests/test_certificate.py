@@ -26,7 +26,7 @@ from polydesign.approximation.certificate import (
 )
 from polydesign.approximation.edge import edge
 from polydesign.approximation.enclosure import _critical_points
-from polydesign.approximation.remez import best_approximation
+from polydesign.approximation.remez import best_approximation, solved
 from polydesign.approximation.scalar import derivative, horner, schedule_from
 from polydesign.designer import published_table
 from polydesign.model import ClaimError, InputError, Problem, Schedule, Step
@@ -300,6 +300,7 @@ def test_threads_get_the_same_certificates():
     schedules = [Equioscillation().search(Problem(2, (5,) * k, 1e-3)) for k in (3, 6, 9)] * 3
     expected = [certify(schedule) for schedule in schedules]
     _critical_points.cache_clear()
+    solved.cache_clear()
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(certify, schedules)) == expected
 

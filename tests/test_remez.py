@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from references import oracle_cases
 
 from polydesign.approximation.exchange import solve
-from polydesign.approximation.remez import ConvergenceError, best_approximation
+from polydesign.approximation.remez import ConvergenceError, best_approximation, solved
 from polydesign.approximation.scalar import arithmetic, image
 from polydesign.model import InputError, evaluate
 
@@ -202,6 +202,7 @@ def test_refuses_bad_arguments_by_name(arguments, field):
 
 def test_leaves_mpmaths_precision_alone():
     before = mpmath.mp.dps
+    solved.cache_clear()
     best_approximation(2, 8, 1e-3, 1.0)
     assert mpmath.mp.dps == before
 

@@ -52,6 +52,11 @@ def small() -> list[Table]:
 
 
 @pytest.fixture(scope="module")
+def one(small: list[Table]) -> Report:
+    return report(small[:1])
+
+
+@pytest.fixture(scope="module")
 def measured(tables: list[Table]) -> list:
     how = {"shape": (24, 40), "dtype": "float32", "steps": True}
     return [measure(tables[0], spectrum=spectrum, **how) for spectrum in ("gaussian", "rank2")]
@@ -60,6 +65,13 @@ def measured(tables: list[Table]) -> list:
 @pytest.fixture(scope="module")
 def made(tables: list[Table], measured: list) -> Report:
     return report(tables, measured, command="polydesign report")
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For words alone: most of a report's time is the layout and the writing of its figures."""
+    monkeypatch.setattr(pictures, "_finished", lambda fig, *_, **__: fig)
+    monkeypatch.setattr(pictures, "svg", lambda _: b"<svg/>")
 
 
 class Page(HTMLParser):
@@ -140,12 +152,12 @@ def test_markdown_names_its_figures_and_keeps_its_tables_whole(made: Report) -> 
     assert "\\\\" not in text
 
 
-def test_the_same_tables_give_the_same_bytes(small: list[Table]) -> None:
+def test_the_same_tables_give_the_same_bytes(small: list[Table], one: Report) -> None:
     run = measure(small[0], spectrum="gaussian", shape=(24, 40), dtype="float32", steps=True)
     found, again = (report(small[:1], [run]) for _ in range(2))
     assert again == found
     assert html(again) == html(found)
-    assert html(report(small[:1])) != html(found)  # negative control
+    assert html(one) != html(found)  # negative control
     # What the file has of the same run, without its map, is not counted twice.
     kept = replace(small[0], measured=(replace(run, map=None),))
     assert report([kept], [run]).chapters == found.chapters
@@ -193,6 +205,7 @@ def test_hostile_text_stays_text(small: list[Table]) -> None:
     assert "[x](http" not in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_several_roots_are_compared_apart(small: list[Table]) -> None:
     alone = design(root=4, degree=5, steps=2, lower=0.5, dtype="float32")
     fresh = {table.name: (Seen("float16", 0.123, "fresh", 0.1, 2),) for table in [*small, alone]}
@@ -275,9 +288,9 @@ def test_other_strategies_have_a_command_that_parses(name: str) -> None:
     assert "another" in note
 
 
-def test_folders(tmp_path: Path, small: list[Table]) -> None:
+def test_folders(tmp_path: Path, small: list[Table], one: Report) -> None:
     folder = tmp_path / "page"
-    two, one = report(small), report(small[:1])
+    two = report(small)
     assert [path.name for path in write(two, folder)] == ["index.html", "report.md"]
     (folder / "figures" / "mine.svg").write_text("<svg/>")
     write(one, folder)  # a report may replace a report, and takes its own figures along
@@ -367,6 +380,7 @@ def test_without_measure_torch_is_not_loaded(tmp_path: Path, small: list[Table])
     assert "torch" not in out.split()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_table_is_expected_to_meet_the_noise_that_it_was_made_for() -> None:
     """In its own precision; for all of that noise the model calls it unsafe."""
     table = replace(load("sign-m15-l1e-3-bf16"), measured=())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import itertools
 import json
-import os
+import runpy
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from pages import written
 import polydesign
 from polydesign.evaluation import noise
 from polydesign.evaluation.noise import predict
+from polydesign.runtime import compiled
 from polydesign.runtime.defaults import SIGN as DEFAULT_TABLES
 from polydesign.search.quantize import grid
 from polydesign.verify.bench import timing_from_json
@@ -31,13 +34,20 @@ ROOT = Path(__file__).parent.parent
 
 
 def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    # One thread: matrices this small gain nothing from more, and lose much where the cores are busy.
-    return subprocess.run(
-        [sys.executable, ROOT / "scripts" / script, *map(str, arguments)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+    """As from a shell, but in this process: another one would load torch again, for two seconds."""
+    out, err, code, threads = io.StringIO(), io.StringIO(), None, torch.get_num_threads()
+    words = [str(ROOT / "scripts" / script), *map(str, arguments)]
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", words)
+        # One thread: matrices this small gain nothing from more, and lose much where the cores are busy.
+        torch.set_num_threads(1)
+        try:
+            runpy.run_path(words[0], run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+        finally:
+            torch.set_num_threads(threads)
+    return subprocess.CompletedProcess(words, int(code or 0), out.getvalue(), err.getvalue())
 
 
 def loaded(script: str) -> Any:
@@ -51,7 +61,13 @@ def loaded(script: str) -> Any:
     return module
 
 
-def test_gpu_check_on_the_cpu(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore:.*_prims_common.check:FutureWarning")  # torch's own, of itself
+def test_gpu_check_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without inductor's code generator, which test_compiled.py runs in both precisions."""
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **options: real(f, backend="aot_eager", **options))
+    torch._dynamo.reset()
+    compiled._compiled.cache_clear()
     target = tmp_path / "check.jsonl"
     result = run("gpu_check.py", "--device", "cpu", "--small", "-o", target)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -63,8 +79,8 @@ def test_gpu_check_on_the_cpu(tmp_path: Path) -> None:
         (dtype, spectrum) for dtype in DEFAULT_TABLES for spectrum in DEFAULT_SPECTRA
     }
     assert {line["form"] for line in verified} == {"direct", "gram"}
-    compiled = [line for line in lines if line["kind"] == "compile"]
-    assert [line["graphs"] for line in compiled] == ([1, 1] if shutil.which("g++") else [])
+    traced = [line for line in lines if line["kind"] == "compile"]
+    assert [line["graphs"] for line in traced] == ([1, 1] if shutil.which("g++") else [])
     assert all(line["holds"] for line in verified)
     roots = [line for line in lines if line["kind"] == "root"]
     assert {(line["root"], line["dtype"]) for line in roots} == {
@@ -73,7 +89,7 @@ def test_gpu_check_on_the_cpu(tmp_path: Path) -> None:
     # On the CPU both columns are the same run; an error of 1 would be an eigenvalue lost.
     assert all(line["worst"] == line["worst_on_cpu"] < 1 for line in roots)
     timings = [timing_from_json(line) for line in lines if line["kind"] == "bench"]
-    assert len(lines) == len(verified) + len(compiled) + len(roots) + len(timings)
+    assert len(lines) == len(verified) + len(traced) + len(roots) + len(timings)
     assert {t.setting.batch for t in timings} == {1, 2}
     assert all(t.problem is None and t.median is not None and t.median > 0 for t in timings)
 
@@ -137,12 +153,8 @@ def test_adam_targets_renews_a_part_and_keeps_the_others(tmp_path: Path) -> None
     target = tmp_path / "targets.json"
     kept = {"machine": {"date": "before"}, "sup": "kept", "time": "renewed below"}
     target.write_text(json.dumps(kept))
-    threads = torch.get_num_threads()
-    try:
-        result = CliRunner().invoke(script.main, ["--small", "--part", "time", "-o", str(target)])
-    finally:
-        torch.set_num_threads(threads)
-    assert result.exit_code == 0, result.output
+    result = run("adam_targets.py", "--small", "--part", "time", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
     body = json.loads(target.read_text())
     assert body | {"time": kept["time"]} == kept | {"renewed": body["renewed"]}
     assert [entry["restarts"] for entry in body["time"]] == [1, 32]

@@ -539,3 +539,11 @@ def test_a_measurement_that_contradicts_itself_is_refused_where_it_stands(table)
     body = to_json(replace(table, measured=(measurement(table),)))
     body["error"]["measured"][0]["worst"] = 0.9
     assert refusal(body).field == "$.error.measured[0].holds"
+
+
+def test_a_reading_that_is_changed_changes_no_other():
+    text = find("sign-d5x5-l1e-3-bf16").read_text("utf-8")
+    first, before = loads(text), dumps(loads(text))
+    first.provenance.parameters["headroom"] = 2.0
+    first.measured[0].versions["torch"] = "another"
+    assert dumps(loads(text)) == before != dumps(first)

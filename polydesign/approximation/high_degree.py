@@ -144,14 +144,14 @@ def _mass(setting: _Setting, y: Numbers) -> tuple[float, Numbers, Numbers]:
     return log_mass, t[kept], weights[kept] / total
 
 
-def _log_weights(setting: _Setting, angles: Numbers) -> Numbers:
-    """ln V_i."""
+def _log_weights(setting: _Setting, angles: Numbers, gaps: Numbers) -> Numbers:
+    """ln V_i; gaps: between all of the points."""
     y = setting.y(angles)
     logs = -np.log(y) / setting.root
     for rows in _rows(len(angles), len(angles)):
-        gaps = abs(setting.gaps(angles[rows], angles))
-        gaps[np.arange(len(gaps)), np.arange(len(angles))[rows]] = 1
-        logs[rows] -= np.sum(np.log(gaps), axis=1)
+        sizes = abs(gaps[rows])
+        sizes[np.arange(len(sizes)), np.arange(len(angles))[rows]] = 1
+        logs[rows] -= np.sum(np.log(sizes), axis=1)
     return logs
 
 
@@ -166,7 +166,8 @@ def _newton(setting: _Setting, angles: Numbers) -> tuple[float, Numbers]:
     Near y_k the error is x Π_(j≠k)(y − y_j) · (V_k + (y − y_k)·F(y)) with F the other terms of both means.
     """
     y = setting.y(angles)
-    logs = _log_weights(setting, angles)
+    all_gaps = setting.gaps(angles, angles)
+    logs = _log_weights(setting, angles, all_gaps)
     top = float(np.max(logs))
     total = float(np.sum(np.exp(logs - top)))
     v = np.exp(logs - top) / total
@@ -176,7 +177,7 @@ def _newton(setting: _Setting, angles: Numbers) -> tuple[float, Numbers]:
     inner = angles[1:-1]
     first, second = np.empty_like(inner), np.empty_like(inner)
     for rows in _rows(len(inner), len(angles)):
-        gaps = setting.gaps(inner[rows], angles)
+        gaps = all_gaps[1:-1][rows]
         at = (np.arange(len(gaps)), np.arange(len(angles))[1:-1][rows])
         gaps[at] = np.inf
         inverse = 1 / gaps
@@ -195,7 +196,7 @@ def _newton(setting: _Setting, angles: Numbers) -> tuple[float, Numbers]:
 def _largest(setting: _Setting, angles: Numbers) -> float:
     """The largest |1 − p| / E, on samples; 1 on the reference itself."""
     y = setting.y(angles)
-    logs = _log_weights(setting, angles)
+    logs = _log_weights(setting, angles, setting.gaps(angles, angles))
     top = float(np.max(logs))
     v = np.exp(logs - top)
     total = float(np.sum(v))

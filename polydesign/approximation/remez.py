@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import mpmath
@@ -94,8 +95,13 @@ def best_approximation(
         raise InputError("inner_degree", f"must be at most {MOST_INNER_DEGREE}, not {inner_degree}")
     if digits is not None:
         check_integer("digits", digits, 1)
-    interval = _checked_interval(lower, upper)
+    return solved(root, inner_degree, *_checked_interval(lower, upper), digits)
 
+
+@lru_cache(maxsize=8192)
+def solved(root: int, inner_degree: int, low: Any, high: Any, digits: int | None) -> Approximation:
+    """best_approximation of checked arguments, remembered: searches come back to the same intervals."""
+    interval = low, high
     delta = relative_half_width(root, interval)
     resolved = digits if digits is not None else FLOAT64_DIGITS
     if delta**2 < mpmath.mpf(10) ** -(resolved + 1):

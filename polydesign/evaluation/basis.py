@@ -20,7 +20,7 @@ _CANDIDATES = 32
 _WORTH = 0.9
 """How much smaller the terms must be for another a₁ than 0: with 0 a line is shorter."""
 
-_GRID = 257
+_B = np.cos(np.linspace(0, np.pi, 257))
 
 
 def expansion(evaluation: str, inner_degree: int, numbers: Sequence[Any]) -> tuple[Fraction, ...]:
@@ -46,6 +46,11 @@ def program_constants(evaluation: str, coefficients: Sequence[Any], upper: Any) 
     conversion is exact for these and rounded once, at the end. Raises InputError where the evaluation has no
     program of this degree, or none for this polynomial.
     """
+    return _constants(evaluation, tuple(coefficients), upper)
+
+
+@lru_cache(maxsize=16384, typed=True)
+def _constants(evaluation: str, coefficients: tuple[Any, ...], upper: Any) -> tuple[float, ...]:
     n = len(coefficients) - 1
     if not constant_names(evaluation, n):
         return ()
@@ -127,7 +132,7 @@ def _factored(k: list[Fraction]) -> list[Fraction]:
 def _size(head: list[Fraction]) -> float:
     """max over [−1, 1] of ρ(|terms of one factor|·|other factor| and the same turned round) + |c₂Y|."""
     rho, alpha, a1, a2, b1, b2, c2 = map(float, head)
-    b = np.cos(np.linspace(0, np.pi, _GRID))
+    b = _B
     t = 2 * b**2 - 1
     y = t * (t + alpha * b)
     first, second = y + a1 * t + a2 * b, y + b1 * t + b2 * b

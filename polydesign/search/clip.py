@@ -14,6 +14,7 @@ coefficients (scipy's HiGHS).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -106,6 +107,7 @@ def clip_error(rows: list[tuple[float, ...]], lower: float) -> float:
     return float(np.max(np.abs(y - np.minimum(x / lower, 1))))
 
 
+@lru_cache(maxsize=256)  # the earlier steps are the same for every bend
 def _stretch(n: int, c: float, safety: Clipping, off: float) -> tuple[tuple[float, ...], float]:
     """p with the largest slope a: |p − a·x| <= off·a·c on [0, c], and a·c·(1 − off) <= p <= 1 on [c, upper].
 
