@@ -6,13 +6,15 @@ STAMP := $(VENV)/.installed
 CONSUMERS := .venv-consumers
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types check test-consumers test-cluster coeffs figures bench gpu clean
+.PHONY: help install demo test lint types check test-machines test-consumers test-cluster test-all coeffs figures bench gpu clean
 
 help:
 	@echo "make demo     environment, install, search, verify, figure (in demo/)"
 	@echo "make test     environment, install, lint, types, tests"
+	@echo "make test-machines  the tests of matrices and optimizers with other machines' kernels, 8 rows, seeds 0 to 4"
 	@echo "make test-consumers  other codebases and jax run our exports, in an environment of its own ($(CONSUMERS))"
 	@echo "make test-cluster  the sweeps' tests on a Dask cluster started here"
+	@echo "make test-all  every test there is: those, consumers, cluster and machines; before a release"
 	@echo "make coeffs   rebuild coeffs/ from the strategies"
 	@echo "make figures  rebuild figures/ from coeffs/ and fresh measurements"
 	@echo "make bench    time the solver (beside Sollya, where it is installed) and the operators"
@@ -46,6 +48,10 @@ check: install
 
 test: lint types check
 
+# A table of what fails where; about half an hour on two cores.
+test-machines: install
+	$(BIN)/python scripts/run_machines.py
+
 # The two that are installed alone depend on CUDA parts that they do not need here.
 $(CONSUMERS)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(CONSUMERS)
@@ -60,6 +66,9 @@ test-consumers: $(CONSUMERS)/.installed
 test-cluster: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_sweeping.py
+
+# README and docs are run by make test.
+test-all: test test-consumers test-cluster test-machines
 
 coeffs: install
 	$(BIN)/python scripts/build_coeffs.py

@@ -1,6 +1,10 @@
-"""Options of the test run: --device and --seed, as fixtures."""
+"""Options of the test run: --device, --seed and --seeds, as fixtures; and what was skipped, a line a reason."""
 
 from __future__ import annotations
+
+import re
+import signal
+from collections import Counter
 
 import pytest
 
@@ -8,6 +12,38 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", default="cpu", help="torch device of the tests that run matrices")
     parser.addoption("--seed", type=int, default=0, help="seed of the random matrices")
+    parser.addoption(
+        "--seeds", type=int, help="so many seeds from 0, one after the other, in place of --seed"
+    )
+    parser.addoption("--kernels", action="store_true", help="run the tests that are marked kernels too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A run in the background of a shell ignores Ctrl-C, and so would all processes that tests interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    count = metafunc.config.getoption("seeds")
+    if count is not None and "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", range(count), ids=lambda seed: f"seed{seed}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A processor that nobody has calibrated the rounding models on may sum worse: no fault of the code."""
+    if not config.getoption("kernels"):
+        left = [item for item in items if item.get_closest_marker("kernels")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A line a reason. A report's longrepr is (file, line, "Skipped: reason")."""
+    reports = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(re.sub("^Skipped: ", "", str(report.longrepr[2])) for report in reports)
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"skipped {count}: {reason}")
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from polydesign.search.greedy import Equioscillation
 from polydesign.search.polish import Goal, compose, polish, polish_mean_square
 from polydesign.search.starts import STARTS, start_rows
 
+pytestmark = pytest.mark.numerics
+
 CPU = torch.device("cpu")
 QUICK = {"iterations": 60, "device": "cpu"}
 

@@ -15,6 +15,8 @@ from polydesign.evaluation.noise import stored, turning_points
 from polydesign.evaluation.program import build
 from polydesign.model import InputError
 
+pytestmark = pytest.mark.numerics
+
 LOWER = (0.005, 0.02, 0.06, 0.15, 0.4)
 
 

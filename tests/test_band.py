@@ -13,6 +13,8 @@ from polydesign.approximation.remez import best_approximation
 from polydesign.search.band import smallest_lower
 from polydesign.search.greedy import Equioscillation
 
+pytestmark = pytest.mark.numerics
+
 PLAIN = Equioscillation()
 
 

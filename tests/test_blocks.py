@@ -12,6 +12,8 @@ from polydesign.model import InputError, Plan
 from polydesign.runtime import msign
 from polydesign.verify.blocks import CHUNK, HALF, RARE, Blocks, follow_blocks, lost, random_blocks
 
+pytestmark = pytest.mark.numerics
+
 TABLES = {name: polydesign.load(name) for name in ("sign-d5x6-l1e-3-bf16", "sign-m15-l1e-3-bf16")}
 TABLES |= {name: tables.prototype(name, "chebyshev") for name in ("9x4_16_bf16", "17x3_15_bf16")}
 TABLES["origin"] = polydesign.design(degree=9, steps=4, dtype="bf16", evaluation="origin")

@@ -15,6 +15,8 @@ from polydesign.evaluation.program import preferred
 from polydesign.model import InputError
 from polydesign.search.budget import INNER_DEGREES, Path, additive, cheapest, exact_front, front, widest
 
+pytestmark = pytest.mark.numerics
+
 WIDE = flops((1024, 4096), symmetric=0.5)
 PRODUCT = 2.0 * 1024 * 1024 * 4096
 

@@ -17,6 +17,8 @@ from polydesign.designer import design
 from polydesign.model import InputError, Table
 from polydesign.table import save
 
+pytestmark = pytest.mark.numerics
+
 SMALL = ["--shape", "48x80", "--device", "cpu"]
 
 

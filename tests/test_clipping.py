@@ -29,6 +29,8 @@ from polydesign.search.clip import Clipping, clip_error
 from polydesign.verify.metrics import clipped, spectral
 from polydesign.verify.sweep import measure
 
+pytestmark = pytest.mark.numerics
+
 PUBLISHED = ("nested", "unnested", "cancelling", "block")
 SHAPES = [(12, 20), (20, 12), (14, 14), (2, 3, 9, 13)]
 GAP = 0.2

@@ -20,6 +20,8 @@ from polydesign.model import InputError
 from polydesign.published import names, published
 from polydesign.table import dumps, loads
 
+pytestmark = pytest.mark.numerics
+
 PUBLISHED = shipped() / "published"
 SCRIPT = Path(__file__).parent.parent / "scripts" / "build_coeffs.py"
 

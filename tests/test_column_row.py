@@ -15,6 +15,8 @@ from polydesign.runtime import ColumnRow, column_row
 from polydesign.runtime.column_row import CHOICES, MIDDLES
 from polydesign.verify.metrics import column_row_middle
 
+pytestmark = pytest.mark.numerics
+
 SHAPES = [(6, 20, 9), (9, 20, 6), (30, 12, 25), (2, 3, 6, 14, 5)]
 """(..., m, p, n)."""
 SAMPLED_RUNS = 4000

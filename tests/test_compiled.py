@@ -14,9 +14,10 @@ from polydesign.model import Plan
 from polydesign.runtime import compiled, execute, msign, ops
 from polydesign.runtime.normalize import frobenius
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*_prims_common.check:FutureWarning"
-)  # torch's own, of itself
+pytestmark = [
+    pytest.mark.numerics,
+    pytest.mark.filterwarnings("ignore:.*_prims_common.check:FutureWarning"),  # torch's own, of itself
+]
 
 DEGREES = [(3, 5), (7, 9), (11, 13), (17, 5)]
 SHAPE = (12, 20)

@@ -24,6 +24,8 @@ from polydesign.verify.conformance import check, kit, write
 from polydesign.verify.expected import ROOT_CASES, SIGN_CASES, cases, distance
 from polydesign.verify.perturbed import Rounding
 
+pytestmark = pytest.mark.numerics
+
 QUINTICS = ["sign-d5x6-l1e-3-bf16", "sign-d5x5-l1e-3-bf16", "sign-d5x8-l1e-3-fp64"]
 OTHER_SIGNS = ["sign-d9x4-l1e-3-h1.015-f0.12x3-0", "sign-m15-l1e-3-fp16", "sign-m20-l1e-3-fp32"]
 ROOTS = ["root4-d9x4-l0.1-fp32", "inverse-d3x7-l1e-4-fp32", "root4-m14-l0.1-fp32"]

@@ -16,6 +16,8 @@ from polydesign.evaluation.program import program
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.verify.select import select
 
+pytestmark = pytest.mark.numerics
+
 ROWS = 64
 
 
@@ -60,7 +62,8 @@ def test_judged_values_begin_where_rounding_p_leaves_them() -> None:
 @pytest.mark.parametrize(("root", "safer"), [(2, {"image_floor": 0.4}), (4, {"cushion": (0.35, 0.35, 0)})])
 def test_float32_errs_as_predicted(root: int, safer: dict[str, Any]) -> None:
     """Where rounding and not the schedule decides, the model expects too much rather than too little, and it
-    orders schedules as matrices do: the optimum, and one with a cushion."""
+    orders schedules as matrices do: the optimum, and one with a cushion. Measured in the arithmetic of the choice,
+    the same everywhere; what the kernels here make of it is in test_kernels.py."""
     asked = {"root": root, "lower": 1e-4 ** (1 / root)}
     tables = [
         polydesign.design(**asked, degree=1 + 8 * root, steps=3, headroom=1.0001),
@@ -70,7 +73,7 @@ def test_float32_errs_as_predicted(root: int, safer: dict[str, Any]) -> None:
     runs = (select([one], dtype="float32", shape=(ROWS, ROWS), operator="inverse_root")[0] for one in tables)
     found = [one.worst for one in runs]
     assert all(measured <= error for measured, error in zip(found, expected, strict=True))
-    assert found[0] > 2 * found[1]
+    assert found[0] > 1.5 * found[1]
     assert expected[0] > 2 * expected[1]
     # The control: in exact arithmetic it is the other way round.
     assert tables[0].schedule.error < tables[1].schedule.error

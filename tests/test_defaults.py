@@ -14,6 +14,8 @@ from polydesign.runtime import inverse_root_with_info, msign, msign_with_info
 from polydesign.runtime.defaults import SIGN, budgets, chosen
 from polydesign.verify.select import select
 
+pytestmark = pytest.mark.numerics
+
 
 @pytest.mark.parametrize("dtype", list(DTYPES))
 def test_a_budget_takes_the_best_table_that_it_pays_for(dtype):

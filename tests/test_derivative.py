@@ -27,7 +27,10 @@ from polydesign.runtime.operators import RESIDUAL_ROUNDINGS
 from polydesign.verify.metrics import inverse_root_derivative, msign_derivative, spectral
 
 # torch's own, from the first use of its forward mode.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+pytestmark = [
+    pytest.mark.numerics,
+    pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning"),
+]
 
 CONDITION = 10.0
 SHAPES = {

@@ -29,6 +29,8 @@ from polydesign.runtime import (
 from polydesign.runtime.block_sign import BlockSign
 from polydesign.runtime.solvers import _unstable
 
+pytestmark = pytest.mark.numerics
+
 QUINTICS = prototype("quintics_18")
 ASKED = 1e-10
 """Relative residual in float64 that the equations have to reach where scipy does."""

@@ -14,6 +14,8 @@ from polydesign.search.joint import Terms, propose
 from polydesign.verify.metrics import deviation
 from polydesign.verify.spectra import sample
 
+pytestmark = pytest.mark.numerics
+
 
 # Less caution loses values in later steps of bfloat16; more of it in float16 saves them without the room.
 @pytest.mark.parametrize(("dtype", "caution"), [("bfloat16", 0.6), ("float16", 0.4)])

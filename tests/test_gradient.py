@@ -19,6 +19,8 @@ from polydesign.model import InputError, Problem
 from polydesign.search import rounded
 from polydesign.table import dumps, loads
 
+pytestmark = pytest.mark.numerics
+
 QUICK = {"method": "adam", "iterations": 40, "device": "cpu"}
 
 

@@ -12,6 +12,8 @@ from polydesign.approximation.scalar import image
 from polydesign.model import InputError, Problem
 from polydesign.search.greedy import Equioscillation, cushion_for_floor, design_step
 
+pytestmark = pytest.mark.numerics
+
 POLAR_EXPRESS = 0.02407327424182761
 
 

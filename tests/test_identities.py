@@ -23,6 +23,8 @@ from polydesign.runtime import (
 from polydesign.runtime.block_sign import BlockSign
 from polydesign.runtime.identities import _not_principal
 
+pytestmark = pytest.mark.numerics
+
 QUINTICS = prototype("quintics_18")
 EXACT = 1e-11
 """In float64, for the matrices below: conditions up to some 10³, squared eigenvector conditions up to 100."""

@@ -15,6 +15,8 @@ from polydesign.search.budget import exact_front
 from polydesign.search.greedy import _listed
 from polydesign.search.joint import Terms, least_error, propose
 
+pytestmark = pytest.mark.numerics
+
 BF16 = Terms(2, 1e-3, 1.0, "bf16", rows=256)
 
 
@@ -86,7 +88,7 @@ def test_other_roots_and_an_evaluation_of_ones_own():
     fourth = Terms(4, 0.1, 1.0, "float32", form="coupled")
     found = propose(fourth, 12, cautions=(1.0,), turns=(0.2,))
     assert all(one.schedule.root == 4 and one.cost == cost(one.schedule, fourth.prices) for one in found)
-    assert min(one.expected for one in found) < 0.01
+    assert min(one.expected for one in found) < 0.02
     plain = propose(
         replace(BF16, dtype="float64", evaluations=("monomial",)), 8, cautions=(1.0,), turns=(0.2,)
     )

@@ -18,6 +18,8 @@ from polydesign.evaluation.cost import matmuls
 from polydesign.model import InputError
 from polydesign.search.limits import ASYMPTOTIC_TOLERANCE, MOST_REMEZ, asymptotic, limit
 
+pytestmark = pytest.mark.numerics
+
 UNIT = 2.0**-53
 
 

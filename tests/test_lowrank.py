@@ -28,6 +28,8 @@ from polydesign.verify import lowrank as verified
 from polydesign.verify.metrics import spectral, truncated
 from polydesign.verify.sweep import measure
 
+pytestmark = pytest.mark.numerics
+
 SHAPES = [(12, 20), (20, 12), (14, 14), (2, 3, 9, 13)]
 DTYPES = ["bfloat16", "float16", "float32", "float64"]
 

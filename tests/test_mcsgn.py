@@ -14,6 +14,8 @@ from polydesign.model import InputError, Plan
 from polydesign.runtime import Info, mcsgn, mcsgn_with_info, msign, ops
 from polydesign.runtime.execute import matrix_sign
 
+pytestmark = pytest.mark.numerics
+
 QUINTICS = prototype("quintics_18")
 ROUNDING = 1e-10
 """In float64: 2⁻⁵³ times the slope of the map at 0 (some 10³), products of length 12, conditions up to 10."""

@@ -19,6 +19,8 @@ from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.runtime import Plan, inverse_root, msign_with_info
 from polydesign.verify.spectra import sample, sample_positive
 
+pytestmark = pytest.mark.numerics
+
 SPECTRA = ("gaussian", "logspace:1e-2", "logspace:1e-4", "harmonic", "rank2")
 SHAPES = ((64, 160), (96, 96))
 K = {"float32": 10, "float64": 40}

@@ -15,6 +15,8 @@ from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError
 from polydesign.runtime import monarch_apply, monarch_dense, monarch_project
 
+pytestmark = pytest.mark.numerics
+
 DTYPES = [torch.bfloat16, torch.float16, torch.float32, torch.float64]
 # (batch, p, j, k, i): m = p·j, n = k·i, p the rows of L's blocks.
 SHAPES = [

@@ -23,6 +23,8 @@ from polydesign.model import EVALUATIONS, InputError
 from polydesign.runtime import ops
 from polydesign.runtime.execute import direct
 
+pytestmark = pytest.mark.numerics
+
 LOWER = 0.05
 
 
@@ -152,12 +154,12 @@ ROOMY = polydesign.load("sign-d5x6-l1e-3-bf16").schedule
 
 
 def test_no_headroom_is_unsafe_where_rounding_is_coarse() -> None:
-    """Six quintics on exactly their images: in bfloat16 values leave them for good, in float32 a little."""
+    """Six quintics on exactly their images: in bfloat16 values leave them for good, in float32 they come back."""
     coarse, fine, finest = (predict(BARE, dtype) for dtype in ("bfloat16", "float32", "float64"))
     assert coarse.error == math.inf
     reached = coarse.steps[-1].left
     assert not 0 < reached[0] <= reached[1] < 4
-    assert BARE.error < fine.error < 1
+    assert BARE.error < fine.error < 4
     assert finest.error == pytest.approx(BARE.error, rel=1e-6)
     assert len(fine.steps) == 6
     assert [step.received for step in fine.steps[1:]] == [step.left for step in fine.steps[:-1]]

@@ -27,6 +27,8 @@ from polydesign.table import from_json, to_json
 from polydesign.verify.spectra import DEFAULT_SPECTRA
 from polydesign.verify.sweep import measure
 
+pytestmark = pytest.mark.numerics
+
 DTYPES = [torch.bfloat16, torch.float16, torch.float32, torch.float64]
 QUINTICS = prototype("quintics_18")
 U64 = 2.0**-53

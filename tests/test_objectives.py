@@ -12,6 +12,8 @@ from polydesign.model import InputError, Problem
 from polydesign.search.laws import LAWS, quantiles
 from polydesign.search.objectives import OBJECTIVES, MeanSquare, Slope, Sup, TopK, parse
 
+pytestmark = pytest.mark.numerics
+
 PROBLEM = Problem(2, (5, 5), 1e-2)
 
 

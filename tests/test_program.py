@@ -29,6 +29,8 @@ from polydesign.model import InputError, Schedule, Step, evaluate
 from polydesign.runtime import ops
 from polydesign.runtime.execute import direct
 
+pytestmark = pytest.mark.numerics
+
 CHEBYSHEV = (1, 2, 3, 4, 5, 6, 8)
 ORIGIN = (3, 4, 5, 6, 8)
 BALANCED = (4, 8)

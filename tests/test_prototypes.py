@@ -19,6 +19,8 @@ from polydesign.verify.operators import choose
 from polydesign.verify.spectra import sample
 from polydesign.verify.sweep import measure, worst_error
 
+pytestmark = pytest.mark.numerics
+
 FULL = ("gaussian", "logspace:1e-2", "harmonic")
 LOW = ("rank2",)
 SHAPE = (256, 768)

@@ -20,6 +20,8 @@ from polydesign.search import quantize
 from polydesign.search.greedy import Equioscillation
 from polydesign.search.quantize import grid, on_grid
 
+pytestmark = pytest.mark.numerics
+
 GRIDS = ["1/1024", "decimals:4", "bf16", "fp16", "fp32"]
 
 CASES = [  # root, degrees, lower, strategy

@@ -15,6 +15,8 @@ from polydesign.verify import reference
 from polydesign.verify.reference import CHUNK, FixedSums
 from polydesign.verify.select import select
 
+pytestmark = pytest.mark.numerics
+
 NARROW = ("bfloat16", "float16", "float32")
 
 
@@ -107,8 +109,8 @@ def test_inputs_are_not_touched(seed) -> None:
 
 CHOICES = [  # what design is asked for; the digest of what it must choose, and what that measures
     ({"dtype": "bf16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "64c349b6", 0.8755701113552578),
-    ({"dtype": "fp16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "a222f68f", 0.8608332133118737),
-    ({"dtype": "fp32", "matmuls": 12, "shape": (32, 64)}, "580ef2be", 0.3837631940841677),
+    ({"dtype": "fp16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "a34b452c", 0.8608834997335069),
+    ({"dtype": "fp32", "matmuls": 12, "shape": (32, 64)}, "0be8e69e", 0.3837792941938145),
     (
         {
             "dtype": "fp32",
@@ -118,18 +120,18 @@ CHOICES = [  # what design is asked for; the digest of what it must choose, and 
             "shape": (32, 32),
             "form": "coupled",
         },
-        "ce6185c1",
-        0.00015415389248374378,
+        "0a31bd19",
+        0.00015411858924418986,
     ),
     (
         {"dtype": "bf16", "root": 4, "matmuls": 11, "lower": 0.3, "shape": (32, 32)},
-        "cf3c2e4e",
-        0.02082858626131,
+        "a55f6738",
+        0.02104372720975,
     ),
     (
         {"dtype": "fp32", "root": 1, "matmuls": 11, "lower": 1e-3, "shape": (32, 32)},
-        "ea446229",
-        7.472182211e-05,
+        "54840196",
+        9.204038115618e-05,
     ),
 ]
 

@@ -27,6 +27,8 @@ from polydesign.search.restarts import (
 from polydesign.verify.metrics import deviation
 from polydesign.verify.spectra import sample
 
+pytestmark = pytest.mark.numerics
+
 EVALUATED = {
     "cubics": polydesign.design(degree=3, steps=4),
     "quintics": polydesign.design(degree=5, steps=4),

@@ -26,6 +26,8 @@ from polydesign.runtime import (
 from polydesign.runtime.execute import coupled
 from polydesign.runtime.prepare import DEFAULT_TABLES
 
+pytestmark = pytest.mark.numerics
+
 N = 12
 ROUNDING = 1e-11
 """Relative, in float64: 2⁻⁵³ times the slope of the maps (up to 1e3 for eigenvalues down to 1e-3), products of

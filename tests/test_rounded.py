@@ -22,6 +22,8 @@ from polydesign.search.objectives import parse
 from polydesign.search.rounded import rows_of
 from polydesign.table import dumps, loads
 
+pytestmark = pytest.mark.numerics
+
 QUICK = {"iterations": 40, "device": "cpu"}
 PROBLEM = Problem(2, (5, 5, 5), 1e-2)
 
@@ -114,6 +116,14 @@ def test_a_value_far_below_the_units_of_the_grid_is_kept(few, monkeypatch):
     problem = Problem(2, (5,) * 4, 0.015)
     law = "mean-square:marchenko-pastur:64x256"
     config = Adam(law, iterations=300, round="1/1024", device="cpu")
+    ended, offered = rounded.Rounding._ended_by_limits, []
+
+    def noted(self, rows, t):
+        found = ended(self, rows, t)
+        offered.extend(found)
+        return found
+
+    monkeypatch.setattr(rounded.Rounding, "_ended_by_limits", noted)
     found = run(config, problem)
     assert found.unrounded_value is not None
     # The limit step makes 2.5 e³ of a small e. The step before it has an e of its own, which that formula gives
@@ -121,8 +131,15 @@ def test_a_value_far_below_the_units_of_the_grid_is_kept(few, monkeypatch):
     own = (found.unrounded_value**0.5 / 2.5) ** (1 / 3)
     bound = (2.5 * (own + 1.5 / 1024) ** 3) ** 2
     assert found.value < bound
-    monkeypatch.setattr(rounded.Rounding, "_ended_by_limits", lambda self, rows, t: [])
-    assert run(config, problem).value > 100 * bound
+    # Whatever Adam's path was, such ends were looked at.
+    limit = (1.875, -1.25, 0.375)
+    assert any(rows[-1] == limit for rows in offered)
+    assert all(nearest(rows[-1:], "1/1024") == (limit,) for rows in offered if len(rows) == 4)
+    # Negative control: on the grid the limit step about 1.001 misses 1 by a unit, wherever it is flat.
+    about = (1.875, -1.25 / 1.001**2, 0.375 / 1.001**4)
+    (row,) = nearest([about], "1/1024")
+    x = np.linspace(1 - own, 1 + own, 101)
+    assert np.min(abs(row[0] * x + row[1] * x**3 + row[2] * x**5 - 1)) ** 2 > 100 * bound
 
 
 @pytest.mark.parametrize(("steps", "word"), [(4, "1/1024"), (5, "bf16")])

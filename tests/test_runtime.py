@@ -20,6 +20,8 @@ from polydesign.runtime.execute import direct
 from polydesign.runtime.normalize import frobenius, times_power_of_two
 from polydesign.verify.spectra import sample
 
+pytestmark = pytest.mark.numerics
+
 DTYPES = [torch.bfloat16, torch.float16, torch.float32, torch.float64]
 QUINTICS = prototype("quintics_18")
 

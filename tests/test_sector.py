@@ -11,6 +11,8 @@ from polydesign.model import InputError, Table
 from polydesign.search.sector import sector_table
 from polydesign.table import digest
 
+pytestmark = pytest.mark.numerics
+
 
 def off(table: Table, angle: float, lower: float) -> float:
     """The largest |f(z) − 1| on a ray, 997 radii; infinite where it goes astray."""

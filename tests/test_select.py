@@ -12,6 +12,8 @@ from polydesign.model import InputError, Plan
 from polydesign.verify.blocks import RARE
 from polydesign.verify.select import EQUAL, MOST_ROWS, POLAR, SQUARE, WEIGHT, reduced, select
 
+pytestmark = pytest.mark.numerics
+
 SHAPE = (48, 96)
 
 

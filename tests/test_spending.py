@@ -16,6 +16,8 @@ from polydesign.spending import Spending
 from polydesign.table import dumps, loads
 from polydesign.verify.select import select
 
+pytestmark = pytest.mark.numerics
+
 SMALL = {"matmuls": 9, "degree": (3, 5), "shape": (32, 64)}
 
 

@@ -21,6 +21,8 @@ from polydesign.runtime.prepare import RESIDUAL_ROUNDINGS, symmetric_part
 from polydesign.runtime.state_space import MOST_LEFT
 from polydesign.verify.metrics import bilinear_by_solve
 
+pytestmark = pytest.mark.numerics
+
 U64 = UNIT_ROUNDOFF["float64"]
 DTYPES = [torch.bfloat16, torch.float16, torch.float32, torch.float64]
 

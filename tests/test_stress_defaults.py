@@ -15,6 +15,8 @@ import polydesign
 from polydesign.table import digest
 from polydesign.verify.spectra import SPECTRA, sample
 
+pytestmark = pytest.mark.numerics
+
 TABLE = "sign-d5x5-l1e-3-bf16"
 script = loaded("stress_defaults")
 

@@ -14,6 +14,8 @@ from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError
 from polydesign.runtime import lower_solve, ops, triangular_inverse
 
+pytestmark = pytest.mark.numerics
+
 SIDES = [1, 2, 3, 8, 9, 64, 100]
 DTYPES = [torch.bfloat16, torch.float16, torch.float32, torch.float64]
 

@@ -10,6 +10,8 @@ from polydesign.runtime import hippo_legs, hippo_legt, lower_solve, monarch_dens
 from polydesign.verify.spectra import sample, sample_positive
 from polydesign.verify.sweep import measure
 
+pytestmark = pytest.mark.numerics
+
 SHAPES = [(12, 20), (20, 12), (15, 15)]
 U64 = 2.0**-52
 

@@ -27,6 +27,8 @@ from polydesign.cli import main
 from polydesign.model import InputError
 from polydesign.sweeping import Outcome, grid, read_problems, sweep
 
+pytestmark = pytest.mark.numerics
+
 ROOT = Path(__file__).parent.parent
 SMALL: dict[str, Any] = {"degree": [3, 5], "steps": [2, 3], "dtype": "float32"}
 

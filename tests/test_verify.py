@@ -22,6 +22,8 @@ from polydesign.verify.metrics import deviation, measured_map, orthogonality, re
 from polydesign.verify.spectra import ALL_SPECTRA, DEFAULT_SPECTRA, SPECTRA, from_matrix, sample
 from polydesign.verify.sweep import measure, resolve_device
 
+pytestmark = pytest.mark.numerics
+
 QUINTICS = prototype("quintics_18")
 SHAPE = (48, 80)
 U64 = 2.0**-52

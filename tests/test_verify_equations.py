@@ -21,6 +21,8 @@ from polydesign.verify.metrics import lyapunov_by_eigenvectors, riccati_by_schur
 from polydesign.verify.spectra import sample_positive
 from polydesign.verify.sweep import measure
 
+pytestmark = pytest.mark.numerics
+
 TABLES = {
     "bfloat16": "sign-d5x6-l0.01-bf16",
     "float16": "sign-d5x6-l1e-3-fp16",

@@ -18,6 +18,8 @@ from polydesign.verify.samples import from_matrix, from_symmetric
 from polydesign.verify.spectra import ALL_SPECTRA, DEFAULT_POSITIVE, names, sample_positive
 from polydesign.verify.sweep import measure
 
+pytestmark = pytest.mark.numerics
+
 SHAPE = (24, 30)
 U64 = 2.0**-52
 

@@ -39,10 +39,11 @@ from polydesign.evaluation.program import program
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import Schedule, dtype_name
 
-LOST = 0.5
-"""Of u·rms, what is lost of an eigenvalue. By hand, from a few dozen schedules of roots 1, 2 and 4, matrices
-of 128 rows: no script makes it again, and it orders candidates for measuring and promises nothing. In float32
-it says too much of bold schedules; in bfloat16 it tells which are worst, but not by how much."""
+LOST = 1.0
+"""Of u·rms, what is lost of an eigenvalue. In float32 no kernel that one processor could be made to run lost
+more where rounding decides, on matrices of 64 and 160 rows (figures/rounding_model.json, kernels;
+scripts/calibrate_kernels.py); of bold schedules it says far too much. In bfloat16 it tells which are worst,
+but not by how much."""
 
 JUDGED = 16.0
 """Times u/(r√n): the least λ/‖P‖_F that the model looks at. Below that rounding P alone decides."""

@@ -30,8 +30,8 @@ from polydesign.model import Schedule, Step, dtype_name
 
 RANDOM = 0.6
 """Spectral norm of what random rounding adds to a state, in units of u·x·√Σ(gain·size)². From experiment, as
-are the four below (figures/rounding_model.json, scripts/calibrate_rounding.py). Where terms are large 0.5 was
-the median in single steps, and 0.5 to 0.75 what 9 in 10 stayed below. Singular values move by less."""
+are the three below (figures/rounding_model.json, scripts/calibrate_rounding.py). Where terms are large 0.5
+was the median in single steps, and 0.5 to 0.75 what 9 in 10 stayed below. Singular values move by less."""
 
 COHERENT = 1.2
 """Of u·x·√Σ gain²·(null² + (size − null)²): by so much one random block of equal entries in 100,000 leaves
@@ -48,10 +48,12 @@ STORED = 0.5
 square of its singular values: 0.5 in the median for full rank. Low rank has up to twice that, of a root mean
 square that the model takes to be larger than it is."""
 
-SUMS = 24.0
+SUMS = 50.0
 """What summing inside a product adds to the rounding of its result, in units of the u of the sums: float32's,
-or the state's own if that is less; in half precision it is nothing. From blocks of equal entries in float32:
-in independent entries it is a fourth."""
+or the state's own if that is less; in half precision it is nothing. The worst are K equal terms, which no
+order of summation brings beyond (K + 1)/2 (`longest_sum`). No kernel that one processor could be made to run
+was found beyond K/4 + 1, nor beyond SUMS for K up to 768 (figures/rounding_model.json, kernels); with eight
+rows and more columns some make K/16. Independent entries err by a tenth of that."""
 
 ROOM = 1.0
 """Headroom of every step for the rounding of its own A = X Xᵀ, in units of u: where all its entries are
@@ -109,6 +111,17 @@ def roundoff(dtype: str) -> float:
     """
     u = UNIT_ROUNDOFF[dtype_name(dtype)]
     return u + SUMS * min(u, UNIT_ROUNDOFF["float32"])
+
+
+def longest_sum(terms: int) -> float:
+    """Relative error of a sum of so many equal terms in any order, to first order in u, in units of it.
+
+    Each addition errs by u of its result at most, and the results of all are largest, 2 + 3 + … + K terms,
+    where the sum is taken one after the other. With a product's own rounding that is (K + 1)/2 of the last.
+
+    Source: Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 4.2.
+    """
+    return (terms + 1) / 2
 
 
 def stored(code: Program, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

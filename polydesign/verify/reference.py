@@ -21,8 +21,8 @@ from polydesign.model import dtype_name
 
 CHUNK = 8
 """Terms of a product that are summed exactly. With so many, sign-m20-l1e-3-fp32 on 256 x 512 errs by 0.7 to
-0.8 of what MKL's kernels make of it on random matrices (gaussian, swept), and by 0.2 to 0.3 on blocks of equal
-entries (rank1, flat); four would err as much on the first, and take half as long again."""
+0.8 of what MKL's kernels make of it on random matrices (gaussian, swept), and by 0.2 to 0.3 of that on blocks
+of equal entries (rank1, flat); four would err as much on the first, and take half as long again."""
 
 NARROW = (torch.bfloat16, torch.float16, torch.float32)
 
