@@ -11,6 +11,7 @@ from polydesign.catalogue import catalogue
 from polydesign.model import InputError, Plan
 from polydesign.runtime import msign
 from polydesign.verify.blocks import CHUNK, HALF, RARE, Blocks, follow_blocks, lost, random_blocks
+from polydesign.verify.reference import FixedSums
 
 pytestmark = pytest.mark.numerics
 
@@ -29,8 +30,8 @@ PLANS = (
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("keywords", PLANS)
 def test_the_numbers_are_those_of_the_executor(dtype, name, keywords, seed):
-    """To the last bit in bfloat16; in float16 the sums in float32 are nearer to its last bit, and a few of
-    them are rounded the other way."""
+    """To the last bit, where sums are exact (reference.py): kernels round a few of them the other way, and where
+    a schedule blows up that is seen."""
     schedule, plan = TABLES[name].schedule, Plan(dtype, normalization="none", **keywords)
     generator = torch.Generator().manual_seed(seed)
     same = 0
@@ -40,10 +41,11 @@ def test_the_numbers_are_those_of_the_executor(dtype, name, keywords, seed):
         one = Blocks(*torch.tensor([[h], [w], [x]], dtype=torch.float64))
         found = follow_blocks(schedule, one, plan)
         M = torch.full((h, w), x / (h * w) ** 0.5, dtype=torch.float64)
-        expected = msign(M, TABLES[name], plan).double()[0, 0] * (h * w) ** 0.5
-        same += bool(torch.isclose(found[0], expected, rtol=1e-12, atol=0, equal_nan=True))
-    # Where a stretch without restarts blows up, that is nearly all of them.
-    assert same == 20 if dtype == "bfloat16" else same >= (4 if keywords.get("restarts") == () else 12)
+        with FixedSums(dtype):
+            expected = msign(M, TABLES[name], plan).double()[0, 0] * (h * w) ** 0.5
+        gone = not (found[0].isfinite() or expected.isfinite())  # inf − inf, sooner or later
+        same += gone or bool(torch.isclose(found[0], expected, rtol=1e-12, atol=0))
+    assert same == 20
 
 
 def test_a_schedule_without_headroom_loses_values():

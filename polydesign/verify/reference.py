@@ -10,6 +10,7 @@ state in float64 runs as it is.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -73,14 +74,18 @@ class FixedSums(TorchDispatchMode):
         super().__init__()
         self._chunk = CHUNK if dtype_name(dtype) == "float32" else None
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """torch's own switch: nothing is compiled in here, and asking costs an import of seconds."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
         dtypes = {x.dtype for x in _leaves(args) if isinstance(x, Tensor)}
         narrow = [dtype for dtype in NARROW if dtype in dtypes]
-        aliased = any(value.alias_info is not None for value in func._schema.returns)
-        if not narrow or aliased or torch.float64 in dtypes or func is aten._to_copy.default:
+        if not narrow or torch.float64 in dtypes or _as_it_is(func):
             return func(*args, **kwargs)
         dtype = narrow[0] if len(narrow) == 1 else torch.float32
         args = tree_map(_widened, args)
@@ -88,6 +93,13 @@ class FixedSums(TorchDispatchMode):
         if func in _PRODUCTS:
             return _PRODUCTS[func](*args, self._chunk, **kwargs).to(dtype)
         return tree_map(lambda x: _narrowed(x, dtype), func(*args, **kwargs))
+
+
+@cache
+def _as_it_is(func: Any) -> bool:
+    """Whether an operation gives a view, changes its input, or converts."""
+    aliased = any(value.alias_info is not None for value in func._schema.returns)
+    return aliased or func is aten._to_copy.default
 
 
 def _leaves(args: Any) -> list[Any]:
