@@ -4,10 +4,12 @@ coeffs/published/ holds the literature's schedules, from published.json, but for
 
 python scripts/build_coeffs.py            write what is missing or changed, keep measurements
 python scripts/build_coeffs.py --check    write nothing; exit 1 where a file differs (CI runs this)
-python scripts/build_coeffs.py --search   search for the tables of a budget again, some 20 s each
+python scripts/build_coeffs.py --search   search for the tables of a budget again, a minute each
 
-What a budget search finds depends on what was measured, and so on the machine's sums: unless --search is
-given, its tables are rebuilt from the degrees, headroom, cushion and evaluations that their provenance names.
+A budget search finds the same table on every machine (verify/reference.py), but takes its time: unless
+--search is given, its tables are rebuilt from the degrees, headroom, cushion and evaluations that their
+provenance names. Those that ship were searched for with an earlier calibration of the rounding models: a
+search of today finds another one for some of the budgets.
 """
 
 from __future__ import annotations
