@@ -110,7 +110,7 @@ def test_inputs_are_not_touched(seed) -> None:
 CHOICES = [  # what design is asked for; the digest of what it must choose, and what that measures
     ({"dtype": "bf16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "64c349b6", 0.8755701113552578),
     ({"dtype": "fp16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "a34b452c", 0.8608834997335069),
-    ({"dtype": "fp32", "matmuls": 12, "shape": (32, 64)}, "0be8e69e", 0.3837792941938145),
+    ({"dtype": "fp32", "matmuls": 9, "degree": (3, 5), "shape": (24, 24)}, "a9b15787", 0.8598672229297961),
     (
         {
             "dtype": "fp32",
@@ -124,14 +124,14 @@ CHOICES = [  # what design is asked for; the digest of what it must choose, and 
         0.00015411858924418986,
     ),
     (
-        {"dtype": "bf16", "root": 4, "matmuls": 11, "lower": 0.3, "shape": (32, 32)},
-        "a55f6738",
-        0.02104372720975,
+        {"dtype": "bf16", "root": 4, "matmuls": 9, "degree": (5, 9), "lower": 0.3, "shape": (32, 32)},
+        "e4912d5e",
+        0.032861315003875,
     ),
     (
-        {"dtype": "fp32", "root": 1, "matmuls": 11, "lower": 1e-3, "shape": (32, 32)},
-        "54840196",
-        9.204038115618e-05,
+        {"dtype": "fp32", "root": 1, "matmuls": 9, "degree": (2, 3), "lower": 1e-3, "shape": (32, 32)},
+        "297914a0",
+        0.20308438004161,
     ),
 ]
 
