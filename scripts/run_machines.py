@@ -8,6 +8,7 @@ Exits with 1 where a test fails in any row. Rows that the processor lacks are na
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,9 @@ def run(row: Row, seeds: int, arguments: tuple[str, ...], folder: Path) -> tuple
     """How many tests ran and were skipped in this row, and the names of those that failed."""
     report = folder / "report.xml"
     report.unlink(missing_ok=True)
-    command = ["-m", "pytest", "-n", "auto", "--dist", "worksteal", "-q", "--no-header", "--tb=short"]
+    # More threads than cores wait for each other, four times as long and more.
+    workers = max(1, (os.cpu_count() or 1) // int(row.variables()["OMP_NUM_THREADS"]))
+    command = ["-m", "pytest", "-n", str(workers), "--dist", "worksteal", "-q", "--no-header", "--tb=short"]
     command += ["-m", "numerics or kernels", "--kernels", "--seeds", str(seeds), f"--junitxml={report}"]
     # Code that inductor has built for other instructions does not build again.
     environment = row.variables() | {"TORCHINDUCTOR_CACHE_DIR": str(folder / row.name.replace(" ", "-"))}
