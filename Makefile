@@ -48,7 +48,7 @@ check: install
 
 test: lint types check
 
-# A table of what fails where; about half an hour on two cores.
+# A table of what fails where.
 test-machines: install
 	$(BIN)/python scripts/run_machines.py
 

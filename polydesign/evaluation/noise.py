@@ -53,7 +53,7 @@ SUMS = 50.0
 or the state's own if that is less; in half precision it is nothing. The worst are K equal terms, which no
 order of summation brings beyond (K + 1)/2 (`longest_sum`). No kernel that one processor could be made to run
 was found beyond K/4 + 1, nor beyond SUMS for K up to 768 (figures/rounding_model.json, kernels); with eight
-rows and more columns some make K/16. Independent entries err by a tenth of that."""
+rows and more columns some make K/16."""
 
 ROOM = 1.0
 """Headroom of every step for the rounding of its own A = X Xᵀ, in units of u: where all its entries are

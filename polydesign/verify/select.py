@@ -169,7 +169,8 @@ def _one(
         if weighted and not how.positive:
             key = (spectrum, sides, plan.dtype, setting.normalization, table.schedule.interval)
             if key not in shares:
-                shares[key] = input_share(setting, how) or 0.0
+                with FixedSums(str(plan.dtype)):  # the norm is a sum, too
+                    shares[key] = input_share(setting, how) or 0.0
             own -= shares[key]
         light = weighted and (spectrum in EQUAL or (spectrum == SQUARE and how.positive and number == 0))
         score = max(score, own * (WEIGHT if light else 1))
