@@ -34,7 +34,7 @@ from polydesign.verify.cases import Setting
 from polydesign.verify.machine import machine
 from polydesign.verify.operators import choose
 from polydesign.verify.spectra import Sample, sample
-from polydesign.verify.sweep import measure, worst_error
+from polydesign.verify.sweep import measure, run, worst_error
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "figures" / "budget_targets.json"
@@ -128,7 +128,7 @@ def worst(table: Table, dtype: str, families: tuple[str, ...], shape: Any, seed:
     for name in (name for family in families for name in FAMILIES[family]):
         matrices = known(name, shape, seed)
         setting = Setting(matrices, table, replace(plan, dtype=dtype), 1, torch.device("cpu"), seed)
-        error = worst_error(setting, how)
+        error = worst_error(run(setting, how), table.schedule)
         found.append((math.inf if error is None else error, name))
     return max(found)
 

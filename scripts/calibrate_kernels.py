@@ -33,7 +33,7 @@ from polydesign.verify.operators import choose
 from polydesign.verify.roots import lowest_eigenvalue
 from polydesign.verify.select import POSITIVE
 from polydesign.verify.spectra import sample_positive
-from polydesign.verify.sweep import input_share, worst_error
+from polydesign.verify.sweep import input_share, run, worst_error
 
 OUTPUT = Path(__file__).resolve().parent.parent / "figures" / "rounding_model.json"
 
@@ -98,7 +98,8 @@ def lost(case: Case, seeds: Iterable[int]) -> float:
             known = sample_positive(spectrum, (case.rows, case.rows), seed=seed, lower=lower)
             setting = Setting(known, table, Plan("float32"), 1, torch.device("cpu"), seed)
             # Rounding P before the first step does the same to every schedule, and is no part of the model.
-            found = max(found, (worst_error(setting, how) or 0.0) - (input_share(setting, how) or 0.0))
+            ran = run(setting, how), table.schedule
+            found = max(found, (worst_error(*ran) or 0.0) - (input_share(*ran) or 0.0))
     # The image of the last step, and LOST times the rest.
     predicted = coupled_noise.predict(table.schedule, "float32", rows=case.rows)
     last = predicted.steps[-1].left

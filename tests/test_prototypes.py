@@ -17,7 +17,7 @@ from polydesign.model import Plan
 from polydesign.verify.cases import Setting
 from polydesign.verify.operators import choose
 from polydesign.verify.spectra import sample
-from polydesign.verify.sweep import measure, worst_error
+from polydesign.verify.sweep import measure, run, worst_error
 
 pytestmark = pytest.mark.numerics
 
@@ -39,7 +39,10 @@ def worst(table, spectra, dtype, seed, device):
     """The largest error over the spectra, of what `measure` measures; infinite where a result is not finite."""
     how, plan = choose(table.schedule, None, 1)[1], Plan(dtype=dtype)
     errors = [
-        worst_error(Setting(known(name, SHAPE, seed=seed), table, plan, 1, torch.device(device), seed), how)
+        worst_error(
+            run(Setting(known(name, SHAPE, seed=seed), table, plan, 1, torch.device(device), seed), how),
+            table.schedule,
+        )
         for name in spectra
     ]
     return max(math.inf if error is None else error for error in errors)

@@ -85,7 +85,7 @@ def _worst(
     from polydesign.verify.operators import choose
     from polydesign.verify.roots import lowest_eigenvalue
     from polydesign.verify.spectra import names, sample, sample_positive
-    from polydesign.verify.sweep import resolve_device, worst_error
+    from polydesign.verify.sweep import resolve_device, run, worst_error
 
     high = table.schedule.interval[1]
     schedule = replace(table.schedule, interval=(lower * high, high))
@@ -103,5 +103,5 @@ def _worst(
         else:
             known = sample(name, shape, seed=seed, lower=lower)
         setting = Setting(known, wider, Plan(dtype=dtype), 1, place, seed)
-        worst.append(worst_error(setting, operator))
+        worst.append(worst_error(run(setting, operator), schedule))
     return worst

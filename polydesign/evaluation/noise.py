@@ -213,18 +213,14 @@ def follow(
     else is rounded. caution: the part of the noise that is reckoned with. The state itself is always rounded
     in full.
     """
-    inside = (found.x > low) & (found.x < high)
-    value = np.concatenate([[at_ends[0]], found.value[inside], [at_ends[1]]])
-    random, coherent = (
-        caution
-        * u
-        * np.concatenate([[np.interp(low, found.x, of)], of[inside], [np.interp(high, found.x, of)]])
-        for of in (found.random, found.coherent)
-    )
+    first, last = np.searchsorted(found.x, low, side="right"), np.searchsorted(found.x, high)
+    x = np.concatenate([[low], found.x[first:last], [high]])
+    value = np.concatenate([at_ends[:1], found.value[first:last], at_ends[1:]])
+    random, coherent = (caution * u * np.interp(x, found.x, of) for of in (found.random, found.coherent))
     moved = np.maximum(random, coherent) + u * abs(value)
     turn = (TURN * random + STORED * u * found.root_mean_square) / np.maximum(value, 1e-300)
-    left = (float(np.min(value - moved)), float(np.max(value + moved)))
-    return StepRounding((low, high), float(np.max(moved)), float(np.max(turn)), left)
+    left = (float((value - moved).min()), float((value + moved).max()))
+    return StepRounding((low, high), float(moved.max()), float(turn.max()), left)
 
 
 def remaining_error(left: tuple[float, float], turned: float) -> float:

@@ -9,6 +9,7 @@ entries are rounded alike, and what rounding adds up to is largest.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -47,6 +48,7 @@ class Blocks:
     x: Tensor
 
 
+@lru_cache(maxsize=8)  # a search follows all its candidates on the same
 def random_blocks(count: int = CHUNK, *, seed: int = 0, lower: float = 1e-3) -> Blocks:
     """Sides log-uniform from 1 to LARGEST; x = 1 for half of them, else log-uniform from `lower`."""
     generator = torch.Generator().manual_seed(seed)

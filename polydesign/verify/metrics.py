@@ -37,8 +37,9 @@ def values(X: Tensor, left: Tensor, right: Tensor, chosen: Tensor) -> Tensor:
     for x, u, v, keep in zip(X, left, right, chosen, strict=True):
         if keep.any():
             C = u[:, keep].mT @ x @ v[:, keep]
-            found = torch.linalg.eigvalsh((C + C.mT) / 2)
-            parts.append(found if found[0] <= 0 else torch.linalg.svdvals(C))
+            symmetric = (C + C.mT) / 2
+            positive = torch.linalg.cholesky_ex(symmetric).info == 0
+            parts.append(torch.linalg.svdvals(C) if positive else torch.linalg.eigvalsh(symmetric))
     return torch.cat(parts)
 
 

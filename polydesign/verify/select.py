@@ -22,7 +22,7 @@ from polydesign.verify.operators import choose
 from polydesign.verify.reference import FixedSums
 from polydesign.verify.roots import lowest_eigenvalue
 from polydesign.verify.spectra import Sample, sample, sample_positive
-from polydesign.verify.sweep import input_share, resolve_device, worst_error
+from polydesign.verify.sweep import input_share, resolve_device, run, worst_error
 
 MOST_ROWS = 256
 """Of the matrices measured here: a search must end within a minute, and the full shape is for verify."""
@@ -162,15 +162,15 @@ def _one(
         known = _known(spectrum, sides, seed, lower, how.positive, how.singular)
         setting = Setting(known, table, plan, 1, resolve_device(device), seed)
         with FixedSums(str(plan.dtype)):
-            found = worst_error(setting, how)
+            case = run(setting, how)
+        found = worst_error(case, table.schedule)
         runs.append(Run(spectrum, sides, math.inf if found is None else found))
         worst = max(worst, runs[-1].worst)
         own = runs[-1].worst
         if weighted and not how.positive:
             key = (spectrum, sides, plan.dtype, setting.normalization, table.schedule.interval)
             if key not in shares:
-                with FixedSums(str(plan.dtype)):  # the norm is a sum, too
-                    shares[key] = input_share(setting, how) or 0.0
+                shares[key] = input_share(case, table.schedule) or 0.0
             own -= shares[key]
         light = weighted and (spectrum in EQUAL or (spectrum == SQUARE and how.positive and number == 0))
         score = max(score, own * (WEIGHT if light else 1))

@@ -131,21 +131,19 @@ def run(setting: Setting, how: Operator) -> Case:
     return how.case(setting)
 
 
-def worst_error(setting: Setting, how: Operator) -> float | None:
+def worst_error(case: Case, schedule: Schedule) -> float | None:
     """`worst` of a Measurement and nothing else of it, in a tenth of the time; None where there is none."""
-    case = run(setting, how)
     if not torch.isfinite(case.result).all():
         return None
-    inside = _inside(case, setting.table.schedule)
-    return metrics.deviation(case.result, case.left, case.right, inside).worst
+    return metrics.deviation(case.result, case.left, case.right, _inside(case, schedule)).worst
 
 
-def input_share(setting: Setting, how: Operator) -> float | None:
+def input_share(case: Case, schedule: Schedule) -> float | None:
     """`input_share` of a Measurement: the same for all tables of one interval and normalization."""
-    case = run(setting, how)
     rounded = case.rounded()
-    inside = _inside(case, setting.table.schedule)
-    return None if rounded is None else metrics.deviation(rounded, case.left, case.right, inside).worst
+    if rounded is None:
+        return None
+    return metrics.deviation(rounded, case.left, case.right, _inside(case, schedule)).worst
 
 
 def _inside(case: Case, schedule: Schedule) -> Tensor:
