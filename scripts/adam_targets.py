@@ -11,6 +11,7 @@ Single-threaded unless --threads says more. Writes figures/adam_targets.json.
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -99,10 +100,10 @@ def searched(config: Adam, problem: Problem) -> dict[str, Any]:
 
 
 def article(iterations: int, fewer: int = 1) -> list[dict[str, Any]]:
-    """fewer: a divisor of k."""
+    """fewer: a divisor of k, and of the searches."""
     wanted = [(5, 50, True, 0.334), (6, 50, False, 0.079), (6, 200, False, 0.031), (5, 50, False, 0.193)]
     found = []
-    for steps, k, shared, target in wanted:
+    for steps, k, shared, target in wanted[: math.ceil(len(wanted) / fewer)]:
         k //= fewer
         start = "classical" if shared else "youjiacheng"
         config = replace(ARTICLE, objective=f"topk:{k}", start=start, shared=shared, iterations=iterations)
@@ -118,9 +119,9 @@ def article(iterations: int, fewer: int = 1) -> list[dict[str, Any]]:
 
 
 def minimax(iterations: int, fewer: int = 1) -> list[dict[str, Any]]:
-    """fewer: a divisor of k."""
-    found = []
-    for steps, k in ((6, 50 // fewer), (6, 200 // fewer), (5, 50 // fewer)):
+    """fewer: a divisor of k, and of the searches."""
+    found, wanted = [], ((6, 50 // fewer), (6, 200 // fewer), (5, 50 // fewer))
+    for steps, k in wanted[: math.ceil(len(wanted) / fewer)]:
         beside = {name: mean_of_worst(rows, k) for name, rows in rivals(steps).items()}
         entry = searched(Adam(f"topk:{k}", iterations=iterations), Problem(2, (5,) * steps, 1e-3))
         again = mean_of_worst(entry["coefficients"], k)
@@ -206,11 +207,14 @@ def table(name: str, schedule: Schedule) -> Table:
     return Table(name, schedule, Provenance(polydesign.__version__, "published", {}, source="compared"))
 
 
-def marchenko_pastur(iterations: int, shape: tuple[int, int], seeds: int) -> list[dict[str, Any]]:
+def marchenko_pastur(
+    iterations: int, shape: tuple[int, int], seeds: int, numbers: tuple[int, ...]
+) -> list[dict[str, Any]]:
+    """numbers: of steps."""
     x = quantiles(LAW, 4000, (1e-3, 1.0))
     matrices = [sample("gaussian", shape, seed=seed) for seed in range(seeds)]
     found = []
-    for steps in (4, 5):
+    for steps in numbers:
         tables = {name: schedule_from(2, rows, (1e-3, 1.0)) for name, rows in rivals(steps).items()}
         narrow = Problem(2, (5,) * steps, LOWEST)
         tables["minimax on [0.015, 1]"] = Equioscillation().search(narrow)
@@ -262,7 +266,7 @@ def main(iterations: int, threads: int, small: bool, parts: tuple[str, ...], out
     torch.set_num_threads(threads)
     few = 10 if small else iterations
     fewer = 10 if small else 1
-    shape, seeds = ((64, 256), 1) if small else ((1024, 4096), 1)
+    shape, numbers = ((64, 256), (4,)) if small else ((1024, 4096), (4, 5))
     about = {"machine": machine(), "torch": torch.__version__, "threads": threads}
     # A part that is renewed says where and when; the head of the file is of the other parts.
     body: dict[str, Any] = json.loads(output.read_text()) if parts else about
@@ -273,7 +277,7 @@ def main(iterations: int, threads: int, small: bool, parts: tuple[str, ...], out
         ("minimax", lambda: minimax(few, fewer)),
         ("rounded", lambda: rounded(few, 2 if small else 6)),
         ("article", lambda: article(few, fewer)),
-        ("marchenko_pastur", lambda: marchenko_pastur(few if small else 5000, shape, seeds)),
+        ("marchenko_pastur", lambda: marchenko_pastur(few if small else 5000, shape, 1, numbers)),
     ):
         if parts and name not in parts:
             continue

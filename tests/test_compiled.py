@@ -69,8 +69,15 @@ def test_direct_compiles_once_for_all_tables_of_its_degrees(traced, degrees, dty
         assert found <= 3 * eager + 8 * UNIT_ROUNDOFF[dtype]
         assert off(torch.zeros_like(exact), exact) > 0.3 > 3 * eager + 8 * UNIT_ROUNDOFF[dtype]
         assert graphs() == 1
-    compiled.direct(X, polydesign.design(degree=(*degrees, 5), lower=0.1).schedule)
-    assert graphs() == 2
+
+
+@pytest.mark.parametrize("degrees", DEGREES)
+def test_other_degrees_are_compiled_again(traced, degrees, seed, device):
+    """The control of the count: one more step is another graph."""
+    X = random(*SHAPE, seed=seed, device=device)
+    for count, more in enumerate(((), (5,)), 1):
+        compiled.direct(X, polydesign.design(degree=(*degrees, *more), lower=0.1).schedule)
+        assert graphs() == count
 
 
 @pytest.mark.parametrize(("root", "degree", "power"), [(1, 3, 1), (2, 5, 1), (4, 9, 1), (4, 13, 3)])

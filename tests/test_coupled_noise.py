@@ -81,16 +81,16 @@ def test_float32_errs_as_predicted(root: int, safer: dict[str, Any]) -> None:
 
 def test_it_knows_which_schedule_bfloat16_stands() -> None:
     """The exact optimum for 14 products blows up on matrices; what the search finds does not."""
-    asked = {"root": 4, "lower": 0.0685, "matmuls": 14}
+    asked = {"root": 4, "lower": 0.0685, "matmuls": 14, "degree": (5, 9)}
     exact = polydesign.design(**asked, headroom=1)
     ours = polydesign.design(**asked, dtype="bfloat16", shape=(ROWS, ROWS), measure=False)
     bad, good = (predict(one.schedule, "bfloat16", rows=ROWS).error for one in (exact, ours))
     assert bad > 3 * good
-    assert good < 0.3
+    assert good < 0.32
     ranked = select([exact, ours], dtype="bfloat16", shape=(ROWS, ROWS))
     assert ranked[0].index == 1
     measured = {one.index: one.worst for one in ranked}
-    assert measured[0] > 10 * measured[1]
+    assert measured[0] > 5 * measured[1]
     # In exact arithmetic the order is the other one.
     assert exact.schedule.error < ours.schedule.error
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from polydesign.model import InputError, MeasuredMap, Measurement, Provenance, Schedule, Step, Table
@@ -25,6 +26,18 @@ from polydesign.report.panels import alternation, number, short
 DATA = Path(__file__).parent / "data"
 MADE = Provenance("0", "hand", {})
 PUBLISHED = Provenance("0", "published", {}, source="the literature")
+
+
+@pytest.fixture
+def laid() -> None:
+    """For tests of the layout itself, or of the bytes: see `unlaid`."""
+
+
+@pytest.fixture(autouse=True)
+def unlaid(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is drawn does not hang on where it is placed, and placing it takes most of the time."""
+    if "laid" not in request.fixturenames:
+        monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda *_: None)
 
 
 def prototype(name: str) -> Table:
@@ -315,6 +328,7 @@ def test_alternation_ignores_rounding_at_a_zero() -> None:
     assert alternation(np.zeros(4)) == []
 
 
+@pytest.mark.usefixtures("laid")
 def test_high_degree_and_high_root_are_drawn(tmp_path: Path) -> None:
     coefficients = tuple((-1) ** j * math.comb(12, j) / 12 for j in range(13))
     wild = Step(25, coefficients, (0.01, 1.0), (-1e3, 1e3), 1e3)
@@ -345,9 +359,10 @@ def test_comparison_overlays_maps_with_different_lines() -> None:
         comparison_figure([])
 
 
+@pytest.mark.usefixtures("laid")
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
 def test_the_same_figure_gives_the_same_bytes(tmp_path: Path, suffix: str) -> None:
-    table = prototype("17x3_15_bf16")
+    table = cubics(2)
     points = [measurement(table, [0.1, 0.2], [1.0, 1.01])]
     paths = [tmp_path / f"{k}{suffix}" for k in range(3)]
     fig = schedule_figure(table, points)
@@ -377,6 +392,7 @@ def test_saving_refuses_what_it_cannot_write_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("laid")
 def test_pictures_are_wide_enough_and_sharp(tmp_path: Path) -> None:
     save_figure(schedule_figure(cubics(1)), tmp_path / "map.PNG")
     header = (tmp_path / "map.PNG").read_bytes()[:24]
@@ -385,6 +401,7 @@ def test_pictures_are_wide_enough_and_sharp(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["map.PNG"]
 
 
+@pytest.mark.usefixtures("laid")
 def test_no_text_is_too_small_or_outside_the_page() -> None:
     table = replace(cubics(12, (1e-3, 1.0)), name="a-long-name-" * 9 + "x_1")
     points = [measurement(table, [0.5], [1.0], spectrum=f"spectrum-{k}") for k in range(8)]
@@ -403,6 +420,7 @@ def test_no_text_is_too_small_or_outside_the_page() -> None:
     assert fig.legends[0].get_window_extent().y0 >= top
 
 
+@pytest.mark.usefixtures("laid")
 def test_pyplot_stays_unimported_and_settings_untouched(tmp_path: Path) -> None:
     code = """
 import sys
