@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
-from pathlib import Path
+import signal
 
 import pytest
 from click.testing import CliRunner
@@ -17,6 +14,7 @@ from polydesign.cli import main
 from polydesign.gradient import descend
 from polydesign.model import InputError, Problem
 from polydesign.search import rounded
+from polydesign.search.descent import Descent
 from polydesign.table import dumps, loads
 
 pytestmark = pytest.mark.numerics
@@ -206,23 +204,17 @@ def test_a_timeout_leaves_a_valid_table(run):
     assert parameters["iterations_done"] < 20_000
 
 
-def test_an_interrupt_leaves_a_valid_table(tmp_path):
-    code = (
-        "import os, signal\n"
-        "import polydesign.search.descent as d\n"
-        "keep = d.Descent._keep\n"
-        "def interrupting(self, value):\n"
-        "    keep(self, value)\n"
-        "    if self.done == 50: os.kill(os.getpid(), signal.SIGINT)\n"
-        "d.Descent._keep = interrupting\n"
-        "from polydesign.cli import main\n"
-        "main(['search', '--method', 'adam', '--steps', '3', '-o', 'i.json'])\n"
-    )
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent)}
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr
+def test_an_interrupt_leaves_a_valid_table(run, tmp_path, monkeypatch):
+    keep = Descent._keep
+
+    def interrupting(self, value):
+        keep(self, value)
+        if self.done == 50:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Descent, "_keep", interrupting)
+    result = run("--steps", 3, "-o", "i.json")
+    assert result.exit_code == 0, result.output
     assert "interrupted after 50 of 20000 iterations" in result.stderr
     table = polydesign.load(tmp_path / "i.json")
     assert table.provenance.parameters["value"] <= table.provenance.parameters["start_value"]

@@ -222,6 +222,7 @@ def test_the_summary_says_the_price(few, tmp_path, monkeypatch):
 
 
 def test_an_interrupt_of_the_command_leaves_a_table_on_the_grid(tmp_path):
+    """By a signal to a process of its own, as Ctrl-C in a shell."""
     code = (
         "import os, signal\n"
         "import polydesign.search.descent as d\n"
