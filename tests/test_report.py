@@ -218,6 +218,7 @@ def test_several_roots_are_compared_apart(small: list[Table]) -> None:
     assert "eigenvalue^(1/4)" in markdown(found).replace("\\", "")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_table_that_promises_nothing_says_so(made: Report) -> None:
     text = markdown(report([published_table("aol_4_initial")]))
     assert "Nothing: a singular value" in text
@@ -288,6 +289,7 @@ def test_other_strategies_have_a_command_that_parses(name: str) -> None:
     assert "another" in note
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_folders(tmp_path: Path, small: list[Table], one: Report) -> None:
     folder = tmp_path / "page"
     two = report(small)
@@ -308,6 +310,7 @@ def test_folders(tmp_path: Path, small: list[Table], one: Report) -> None:
         write(one, other / "thesis.txt")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_by_the_command_line(tmp_path: Path, small: list[Table]) -> None:
     save(replace(small[0], name="mine"), tmp_path / "mine.json")
     save(small[1], tmp_path / "other.json")
@@ -331,6 +334,7 @@ def test_by_the_command_line(tmp_path: Path, small: list[Table]) -> None:
     assert "3 runs of msign" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_measured_by_the_command_line(tmp_path: Path, device: str) -> None:
     how = [OURS, "--measure", "--shape", "32x48", "--device", device, "--quiet"]
     assert run(*how, "-o", tmp_path / "a").exit_code == 0
