@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from polydesign.model import InputError, Table
 from polydesign.published import names as published_names
 from polydesign.similar import closest
 from polydesign.table import loads
+from polydesign.upgrade import upgraded
 
 _PACKAGE = Path(__file__).parent
 
@@ -31,6 +34,67 @@ def catalogue() -> dict[str, Path]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a file of the catalogue says of itself, unchecked; load checks it.
+
+    path: where it is. shipped: whether it comes with the package; published: whether it is of the literature.
+    The rest is as in a Table; matmuls and error are cost.matmuls and error.exact, dtypes and worst of the
+    runs that the file holds, None where a result was not finite.
+    """
+
+    name: str
+    path: Path
+    shipped: bool
+    published: bool
+    purpose: str
+    root: int
+    interval: tuple[float, float]
+    degrees: tuple[int, ...]
+    normalization: str
+    dtype: str | None
+    form: str
+    matmuls: int
+    error: float
+    observed: float | None
+    runs: tuple[tuple[str, float | None], ...]
+
+
+def entry(name: str, path: Path) -> Entry:
+    """The entry of a file.
+
+    Raises InputError where it is no JSON object of this format, OSError where it cannot be read, LookupError
+    or TypeError where it lacks something.
+    """
+    body = glance(path)
+    place = path.resolve()
+    inside = place.is_relative_to(shipped().resolve())
+    low, high = body["interval"]
+    return Entry(
+        name=name,
+        path=path,
+        shipped=inside,
+        published=inside and place.parent.name == "published",
+        purpose=body["purpose"],
+        root=body["root"],
+        interval=(low, high),
+        degrees=tuple(step["degree"] for step in body["steps"]),
+        normalization=body["normalization"],
+        dtype=body["dtype"],
+        form=body["form"],
+        matmuls=body["cost"]["matmuls"],
+        error=body["error"]["exact"],
+        observed=body["error"]["observed"],
+        runs=tuple((run["dtype"], run["worst"]) for run in body["error"]["measured"]),
+    )
+
+
+@cache
+def entries() -> tuple[Entry, ...]:
+    """The tables of our own design that come with the package, by name."""
+    return tuple(entry(path.stem, path) for path in sorted(shipped().glob("*.json")))
+
+
 def glance(path: Path) -> dict[str, Any]:
     """What a table's file says, unchecked: for lists, where loading a hundred tables would take seconds.
 
@@ -42,7 +106,7 @@ def glance(path: Path) -> dict[str, Any]:
         raise InputError(str(path), f"is not JSON: {problem}") from problem
     if not isinstance(body, dict) or not str(body.get("schema")).startswith("polydesign/schedule/"):
         raise InputError(str(path), "is no table of polydesign")
-    return body
+    return upgraded(body)
 
 
 def find(source: str | os.PathLike[str]) -> Path:

@@ -7,10 +7,10 @@ from typing import Any
 
 import polydesign
 from polydesign.approximation.certificate import certify as prove
-from polydesign.model import DTYPES, InputError, Problem, Provenance, Schedule, Table
+from polydesign.model import DTYPES, InputError, Problem, Provenance, Table
 from polydesign.naming import runs, short
-from polydesign.sampling import sampled_certificate
-from polydesign.search.clip import Clipping, clip_error
+from polydesign.sampling import sampled_certificate, stated_clip_error
+from polydesign.search.clip import Clipping
 from polydesign.table import digest
 
 STRATEGY = "clip"
@@ -45,7 +45,7 @@ def clip_table(
     chosen = {key: value for key, value in given.items() if value is not None}
     strategy = Clipping(**chosen) if chosen else SAFETY[dtype]
     schedule = strategy.search(problem)
-    parameters = {**asdict(strategy), "dtype": dtype, "clip_error": stated_error(schedule)}
+    parameters = {**asdict(strategy), "dtype": dtype, "clip_error": stated_clip_error(schedule)}
     own = f"h{short(strategy.headroom)}-f{short(strategy.image_floor)}"
     suffix = own if chosen else DTYPES[dtype]
     return Table(
@@ -54,9 +54,6 @@ def clip_table(
         provenance=Provenance(polydesign.__version__, STRATEGY, parameters),
         normalization=normalization,
         certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
+        purpose="clip",
+        dtype=dtype,
     )
-
-
-def stated_error(schedule: Schedule) -> float:
-    """max |f(x) − min(x/l, 1)| on a grid of [0, 1], to three digits."""
-    return float(f"{clip_error([step.coefficients for step in schedule.steps], schedule.interval[0]):.3g}")

@@ -16,6 +16,7 @@ from polydesign.approximation.certificate import certify as prove
 from polydesign.approximation.scalar import schedule_from
 from polydesign.evaluation.program import preferred
 from polydesign.model import (
+    DTYPES,
     METHODS,
     InputError,
     Problem,
@@ -30,6 +31,7 @@ from polydesign.naming import budget_name, short, table_name
 from polydesign.published import DEFAULT_INTERVAL, published
 from polydesign.sampling import sampled_certificate
 from polydesign.search.band import smallest_lower
+from polydesign.search.budget import form_of
 from polydesign.search.greedy import Equioscillation
 from polydesign.similar import closest
 from polydesign.table import digest
@@ -56,13 +58,14 @@ def design(
     error: float | None = None,
     lower: float | str = 1e-3,
     upper: float = 1.0,
-    dtype: Any = "bfloat16",
+    dtype: Any = None,
     headroom: float | Sequence[float] | None = None,
     cushion: float | Sequence[float] | None = None,
     image_floor: float | Sequence[float] | None = None,
     evaluation: str | None = None,
     round: str | None = None,  # noqa: A002  (the word of the command line)
     normalization: str = "frobenius",
+    purpose: str | None = None,
     name: str | None = None,
     certify: bool = True,
     method: str = "equioscillation",
@@ -73,12 +76,14 @@ def design(
     root r >= 1; degree: 1 + n·r, one for all steps (then `steps` or `error` is needed) or one a step, 5 where
     nothing is said.
     error: reach this with the fewest steps. lower="min", with error and steps both: the smallest lower end
-    from which that many steps reach it. dtype: the precision it will run in; it sets the headroom and
-    the image floor where none of headroom, cushion and image_floor is given (DEFAULT_SAFETY); giving any
-    of them replaces all three, and headroom=1, cushion=0 is the bare optimum. round: "1/1024",
-    "decimals:4", "bf16", "fp16" or "fp32": the numbers that run are of that grid, each step is designed for
-    what the rounded ones before it leave, and provenance has the unrounded error (of adam: the objective's
-    unrounded value, and the rows). normalization: what the runtime divides its input by
+    from which that many steps reach it. dtype: the precision it will run in, bfloat16 where nothing is said;
+    it sets the headroom and the image floor where none of headroom, cushion and image_floor is given
+    (DEFAULT_SAFETY); giving any of them replaces all three, and headroom=1, cushion=0 is the bare optimum.
+    The table keeps dtype where it was given, or where the safety is that precision's. purpose: root where a
+    schedule of root 2 is for P^(-1/2); else what the root and the method say (model.PURPOSES). round:
+    "1/1024", "decimals:4", "bf16", "fp16" or "fp32": the numbers that run are of that grid, each step is
+    designed for what the rounded ones before it leave, and provenance has the unrounded error (of adam: the
+    objective's unrounded value, and the rows). normalization: what the runtime divides its input by
     (model.NORMALIZATIONS); the schedule does not depend on it. certify: prove the error (a few hundredths
     of a second), or else only sample it.
 
@@ -99,13 +104,16 @@ def design(
 
     Raises InputError naming the keyword.
     """
-    dtype = dtype_name(dtype)
+    given_dtype = None if dtype is None else dtype_name(dtype)
+    dtype = given_dtype or "bfloat16"
     smallest = lower == "min"
     if isinstance(lower, str) and not smallest:
         raise InputError("lower", f"must be a number, or min, not {lower!r}")
     if smallest and error is None:
         raise InputError("lower", "min is the smallest lower end for an error: give error too")
     check_normalization(normalization, root)
+    if purpose == "clip" and method != "clip":
+        raise InputError("purpose", f"clip needs method clip, and method is {method}")
     given = {"headroom": headroom, "cushion": cushion, "image_floor": image_floor}
     if method == "budget" or (method == "equioscillation" and settings.get("matmuls") is not None):
         if steps is not None or round is not None:
@@ -116,7 +124,7 @@ def design(
         problem = replace(problem, degrees=problem.degrees[:1], error=error)
         options = {"smallest": smallest, "exact": _bare(given), "evaluation": evaluation}
         options["inner_degrees"] = allowed and tuple((one - 1) // root for one in allowed)
-        return _by_budget(problem, settings, dtype, options, normalization, name, certify)
+        return _by_budget(problem, settings, dtype, options, normalization, name, certify, purpose)
     degree = 5 if degree is None else degree
     if smallest and steps is None and isinstance(degree, int):
         raise InputError("lower", "min is for so many steps: give steps too, or one degree a step")
@@ -130,19 +138,23 @@ def design(
         left_out = steps is None and error is None and isinstance(degree, int)
         degrees = (degrees_of(settings) if left_out else None) or _degrees(root, degree, steps, error)
         problem = Problem(root, degrees, float(lower), float(upper), error)
-        return _by_gradient(problem, settings, evaluation, normalization, name, certify)
+        table = _by_gradient(problem, settings, evaluation, normalization, name, certify)
+        named = table.name + (f"-{DTYPES[given_dtype]}" if name is None and given_dtype else "")
+        return replace(table, name=named, purpose=purpose or "", form="", dtype=given_dtype)
     if method == "clip":
         from polydesign.clip import clip_table  # scipy, which the others do without
 
         degrees = _degrees(root, degree, steps, error)
         problem = Problem(root, degrees, float(lower), float(upper), error)
+        if purpose not in (None, "clip"):
+            raise InputError("purpose", f"is clip for method clip, not {purpose!r}: leave it out")
+        for key in settings:
+            raise InputError(key, f"is not a setting of method clip{_meant(key)}")
         return clip_table(problem, dtype, given, evaluation, round, normalization, name, certify)
     if method != "equioscillation":
         raise InputError("method", f"{method!r} is not one of {', '.join(METHODS)}")
     for key in settings:
-        close = closest(key, signature(design).parameters, 1, cutoff=0.75)
-        hint = f"; or did you mean {close[0]}?" if close else ""
-        raise InputError(key, f"is a setting of method adam only, or of a budget: give matmuls{hint}")
+        raise InputError(key, f"is a setting of method adam only, or of a budget: give matmuls{_meant(key)}")
     degrees = _degrees(root, degree, steps, None if smallest else error)
     chosen: dict[str, Any] = {
         key: _one_or_more(key, value) for key, value in given.items() if value is not None
@@ -165,14 +177,23 @@ def design(
         parameters["unrounded_error"] = replace(strategy, round=None).search(same).error
     if name is None:
         low = f"min-e{short(error)}" if smallest and error is not None else None
-        name = table_name(schedule, strategy, dtype if by_dtype else None, normalization, low)
+        made_for = dtype if by_dtype else given_dtype
+        name = table_name(schedule, strategy, made_for, normalization, low, own_safety=not by_dtype)
     return Table(
         name=name,
         schedule=schedule,
         provenance=Provenance(polydesign.__version__, "equioscillation", parameters),
         normalization=normalization,
         certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
+        purpose=purpose or "",
+        dtype=dtype if by_dtype else given_dtype,
     )
+
+
+def _meant(key: str) -> str:
+    """A hint at the keyword of design that comes close, or nothing."""
+    close = closest(key, signature(design).parameters, 1, cutoff=0.75)
+    return f"; or did you mean {close[0]}?" if close else ""
 
 
 def _by_gradient(
@@ -222,6 +243,7 @@ def _by_budget(
     normalization: str,
     name: str | None,
     certify: bool,
+    purpose: str | None,
 ) -> Table:
     from polydesign.spending import SETTINGS, SHAPE, STRATEGY, Spending, spend
 
@@ -229,10 +251,13 @@ def _by_budget(
     for key in settings:
         if key not in SETTINGS:
             raise InputError(key, f"is not a setting of {STRATEGY}: {', '.join(SETTINGS)}")
+    if purpose == "root" and problem.root == 2:
+        settings = {"form": "coupled", **settings}
     spending = Spending(**settings)
     schedule, parameters = spend(
         spending, problem, dtype, normalization=normalization, watch=watch, **options
     )
+    form = parameters.get("form", "coupled" if spending.form == "coupled" else form_of(problem.root))
     if name is None:
         exact, smallest = options["exact"], options["smallest"]
         name = budget_name(
@@ -252,6 +277,10 @@ def _by_budget(
         provenance=Provenance(polydesign.__version__, STRATEGY, parameters, spending.seed),
         normalization=normalization,
         certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
+        purpose=purpose or ("root" if form == "coupled" and problem.root == 2 else ""),
+        dtype=None if options["exact"] else dtype,
+        form=form,
+        observed=parameters.get("measured"),
     )
 
 
@@ -273,7 +302,7 @@ def published_table(name: str) -> Table:
         "misprint": entry.misprint,
     }
     provenance = Provenance(polydesign.__version__, "published", parameters, source=entry.source)
-    return Table(name, schedule, provenance, certificate=prove(schedule))
+    return Table(name, schedule, provenance, certificate=prove(schedule), purpose=entry.purpose)
 
 
 def _degrees(

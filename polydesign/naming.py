@@ -24,11 +24,15 @@ def table_name(
     dtype: str | None,
     normalization: str = "frobenius",
     lower: str | None = None,
+    *,
+    own_safety: bool = False,
 ) -> str:
     """A name made from the parameters: sign-d5x6-l1e-3-bf16, sign-d5-9x3-l1e-3, root4-d9x3-l0.1-h1.01.
 
-    dtype: given where the strategy is that precision's default. lower: in place of the number. An evaluation
-    is named where it is not the preferred one; rounding as -r1_1024, -rdecimals4, -rbf16.
+    dtype: the precision that it is made for; own_safety: with headroom, cushion and floor of one's own in
+    place of that precision's, which the name then says: sign-d5x6-l1e-3-h1.02-bf16. lower: in place of the
+    number. An evaluation is named where it is not the preferred one; rounding as -r1_1024, -rdecimals4,
+    -rbf16.
     """
     low, high = schedule.interval
     parts = [family(schedule.root)]
@@ -36,9 +40,8 @@ def table_name(
     parts += [f"d{degrees}", f"l{lower or short(low)}"]
     if high != 1:
         parts.append(f"u{short(high)}")
-    if dtype is not None:
-        parts.append(DTYPES[dtype])
-    else:
+    if dtype is None or own_safety:
+        safety = []
         for letter, value, neutral in (
             ("h", strategy.headroom, 1.0),
             ("c", strategy.cushion, 0.0),
@@ -46,7 +49,10 @@ def table_name(
         ):
             values = value if isinstance(value, tuple) else (value,)
             if any(v != neutral for v in values):
-                parts.append(letter + runs(values))
+                safety.append(letter + runs(values))
+        # Without any it is not the precision's own safety either.
+        parts += safety or ([] if dtype is None else ["h1"])
+    parts += [] if dtype is None else [DTYPES[dtype]]
     other = {s.evaluation for s in schedule.steps if s.evaluation != preferred(s.inner_degree)}
     parts += sorted(other)
     if strategy.round is not None:

@@ -21,14 +21,15 @@ DEFAULT_INTERVAL = (1e-3, 1.0)
 class Published:
     """One schedule of the literature.
 
-    rows: coefficients of q, increasing powers, one a step; a single row stands for a step that is repeated.
-    steps: how many steps its authors run. interval: the one that the source names, or None. folded: the
-    safety factor that the rows already contain; recommended_factor: what the source tells the user to divide
-    by beside that. tail: what its users do beyond the rows (repeat_last, cycle, none). misprint: whether the
-    printed table is known to be wrong.
+    purpose: what its source runs it for, as a Table's. rows: coefficients of q, increasing powers, one a
+    step; a single row stands for a step that is repeated. steps: how many steps its authors run. interval:
+    the one that the source names, or None. folded: the safety factor that the rows already contain;
+    recommended_factor: what the source tells the user to divide by beside that. tail: what its users do
+    beyond the rows (repeat_last, cycle, none). misprint: whether the printed table is known to be wrong.
     """
 
     name: str
+    purpose: str
     root: int
     rows: tuple[tuple[float, ...], ...]
     steps: int
@@ -52,6 +53,7 @@ def _entries() -> dict[str, Published]:
         interval = entry["interval"]
         found[entry["name"]] = Published(
             name=entry["name"],
+            purpose=entry["purpose"],
             root=entry["root"],
             rows=tuple(tuple(float(c) for c in row) for row in entry["coefficients"]),
             steps=entry["steps"],

@@ -6,6 +6,7 @@ Layer 1, because a file is checked when it is read.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import cache
 
@@ -20,6 +21,9 @@ GRID = 1025
 
 SAMPLES = 129
 """Points on which a sampled certificate evaluates the composition."""
+
+CLIP_POINTS = 4000
+"""Points of x on either side of 2l on which the error of a clip schedule is looked at."""
 
 _ATTAINED = 0.01  # of the image's width: a grid of GRID points misses an extremum by less
 
@@ -103,6 +107,20 @@ def sampled_error(schedule: Schedule) -> str:
     for row in rows:
         values = [evaluate(row, schedule.root, x) for x in values]
     return str(mpmath.nstr(max(abs(value - 1) for value in values), 17))
+
+
+def clip_error(rows: Sequence[Sequence[float]], lower: float) -> float:
+    """max |f(x) − min(x/l, 1)| on a grid of [0, 1], dense about l."""
+    x = np.concatenate([np.linspace(0, 2 * lower, CLIP_POINTS), np.geomspace(2 * lower, 1, CLIP_POINTS)])
+    y = x
+    for row in rows:
+        y = evaluate(row, 2, y)
+    return float(np.max(np.abs(y - np.minimum(x / lower, 1))))
+
+
+def stated_clip_error(schedule: Schedule) -> float:
+    """The same to three digits, as tables and messages state it."""
+    return float(f"{clip_error([step.coefficients for step in schedule.steps], schedule.interval[0]):.3g}")
 
 
 def sampled_certificate(schedule: Schedule, digest: str) -> Certificate:

@@ -280,7 +280,13 @@ def _measured(
     ]
     provenance = Provenance(__version__, STRATEGY, {})
     tables = [
-        Table(f"candidate-{index}", one.proposal.schedule, provenance, normalization)
+        Table(
+            f"candidate-{index}",
+            one.proposal.schedule,
+            provenance,
+            normalization,
+            purpose="root" if one.form == "coupled" and one.proposal.schedule.root == 2 else "",
+        )
         for index, one in enumerate(candidates)
     ]
     return select(
@@ -288,7 +294,6 @@ def _measured(
         dtype=dtype,
         shape=spending.shape,
         plans=plans,
-        operator="inverse_root" if candidates[0].form == "coupled" else None,
         seed=spending.seed,
         enough=enough,
         watch=watch,

@@ -1,7 +1,7 @@
 """Tables as files: JSON in and out, and the digest.
 
-The format is described by schema/schedule-v1.schema.json. What is read is checked three times: against
-the schema, by the model's own checks, and on a grid (sampling.py).
+The format is described by schema/schedule-v2.schema.json. What is read is checked three times: against
+the schema, by the model's own checks, and on a grid (sampling.py). Files of v1 are read too (upgrade.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from polydesign import measurements
-from polydesign.evaluation.cost import matmuls
+from polydesign.evaluation.cost import matmuls, matmuls_of
 from polydesign.evaluation.program import constant_names
 from polydesign.files import write_atomically
 from polydesign.measurements import measurements_from_json as measurements_from_json
@@ -33,8 +33,9 @@ from polydesign.model import (
     Step,
     Table,
 )
+from polydesign.upgrade import upgraded
 
-SCHEMA = "polydesign/schedule/v1"
+SCHEMA = "polydesign/schedule/v2"
 
 
 def digest(schedule: Schedule) -> str:
@@ -63,12 +64,19 @@ def to_json(table: Table) -> dict[str, Any]:
     body: dict[str, Any] = {
         "schema": SCHEMA,
         "name": table.name,
+        "purpose": table.purpose,
         "root": schedule.root,
         "interval": [float(end) for end in schedule.interval],
         "normalization": table.normalization,
+        "dtype": table.dtype,
+        "form": table.form,
         "steps": [_step(step) for step in schedule.steps],
-        "error": {"exact": schedule.error, "measured": [measurements.to_entry(m) for m in table.measured]},
-        "cost": {"matmuls": matmuls(schedule)},
+        "error": {
+            "exact": schedule.error,
+            "observed": table.observed,
+            "measured": [measurements.to_entry(m) for m in table.measured],
+        },
+        "cost": {"matmuls": matmuls_of(table)},
     }
     if certificate is not None:
         body["certificate"] = {k: v for k, v in asdict(certificate).items() if v is not None}
@@ -171,6 +179,7 @@ def from_json(body: Any) -> Table:
     Raises InputError whose field is a JSON path such as $.steps[2].coefficients[0].
     """
     _refuse_non_finite(body, "$")
+    given, body = body, upgraded(body)
     _check_schema(body)
     steps = []
     for index, item in enumerate(body["steps"]):
@@ -191,9 +200,19 @@ def from_json(body: Any) -> Table:
     try:
         schedule = Schedule(body["root"], _pair(body["interval"]), tuple(steps))
         provenance = Provenance(**body["provenance"])
-        table = Table(body["name"], schedule, provenance, body["normalization"])
+        table = Table(
+            name=body["name"],
+            schedule=schedule,
+            provenance=provenance,
+            normalization=body["normalization"],
+            purpose=body["purpose"],
+            dtype=body["dtype"],
+            form=body["form"],
+            observed=body["error"]["observed"],
+        )
         table = replace(table, certificate=_certificate(body, schedule), measured=_measured(body, schedule))
-        _check_statements(body, table)
+        # v1 counted the products of the direct form for root 2, whatever the table was made for.
+        _check_statements(body, table, matmuls_of(table) if body is given else matmuls(table.schedule))
     except InputError as problem:
         if problem.field.startswith("$"):
             raise
@@ -236,7 +255,7 @@ def _check_schema(body: Any) -> None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
-    schema = json.loads(files("polydesign").joinpath("schema/schedule-v1.schema.json").read_text("utf-8"))
+    schema = json.loads(files("polydesign").joinpath("schema/schedule-v2.schema.json").read_text("utf-8"))
     found = best_match(Draft202012Validator(schema).iter_errors(body))
     if found is None:
         return
@@ -248,7 +267,7 @@ def _check_schema(body: Any) -> None:
         missing = [key for key in found.schema["required"] if key not in found.instance]  # pyright: ignore
         path, problem = f"{path}.{missing[0]}", "is missing"
     elif path == "$.schema":
-        problem = f"must be {SCHEMA!r}; this version reads no other"
+        problem = f"must be {SCHEMA!r}; this version reads that and v1, and no other"
     raise InputError(path, problem if len(problem) < 200 else problem[:200] + "…")
 
 
@@ -302,7 +321,7 @@ def _measured(body: Any, schedule: Schedule) -> tuple[Measurement, ...]:
     return tuple(found)
 
 
-def _check_statements(body: Any, table: Table) -> None:
+def _check_statements(body: Any, table: Table, products: int) -> None:
     """Refuse what the file says beside its steps, where the steps say otherwise."""
     from polydesign.sampling import SAMPLES, check_claims, sampled_error  # numpy, and only reading needs it
 
@@ -311,7 +330,6 @@ def _check_statements(body: Any, table: Table) -> None:
             "$.error.exact",
             f"is {body['error']['exact']!r}, and the last half_width {table.schedule.error!r}",
         )
-    products = matmuls(table.schedule)
     if any(m.promised != table.schedule.promise(m.power) for m in table.measured):
         raise ClaimError("$.error.measured", "was taken for another promise than error.exact")
     if body["cost"]["matmuls"] != products:

@@ -124,7 +124,7 @@ def exact() -> list[dict[str, Any]]:
 
 def worst(table: Table, dtype: str, families: tuple[str, ...], shape: Any, seed: int, plan: Plan) -> Any:
     """(The largest |σ − 1| on the range, its spectrum); inf where a result is not finite."""
-    how, found = choose(table.schedule, None, 1)[1], []
+    how, found = choose(table, None, 1)[1], []
     for name in (name for family in families for name in FAMILIES[family]):
         matrices = known(name, shape, seed)
         setting = Setting(matrices, table, replace(plan, dtype=dtype), 1, torch.device("cpu"), seed)

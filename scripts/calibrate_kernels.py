@@ -90,7 +90,7 @@ def designed(root: int, *asked: tuple[str, Any]) -> Table:
 def lost(case: Case, seeds: Iterable[int]) -> float:
     """The LOST with which the model would expect the largest error of these matrices."""
     table = designed(case.root, *case.asked.items())
-    _, how = choose(table.schedule, "inverse_root", 1)
+    _, how = choose(table, "inverse_root", 1)
     lower = lowest_eigenvalue(table.schedule, "float32", case.rows, 1)
     found = 0.0
     for seed in seeds:

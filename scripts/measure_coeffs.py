@@ -1,7 +1,8 @@
 """Measure the tables of coeffs/: store what verify finds in their files, as verify --write does.
 
 In half and single precision, and in the one that a table was made for, on small matrices: some 4 s a table.
-Roots and inverses run as such, clip tables as clipping, in their own precision.
+Roots and inverses run as such, and so does what inverse_root takes by default; clip tables as clipping, in
+their own precision.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import click
 
 import polydesign
 from polydesign.model import Measurement, Table
+from polydesign.runtime.prepare import DEFAULT_TABLES
 from polydesign.table import save
+from polydesign.verify.operators import DEFAULT_OPERATORS
 from polydesign.verify.sweep import measure
 
 FOLDER = Path(__file__).resolve().parent.parent / "coeffs"
@@ -22,28 +25,11 @@ SPECTRA = ("gaussian", "logspace:1e-2", "rank1", "rank2")
 """Of msign: harmonic of verify's defaults tells nothing beside these."""
 
 POSITIVE = ("gaussian", "logspace:1e-2", "swept")
-INVERSES = ("su_root_r2", "su_root_r2_full_precision", "cans_invsqrt_10", "cans_invsqrt_10_folded_nvidia")
-"""Of root 2, and meant for P^(-1/2), not for the polar factor: the published ones."""
-
-OF_EIGENVALUES = 0.01
-"""Ours of root 2 that begin there are meant for P^(-1/2) too: eigenvalues from 1e-4 on."""
-
-
-def operator_of(table: Table) -> str:
-    """What a table is meant for, by its name's family and its interval."""
-    schedule = table.schedule
-    if table.provenance.strategy == "clip":
-        return "spectral_clip"
-    if schedule.root == 1:
-        return "inverse"
-    ours = table.provenance.source is None and schedule.interval[0] == OF_EIGENVALUES
-    return "inverse_root" if schedule.root > 2 or ours or table.name in INVERSES else "msign"
 
 
 def dtypes_of(table: Table, operator: str) -> list[str]:
     """The precisions that it is measured in, its own first."""
-    stated = table.provenance.parameters.get("dtype")
-    own = (str(stated),) if stated else ()
+    own = (table.dtype,) if table.dtype else ()
     return list(own if operator == "spectral_clip" else dict.fromkeys((*own, *DTYPES)))
 
 
@@ -54,7 +40,10 @@ def main(names: tuple[str, ...], shape: tuple[int, int]) -> None:
     known = {path.stem: path for path in sorted(FOLDER.rglob("*.json"))}
     for name in names or known:
         table = polydesign.load(known[name])
-        operator = operator_of(table)
+        for_roots = table.name in DEFAULT_TABLES.values()
+        operator = (
+            "inverse_root" if for_roots and table.purpose == "sign" else DEFAULT_OPERATORS[table.purpose]
+        )
         spectra = SPECTRA if operator in ("msign", "spectral_clip") else POSITIVE
         found = [
             replace(measure(table, dtype=dtype, spectrum=spectrum, shape=shape, operator=operator), map=None)

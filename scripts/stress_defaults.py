@@ -206,16 +206,10 @@ def workers(processes: int) -> Iterator[Callable[..., Iterable[Any]]]:
 
 def plan_of(table: Table, dtype: str | None) -> Plan:
     """The precision and form that the table was made for; dtype replaces the former."""
-    made = table.provenance.parameters
-    chosen = dtype or made.get("dtype")
+    chosen = dtype or table.dtype
     if chosen is None:
         raise InputError("dtype", f"{table.name} does not say which it is for: add --dtype")
-    restarts = made.get("restarts")
-    return Plan(
-        dtype_name(chosen),
-        form=made.get("form", "direct"),
-        restarts=None if restarts is None else tuple(restarts),
-    )
+    return Plan(dtype_name(chosen), form=table.form)
 
 
 def defaults() -> list[str]:
@@ -223,8 +217,7 @@ def defaults() -> list[str]:
     found = []
     for name, path in catalogue().items():
         table = polydesign.load(path)
-        made = table.provenance.parameters.get("dtype")
-        if name.startswith("sign-") and made in ("bfloat16", "float16"):
+        if table.purpose == "sign" and table.dtype in ("bfloat16", "float16"):
             found.append(name)
     return found
 

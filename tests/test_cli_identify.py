@@ -256,8 +256,15 @@ def test_fold_of_our_own_table_keeps_its_programs_and_precision(run):
     result = run("fold", "sign-m15-l1e-3-bf16", "--factor", 1.02, "--rows", "first", "-o", "-")
     body = json.loads(result.stdout)
     assert {step["evaluation"] for step in body["steps"]} == {"balanced"}
-    assert body["provenance"]["parameters"]["dtype"] == "bfloat16"
+    assert (body["purpose"], body["dtype"], body["form"]) == ("sign", "bfloat16", "direct")
     assert body["certificate"]["kind"] == "proved"
+
+
+def test_fold_refuses_a_table_for_clipping(run, tmp_path):
+    result = run("fold", "clip-d9x3-l0.1-bf16", "--factor", 1.01)
+    assert result.exit_code == 2
+    assert "is made for clipping, and a factor would tilt its line" in result.stderr
+    assert not (tmp_path / "coeffs").exists()
 
 
 def test_a_folded_table_says_that_nothing_was_written_twice(run):

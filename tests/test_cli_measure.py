@@ -186,8 +186,7 @@ def test_write_stores_and_replaces(good: Path) -> None:
 
 
 def test_the_dtype_is_the_one_the_table_was_designed_for(tmp_path: Path) -> None:
-    table = prototype("quintics_18")
-    table = replace(table, provenance=replace(table.provenance, parameters={"dtype": "float32"}))
+    table = replace(prototype("quintics_18"), dtype="float32")
     result = run(written(table, tmp_path), "--spectrum", "gaussian", "--json", *SMALL)
     assert json.loads(result.stdout)[0]["dtype"] == "float32"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -13,8 +14,10 @@ from torch import Tensor
 
 import polydesign
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF
-from polydesign.model import InputError, Plan, Problem, Table
+from polydesign.model import DTYPES, InputError, Plan, Problem, Table
 from polydesign.runtime import (
+    inverse_root,
+    mcsgn,
     msign,
     ops,
     spectral_clip,
@@ -24,8 +27,9 @@ from polydesign.runtime import (
     spectral_step,
 )
 from polydesign.runtime.clipping import FORMULAS
-from polydesign.runtime.defaults import CLIP, clip_table
-from polydesign.search.clip import Clipping, clip_error
+from polydesign.runtime.defaults import clip_table, clip_tables
+from polydesign.sampling import clip_error, stated_clip_error
+from polydesign.search.clip import Clipping
 from polydesign.verify.metrics import clipped, spectral
 from polydesign.verify.sweep import measure
 
@@ -97,7 +101,7 @@ def test_composed_clips_within_its_tables_error(
     # The map is off by clip_error·β; rounding M moves singular values by u·‖M‖_F at most (of 10 values up
     # to 10), and each of at most six steps rounds what is then at most β, with terms up to ten times that.
     rounding = UNIT_ROUNDOFF[dtype] * (torch.linalg.vector_norm(sigma).item() + 60 * high)
-    assert off(X, exact) <= 1.01 * high * table.provenance.parameters["clip_error"] + rounding
+    assert off(X, exact) <= 1.01 * high * stated_clip_error(table.schedule) + rounding
     assert X.shape == M.shape
     # The control: the table of another threshold.
     wrong = spectral(M, lambda values: clipped(values, 0.0, 0.8 * high))
@@ -170,9 +174,32 @@ def test_costs_that_the_docstring_states(seed: int) -> None:
         ("block", -1.0): n + 1,
         ("block", 0.5): 3 * n + 2,
     }
-    unchecked = Plan(check=False)
-    assert spectral_clip_with_info(M, table=sign, plan=unchecked)[1].matmuls == n
-    assert spectral_clip_with_info(0.01 * M, table=sign)[1].matmuls == n + 2
+    unchecked, clip, n = Plan(check=False), polydesign.load("clip-d17x4-l1e-3-fp32"), 20
+    assert spectral_clip_with_info(M, table=clip, plan=unchecked)[1].matmuls == n
+    assert spectral_clip_with_info(0.01 * M, table=clip)[1].matmuls == n + 2
+
+
+def test_a_table_for_something_else_is_refused_by_name() -> None:
+    """Each would run, and give something else without a word."""
+    M = torch.eye(3)
+    clip, sign, root = map(
+        polydesign.load, ("clip-d17x4-l1e-3-fp32", "sign-d5x7-l1e-3-fp32", "sign-m14-l0.01-fp32-coupled")
+    )
+    assert (clip.purpose, sign.purpose, root.purpose) == ("clip", "sign", "root")
+    for run, table in (
+        (lambda: msign(M, clip), clip),
+        (lambda: msign(M, root), root),
+        (lambda: mcsgn(M, clip), clip),
+        (lambda: spectral_clip(M, table=sign), sign),
+        (lambda: spectral_clip(M, table=clip, formula="nested"), clip),
+        (lambda: spectral_step(M, 1.0, table=clip), clip),
+        (lambda: inverse_root(M, 2, table=clip), clip),
+    ):
+        with pytest.raises(InputError, match=rf"^table: {table.name} is made for .* needs one for"):
+            run()
+    # The controls: what is made for signs serves P^(-1/2), and a table says itself what it is for.
+    inverse_root(M, 2, table=sign)
+    msign(M, replace(root, purpose="sign", form=""))
 
 
 @pytest.mark.parametrize("formula", ["nested", "unnested", "composed"])
@@ -232,7 +259,7 @@ def test_threshold_is_where_it_is_said(relative: float, high: float, seed: int) 
 
 def test_curves_of_the_clip_tables_rise_to_the_lower_end() -> None:
     """So the step has one threshold, and what is above l stays above the curve at half of it."""
-    for name in {name for names in CLIP.values() for name in names}:
+    for name in {one.name for dtype in DTYPES for one in clip_tables(dtype)}:
         schedule = polydesign.load(name).schedule
         lower = schedule.interval[0]
         curve = schedule(np.linspace(0, lower, 20_001))
@@ -346,9 +373,10 @@ def test_a_clip_schedule_is_a_line_below_and_constant_above(degrees: tuple[int, 
 
 
 def test_what_ships_says_what_it_does() -> None:
-    for dtype, names in CLIP.items():
-        for name in names:
-            table = polydesign.load(name)
+    assert [len(clip_tables(dtype)) for dtype in DTYPES] == [4, 4, 5, 5]
+    for dtype in DTYPES:
+        for one in clip_tables(dtype):
+            table = polydesign.load(one.name)
             lower = table.schedule.interval[0]
             rows = [step.coefficients for step in table.schedule.steps]
             assert clip_error(rows, lower) == pytest.approx(
@@ -368,6 +396,9 @@ def test_what_ships_says_what_it_does() -> None:
         ({"degree": 5, "steps": 2, "round": "bf16"}, r"^round: is not for clip schedules"),
         ({"degree": 5, "steps": 2, "headroom": 9.0}, r"^headroom: must lie from 1"),
         ({"degree": 5, "steps": 2, "image_floor": 1.0}, r"^image_floor: must lie in"),
+        ({"degree": 5, "steps": 2, "foo": 3}, r"^foo: is not a setting of method clip$"),
+        ({"degree": 5, "steps": 2, "head_room": 1.01}, r"^head_room: .* did you mean headroom\?$"),
+        ({"degree": 5, "steps": 2, "purpose": "sign"}, r"^purpose: is clip for method clip"),
     ],
 )
 def test_refused_searches(keywords: dict, message: str) -> None:
@@ -378,7 +409,7 @@ def test_refused_searches(keywords: dict, message: str) -> None:
 # verify
 
 
-@pytest.mark.parametrize(("dtype", "name"), [(dtype, names[2]) for dtype, names in CLIP.items()])
+@pytest.mark.parametrize(("dtype", "name"), [(dtype, clip_tables(dtype)[2].name) for dtype in DTYPES])
 @pytest.mark.parametrize("spectrum", ["gaussian", "logspace:1e-4", "harmonic", "rank1", "rank2", "zero"])
 def test_verify_holds(dtype: str, name: str, spectrum: str, seed: int, device: str) -> None:
     table = polydesign.load(name)
@@ -392,7 +423,7 @@ def test_verify_holds(dtype: str, name: str, spectrum: str, seed: int, device: s
         # Relative to σ: a line that is off by clip_error·β is off by more where σ is small.
         gap = np.abs(np.array(found.map.measured, dtype=float) - np.array(found.map.predicted)).max()
         assert gap < 1e-9
-        assert measure(table, operator="msign", **settings).map != found.map
+        assert measure(replace(table, purpose="sign"), operator="msign", **settings).map != found.map
 
 
 def test_verify_refuses_what_bounds_nothing() -> None:

@@ -77,8 +77,8 @@ def test_no_default_is_a_published_table():
     """The package's own choices are looked up by names that no published table has."""
     from polydesign.runtime import defaults
 
-    chosen = [*defaults.SIGN.values(), *(name for row in defaults.CLIP.values() for name in row)]
-    chosen += [Path(found).stem for root in (1, 2, 4) for found in defaults.budgets(root, "float32").values()]
+    chosen = [*defaults.SIGN.values(), *(one.name for one in defaults.clip_tables("float32"))]
+    chosen += [found.name for root in (1, 2, 4) for found in defaults.budgets(root, "float32").values()]
     assert len(chosen) > 20
     assert not set(chosen) & set(names())
     assert not any(name.startswith(("sign-", "inverse-", "clip-", "root")) for name in names())

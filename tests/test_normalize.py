@@ -77,7 +77,7 @@ def hard(m: int, n: int, seed: int, device: str = "cpu") -> Tensor:
 
 
 def test_the_names_are_the_same_everywhere() -> None:
-    schema = json.loads(files("polydesign").joinpath("schema/schedule-v1.schema.json").read_text("utf-8"))
+    schema = json.loads(files("polydesign").joinpath("schema/schedule-v2.schema.json").read_text("utf-8"))
     listed = schema["properties"]["normalization"]["enum"]
     assert listed == list(polydesign.model.NORMALIZATIONS) == list(NORMALIZATIONS) == list(ROWS)
 

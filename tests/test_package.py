@@ -40,7 +40,7 @@ def test_the_wheel_has_every_table_the_schema_and_the_templates(wheel):
     tables = {f"polydesign/coeffs/{path.relative_to(folder).as_posix()}" for path in folder.rglob("*.json")}
     assert "polydesign/coeffs/published/jordan_5.json" in tables
     assert tables <= names
-    assert "polydesign/schema/schedule-v1.schema.json" in names
+    assert "polydesign/schema/schedule-v2.schema.json" in names
     templates = {path.name for path in (ROOT / "polydesign" / "report" / "templates").iterdir()}
     assert {f"polydesign/report/templates/{name}" for name in templates} <= names
     assert "index.html.j2" in templates

@@ -37,7 +37,7 @@ known = cache(sample)  # decompositions take longer than the runs
 
 def worst(table, spectra, dtype, seed, device):
     """The largest error over the spectra, of what `measure` measures; infinite where a result is not finite."""
-    how, plan = choose(table.schedule, None, 1)[1], Plan(dtype=dtype)
+    how, plan = choose(table, None, 1)[1], Plan(dtype=dtype)
     errors = [
         worst_error(
             run(Setting(known(name, SHAPE, seed=seed), table, plan, 1, torch.device(device), seed), how),

@@ -251,8 +251,8 @@ def test_a_file_says_what_it_likes_of_its_origin(
 
 
 def test_a_stated_caution_is_taken(tables: list[Table]) -> None:
-    stated = replace(tables[0].provenance, parameters={"dtype": "float16", "caution": 4.0})
-    table = replace(tables[0], provenance=stated)
+    stated = replace(tables[0].provenance, parameters={"caution": 4.0})
+    table = replace(tables[0], provenance=stated, dtype="float16")
     assert [origin.caution(table, dtype) for dtype in ("float32", "float16")] == [1, 4]
     assert "in fp16 for 4 of that noise" in words.expected(table)
 

@@ -63,7 +63,7 @@ def test_the_score_leaves_out_what_rounding_the_input_leaves(good):
     from polydesign.verify.sweep import input_share, resolve_device, run
 
     found = select([good], dtype="bf16", shape=SHAPE)[0]
-    how, own = choose(good.schedule, None, 1)[1], []
+    how, own = choose(good, None, 1)[1], []
     for one in found.runs:
         known = sample(one.spectrum, one.shape, seed=0)
         setting = Setting(known, good, Plan("bf16"), 1, resolve_device("cpu"), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -88,9 +89,16 @@ def test_root_two_in_the_coupled_form():
     assert table.name == "sign-m11-l0.1-fp32-32x32-coupled"
     assert p["form"] == "coupled"
     assert matmuls(table.schedule, form="coupled") == p["cost"] <= 11
-    found = select([table], dtype="float32", shape=(32, 32), operator="inverse_root")[0]
+    assert (table.purpose, table.dtype, table.form, table.observed) == (
+        "root",
+        "float32",
+        "coupled",
+        p["measured"],
+    )
+    found = select([table], dtype="float32", shape=(32, 32))[0]
     assert found.worst == p["measured"]
-    assert found.worst != select([table], dtype="float32", shape=(32, 32))[0].worst
+    as_sign = replace(table, purpose="sign", form="")
+    assert found.worst != select([as_sign], dtype="float32", shape=(32, 32))[0].worst
     # The control: in the direct form the same number of products buys other steps.
     direct = polydesign.design(**keywords)
     assert matmuls(direct.schedule, form="coupled") > 11

@@ -108,7 +108,7 @@ def test_most_used_get_more(tmp_path: Path) -> None:
     _, entries, _ = stress(tmp_path / "run.json", *arguments)
     assert {entry["table"]: entry["wanted"] for entry in entries} == {TABLE: 3, other: 12}
     assert entries[1]["matrices"] >= 12
-    higher = "sign-d9x4-l1e-3-h1.015-f0.12x3-0"
+    higher = "sign-d5x6-l1e-3"
     code, _, said = stress(tmp_path / "x.json", table=higher)
     assert code == 1
     assert f"dtype: {higher} does not say which it is for: add --dtype" in said

@@ -6,15 +6,18 @@ import copy
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import polydesign
+from polydesign import published
 from polydesign.catalogue import find, load, shipped
-from polydesign.model import InputError, Measurement, Provenance, Schedule, Step, Table
+from polydesign.model import EVALUATIONS, InputError, Measurement, Provenance, Schedule, Step, Table
 from polydesign.table import digest, dumps, from_json, loads, save, to_json
+from polydesign.upgrade import FormatNote
 
 
 @pytest.fixture(scope="module")
@@ -194,8 +197,110 @@ def test_certificate_is_optional(body):
 
 
 def test_only_this_schema(body):
-    body["schema"] = "polydesign/schedule/v2"
-    assert "this version reads no other" in refusal(body).problem
+    body["schema"] = "polydesign/schedule/v3"
+    assert "this version reads that and v1" in refusal(body).problem
+
+
+V1 = {  # file -> purpose, dtype, form, products
+    "sign-d5x6-l1e-3-bf16": ("sign", "bfloat16", "direct", 18),
+    "sign-m14-l0.01-fp32-coupled": ("root", "float32", "coupled", 14),
+    "sign-m18-l1e-3-fp16": ("sign", "float16", "direct", 18),
+    "root4-m17-l0.1-fp32": ("root", "float32", "coupled", 15),
+    "clip-d9x3-l0.1-bf16": ("clip", "bfloat16", "direct", 12),
+    "su_root_r2": ("sign", None, "direct", 15),
+}
+
+
+@pytest.mark.parametrize("name", V1)
+def test_a_file_of_v1_is_read_with_a_note(name):
+    """The same schedule, proof and measurements as v2 has; and written again it is v2."""
+    text = (Path(__file__).parent / "data" / "v1" / f"{name}.json").read_text("utf-8")
+    with pytest.warns(FormatNote, match=f"{name} is a file of v1"):
+        found = from_json(json.loads(text))
+    assert (found.purpose, found.dtype, found.form) == V1[name][:3]
+    assert to_json(found)["cost"]["matmuls"] == V1[name][3]
+    present = load(name)
+    purpose = present.purpose if name in published.names() else found.purpose
+    assert replace(found, measured=(), purpose=purpose, form="") == replace(present, measured=(), form="")
+    assert found.measured
+    assert dumps(found).startswith('{\n  "schema": "polydesign/schedule/v2"')
+    assert from_json(json.loads(dumps(found))) == found
+
+
+def test_every_evaluation_is_among_the_files_of_v1():
+    texts = [path.read_text("utf-8") for path in (Path(__file__).parent / "data" / "v1").glob("*.json")]
+    assert len(texts) == len(V1)
+    assert all(any(f'"evaluation": "{word}"' in text for text in texts) for word in EVALUATIONS)
+
+
+def test_an_edited_file_of_v1_is_refused():
+    """What v1 stated is checked as v1 stated it."""
+    body = json.loads(
+        (Path(__file__).parent / "data" / "v1" / "sign-m14-l0.01-fp32-coupled.json").read_text()
+    )
+    assert body["cost"]["matmuls"] == 13
+    body["cost"]["matmuls"] = 14
+    with pytest.warns(FormatNote):
+        assert refusal(body).field == "$.cost.matmuls"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"purpose": "root"}, "$.form"),
+        ({"purpose": "inverse"}, "$.purpose"),
+        ({"purpose": "training"}, "$.purpose"),
+        ({"dtype": "int8"}, "$.dtype"),
+        ({"form": "coupled"}, "$.form"),
+    ],
+)
+def test_what_a_table_is_for_is_checked(body, change, field):
+    assert refusal(body | change).field == field
+    assert from_json(body | {"purpose": "root", "form": "coupled"} | _coupled(body)).purpose == "root"
+
+
+@pytest.mark.parametrize(
+    ("keywords", "name", "dtype"),
+    [
+        ({}, "sign-d5x2-l0.1-bf16", "bfloat16"),
+        ({"dtype": "fp32"}, "sign-d5x2-l0.1-fp32", "float32"),
+        ({"headroom": 1}, "sign-d5x2-l0.1", None),
+        ({"headroom": 1, "dtype": "bf16"}, "sign-d5x2-l0.1-h1-bf16", "bfloat16"),
+        ({"headroom": 1.02, "dtype": "fp16"}, "sign-d5x2-l0.1-h1.02-fp16", "float16"),
+    ],
+)
+def test_the_precision_is_kept_whenever_it_was_given(keywords, name, dtype):
+    """And the names tell the tables apart."""
+    made = polydesign.design(degree=5, steps=2, lower=0.1, certify=False, **keywords)
+    assert (made.name, made.dtype) == (name, dtype)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "field"),
+    [
+        ({"purpose": "clip"}, "purpose"),
+        ({"purpose": "training"}, "purpose"),
+        ({"purpose": "inverse"}, "purpose"),
+        ({"root": 4, "degree": 9, "purpose": "sign"}, "purpose"),
+        ({"purpose": "sign", "method": "budget", "matmuls": 8, "form": "coupled", "steps": None}, "form"),
+    ],
+)
+def test_a_purpose_that_does_not_fit_is_refused(keywords, field):
+    asked = {"steps": 2, "lower": 0.3, "certify": False, **keywords}
+    with pytest.raises(InputError) as refused:
+        polydesign.design(**({"measure": False, "dtype": "fp32"} | asked if "matmuls" in asked else asked))
+    assert refused.value.field == field
+
+
+def test_a_gradient_search_keeps_the_precision_too():
+    made = polydesign.design(steps=2, lower=0.1, method="adam", iterations=3, dtype="fp32", certify=False)
+    assert (made.name, made.dtype) == ("sign-d5x2-l0.1-adam-topk50-fp32", "float32")
+
+
+def _coupled(body):
+    """The same file as that of a table in the coupled form, whose products are others."""
+    table = from_json(body)
+    return {"cost": to_json(replace(table, purpose="root", form="coupled"))["cost"]}
 
 
 def test_duplicate_keys_and_other_texts(table):

@@ -326,7 +326,7 @@ def test_refusals(r: int, keywords: dict[str, object], message: str) -> None:
 
 
 def test_the_operator_follows_the_root() -> None:
-    chosen = [operators.choose(designed(r).schedule, None, 1)[0] for r in (1, 2, 3, 4)]
+    chosen = [operators.choose(designed(r), None, 1)[0] for r in (1, 2, 3, 4)]
     assert chosen == ["inverse", "msign", "inverse_root", "inverse_root"]
 
 

@@ -6,6 +6,7 @@ holds; 1: a check failed; 2: wrong usage. Heavy libraries are imported inside th
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import click
@@ -25,6 +26,7 @@ from polydesign.cli.report import report
 from polydesign.cli.share import completion, plot, show
 from polydesign.cli.sweep import sweep
 from polydesign.model import InputError
+from polydesign.upgrade import FormatNote
 
 __all__ = ["main"]
 
@@ -35,10 +37,20 @@ class _Refusal(click.ClickException):
     exit_code = 2
 
 
+def _show(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"{'Note' if isinstance(message, FormatNote) else 'Warning'}: {message}", err=True)
+
+
 class _Group(click.Group):
     """Turns the errors that the layers below raise on purpose into refusals; others stay tracebacks."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", FormatNote)
+            warnings.showwarning = _show
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except click.UsageError as problem:

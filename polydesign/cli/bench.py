@@ -125,7 +125,7 @@ def bench(
     from polydesign.verify import bench as benches
 
     loaded = None if table is None else load(table)
-    designed_for = None if loaded is None else loaded.provenance.parameters.get("dtype")
+    designed_for = None if loaded is None else loaded.dtype
     with Progress(
         console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()
     ) as bar:

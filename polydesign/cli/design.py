@@ -29,7 +29,7 @@ from polydesign.cli.gradient import (
     watched,
 )
 from polydesign.digits import in_digits
-from polydesign.model import DTYPES, EVALUATIONS, NORMALIZATIONS
+from polydesign.model import DTYPES, EVALUATIONS, NORMALIZATIONS, PURPOSES
 
 if TYPE_CHECKING:
     from polydesign.model import Schedule, Table
@@ -87,9 +87,7 @@ class LowerEnd(click.ParamType):
 @click.option("--upper", type=float, default=1.0, show_default=True, help="u of the interval [l, u].")
 @click.option(
     "--dtype",
-    default="bfloat16",
-    show_default=True,
-    help=f"Precision it will run in; sets the safety below: {', '.join(DTYPES)}.",
+    help=f"Precision it will run in; sets the safety below: {', '.join(DTYPES)}.  [default: bfloat16]",
 )
 @click.option("--headroom", type=Numbers(float), help="Design each step up to u times this.")
 @click.option("--cushion", type=Numbers(float), help="Raise a step's lower end to u times this.")
@@ -110,6 +108,11 @@ class LowerEnd(click.ParamType):
     default="frobenius",
     show_default=True,
     help="What the input is divided by when it runs.",
+)
+@click.option(
+    "--purpose",
+    type=click.Choice(tuple(PURPOSES)),
+    help="root: a schedule of root 2 is for P^(-1/2), not for signs.  [default: what root and method say]",
 )
 @budget_options
 @gradient_options
@@ -163,7 +166,7 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
         click.echo(_summary(table))
         click.echo(f"wrote {path}" if written else f"{path} holds this table already; left as it is")
     cut_short = unfinished(table, str(path))
-    for warning in ([cut_short] if cut_short else []) + _warnings(table, keywords["dtype"]):
+    for warning in ([cut_short] if cut_short else []) + _warnings(table, keywords["dtype"] or "bfloat16"):
         click.echo(f"Warning: {warning}", err=True)
 
 
@@ -180,15 +183,16 @@ def _spinner(keywords: dict[str, Any]) -> Any:
 
 
 def _summary(table: Table) -> str:
-    from polydesign.evaluation.cost import matmuls
+    from polydesign.evaluation.cost import matmuls_of
 
     schedule = table.schedule
     low, high = schedule.interval
     lines = [
         f"{table.name}: root {schedule.root}, {len(schedule.steps)} steps, "
-        f"{matmuls(schedule)} matrix products, [{low:g}, {high:g}]{_evaluation(schedule)}",
+        f"{matmuls_of(table)} matrix products, [{low:g}, {high:g}]{_evaluation(schedule)}",
         f"error     {_how(table)}",
-        f"optimum   {_cost(table)}",
+        # A clip schedule is no approximation of 1: the least error of that says nothing of it.
+        *([] if table.purpose == "clip" else [f"optimum   {_cost(table)}"]),
         searched(table) if by_gradient(table) else f"safety    {_safety(table.provenance.parameters)}",
         *([spent(table)] if by_budget(table) else []),
         *_goals(table),
@@ -242,11 +246,11 @@ def _safety(parameters: dict[str, Any]) -> str:
 
     parts = [f"headroom {said(parameters['headroom'])}"]
     if parameters.get("image_floor"):
-        tail = parameters["floor_free_tail"]
+        tail = parameters.get("floor_free_tail", 0)
         parts.append(
             f"image floor {said(parameters['image_floor'])}" + (f" but for the last {tail}" if tail else "")
         )
-    else:
+    elif "cushion" in parameters:
         parts.append(f"cushion {said(parameters['cushion'])}")
     if "dtype" in parameters and "floor_free_tail" in parameters and "candidates" not in parameters:
         parts.append(f"the default for {parameters['dtype']}")
@@ -256,6 +260,11 @@ def _safety(parameters: dict[str, Any]) -> str:
 def _goals(table: Table) -> list[str]:
     """What was asked for beside the error: coefficients on a grid, the smallest lower end."""
     parameters, lines = table.provenance.parameters, []
+    if table.purpose == "clip":
+        from polydesign.sampling import stated_clip_error
+
+        low, off = table.schedule.interval[0], stated_clip_error(table.schedule)
+        lines.append(f"clipping  |f(x) - min(x/{low:g}, 1)| <= {off:g} on a grid of [0, 1]")
     if "round" in parameters and by_gradient(table):
         lines.append(rounding_price(table))
     elif "round" in parameters:
@@ -276,7 +285,7 @@ def _warnings(table: Table, dtype: str) -> list[str]:
     from polydesign.evaluation.rounding import term_rounding
     from polydesign.model import dtype_name
 
-    if "measured" in table.provenance.parameters:
+    if table.observed is not None:
         return []  # matrices have told more than the running error can
     dtype = dtype_name(dtype)
     received = table.schedule.interval

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 WHICH = ("all", "all-but-last", "first")
 
-KEPT = ("dtype", "form")
-"""What a table was made for, which folding does not change."""
-
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
@@ -82,13 +79,16 @@ def _write(
     import polydesign
     from polydesign.approximation.certificate import certify
     from polydesign.catalogue import load
-    from polydesign.model import Provenance
+    from polydesign.model import InputError, Provenance
     from polydesign.table import digest, dumps, save
 
     old = load(source)
+    if old.purpose == "clip":
+        raise InputError(
+            "table", f"{source} is made for clipping, and a factor would tilt its line: leave it"
+        )
     schedule = change(old.schedule, factor, rows)
     made = {"factor": factor, "rows": rows, "table": old.name, "digest": digest(old.schedule)}
-    made |= {key: old.provenance.parameters[key] for key in KEPT if key in old.provenance.parameters}
     if old.provenance.source is None:
         _check_sign(schedule, factor)
     new = replace(
@@ -97,6 +97,7 @@ def _write(
         schedule=schedule,
         provenance=Provenance(polydesign.__version__, strategy, made, source=old.provenance.source),
         certificate=certify(schedule),
+        observed=None,
         measured=(),
     )
     if output == "-":

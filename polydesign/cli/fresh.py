@@ -92,7 +92,7 @@ def _worst(
     # Its steps were made for another interval; as a source's they need not chain.
     provenance = replace(table.provenance, source=table.provenance.source or "compared")
     wider = replace(table, schedule=schedule, provenance=provenance, certificate=None, measured=())
-    _, operator = choose(schedule, None, 1)
+    _, operator = choose(table, None, 1)
     listed = names(None, shape, dtype, positive=operator.positive, singular=operator.singular)
     place = resolve_device(device)
     worst: list[float | None] = []

@@ -236,27 +236,28 @@ def _told(measured: dict[str, list[float | None]]) -> list[str]:
 def _instead(schedule: Schedule, error: float) -> list[dict[str, Any]]:
     """Of ours for bfloat16, this root and interval, with no more products, what beats this error: the best of
     quintics, which every codebase takes, then the best of all."""
-    from polydesign.catalogue import glance, shipped
+    from polydesign.catalogue import entries
     from polydesign.evaluation.cost import matmuls
 
     most, lower, found = matmuls(schedule), schedule.interval[0], []
-    for path in sorted(shipped().glob("*.json")):
-        body = glance(path)
-        made, low = body["provenance"]["parameters"], body["interval"][0]
-        fits = body["root"] == schedule.root and body["cost"]["matmuls"] <= most and low <= lower < 1e2 * low
-        if not fits or made.get("dtype") != "bfloat16" or path.name.startswith("clip-"):
+    for one in entries():
+        low = one.interval[0]
+        if one.root != schedule.root or one.matmuls > most or not low <= lower < 1e2 * low:
             continue
-        runs = [m["worst"] for m in body["error"]["measured"] if m["dtype"] == "bfloat16"]
+        if one.dtype != "bfloat16" or one.purpose not in ("sign", "root", "inverse"):
+            continue
+        runs = [worst for dtype, worst in one.runs if dtype == "bfloat16"]
         # As `measured` says of a list that is one of ours; a table without runs has its search's figure.
-        measured = (None if None in runs else max(runs)) if runs else made.get("measured")
+        finite = [worst for worst in runs if worst is not None]
+        measured = (max(finite) if len(finite) == len(runs) else None) if runs else one.observed
         found.append(
             {
-                "name": path.stem,
-                "degrees": [step["degree"] for step in body["steps"]],
-                "matmuls": body["cost"]["matmuls"],
-                "error": body["error"]["exact"],
+                "name": one.name,
+                "degrees": list(one.degrees),
+                "matmuls": one.matmuls,
+                "error": one.error,
                 "measured": measured,
-                "figure": math.inf if None in runs else max(body["error"]["exact"], measured or 0.0),
+                "figure": math.inf if len(finite) < len(runs) else max(one.error, measured or 0.0),
             }
         )
     found.sort(key=lambda one: (max(one["figure"], FLOOR), one["matmuls"], one["figure"]))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from polydesign.model import InputError, dtype_name
+
+if TYPE_CHECKING:
+    from polydesign.catalogue import Entry
 
 GROUPS = {
     "sign": "ours, for the sign and the polar factor",
@@ -62,26 +64,24 @@ _NOT_OURS = ("published", "here")
 
 def _rows() -> list[dict[str, Any]]:
     """What each file says of itself; show and certify check it."""
-    from polydesign.catalogue import catalogue, glance, shipped
+    from polydesign.catalogue import catalogue, entry
 
     rows = []
-    inside = shipped().resolve()
     for name, path in catalogue().items():
         try:
-            body = glance(path)
-            made = body["provenance"]["parameters"]
+            found = entry(name, path)
             row = {
                 "name": name,
-                "root": body["root"],
-                "degrees": [step["degree"] for step in body["steps"]],
-                "interval": body["interval"],
-                "dtype": made.get("dtype"),
-                "matmuls": body["cost"]["matmuls"],
-                "error": body["error"]["exact"],
-                "group": _group(path.resolve().relative_to(inside), body)
-                if path.resolve().is_relative_to(inside)
-                else "here",
-                "from": "package" if path.resolve().is_relative_to(inside) else str(path.parent),
+                "purpose": found.purpose,
+                "root": found.root,
+                "degrees": list(found.degrees),
+                "interval": list(found.interval),
+                "dtype": found.dtype,
+                "form": found.form,
+                "matmuls": found.matmuls,
+                "error": found.error,
+                "group": _group(found),
+                "from": "package" if found.shipped else str(path.parent),
             }
         except InputError as problem:
             click.echo(f"Warning: left out {problem}", err=True)
@@ -95,13 +95,12 @@ def _rows() -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: list(GROUPS).index(row["group"]))
 
 
-def _group(place: Path, body: dict[str, Any]) -> str:
-    if place.parts[0] == "published":
+def _group(found: Entry) -> str:
+    if not found.shipped:
+        return "here"
+    if found.published:
         return "published"
-    if place.name.startswith("clip-"):
-        return "clip"
-    coupled = body["provenance"]["parameters"].get("form") == "coupled"
-    return "roots" if body["root"] != 2 or coupled else "sign"
+    return found.purpose if found.purpose in ("sign", "clip") else "roots"
 
 
 def _print(rows: list[dict[str, Any]]) -> None:

@@ -151,7 +151,7 @@ def _measured(
     matrix: str | None,
     quiet: bool,
 ) -> list[Measurement]:
-    precision = dtype_name(dtype or table.provenance.parameters.get("dtype") or "bfloat16")
+    precision = dtype_name(dtype or table.dtype or "bfloat16")
     from rich.console import Console
     from rich.progress import Progress
 
@@ -160,7 +160,7 @@ def _measured(
     from polydesign.verify.spectra import names
     from polydesign.verify.sweep import measure
 
-    _, operator = choose(table.schedule, how["operator"], how["power"])
+    _, operator = choose(table, how["operator"], how["power"])
     kind = {"positive": operator.positive, "singular": operator.singular}
     listed = names(spectrum, how["shape"], precision, **kind)
     runs: list[tuple[str, Sample | None]] = [(name, None) for name in listed]

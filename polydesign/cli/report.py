@@ -121,7 +121,7 @@ def _measurements(
 
     runs: list[tuple[Table, str, str]] = []
     for table in tables:
-        _, how = choose(table.schedule, None, 1)
+        _, how = choose(table, None, 1)
         kind: dict[str, Any] = {"positive": how.positive, "singular": how.singular}
         runs += [(table, dtype, one) for dtype in SHOWN for one in names(None, shape, dtype, **kind)]
     found = []

@@ -36,15 +36,16 @@ def show(table: str, as_json: bool) -> None:
 
 
 def _described(table: Table, path: Path) -> str:
-    from polydesign.evaluation.cost import matmuls
+    from polydesign.evaluation.cost import matmuls_of
 
     schedule, provenance = table.schedule, table.provenance
     low, high = schedule.interval
     lines = [
         f"{table.name}  ({path})",
         f"promise      |f(x) - 1| <= {schedule.error:.6g} for x in [{low:g}, {high:g}], root {schedule.root}",
+        f"made for     {table.purpose} in {table.dtype or 'exact arithmetic'}, {table.form} form",
         f"input        {_INPUT.get(table.normalization, f'divided by its {table.normalization} norm')}",
-        f"cost         {matmuls(schedule)} matrix products, exactly {len(schedule.steps)} steps",
+        f"cost         {matmuls_of(table)} matrix products, exactly {len(schedule.steps)} steps",
     ]
     if table.certificate is not None:
         certificate = table.certificate
@@ -110,7 +111,7 @@ def _programs(schedule: Schedule) -> list[str]:
     from polydesign.report.origin import programs
 
     lines = programs(schedule)
-    head = "what runs (schedule-v1.schema.json says how; the tuples are the same polynomials, rounded):"
+    head = "what runs (schedule-v2.schema.json says how; the tuples are the same polynomials, rounded):"
     return ["", head, *lines] if lines else []
 
 

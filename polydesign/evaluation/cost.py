@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from polydesign import model
 from polydesign.evaluation.program import products
-from polydesign.model import InputError, Schedule, check_integer, check_number
+from polydesign.model import InputError, Schedule, Table, check_integer, check_number
 
 FORMS = (*model.FORMS, "coupled")
 
@@ -214,6 +214,12 @@ def matmuls(
 ) -> int:
     """Matrix products of a schedule, all counted as one; see `count`."""
     return count(schedule, form=form, restarts=restarts, power=power, from_identity=from_identity).total
+
+
+def matmuls_of(table: Table) -> int:
+    """Those of its schedule in the form that it was made for; of gram those of direct, because which restarts
+    run is decided later."""
+    return matmuls(table.schedule, form="coupled" if table.form == "coupled" else None)
 
 
 def _check_form(form: str) -> None:

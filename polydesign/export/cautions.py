@@ -6,7 +6,7 @@ import numpy as np
 
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.export.target import Target
-from polydesign.model import InputError, Table, dtype_name
+from polydesign.model import Table
 
 _SAMPLES = 1001
 
@@ -18,20 +18,9 @@ def cautions(table: Table, target: Target) -> list[str]:
     return [*rounded_twin(table), *too_little_room(table, target.dtype, target.when)]
 
 
-def designed_for(table: Table) -> str | None:
-    """The precision that the table was made for; None where its file names none that we know.
-
-    A file can say anything there, and what it says goes into code.
-    """
-    try:
-        return dtype_name(table.provenance.parameters.get("dtype"))
-    except InputError:
-        return None
-
-
 def undesigned(table: Table, coarsest: str) -> list[str]:
     """That a table made for no precision, which runs in whatever it is given, may have no room for it."""
-    if designed_for(table) is not None:
+    if table.dtype is not None:
         return []
     return too_little_room(table, coarsest, f"the dtype is {coarsest}")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from polydesign.export.cautions import designed_for, undesigned
+from polydesign.export.cautions import undesigned
 from polydesign.export.layout import comment, indented, steps_text, wrapped
 from polydesign.export.straight import Routine, Row, routines
 from polydesign.export.target import how_known, stated_error
@@ -141,8 +141,7 @@ def _coupled(root: int, library: Library) -> list[str]:
 
 
 def _dtype(table: Table) -> str:
-    found = designed_for(table)
-    return f"torch.{found}" if found else "None"
+    return f"torch.{table.dtype}" if table.dtype else "None"
 
 
 def promise(table: Table) -> list[str]:
@@ -158,7 +157,7 @@ def promise(table: Table) -> list[str]:
         norm = "‖P‖_F" if table.normalization == "frobenius" else "‖P Pᵀ‖_F^(1/2)"
         ends = f"{low**schedule.root:.12g} to {high**schedule.root:.12g} times {norm}"
         what = f"For eigenvalues of P from {ends} it is off by {error} at most, relatively"
-    designed = designed_for(table)
+    designed = table.dtype
     coarser = "" if designed == "bfloat16" else ": in a coarser dtype it may diverge"
     rounding = f" Designed for the rounding of {designed}{coarser}." if designed else ""
     return wrapped(f"{what} ({how_known(table)}, in exact arithmetic).{rounding}")

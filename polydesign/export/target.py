@@ -70,11 +70,10 @@ def how_known(table: Table) -> str:
 
 def made_for(table: Table) -> str | None:
     """What the table is for, where that is not the sign or the root that its promise is of."""
-    made = table.provenance
     low, high = table.schedule.interval
-    if made.strategy == "clip":
+    if table.purpose == "clip":
         return f"made for clipping singular values: f(x) is near min(x/{low:.12g}, 1) from 0 to {high:.12g}"
-    if table.schedule.root == 2 and made.parameters.get("form") == "coupled":
+    if table.schedule.root == 2 and table.purpose == "root":
         return "made for P^(-1/2) in the coupled form, where x is the square root of an eigenvalue"
     return None
 

@@ -24,6 +24,16 @@ NORMALIZATIONS = ("frobenius", "schatten4", "schatten8", "power", "aol", "none")
 
 EVALUATIONS = ("monomial", "chebyshev", "origin", "balanced")
 FORMS = ("direct", "gram")
+"""How a polar factor may be run; roots and inverses have the coupled form alone."""
+
+PURPOSES = {
+    "sign": "the matrix sign and the polar factor, also M(M²)^(−1/2)",
+    "root": "P^(−s/r) and P^(1/r) for a root r of 2 or more, in the coupled form",
+    "inverse": "P^(−1)",
+    "clip": "clipping singular values: f(x) is near min(x/l, 1) from 0 to u",
+}
+"""What a table may be for: which operators run it."""
+
 METHODS = ("equioscillation", "adam", "budget", "clip")
 """What design can search with; a table's provenance names it as its strategy."""
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from polydesign.model.checks import (
     MOST_HEADROOM,
+    PURPOSES,
     InputError,
     check_integer,
     check_normalization,
     check_number,
+    dtype_name,
 )
 from polydesign.model.measurement import Measurement
 from polydesign.model.schedule import Schedule
@@ -82,7 +84,16 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A schedule with everything a reader needs in order to trust it: one JSON file (table.py)."""
+    """A schedule with everything a reader needs in order to trust it: one JSON file (table.py).
+
+    purpose: one of PURPOSES; left out, what the root says: inverse for 1, sign for 2, root for others.
+    dtype: the precision that the schedule has room for; None where it was made for exact arithmetic. form:
+    the one that it was made to run in, direct, gram or coupled; left out, direct for sign and clip, coupled
+    for root and inverse. observed: the largest error on the matrices on which a search measured it, in its
+    dtype and form, before it took this schedule; no bound, and None where nothing was measured.
+
+    Raises InputError naming the field.
+    """
 
     name: str
     schedule: Schedule
@@ -90,8 +101,13 @@ class Table:
     normalization: str = "frobenius"
     certificate: Certificate | None = None
     measured: tuple[Measurement, ...] = ()
+    purpose: str = ""
+    dtype: str | None = None
+    form: str = ""
+    observed: float | None = None
 
     def __post_init__(self) -> None:
+        self._check_purpose()
         if not re.fullmatch(r"[\w.+-]{1,200}", self.name) or not self.name.strip("."):
             raise InputError(
                 "name", f"{self.name!r} cannot name a file: take letters, digits, and . _ + - (at most 200)"
@@ -99,6 +115,28 @@ class Table:
         check_normalization(self.normalization, self.schedule.root)
         if self.provenance.source is None:
             self.schedule.check_chain(self._headroom())
+
+    def _check_purpose(self) -> None:
+        root = self.schedule.root
+        purpose = self.purpose or {1: "inverse", 2: "sign"}.get(root, "root")
+        if purpose not in PURPOSES:
+            raise InputError("purpose", f"{purpose!r} is not one of {', '.join(PURPOSES)}")
+        fits = {"inverse": root == 1, "root": root >= 2}.get(purpose, root == 2)
+        if not fits:
+            needed = {"inverse": "1", "root": "2 or more"}.get(purpose, "2")
+            raise InputError("purpose", f"{purpose} needs root {needed}, and the schedule has root {root}")
+        allowed = {"sign": ("direct", "gram"), "clip": ("direct",)}.get(purpose, ("coupled",))
+        form = self.form or allowed[0]
+        if form not in allowed:
+            raise InputError("form", f"{form!r} is not of purpose {purpose}: {' or '.join(allowed)}")
+        object.__setattr__(self, "purpose", purpose)
+        object.__setattr__(self, "form", form)
+        if self.dtype is not None:
+            object.__setattr__(self, "dtype", dtype_name(self.dtype))
+        if self.observed is not None:
+            check_number("observed", self.observed)
+            if self.observed < 0:
+                raise InputError("observed", f"is the size of an error, and cannot be {self.observed!r}")
 
     def _headroom(self) -> Any:
         """What provenance says that domains reach beyond what a step receives, or a limit."""

@@ -135,7 +135,7 @@ def _facts(row: Row) -> tuple[tuple[str, str], ...]:
 def _mapped(table: Table, measurements: Sequence[Measurement]) -> list[Measurement]:
     """Measurements with maps in one precision: that of the table's design, else the lowest there is."""
     found = [m for m in measurements if m.map is not None and m.count]
-    wanted = table.provenance.parameters.get("dtype")
+    wanted = table.dtype
     for dtype in (wanted, *DTYPES):
         chosen = [m for m in found if m.dtype == dtype]
         if chosen:

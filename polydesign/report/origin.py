@@ -32,7 +32,7 @@ def caution(table: Table, dtype: str) -> float:
     """The part of the rounding model's noise that a budget search made the table for, in that precision."""
     stated = table.provenance.parameters
     part = stated.get("caution")
-    if stated.get("dtype") != dtype or not isinstance(part, (int, float)) or not 0 < part < math.inf:
+    if table.dtype != dtype or not isinstance(part, (int, float)) or not 0 < part < math.inf:
         return 1.0
     return float(part)
 
@@ -62,6 +62,7 @@ def _greedy(table: Table) -> tuple[str, str]:
         options.append(f"--dtype {p['dtype']}")
     else:
         options += [f"--{key.replace('_', '-')} {_list(p[key])}" for key in _SAFETY if key in p]
+        options += [f"--dtype {table.dtype}"] if table.dtype else []
     if "round" in p:
         options.append(f"--round {p['round']}")
     used = {step.evaluation for step in schedule.steps}
@@ -131,6 +132,8 @@ def _problem(table: Table) -> list[str]:
             [f"--error {p['error']!r}"] if table.provenance.strategy == "budget" and "error" in p else []
         )
     options += [] if high == 1 else [f"--upper {short(high)}"]
+    if schedule.root == 2 and table.purpose == "root" and p.get("form") != "coupled":
+        options.append("--purpose root")
     return options + (
         [] if table.normalization == "frobenius" else [f"--normalization {table.normalization}"]
     )

@@ -131,7 +131,7 @@ def rounding(
 
 def expected(table: Table) -> str:
     """What the expected errors are, and for how much of the noise."""
-    dtype = table.provenance.parameters.get("dtype")
+    dtype = table.dtype
     part = origin.caution(table, str(dtype))
     less = (
         f" (in {DTYPES[str(dtype)]} for {part:g} of that noise, which it was made for)" if part != 1 else ""

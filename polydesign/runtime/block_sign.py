@@ -16,7 +16,7 @@ from torch import Tensor
 
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError, Plan, Table, dtype_name
-from polydesign.runtime.checks import check_table, check_unchosen
+from polydesign.runtime.checks import SIGNS, check_table, check_unchosen
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.operators import RESIDUAL_ROUNDINGS, mcsgn_with_info
 from polydesign.search.sector import sector_table
@@ -49,7 +49,7 @@ def candidates(table: Table | None, plan: Plan, state: str) -> list[Table]:
     """The tables to try, in this order; of a state's precision where none is given."""
     check_unchosen(plan, table)
     if table is not None:
-        return [check_table(table, 2, "mcsgn")]
+        return [check_table(table, 2, "mcsgn", SIGNS)]
     first = chosen(2, state, plan, SIGN[state])
     # Who asks for a number of products gets no more.
     return (

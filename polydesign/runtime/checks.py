@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF
-from polydesign.model import InputError, Plan, Table, dtype_name
+from polydesign.model import PURPOSES, InputError, Plan, Table, dtype_name
 
 
 def check_matrix(name: str, M: Tensor) -> None:
@@ -62,8 +64,13 @@ def check_symmetric(name: str, P: Tensor) -> None:
         )
 
 
-def check_table(table: Table, root: int, operator: str) -> Table:
-    """The table, if it is one and has this root."""
+SIGNS = ("sign",)
+ROOTS = ("root", "inverse", "sign")
+"""Purposes of the tables that run signs, and roots: what is made for the sign serves P^(−1/2) too."""
+
+
+def check_table(table: Table, root: int, operator: str, purposes: Sequence[str]) -> Table:
+    """The table, if it is one, and has this root and one of these purposes."""
     if not isinstance(table, Table):
         raise InputError(
             "table", f"must be a Table, not {type(table).__name__}: write polydesign.load(name or path)"
@@ -72,6 +79,12 @@ def check_table(table: Table, root: int, operator: str) -> Table:
         raise InputError(
             "table",
             f"{table.name} has root {table.schedule.root}, and {operator} needs a table of root {root}",
+        )
+    if table.purpose not in purposes:
+        raise InputError(
+            "table",
+            f"{table.name} is made for {PURPOSES[table.purpose]}, and {operator} needs one for "
+            f"{PURPOSES[purposes[0]]}: polydesign list shows them",
         )
     return table
 

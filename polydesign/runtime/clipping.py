@@ -12,7 +12,7 @@ all its values are at most β, and what rounding does to M is what remains.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,13 +22,14 @@ from polydesign.catalogue import load
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError, Plan, Table, check_number, dtype_name
 from polydesign.runtime.checks import (
+    SIGNS,
     check_finite,
     check_matrix,
     check_scalar,
     check_table,
     check_unchosen,
 )
-from polydesign.runtime.defaults import CLIP, clip_table
+from polydesign.runtime.defaults import clip_table, clip_tables
 from polydesign.runtime.normalize import NORMALIZATIONS
 from polydesign.runtime.signs import Signs
 
@@ -75,15 +76,15 @@ def spectral_clip(
       product. α > 0: C_β − C_α + α·ms.
     - composed: β·f(M·l/β) for a table whose map f is min(x/l, 1), the iteration of msign alone: no product
       more but for the bound of ‖M‖₂ (schatten8: 2; plan.check=False with a table: none). table None chooses
-      one by β over that bound, from 0.1 to 1e-4, with 10 to 25 products. Any sign table runs: below β it
-      gives its own curve in place of the line. α > 0: C_β − C_α + α·msign(C_α), where msign has its own table
-      unless one is given. plan.normalization: of the bound.
+      one by β over that bound, from 0.1 to 1e-4, with 10 to 25 products. A table for signs is refused: below
+      β it gives its own curve in place of the line. α > 0: C_β − C_α + α·msign(C_α), where msign has its own
+      table unless one is given. plan.normalization: of the bound.
 
     The default is the one that measured best (scripts/clipping.py, figures/clipping.json: singular values up
     to 1000·β, most below β). Mean error of the singular values, in units of β, with what rounding M and
     clipping exactly costs: bfloat16 0.12 (0.099), float16 0.013 (0.0029), float32 0.010 (6e-8), in 22 to 26
     products; the best published one, cancelling in bfloat16, 0.33 in 39. In float32 the table decides, not
-    rounding: about 1 % of β (`clip_error` in its provenance), 0.002 with one of 32 products. For less than
+    rounding: about 1 % of β (sampling.clip_error), 0.002 with one of 32 products. For less than
     that and a gap in the spectrum at β, take a published formula, a wide state and a table with small l.
     Sources: kexue.fm 11059 (Su: nested, unnested, cancelling), leloykun (block); composed is ours.
 
@@ -103,7 +104,8 @@ def spectral_clip_with_info(
     formula: str = "composed",
 ) -> tuple[Tensor, ClipInfo]:
     """The same result as `spectral_clip`, with what ran; it costs nothing more."""
-    signs = prepared(M, table, plan, formula, FORMULAS, "spectral_clip")
+    purposes = ("clip",) if formula == "composed" else SIGNS
+    signs = prepared(M, table, plan, formula, FORMULAS, "spectral_clip", purposes)
     check_interval(low, high)
     with torch.autocast(M.device.type, enabled=False):
         wide = signs.outer(M)
@@ -112,7 +114,13 @@ def spectral_clip_with_info(
 
 
 def prepared(
-    M: Tensor, table: Table | None, plan: Plan | None, formula: str, known: Collection[str], operator: str
+    M: Tensor,
+    table: Table | None,
+    plan: Plan | None,
+    formula: str,
+    known: Collection[str],
+    operator: str,
+    purposes: Sequence[str] = SIGNS,
 ) -> Signs:
     """Checks that all operators here share, and what runs and counts their products."""
     plan = plan or Plan()
@@ -121,7 +129,7 @@ def prepared(
         raise InputError("formula", f"{formula!r} is not one of {', '.join(known)}")
     check_unchosen(plan, table)
     if table is not None:
-        check_table(table, 2, operator)
+        check_table(table, 2, operator, purposes)
     check_scalar(plan.normalization or (table.normalization if table else BOUND), operator)
     if plan.check:
         check_finite("M", M)
@@ -222,7 +230,7 @@ def _fitting(signs: Signs, M: Tensor, beta: float) -> Table:
     """The clip table for this ratio; without a look at the data the one that serves the largest."""
     state = dtype_name(signs.state)
     if not signs.plan.check:
-        return load(CLIP[state][-1])
+        return load(clip_tables(state)[-1].path)
     largest = bound(signs, M)
     return clip_table(state, beta / largest if largest else math.inf, signs.plan)
 

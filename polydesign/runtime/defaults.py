@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from polydesign.catalogue import load, shipped
-from polydesign.evaluation.cost import matmuls
-from polydesign.model import DTYPES, InputError, Plan, Table
-from polydesign.naming import family
+from polydesign.catalogue import Entry, entries, load
+from polydesign.model import InputError, Plan, Table
+from polydesign.sampling import stated_clip_error
 
 SIGN = {
     "bfloat16": "sign-d5x6-l1e-3-bf16",
@@ -18,18 +17,17 @@ SIGN = {
 """Precision of the state -> what msign and mcsgn run where the plan says neither matmuls nor error."""
 
 
-_WIDE = ("clip-d17x2-l0.1", "clip-d17x3-l0.01", "clip-d17x4-l1e-3", "clip-d17x4-l3e-4", "clip-d17x5-l1e-4")
-_HALF = ("clip-d9x3-l0.1", "clip-d9x4-l0.01", "clip-d9x5-l1e-3", "clip-d9x6-l3e-4")
+@lru_cache
+def clip_tables(dtype: str) -> tuple[Entry, ...]:
+    """The package's clip tables for a state of this precision, that for the smallest ratio ‖M‖₂/β first.
 
-CLIP = {
-    "bfloat16": tuple(f"{name}-bf16" for name in _HALF),
-    "float16": tuple(f"{name}-fp16" for name in (*_WIDE[:3], "clip-d9x4-17-l3e-4")),
-    "float32": tuple(f"{name}-fp32" for name in _WIDE),
-    "float64": tuple(f"{name}-fp32" for name in _WIDE),
-}
-"""Precision of the state -> the clip tables, that for the smallest ratio ‖M‖₂/β first. At 1e-4 rounding M to
-a half precision moves singular values by as much as β: no table serves that. At 3e-4 float16 comes near its
-subnormal numbers: on blocks of equal entries 0.07 of β was measured in place of 0.013; no value was lost."""
+    float64 takes float32's. At l = 1e-4 rounding M to a half precision moves singular values by as much as β:
+    no table serves that. At 3e-4 float16 comes near its subnormal numbers: on blocks of equal entries 0.07 of
+    β was measured in place of 0.013; no value was lost.
+    """
+    made_for = "float32" if dtype == "float64" else dtype
+    found = [one for one in entries() if one.purpose == "clip" and one.dtype == made_for]
+    return tuple(sorted(found, key=lambda one: -one.interval[0]))
 
 
 def clip_table(dtype: str, lower: float, plan: Plan) -> Table:
@@ -37,9 +35,10 @@ def clip_table(dtype: str, lower: float, plan: Plan) -> Table:
 
     Raises InputError where there is none, or none within plan.matmuls or plan.error.
     """
-    table = next((t for t in map(_loaded, CLIP[dtype]) if t.schedule.interval[0] <= lower), None)
-    if table is None:
-        least = _loaded(CLIP[dtype][-1]).schedule.interval[0]
+    known = clip_tables(dtype)
+    fitting = next((one for one in known if one.interval[0] <= lower), None)
+    if fitting is None:
+        least = known[-1].interval[0]
         raise InputError(
             "high",
             f"is {lower:.2g} of what bounds the largest singular value, and the package's tables in {dtype} "
@@ -47,12 +46,13 @@ def clip_table(dtype: str, lower: float, plan: Plan) -> Table:
             f"lower={lower / 2:.1g}, dtype={dtype!r})"
             + ("" if dtype in ("float32", "float64") else ", or write Plan(dtype='float32')"),
         )
-    products, error = matmuls(table.schedule), table.provenance.parameters["clip_error"]
+    table = _loaded(str(fitting.path))
+    products = fitting.matmuls
     if plan.matmuls is not None and plan.matmuls < products:
         raise InputError(
             "plan.matmuls", f"is {plan.matmuls}, and {table.name} takes {products}: give as many"
         )
-    if plan.error is not None and plan.error < error:
+    if plan.error is not None and plan.error < (error := stated_clip_error(table.schedule)):
         raise InputError("plan.error", f"is {plan.error!r}, and {table.name} is off by {error}: give no less")
     return table
 
@@ -62,10 +62,9 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
 
     coupled: whether it is for roots, whose products are those of the coupled form; root 2 has tables of both.
 
-    Of the tables that the budget search made for this root and precision, <family>-m<matmuls>-…: for matmuls
-    the one with most products that are no more than these; for an error the one with fewest whose measured
-    error is at most that. What was measured stands in the table's provenance: the largest error on the
-    matrices that the search tried, not a bound.
+    Of the tables that a search measured for this root and precision: for matmuls the one with most products
+    that are no more than these; for an error the one with fewest whose error on the matrices of the search
+    (Table.observed) is at most that. It is no bound.
 
     Raises InputError naming the field of the plan, with what there is.
     """
@@ -85,13 +84,13 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
             raise InputError(
                 "plan.matmuls", f"is {plan.matmuls}, and the smallest table takes {min(known)}: give as many"
             )
-        return _loaded(known[max(fitting)])
+        return _loaded(str(known[max(fitting)].path))
     assert plan.error is not None
-    for number in sorted(known):
-        table = _loaded(known[number])
-        if table.provenance.parameters["measured"] <= plan.error:
-            return table
-    best = min(_loaded(name).provenance.parameters["measured"] for name in known.values())
+    errors = {number: found.observed for number, found in known.items() if found.observed is not None}
+    for number, error in errors.items():
+        if error <= plan.error:
+            return _loaded(str(known[number].path))
+    best = min(errors.values())
     raise InputError(
         "plan.error",
         f"is {plan.error!r}, and the best table in {dtype} was measured at {best:.2g}: give no less, or take "
@@ -100,15 +99,19 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
 
 
 @lru_cache
-def budgets(root: int, dtype: str, *, coupled: bool = False) -> dict[int, str]:
-    """matmuls -> name, of the tables for a budget that come with the package for matrices of any shape."""
-    found = {}
-    form = "-coupled" if _option(root, coupled) else ""
-    for path in shipped().glob(f"{family(root)}-m*-{DTYPES[dtype]}{form}.json"):
-        number = path.stem.split("-")[1].removeprefix("m")
-        if number.isdecimal():
-            found[int(number)] = str(path)
-    return dict(sorted(found.items()))
+def budgets(root: int, dtype: str, *, coupled: bool = False) -> dict[int, Entry]:
+    """matmuls -> entry, of the tables that a search measured and that come with the package."""
+    form = "coupled" if coupled or root != 2 else "direct"
+    fitting = [
+        one
+        for one in entries()
+        if (one.root, one.dtype, one.form) == (root, dtype, form) and one.observed is not None
+    ]
+    found: dict[int, Entry] = {}
+    # Of two with as many products the one that erred less.
+    for one in sorted(fitting, key=lambda one: (one.matmuls, one.observed)):
+        found.setdefault(one.matmuls, one)
+    return found
 
 
 def _option(root: int, coupled: bool) -> str:

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from polydesign.model import InputError, Plan, Table, check_integer, check_number, dtype_name
 from polydesign.runtime import ops
-from polydesign.runtime.checks import check_matrix, check_scalar, check_square, check_table
+from polydesign.runtime.checks import ROOTS, SIGNS, check_matrix, check_scalar, check_square, check_table
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.equations import lyapunov
 from polydesign.runtime.implicit import applied
@@ -78,7 +78,7 @@ def msign_differentiable(
         raise InputError("eps", f"must not be negative, and is {eps!r}")
     inner = _inner(M, plan, backward_plan)
     if backward_table is not None:
-        check_table(backward_table, 2, "the derivative of msign")
+        check_table(backward_table, 2, "the derivative of msign", SIGNS)
     for ran, by in ((table, plan), (backward_table, inner)):
         own = ran.normalization if isinstance(ran, Table) else "frobenius"
         check_scalar(by.normalization or own, "msign_differentiable")
@@ -136,7 +136,8 @@ def inverse_root_differentiable(
     inner = _inner(P, plan, backward_plan)
     for given, order in ((backward_table, root), (equation_table, 2)):
         if given is not None:
-            check_table(given, order, f"the derivative of P^(-1/{root})" if order == root else "its equation")
+            what = f"the derivative of P^(-1/{root})" if order == root else "its equation"
+            check_table(given, order, what, ROOTS)
 
     def run(P: Tensor) -> Tensor:
         return inverse_root(P, root, 1, table, plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from polydesign.evaluation.cost import matmuls
 from polydesign.model import InputError, Plan, Schedule, Table, dtype_name
 from polydesign.runtime import compiled, execute
 from polydesign.runtime.checks import (
+    SIGNS,
     check_finite,
     check_matrix,
     check_square,
@@ -91,8 +93,11 @@ def msign_with_info(M: Tensor, table: Table | None = None, plan: Plan | None = N
 
 
 def msign_counted(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> tuple[Tensor, int]:
-    """The same result as `msign`, with the matrix products that ran; no residual, so nothing more runs."""
-    X, ready = _msign(M, table, plan or Plan())
+    """The same result as `msign`, with the matrix products that ran; no residual, so nothing more runs.
+
+    For operators that are made of it: a clip table is run too.
+    """
+    X, ready = _msign(M, table, plan or Plan(), (*SIGNS, "clip"))
     return X, _count(ready)
 
 
@@ -131,9 +136,11 @@ class _Ready(NamedTuple):
     restarts: tuple[int, ...] = ()
 
 
-def _msign(M: Tensor, table: Table | None, plan: Plan) -> tuple[Tensor, _Ready]:
+def _msign(
+    M: Tensor, table: Table | None, plan: Plan, purposes: Sequence[str] = SIGNS
+) -> tuple[Tensor, _Ready]:
     check_matrix("M", M)
-    table, state = _table_and_state(M, table, plan, "msign")
+    table, state = _table_and_state(M, table, plan, "msign", purposes)
     transposed = _transposed(M)
     # Autocast would run the products in another precision than the plan's.
     with torch.autocast(M.device.type, enabled=False):
@@ -169,11 +176,13 @@ def _mcsgn(M: Tensor, table: Table | None, plan: Plan) -> tuple[Tensor, _Ready]:
     return X.contiguous(), _Ready(normalized, table, state, plan.check)
 
 
-def _table_and_state(M: Tensor, table: Table | None, plan: Plan, operator: str) -> tuple[Table, torch.dtype]:
+def _table_and_state(
+    M: Tensor, table: Table | None, plan: Plan, operator: str, purposes: Sequence[str] = SIGNS
+) -> tuple[Table, torch.dtype]:
     state = plan.dtype or dtype_name(M.dtype, "M.dtype")
     check_unchosen(plan, table)
     table = chosen(2, state, plan, SIGN[state]) if table is None else table
-    return check_table(table, 2, operator), getattr(torch, state)
+    return check_table(table, 2, operator, purposes), getattr(torch, state)
 
 
 def _normalized(M: Tensor, name: str, table: Table, plan: Plan, state: torch.dtype) -> Normalized | None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from polydesign.evaluation.cost import matmuls
 from polydesign.model import InputError, Plan, Table, check_integer, check_number, dtype_name
 from polydesign.runtime.checks import (
+    ROOTS,
     check_finite,
     check_matrix,
     check_square,
@@ -111,7 +112,7 @@ def prepare(
     if plan.form != "direct":
         raise InputError("plan.form", f"{plan.form} is of msign, and {operator} is coupled: leave form out")
     check_unchosen(plan, table)
-    table = check_table(_default_table(root, state, plan) if table is None else table, root, operator)
+    table = check_table(_default_table(root, state, plan) if table is None else table, root, operator, ROOTS)
     normalization = scalar_normalization(table, plan, operator)
     if P.numel() == 0:
         return None, state

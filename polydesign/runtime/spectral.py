@@ -14,7 +14,7 @@ from polydesign.catalogue import load
 from polydesign.evaluation.program import monomial
 from polydesign.model import InputError, Plan, Schedule, Table, check_number, dtype_name
 from polydesign.runtime.clipping import FORMULAS, PAST, bound, composed, prepared, spectral_clip
-from polydesign.runtime.defaults import CLIP
+from polydesign.runtime.defaults import clip_tables
 from polydesign.runtime.execute import inner
 from polydesign.runtime.signs import Signs
 
@@ -115,7 +115,7 @@ def gap(part: Above, threshold: float, lower: float) -> tuple[float, float]:
 
 def _too_small(threshold: float, signs: Signs) -> str:
     state = dtype_name(signs.state)
-    least = load(CLIP[state][-1]).schedule.interval[0]
+    least = clip_tables(state)[-1].interval[0]
     return (
         f"is {threshold:.4g}, and twice that is below {least:g} of what bounds the largest singular value, "
         f"where the clip tables in {state} end: write formula='unnested', with a table whose lower end is "

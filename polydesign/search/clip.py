@@ -23,6 +23,7 @@ from scipy.optimize import linprog
 from polydesign.approximation.scalar import schedule_from
 from polydesign.evaluation.program import preferred
 from polydesign.model import MOST_HEADROOM, InputError, Problem, Schedule, check_number, evaluate
+from polydesign.sampling import clip_error
 
 BELOW, ABOVE = 60, 60
 """Points of the grid on [0, c], and on [c, 1] times n + 1."""
@@ -34,8 +35,8 @@ slope leaves less to the last step, which undoes some of the bend."""
 STRAIGHT = 1e-4
 """The same for the earlier steps, whose thresholds are so low that a line costs little."""
 
-CHECKED = 4000
-"""Points of x on either side of l on which an error is looked at."""
+POINTS = 1000
+"""Points of x on which the last step is fitted below l, and as many above it."""
 
 ROUNDS = 4
 """Of a linear program, each with the turning points of the polynomial before it added to the grid."""
@@ -86,25 +87,16 @@ class Clipping:
             row, slope = _stretch((degree - 1) // 2, threshold, self, off)
             rows.append(row)
             threshold *= slope
-        x = _nodes(0.0, problem.lower, CHECKED // 4)
+        x = _nodes(0.0, problem.lower, POINTS)
         y = x
         for row in rows:
             y = evaluate(row, 2, y)
-        above = _nodes(y[-1], self.headroom, CHECKED // 4)
+        above = _nodes(y[-1], self.headroom, POINTS)
         target = np.concatenate([x / problem.lower, np.ones_like(above)])
         return [
             *rows,
             _nearest((problem.degrees[-1] - 1) // 2, np.concatenate([y, above]), target, self.headroom),
         ]
-
-
-def clip_error(rows: list[tuple[float, ...]], lower: float) -> float:
-    """max |f(x) − min(x/l, 1)| on a grid of [0, 1], dense about l."""
-    x = np.concatenate([np.linspace(0, 2 * lower, CHECKED), np.geomspace(2 * lower, 1, CHECKED)])
-    y = x
-    for row in rows:
-        y = evaluate(row, 2, y)
-    return float(np.max(np.abs(y - np.minimum(x / lower, 1))))
 
 
 @lru_cache(maxsize=256)  # the earlier steps are the same for every bend

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from polydesign.model import InputError, Schedule
+from polydesign.model import InputError, Table
 from polydesign.verify.cases import Operator
 from polydesign.verify.clipping import clip_case
 from polydesign.verify.derivatives import derivative_case
@@ -28,14 +28,17 @@ OPERATORS: dict[str, Operator] = {
 }
 """Operator -> how it is measured. A further one is a function that makes its Case, and an entry here."""
 
-DEFAULT_OPERATORS = {1: "inverse", 2: "msign"}
-"""By the table's root; inverse_root for every other."""
+DEFAULT_OPERATORS = {"sign": "msign", "root": "inverse_root", "inverse": "inverse", "clip": "spectral_clip"}
+"""By the table's purpose."""
 
 
-def choose(schedule: Schedule, name: str | None, power: int) -> tuple[str, Operator]:
-    """The named operator, or the default of this root; refuses what does not go with the root or a power."""
-    r = schedule.root
-    name = name or DEFAULT_OPERATORS.get(r, "inverse_root")
+def choose(table: Table, name: str | None, power: int) -> tuple[str, Operator]:
+    """The named operator, or that of the table's purpose; refuses what does not go with its root or a power.
+
+    Raises InputError.
+    """
+    r = table.schedule.root
+    name = name or DEFAULT_OPERATORS[table.purpose]
     if name not in OPERATORS:
         raise InputError("operator", f"{name!r} is not one of {', '.join(OPERATORS)}")
     operator = OPERATORS[name]

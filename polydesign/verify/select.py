@@ -147,7 +147,7 @@ def _one(
     weighted: bool,
     shares: dict[Any, float],
 ) -> Measured:
-    _, how = choose(table.schedule, operator, 1)
+    _, how = choose(table, operator, 1)
     lower = table.schedule.interval[0]
     if how.positive:
         lower = lowest_eigenvalue(table.schedule, str(plan.dtype), min(shape), 1)

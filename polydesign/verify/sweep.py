@@ -71,7 +71,7 @@ def measure(
     dtype = dtype_name(dtype)
     place = resolve_device(device)
     check_integer("power", power, 1)
-    name, how = choose(table.schedule, operator, power)
+    name, how = choose(table, operator, power)
     if steps and not how.stepwise:
         raise InputError(
             "steps", f"do not show in {name}, which is made of more than one value: leave it out"
