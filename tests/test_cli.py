@@ -38,6 +38,24 @@ def test_the_main_job(run, tmp_path):
     assert "holds this table already; left as it is" in again.stdout
 
 
+def test_python_runs_the_package(tmp_path):
+    command = [sys.executable, "-m", "polydesign", "list", "--frobnicate"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    assert "Try 'polydesign list --help'" in found.stderr
+
+
+def test_a_clip_schedule(run, tmp_path):
+    result = run("search", "--method", "clip", "--degree", 9, "--steps", 3, "--lower", 0.1)
+    assert result.exit_code == 0, result.output
+    assert "safety    headroom 1.02; image floor 0.12" in result.stdout
+    assert "clipping  |f(x) - min(x/0.1, 1)| <= 0.01" in result.stdout
+    table = polydesign.load(tmp_path / "coeffs" / "clip-d9x3-l0.1-bf16.json")
+    assert (table.purpose, table.dtype, table.form) == ("clip", "bfloat16", "direct")
+    shown = run("show", "clip-d9x3-l0.1-bf16")
+    assert "made for     clip in bfloat16, direct form" in shown.stdout
+
+
 def test_the_bare_optimum(run):
     result = run("search", "--degree", 5, "--steps", 6, "--lower", "1e-3", "--headroom", 1, "--cushion", 0)
     assert "error     max |f(x) - 1| <= 0.000916472189, proved" in result.stdout

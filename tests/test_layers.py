@@ -24,6 +24,7 @@ LEVELS = {
     "table": 1,
     "catalogue": 1,
     "published": 1,
+    "upgrade": 1,
     "similar": 1,
     "approximation": 2,
     "search": 3,
@@ -39,6 +40,7 @@ LEVELS = {
     "designer": 6,
     "sweeping": 6,
     "cli": 7,
+    "__main__": 7,
 }
 TORCH = (
     *("runtime", "verify"),
