@@ -1,17 +1,15 @@
-"""Clip schedules as tables: what designer.py asks for where the method is clip."""
+"""Clip schedules as designer.py asks for them where the method is clip."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
 
-import polydesign
-from polydesign.approximation.certificate import certify as prove
-from polydesign.model import DTYPES, InputError, Problem, Provenance, Table
+from polydesign.finishing import Found
+from polydesign.model import DTYPES, InputError, Problem
 from polydesign.naming import runs, short
-from polydesign.sampling import sampled_certificate, stated_clip_error
+from polydesign.sampling import stated_clip_error
 from polydesign.search.clip import Clipping
-from polydesign.table import digest
 
 STRATEGY = "clip"
 
@@ -25,17 +23,10 @@ SAFETY = {
 a floor, values of rank-2 matrices were lost in both half precisions, and degree 17 lost some in bfloat16."""
 
 
-def clip_table(
-    problem: Problem,
-    dtype: str,
-    given: dict[str, Any],
-    evaluation: str | None,
-    rounding: str | None,
-    normalization: str,
-    name: str | None,
-    certify: bool,
-) -> Table:
-    """The table for the problem. given: headroom, cushion and image_floor as the caller wrote them.
+def clipping(
+    problem: Problem, dtype: str, given: dict[str, Any], evaluation: str | None, rounding: str | None
+) -> Found:
+    """The schedule for the problem. given: headroom, cushion and image_floor as the caller wrote them.
 
     Raises InputError for what clip schedules do not have.
     """
@@ -48,12 +39,5 @@ def clip_table(
     parameters = {**asdict(strategy), "dtype": dtype, "clip_error": stated_clip_error(schedule)}
     own = f"h{short(strategy.headroom)}-f{short(strategy.image_floor)}"
     suffix = own if chosen else DTYPES[dtype]
-    return Table(
-        name=name or f"clip-d{runs(schedule.degrees)}-l{short(problem.lower)}-{suffix}",
-        schedule=schedule,
-        provenance=Provenance(polydesign.__version__, STRATEGY, parameters),
-        normalization=normalization,
-        certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
-        purpose="clip",
-        dtype=dtype,
-    )
+    name = f"clip-d{runs(schedule.degrees)}-l{short(problem.lower)}-{suffix}"
+    return Found(schedule, STRATEGY, parameters, name, purpose="clip", dtype=dtype)

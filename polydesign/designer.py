@@ -15,6 +15,7 @@ import polydesign
 from polydesign.approximation.certificate import certify as prove
 from polydesign.approximation.scalar import schedule_from
 from polydesign.evaluation.program import preferred
+from polydesign.finishing import Found, finished
 from polydesign.model import (
     DTYPES,
     METHODS,
@@ -29,12 +30,10 @@ from polydesign.model import (
 )
 from polydesign.naming import budget_name, short, table_name
 from polydesign.published import DEFAULT_INTERVAL, published
-from polydesign.sampling import sampled_certificate
 from polydesign.search.band import smallest_lower
 from polydesign.search.budget import form_of
 from polydesign.search.greedy import Equioscillation
 from polydesign.similar import closest
-from polydesign.table import digest
 
 DEFAULT_SAFETY = {
     "bfloat16": Equioscillation(headroom=1.01, image_floor=0.1, floor_free_tail=2),
@@ -124,7 +123,8 @@ def design(
         problem = replace(problem, degrees=problem.degrees[:1], error=error)
         options = {"smallest": smallest, "exact": _bare(given), "evaluation": evaluation}
         options["inner_degrees"] = allowed and tuple((one - 1) // root for one in allowed)
-        return _by_budget(problem, settings, dtype, options, normalization, name, certify, purpose)
+        found = _by_budget(problem, settings, dtype, options, normalization, purpose)
+        return finished(found, name=name, normalization=normalization, certify=certify)
     degree = 5 if degree is None else degree
     if smallest and steps is None and isinstance(degree, int):
         raise InputError("lower", "min is for so many steps: give steps too, or one degree a step")
@@ -138,11 +138,10 @@ def design(
         left_out = steps is None and error is None and isinstance(degree, int)
         degrees = (degrees_of(settings) if left_out else None) or _degrees(root, degree, steps, error)
         problem = Problem(root, degrees, float(lower), float(upper), error)
-        table = _by_gradient(problem, settings, evaluation, normalization, name, certify)
-        named = table.name + (f"-{DTYPES[given_dtype]}" if name is None and given_dtype else "")
-        return replace(table, name=named, purpose=purpose or "", form="", dtype=given_dtype)
+        found = _by_gradient(problem, settings, evaluation, normalization, given_dtype, purpose)
+        return finished(found, name=name, normalization=normalization, certify=certify)
     if method == "clip":
-        from polydesign.clip import clip_table  # scipy, which the others do without
+        from polydesign.clip import clipping  # scipy, which the others do without
 
         degrees = _degrees(root, degree, steps, error)
         problem = Problem(root, degrees, float(lower), float(upper), error)
@@ -150,7 +149,8 @@ def design(
             raise InputError("purpose", f"is clip for method clip, not {purpose!r}: leave it out")
         for key in settings:
             raise InputError(key, f"is not a setting of method clip{_meant(key)}")
-        return clip_table(problem, dtype, given, evaluation, round, normalization, name, certify)
+        found = clipping(problem, dtype, given, evaluation, round)
+        return finished(found, name=name, normalization=normalization, certify=certify)
     if method != "equioscillation":
         raise InputError("method", f"{method!r} is not one of {', '.join(METHODS)}")
     for key in settings:
@@ -175,19 +175,11 @@ def design(
     if round is not None:
         same = replace(problem, degrees=schedule.degrees, error=None)
         parameters["unrounded_error"] = replace(strategy, round=None).search(same).error
-    if name is None:
-        low = f"min-e{short(error)}" if smallest and error is not None else None
-        made_for = dtype if by_dtype else given_dtype
-        name = table_name(schedule, strategy, made_for, normalization, low, own_safety=not by_dtype)
-    return Table(
-        name=name,
-        schedule=schedule,
-        provenance=Provenance(polydesign.__version__, "equioscillation", parameters),
-        normalization=normalization,
-        certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
-        purpose=purpose or "",
-        dtype=dtype if by_dtype else given_dtype,
-    )
+    low = f"min-e{short(error)}" if smallest and error is not None else None
+    made_for = dtype if by_dtype else given_dtype
+    own = table_name(schedule, strategy, made_for, normalization, low, own_safety=not by_dtype)
+    found = Found(schedule, method, parameters, own, purpose=purpose or "", dtype=made_for)
+    return finished(found, name=name, normalization=normalization, certify=certify)
 
 
 def _meant(key: str) -> str:
@@ -201,9 +193,9 @@ def _by_gradient(
     settings: dict[str, Any],
     evaluation: str | None,
     normalization: str,
-    name: str | None,
-    certify: bool,
-) -> Table:
+    dtype: str | None,
+    purpose: str | None,
+) -> Found:
     from polydesign.gradient import STRATEGY, descend
 
     around = {key: settings[key] for key in ("timeout", "resume", "trajectory", "watch") if key in settings}
@@ -211,18 +203,12 @@ def _by_gradient(
     evaluations = (evaluation,) * len(problem.degrees) if evaluation else None
     found = descend(problem, inside, evaluations=evaluations, normalization=normalization, **around)
     schedule, parameters = found.schedule, found.parameters
-    if name is None:
-        rounding = Equioscillation(round=parameters.get("round"))
-        name = f"{table_name(schedule, rounding, None, normalization)}-{STRATEGY}-"
-        name += re.sub(r"[^\w.]+", "-", parameters["objective"].replace(":", "")).strip("-")[:80]
-        name += "-shared" if parameters["shared"] else ""
-    return Table(
-        name=name,
-        schedule=schedule,
-        provenance=Provenance(polydesign.__version__, STRATEGY, parameters, found.seed),
-        normalization=normalization,
-        certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
-    )
+    rounding = Equioscillation(round=parameters.get("round"))
+    name = f"{table_name(schedule, rounding, None, normalization)}-{STRATEGY}-"
+    name += re.sub(r"[^\w.]+", "-", parameters["objective"].replace(":", "")).strip("-")[:80]
+    name += "-shared" if parameters["shared"] else ""
+    name += f"-{DTYPES[dtype]}" if dtype else ""
+    return Found(schedule, STRATEGY, parameters, name, found.seed, purpose or "", dtype)
 
 
 def _bare(given: dict[str, Any]) -> bool:
@@ -241,10 +227,8 @@ def _by_budget(
     dtype: str,
     options: dict[str, Any],
     normalization: str,
-    name: str | None,
-    certify: bool,
     purpose: str | None,
-) -> Table:
+) -> Found:
     from polydesign.spending import SETTINGS, SHAPE, STRATEGY, Spending, spend
 
     watch = settings.pop("watch", None)
@@ -258,27 +242,26 @@ def _by_budget(
         spending, problem, dtype, normalization=normalization, watch=watch, **options
     )
     form = parameters.get("form", "coupled" if spending.form == "coupled" else form_of(problem.root))
-    if name is None:
-        exact, smallest = options["exact"], options["smallest"]
-        name = budget_name(
-            schedule.root,
-            spending.matmuls,
-            problem.error,
-            None if smallest else schedule.interval[0],
-            schedule.interval[1],
-            None if exact else dtype,
-            None if exact or sorted(spending.shape) == sorted(SHAPE) else spending.shape,
-            spending.form,
-            normalization,
-        )
-    return Table(
-        name=name,
-        schedule=schedule,
-        provenance=Provenance(polydesign.__version__, STRATEGY, parameters, spending.seed),
-        normalization=normalization,
-        certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
+    exact = options["exact"]
+    name = budget_name(
+        schedule.root,
+        spending.matmuls,
+        problem.error,
+        None if options["smallest"] else schedule.interval[0],
+        schedule.interval[1],
+        None if exact else dtype,
+        None if exact or sorted(spending.shape) == sorted(SHAPE) else spending.shape,
+        spending.form,
+        normalization,
+    )
+    return Found(
+        schedule,
+        STRATEGY,
+        parameters,
+        name,
+        spending.seed,
         purpose=purpose or ("root" if form == "coupled" and problem.root == 2 else ""),
-        dtype=None if options["exact"] else dtype,
+        dtype=None if exact else dtype,
         form=form,
         observed=parameters.get("measured"),
     )

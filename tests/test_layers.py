@@ -34,6 +34,7 @@ LEVELS = {
     "report": 6,
     "gradient": 6,
     "clip": 5,
+    "finishing": 2,
     "naming": 4,
     "candidates": 5,
     "spending": 6,
