@@ -15,19 +15,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from polydesign.catalogue import load
     from polydesign.designer import design
     from polydesign.model import Certificate, InputError, Problem, Schedule, Step, Table
     from polydesign.search.greedy import Equioscillation
     from polydesign.sweeping import sweep
     from polydesign.table import save
+    from polydesign.table.catalogue import load
 
 __version__ = "0.1.0"
 
 # Loaded on first use: `import polydesign` costs nothing that the caller does not ask for.
 _PLACES = {
     "design": "polydesign.designer",
-    "load": "polydesign.catalogue",
+    "load": "polydesign.table.catalogue",
     "save": "polydesign.table",
     "sweep": "polydesign.sweeping",
     "Certificate": "polydesign.model",

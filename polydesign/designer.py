@@ -29,11 +29,11 @@ from polydesign.model import (
     dtype_name,
 )
 from polydesign.naming import budget_name, short, table_name
-from polydesign.published import DEFAULT_INTERVAL, published
 from polydesign.search.band import smallest_lower
 from polydesign.search.budget import form_of
 from polydesign.search.greedy import Equioscillation
 from polydesign.similar import closest
+from polydesign.table.published import DEFAULT_INTERVAL, published
 
 DEFAULT_SAFETY = {
     "bfloat16": Equioscillation(headroom=1.01, image_floor=0.1, floor_free_tail=2),

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from polydesign.approximation.scalar import schedule_from
-from polydesign.catalogue import load
 from polydesign.evaluation.program import preferred
 from polydesign.files import write_atomically
 from polydesign.model import InputError, Problem, Schedule, Table, check_number
-from polydesign.published import names, published
 from polydesign.search.adam import Adam, Outcome, machinery, run
 from polydesign.search.starts import STARTS, Rows, fitted
+from polydesign.table.catalogue import load
+from polydesign.table.published import names, published
 
 STRATEGY = "adam"
 

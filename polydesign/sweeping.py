@@ -20,12 +20,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from polydesign.catalogue import load
 from polydesign.designer import design
 from polydesign.evaluation.cost import matmuls
 from polydesign.files import write_atomically
 from polydesign.model import InputError, Table, check_integer
 from polydesign.table import save
+from polydesign.table.catalogue import load
 
 SUMMARY = "sweep.jsonl"
 BACKENDS = ("loky", "dask")

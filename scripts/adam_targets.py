@@ -26,7 +26,6 @@ from polydesign.approximation.certificate import certify
 from polydesign.approximation.scalar import schedule_from
 from polydesign.files import write_atomically
 from polydesign.model import Problem, Provenance, Schedule, Table
-from polydesign.published import names, published
 from polydesign.search.adam import Adam, run
 from polydesign.search.finish import valid
 from polydesign.search.greedy import Equioscillation
@@ -34,6 +33,7 @@ from polydesign.search.laws import quantiles
 from polydesign.search.objectives import TopK
 from polydesign.search.polish import Goal, polish
 from polydesign.search.quantize import grid
+from polydesign.table.published import names, published
 from polydesign.verify.machine import machine
 from polydesign.verify.spectra import sample
 from polydesign.verify.sweep import measure

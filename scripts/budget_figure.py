@@ -9,11 +9,11 @@ from typing import Any
 
 from polydesign.approximation.scalar import schedule_from
 from polydesign.evaluation.cost import matmuls
-from polydesign.published import names, published
 from polydesign.report.figures import save_figure
 from polydesign.report.fronts import LEAST, front_figure
 from polydesign.search.budget import exact_front
 from polydesign.search.limits import limit
+from polydesign.table.published import names, published
 
 FIGURE = "error_against_products"
 

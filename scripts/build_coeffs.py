@@ -27,10 +27,10 @@ from polydesign.approximation.certificate import certify
 from polydesign.designer import published_table
 from polydesign.model import DTYPES, InputError, Problem, Table
 from polydesign.naming import budget_name, runs, short
-from polydesign.published import names, published
 from polydesign.sampling import stated_clip_error
 from polydesign.search.greedy import Equioscillation
 from polydesign.table import digest, dumps, loads, save
+from polydesign.table.published import names, published
 
 FOLDER = Path(__file__).resolve().parent.parent / "coeffs"
 

@@ -29,7 +29,6 @@ import torch
 
 import polydesign
 from polydesign.approximation.remez import best_approximation
-from polydesign.catalogue import catalogue
 from polydesign.evaluation import noise as model
 from polydesign.evaluation.basis import program_constants
 from polydesign.evaluation.cost import matmuls
@@ -42,6 +41,7 @@ from polydesign.report.figures import save_figure
 from polydesign.report.scatter import Point, prediction_figure
 from polydesign.runtime.execute import direct
 from polydesign.search.joint import Terms, propose
+from polydesign.table.catalogue import catalogue
 from polydesign.verify.blocks import follow_blocks, random_blocks
 from polydesign.verify.gallery import COPIES
 from polydesign.verify.machine import machine

@@ -16,11 +16,11 @@ import polydesign
 from polydesign.approximation.certificate import certify, ratio_to_optimum
 from polydesign.approximation.enclosure import _critical_points
 from polydesign.approximation.remez import solved
-from polydesign.catalogue import shipped
 from polydesign.designer import published_table
 from polydesign.files import write_atomically
 from polydesign.model import Certificate, Schedule
-from polydesign.published import names
+from polydesign.table.catalogue import shipped
+from polydesign.table.published import names
 from polydesign.verify.machine import machine
 
 OUTPUT = Path(__file__).resolve().parent.parent / "figures" / "certificates.json"

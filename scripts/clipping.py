@@ -23,8 +23,8 @@ import polydesign
 from polydesign.approximation.scalar import schedule_from
 from polydesign.files import write_atomically
 from polydesign.model import DTYPES, Provenance, Table
-from polydesign.published import published
 from polydesign.runtime import Plan, spectral_clip_with_info
+from polydesign.table.published import published
 from polydesign.verify.machine import machine
 from polydesign.verify.metrics import clipped, spectral
 

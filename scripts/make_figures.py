@@ -24,12 +24,12 @@ from typing import Any
 import click
 
 import polydesign
-from polydesign.catalogue import catalogue
 from polydesign.evaluation.cost import matmuls
 from polydesign.files import write_atomically
 from polydesign.model import DTYPES, Measurement, Table
 from polydesign.report.figures import comparison_figure, save_figure, schedule_figure
 from polydesign.report.scatter import prediction_figure
+from polydesign.table.catalogue import catalogue
 from polydesign.verify.machine import machine
 from polydesign.verify.spectra import DEFAULT_SPECTRA
 from polydesign.verify.sweep import measure

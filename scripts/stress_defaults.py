@@ -27,10 +27,10 @@ import click
 import torch
 
 import polydesign
-from polydesign.catalogue import catalogue
 from polydesign.files import write_atomically
 from polydesign.model import InputError, Plan, Table, dtype_name
 from polydesign.table import digest
+from polydesign.table.catalogue import catalogue
 from polydesign.verify.machine import machine
 from polydesign.verify.samples import Sample
 from polydesign.verify.spectra import SPECTRA, sample

@@ -13,8 +13,8 @@ import torch
 from clock import Clock
 from tables import prototype
 
-from polydesign.catalogue import load
 from polydesign.model import InputError, Table
+from polydesign.table.catalogue import load
 from polydesign.verify.bench import Timing, bench, json_lines, timing_from_json
 from polydesign.verify.contestants import OPERATORS, OURS
 

@@ -7,9 +7,9 @@ import tables
 import torch
 
 import polydesign
-from polydesign.catalogue import catalogue
 from polydesign.model import InputError, Plan
 from polydesign.runtime import msign
+from polydesign.table.catalogue import catalogue
 from polydesign.verify.blocks import CHUNK, HALF, RARE, Blocks, follow_blocks, lost, random_blocks
 from polydesign.verify.reference import FixedSums
 

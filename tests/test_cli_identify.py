@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import polydesign
 from polydesign.cli import main
 from polydesign.export.targets import TARGETS
-from polydesign.published import published
+from polydesign.table.published import published
 
 JORDAN = "(3.4445, -4.7750, 2.0315)"
 NANOCHAT = f"polar_express_coeffs = {list(published('polar_express_nanochat').rows)!r}\n"

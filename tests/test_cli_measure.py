@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 from tables import prototype, published
 
-from polydesign.catalogue import load
 from polydesign.cli import main
 from polydesign.designer import design
 from polydesign.model import InputError, Table
 from polydesign.table import save
+from polydesign.table.catalogue import load
 
 pytestmark = pytest.mark.numerics
 
@@ -99,7 +99,7 @@ def test_save_keeps_the_maps(good: Path, tmp_path: Path) -> None:
 
 
 def test_lines_and_lists_are_the_same_measurements(good: Path, tmp_path: Path) -> None:
-    from polydesign.measurements import loads
+    from polydesign.table.measurements import loads
 
     arguments = [good, "--spectrum", "gaussian,rank2", "--steps", "--quiet", *SMALL]
     listed, lines = tmp_path / "m.json", tmp_path / "m.jsonl"
@@ -228,7 +228,7 @@ def test_tables_of_the_package_are_left_alone(
 ) -> None:
     """Resolved by name they are the package's; by a path of theirs they are the user's to change."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("polydesign.catalogue.shipped", lambda: good.parent)
+    monkeypatch.setattr("polydesign.table.catalogue.shipped", lambda: good.parent)
     before = good.read_text()
     result = run(good.stem, "--write", *SMALL)
     assert result.exit_code == 2

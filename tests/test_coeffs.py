@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from polydesign.approximation.certificate import certify
-from polydesign.catalogue import find, load, shipped
 from polydesign.designer import design
 from polydesign.model import InputError
-from polydesign.published import names, published
 from polydesign.table import dumps, loads
+from polydesign.table.catalogue import find, load, shipped
+from polydesign.table.published import names, published
 
 pytestmark = pytest.mark.numerics
 

@@ -13,12 +13,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from polydesign.catalogue import load
 from polydesign.designer import design, published_table
 from polydesign.model import InputError, Table
 from polydesign.report.comparison import compare, from_json, front, products_needed, stored, to_json
 from polydesign.report.numbers import number
 from polydesign.report.tables import COLUMNS, edge, text, to_csv
+from polydesign.table.catalogue import load
 
 MISPRINT = "polar_express_gram_ns_blog_table_MISPRINT"
 

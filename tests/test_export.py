@@ -13,13 +13,13 @@ import pytest
 
 import polydesign
 from polydesign.approximation.scalar import schedule_from
-from polydesign.catalogue import shipped
 from polydesign.export.cautions import cautions
 from polydesign.export.target import header
 from polydesign.export.targets import CODEBASES, TARGETS, export
 from polydesign.model import InputError, Provenance, Table
 from polydesign.sampling import sampled_certificate
 from polydesign.table import digest
+from polydesign.table.catalogue import shipped
 from tests.tables import prototype, table_of
 
 JORDAN = (3.4445, -4.775, 2.0315)

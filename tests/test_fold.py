@@ -15,7 +15,7 @@ from polydesign.evaluation.basis import expanded
 from polydesign.evaluation.program import _PROGRAMS
 from polydesign.export.fold import POWERS, ROWS, fold, unfold
 from polydesign.model import InputError
-from polydesign.published import published
+from polydesign.table.published import published
 
 EPS = 2.0**-53
 

@@ -7,12 +7,12 @@ import random
 import numpy as np
 import pytest
 
-from polydesign.catalogue import load
 from polydesign.export.identify import SPREAD, identify
 from polydesign.export.known import Candidate, candidates
 from polydesign.export.likeness import Tolerance, bounds, grids, simplest
 from polydesign.model import InputError
-from polydesign.published import names, published
+from polydesign.table.catalogue import load
+from polydesign.table.published import names, published
 
 KNOWN = [one for one in candidates() if one.published]
 

@@ -8,11 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 import polydesign
-from polydesign.catalogue import catalogue, find, glance, load, shipped
 from polydesign.cli import main
 from polydesign.model import InputError
-from polydesign.published import names
 from polydesign.similar import CALLED, closest
+from polydesign.table.catalogue import catalogue, find, glance, load, shipped
+from polydesign.table.published import names
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_an_installed_copy_loads_a_table_by_name(wheel, tmp_path):
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", site, wheel]
     subprocess.run(install, check=True, capture_output=True)
     code = (
-        "import json, polydesign; from polydesign.catalogue import find; name = 'sign-d5x6-l1e-3-bf16'; "
+        "import json, polydesign; from polydesign.table.catalogue import find; name = 'sign-d5x6-l1e-3-bf16'; "
         "print(json.dumps([polydesign.__file__, str(find(name)), polydesign.load(name).schedule.error]))"
     )
     environment = {**os.environ, "PYTHONPATH": str(site)}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from polydesign.export.pasted import read_rows
 from polydesign.model import InputError
-from polydesign.published import published
+from polydesign.table.published import published
 
 JORDAN = (3.4445, -4.775, 2.0315)
 TWO = (JORDAN, (2.0, -1.5, 0.5))

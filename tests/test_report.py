@@ -16,16 +16,16 @@ import pytest
 from click.testing import CliRunner, Result
 from matplotlib.text import Text
 
-from polydesign.catalogue import load
 from polydesign.cli import main
 from polydesign.designer import design, published_table
-from polydesign.measurements import dumps
 from polydesign.model import InputError, Table
 from polydesign.report import origin, pictures, words
 from polydesign.report.comparison import Seen, compare
 from polydesign.report.folder import write
 from polydesign.report.page import Report, html, markdown, report
 from polydesign.table import digest, loads, save
+from polydesign.table.catalogue import load
+from polydesign.table.measurements import dumps
 from polydesign.verify.sweep import measure
 
 OURS, THEIRS, PROGRAM = "sign-d5x5-l1e-3-bf16", "jordan_5", "sign-d9x4-l1e-3-h1.015-f0.12x3-0"

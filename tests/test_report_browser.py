@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from polydesign.catalogue import load
 from polydesign.designer import published_table
 from polydesign.report.folder import write
 from polydesign.report.page import report
+from polydesign.table.catalogue import load
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no browser: apt-get install chromium")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from polydesign.catalogue import load
 from polydesign.designer import published_table
 from polydesign.report.comparison import compare, front
 from polydesign.report.standing import ASIDE, MOST, standing_figure
+from polydesign.table.catalogue import load
 
 NAMES = ("polar_express_gram_ns_blog_table_MISPRINT", "jordan_5", "cans_quintic_5")
 

@@ -13,11 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import polydesign
-from polydesign import published
-from polydesign.catalogue import find, load, shipped
 from polydesign.model import EVALUATIONS, InputError, Measurement, Provenance, Schedule, Step, Table
-from polydesign.table import digest, dumps, from_json, loads, save, to_json
-from polydesign.upgrade import FormatNote
+from polydesign.table import digest, dumps, from_json, loads, published, save, to_json
+from polydesign.table.catalogue import find, load, shipped
+from polydesign.table.upgrade import FormatNote
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from polydesign.cli.report import report
 from polydesign.cli.share import completion, plot, show
 from polydesign.cli.sweep import sweep
 from polydesign.model import InputError
-from polydesign.upgrade import FormatNote
+from polydesign.table.upgrade import FormatNote
 
 __all__ = ["main"]
 

@@ -120,8 +120,8 @@ def bench(
     from rich.console import Console
     from rich.progress import Progress
 
-    from polydesign.catalogue import load
     from polydesign.files import write_atomically
+    from polydesign.table.catalogue import load
     from polydesign.verify import bench as benches
 
     loaded = None if table is None else load(table)

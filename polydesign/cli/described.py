@@ -61,7 +61,7 @@ def _pasted(best: Match, rows: list[tuple[float, ...]]) -> str:
 
 def _safety(best: Match) -> list[str]:
     """Which factor the rows hold: what the table had, times what was folded in since."""
-    from polydesign.published import published
+    from polydesign.table.published import published
 
     entry = published(best.name)
     had = (

@@ -38,9 +38,9 @@ def export(table: str | None, to: str | None, output: str | None, force: bool, l
     if listing:
         click.echo(_listing())
         return
-    from polydesign.catalogue import load
     from polydesign.export.cautions import cautions
     from polydesign.export.targets import target
+    from polydesign.table.catalogue import load
 
     if table is None or to is None:
         missing = "FILE_OR_NAME" if table is None else "--to"

@@ -78,9 +78,9 @@ def _write(
 ) -> None:
     import polydesign
     from polydesign.approximation.certificate import certify
-    from polydesign.catalogue import load
     from polydesign.model import InputError, Provenance
     from polydesign.table import digest, dumps, save
+    from polydesign.table.catalogue import load
 
     old = load(source)
     if old.purpose == "clip":

@@ -20,8 +20,8 @@ def table_of(source: str) -> Table:
 
     Raises InputError where there is none, with the names that come close.
     """
-    from polydesign.catalogue import catalogue, load
-    from polydesign.published import names
+    from polydesign.table.catalogue import catalogue, load
+    from polydesign.table.published import names
 
     if Path(source).is_file() or source in catalogue() or source not in names():
         return load(source)

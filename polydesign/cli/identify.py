@@ -118,9 +118,9 @@ def _as_run(
 
 def _rows(source: str, which: str | None) -> tuple[list[tuple[float, ...]], Table | None]:
     """The rows, and the table that they are of where it is one of ours."""
-    from polydesign.catalogue import load
     from polydesign.export.pasted import read_rows
-    from polydesign.published import names, published
+    from polydesign.table.catalogue import load
+    from polydesign.table.published import names, published
 
     path = Path(source)
     if source in names() and published(source).misprint and not path.is_file():
@@ -154,7 +154,7 @@ def _is_list(source: str) -> bool:
 
 def _own(best: Match | None) -> Table | None:
     """The table of the catalogue that the rows are, or come from."""
-    from polydesign.catalogue import catalogue, load
+    from polydesign.table.catalogue import catalogue, load
 
     if best is None or best.beyond or best.differs or best.name not in catalogue():
         return None
@@ -169,7 +169,7 @@ def _of_the_header(text: str) -> Table | None:
 
     All of the program's constants must stand in the text as well.
     """
-    from polydesign.catalogue import catalogue, glance, load
+    from polydesign.table.catalogue import catalogue, glance, load
 
     stated = set(re.findall(r"sha256:[0-9a-f]{64}", text))
     for path in catalogue().values() if stated else ():
@@ -236,8 +236,8 @@ def _told(measured: dict[str, list[float | None]]) -> list[str]:
 def _instead(schedule: Schedule, error: float) -> list[dict[str, Any]]:
     """Of ours for bfloat16, this root and interval, with no more products, what beats this error: the best of
     quintics, which every codebase takes, then the best of all."""
-    from polydesign.catalogue import entries
     from polydesign.evaluation.cost import matmuls
+    from polydesign.table.catalogue import entries
 
     most, lower, found = matmuls(schedule), schedule.interval[0], []
     for one in entries():

@@ -10,7 +10,7 @@ import click
 from polydesign.model import InputError, dtype_name
 
 if TYPE_CHECKING:
-    from polydesign.catalogue import Entry
+    from polydesign.table.catalogue import Entry
 
 GROUPS = {
     "sign": "ours, for the sign and the polar factor",
@@ -64,7 +64,7 @@ _NOT_OURS = ("published", "here")
 
 def _rows() -> list[dict[str, Any]]:
     """What each file says of itself; show and certify check it."""
-    from polydesign.catalogue import catalogue, entry
+    from polydesign.table.catalogue import catalogue, entry
 
     rows = []
     for name, path in catalogue().items():

@@ -104,11 +104,11 @@ def verify(
       polydesign verify root4-d9x4-l0.1-fp32 --operator matmul_inverse_root --dtype float32 --steps
       polydesign verify sign-d5x6-l1e-3-bf16 --matrix momentum.safetensors::layers.0.weight
     """
-    from polydesign import measurements as text_of
-    from polydesign.catalogue import find, load, shipped
     from polydesign.cli.summary import report
     from polydesign.files import write_atomically
+    from polydesign.table import measurements as text_of
     from polydesign.table import save
+    from polydesign.table.catalogue import find, load, shipped
 
     file = find(table)
     if write and file.resolve().is_relative_to(shipped().resolve()) and not Path(table).is_file():

@@ -35,9 +35,9 @@ def certify(ctx: click.Context, table: str, write: bool, as_json: bool, quiet: b
     """
     from polydesign.approximation.certificate import certify as prove
     from polydesign.approximation.certificate import check_certificate, check_images
-    from polydesign.catalogue import find, load
     from polydesign.model import ClaimError
     from polydesign.table import save
+    from polydesign.table.catalogue import find, load
 
     file = find(table)
     try:

@@ -102,7 +102,7 @@ def _roots(tables: list[Table]) -> list[int]:
 def _read(path: str) -> list[Measurement]:
     import json
 
-    from polydesign.measurements import loads
+    from polydesign.table.measurements import loads
 
     try:
         return loads(Path(path).read_text(encoding="utf-8"))

@@ -28,8 +28,8 @@ def show(table: str, as_json: bool) -> None:
     Example:
       polydesign show sign-d5x6-l1e-3-bf16
     """
-    from polydesign.catalogue import find, load
     from polydesign.table import dumps
+    from polydesign.table.catalogue import find, load
 
     found = load(table)
     click.echo(dumps(found) if as_json else _described(found, find(table)), nl=not as_json)
@@ -130,8 +130,8 @@ def plot(tables: tuple[str, ...], measured: str | None, output: str | None) -> N
       polydesign verify sign-d5x6-l1e-3-bf16 --save measured.json
       polydesign plot sign-d5x6-l1e-3-bf16 --measured measured.json
     """
-    from polydesign.catalogue import load
     from polydesign.report.figures import comparison_figure, save_figure, schedule_figure
+    from polydesign.table.catalogue import load
 
     loaded = [load(table) for table in tables]
     if len(loaded) > 1 and measured:
@@ -148,8 +148,8 @@ def plot(tables: tuple[str, ...], measured: str | None, output: str | None) -> N
 
 
 def _measurements(path: str, table: Table) -> list[Any]:
-    from polydesign.measurements import loads
     from polydesign.table import digest
+    from polydesign.table.measurements import loads
 
     try:
         found = loads(Path(path).read_text(encoding="utf-8"))

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from polydesign.catalogue import catalogue, glance
 from polydesign.export.likeness import Row
 from polydesign.model import InputError
-from polydesign.published import names, published
+from polydesign.table.catalogue import catalogue, glance
+from polydesign.table.published import names, published
 
 
 @dataclass(frozen=True, slots=True)

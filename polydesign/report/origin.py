@@ -9,8 +9,8 @@ from typing import Any
 from polydesign.evaluation.program import constant_names, preferred
 from polydesign.model import Schedule, Table
 from polydesign.naming import short
-from polydesign.published import names
 from polydesign.table import digest
+from polydesign.table.published import names
 
 
 def provenance(table: Table) -> list[tuple[str, str]]:

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from polydesign.catalogue import load
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError, Plan, Table, check_number, dtype_name
 from polydesign.runtime.checks import (
@@ -32,6 +31,7 @@ from polydesign.runtime.checks import (
 from polydesign.runtime.defaults import clip_table, clip_tables
 from polydesign.runtime.normalize import NORMALIZATIONS
 from polydesign.runtime.signs import Signs
+from polydesign.table.catalogue import load
 
 BOUND = "schatten8"
 """What bounds ‖M‖₂ where the plan names no normalization: within a factor n^(1/8), guaranteed."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from polydesign.catalogue import Entry, entries, load
 from polydesign.model import InputError, Plan, Table
 from polydesign.sampling import stated_clip_error
+from polydesign.table.catalogue import Entry, entries, load
 
 SIGN = {
     "bfloat16": "sign-d5x6-l1e-3-bf16",

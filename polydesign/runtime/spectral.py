@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polydesign.catalogue import load
 from polydesign.evaluation.program import monomial
 from polydesign.model import InputError, Plan, Schedule, Table, check_number, dtype_name
 from polydesign.runtime.clipping import FORMULAS, PAST, bound, composed, prepared, spectral_clip
 from polydesign.runtime.defaults import clip_tables
 from polydesign.runtime.execute import inner
 from polydesign.runtime.signs import Signs
+from polydesign.table.catalogue import load
 
 STEPS = ("composed", "unnested", "nested")
 """Formulas of `spectral_step`; the first two have a projector (`above`)."""

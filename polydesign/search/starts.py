@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from polydesign.approximation.remez import best_approximation
-from polydesign.catalogue import load
 from polydesign.model import InputError, Problem
-from polydesign.published import names, published
 from polydesign.search.greedy import Equioscillation
+from polydesign.table.catalogue import load
+from polydesign.table.published import names, published
 
 Rows = tuple[tuple[float, ...], ...]
 

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from polydesign.catalogue import load
 from polydesign.evaluation.cost import matmuls
 from polydesign.model import InputError, Plan, Schedule, Table
-from polydesign.published import published
 from polydesign.runtime import defaults, inverse_root, msign, prepare, root
+from polydesign.table.catalogue import load
+from polydesign.table.published import published
 
 OURS = "polydesign"
 """The contestant that the others' times are divided by."""

@@ -1,21 +1,23 @@
-"""Finding a table by its path or by its name, and reading it."""
+"""Finding a table by its path, its name or what it is for; reading and writing its file."""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from polydesign.files import write_atomically
 from polydesign.model import InputError, Table
-from polydesign.published import names as published_names
 from polydesign.similar import closest
-from polydesign.table import loads
-from polydesign.upgrade import upgraded
+from polydesign.table.published import names as published_names
+from polydesign.table.reading import loads
+from polydesign.table.upgrade import upgraded
+from polydesign.table.writing import dumps
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parent.parent
 
 
 def shipped() -> Path:
@@ -148,3 +150,30 @@ def load(source: str | os.PathLike[str]) -> Table:
         raise InputError(str(path), "is not UTF-8 text; a table is a JSON file") from problem
     except InputError as problem:
         raise type(problem)(f"{path}: {problem.field}", problem.problem) from problem
+
+
+def save(table: Table, path: str | os.PathLike[str], *, force: bool = False) -> bool:
+    """Write the table to path, atomically: either the whole file is there, or what was there before.
+
+    Returns whether anything was written: without force, a file that holds the same table already, perhaps
+    with measurements of it, stays as it is. Raises InputError where a different file is there and force is
+    off, OSError where the place is not writable.
+    """
+    path = Path(path)
+    text = dumps(table)
+    if path.exists() and not force:
+        if path.is_file() and _holds(path, table):
+            return False
+        raise InputError(
+            str(path), "exists and is different; choose another with -o, or replace it with --force"
+        )
+    write_atomically(path, text)
+    return True
+
+
+def _holds(path: Path, table: Table) -> bool:
+    try:
+        there = loads(path.read_text(encoding="utf-8"))
+    except (InputError, UnicodeDecodeError):
+        return False
+    return there == table or replace(there, measured=()) == table

@@ -1,28 +1,22 @@
-"""Tables as files: JSON in and out, and the digest.
+"""Tables from JSON.
 
-The format is described by schema/schedule-v2.schema.json. What is read is checked three times: against
-the schema, by the model's own checks, and on a grid (sampling.py). Files of v1 are read too (upgrade.py).
+What is read is checked three times: against schema/schedule-v2.schema.json, by the model's own checks, and on
+a grid (sampling.py). Files of v1 are read too (upgrade.py).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import os
 from copy import deepcopy
-from dataclasses import asdict, replace
+from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-from polydesign import measurements
 from polydesign.evaluation.cost import matmuls, matmuls_of
 from polydesign.evaluation.program import constant_names
-from polydesign.files import write_atomically
-from polydesign.measurements import measurements_from_json as measurements_from_json
 from polydesign.model import (
     Certificate,
     ClaimError,
@@ -33,105 +27,9 @@ from polydesign.model import (
     Step,
     Table,
 )
-from polydesign.upgrade import upgraded
-
-SCHEMA = "polydesign/schedule/v2"
-
-
-def digest(schedule: Schedule) -> str:
-    """sha256 of what the iteration computes: root, interval, and the steps' constants and evaluations.
-
-    Canonical JSON with sorted keys and without spaces, floats as hexadecimal (float.hex). Name, claims,
-    measurements and provenance are not part of it.
-    """
-    body = {
-        "root": schedule.root,
-        "interval": [end.hex() for end in map(float, schedule.interval)],
-        "steps": [
-            {"coefficients": [c.hex() for c in step.coefficients], "evaluation": step.evaluation}
-            | ({"program": [c.hex() for c in step.program]} if step.program else {})
-            for step in schedule.steps
-        ],
-    }
-    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def to_json(table: Table) -> dict[str, Any]:
-    """The JSON object of a table."""
-    schedule = table.schedule
-    certificate = table.certificate
-    body: dict[str, Any] = {
-        "schema": SCHEMA,
-        "name": table.name,
-        "purpose": table.purpose,
-        "root": schedule.root,
-        "interval": [float(end) for end in schedule.interval],
-        "normalization": table.normalization,
-        "dtype": table.dtype,
-        "form": table.form,
-        "steps": [_step(step) for step in schedule.steps],
-        "error": {
-            "exact": schedule.error,
-            "observed": table.observed,
-            "measured": [measurements.to_entry(m) for m in table.measured],
-        },
-        "cost": {"matmuls": matmuls_of(table)},
-    }
-    if certificate is not None:
-        body["certificate"] = {k: v for k, v in asdict(certificate).items() if v is not None}
-    body["provenance"] = asdict(table.provenance)
-    return json.loads(json.dumps(body, allow_nan=False))  # tuples become lists, as a reader sees them
-
-
-def _step(step: Step) -> dict[str, Any]:
-    """A step as the file keeps it: the constants of its program by name, where it has one."""
-    entry = asdict(step)
-    names = constant_names(step.evaluation, step.inner_degree)
-    del entry["program"]
-    return entry | ({"program": dict(zip(names, step.program, strict=True))} if names else {})
-
-
-def dumps(table: Table) -> str:
-    """The text of the file: one field or one list of numbers a line, floats in shortest round-trip form."""
-    return _pretty(to_json(table), "") + "\n"
-
-
-def _pretty(value: Any, indent: str) -> str:
-    deeper = indent + "  "
-    if isinstance(value, dict) and value:
-        lines = [f"{deeper}{json.dumps(key)}: {_pretty(item, deeper)}" for key, item in value.items()]
-        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
-    if isinstance(value, (list, tuple)) and any(isinstance(item, (dict, list, tuple)) for item in value):
-        return "[\n" + ",\n".join(deeper + _pretty(item, deeper) for item in value) + f"\n{indent}]"
-    return json.dumps(value, allow_nan=False, ensure_ascii=False)
-
-
-def save(table: Table, path: str | os.PathLike[str], *, force: bool = False) -> bool:
-    """Write the table to path, atomically: either the whole file is there, or what was there before.
-
-    Returns whether anything was written: without force, a file that holds the same table already, perhaps
-    with measurements of it, stays as it is. Raises InputError where a different file is there and force is
-    off, OSError where the place is not writable.
-    """
-    path = Path(path)
-    text = dumps(table)
-    if path.exists() and not force:
-        if path.is_file() and _holds(path, table):
-            return False
-        raise InputError(
-            str(path), "exists and is different; choose another with -o, or replace it with --force"
-        )
-    write_atomically(path, text)
-    return True
-
-
-def _holds(path: Path, table: Table) -> bool:
-    try:
-        there = loads(path.read_text(encoding="utf-8"))
-    except (InputError, UnicodeDecodeError):
-        return False
-    return there == table or replace(there, measured=()) == table
+from polydesign.table import measurements
+from polydesign.table.upgrade import upgraded
+from polydesign.table.writing import SCHEMA, digest
 
 
 def loads(text: str, where: str = "$") -> Table:
