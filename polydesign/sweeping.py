@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from polydesign.designer import design
-from polydesign.evaluation.cost import matmuls
+from polydesign.evaluation.cost import matmuls_of
 from polydesign.files import write_atomically
 from polydesign.model import InputError, Table, check_integer
 from polydesign.table import save
@@ -198,8 +198,7 @@ def _stored(folder: Path, key: str, found: Table | str) -> Outcome:
         name = f"{found.name}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
         found = replace(found, name=name)
         save(found, folder / f"{found.name}.json", force=True)
-    schedule = found.schedule
-    return Outcome(plain, f"{found.name}.json", schedule.error, matmuls(schedule))
+    return Outcome(plain, f"{found.name}.json", found.schedule.error, matmuls_of(found))
 
 
 def _is_there(folder: Path, outcome: Outcome) -> bool:

@@ -237,6 +237,7 @@ def _instead(schedule: Schedule, error: float) -> list[dict[str, Any]]:
     """Of ours for bfloat16, this root and interval, with no more products, what beats this error: the best of
     quintics, which every codebase takes, then the best of all."""
     from polydesign.evaluation.cost import matmuls
+    from polydesign.model import purpose_of
     from polydesign.table.catalogue import entries
 
     most, lower, found = matmuls(schedule), schedule.interval[0], []
@@ -244,7 +245,7 @@ def _instead(schedule: Schedule, error: float) -> list[dict[str, Any]]:
         low = one.interval[0]
         if one.root != schedule.root or one.matmuls > most or not low <= lower < 1e2 * low:
             continue
-        if one.dtype != "bfloat16" or one.purpose not in ("sign", "root", "inverse"):
+        if one.dtype != "bfloat16" or one.purpose != purpose_of(schedule.root):
             continue
         runs = [worst for dtype, worst in one.runs if dtype == "bfloat16"]
         # As `measured` says of a list that is one of ours; a table without runs has its search's figure.

@@ -6,7 +6,7 @@ where C does not contract products and sums (-ffp-contract=off; standard C modes
 
 from __future__ import annotations
 
-from polydesign.evaluation.cost import matmuls
+from polydesign.evaluation.cost import matmuls_of
 from polydesign.export.layout import WIDTH, comment, identifier, indented, steps_text, wrapped
 from polydesign.export.straight import Routine, factor, infix, is_one, routines
 from polydesign.export.target import Target, header
@@ -89,7 +89,7 @@ def c_text(table: Table) -> str:
         f"#ifndef {guard}\n#define {guard}\n\n"
         f"#define {name.upper()}_ROOT {schedule.root}\n"
         f"#define {name.upper()}_STEPS {len(calls)}\n"
-        f"#define {name.upper()}_MATMULS {matmuls(schedule)}\n"
+        f"#define {name.upper()}_MATMULS {matmuls_of(table)}\n"
         f"#define {name.upper()}_LOWER {low.hex()}\n"
         f"#define {name.upper()}_UPPER {high.hex()}\n"
         f"#define {name.upper()}_ERROR {schedule.error.hex()}\n\n"

@@ -45,6 +45,7 @@ from polydesign.model.table import (
     Certificate,
     Provenance,
     Table,
+    purpose_of,
 )
 
 __all__ = [
@@ -78,4 +79,5 @@ __all__ = [
     "check_number",
     "dtype_name",
     "evaluate",
+    "purpose_of",
 ]

@@ -66,6 +66,11 @@ class Certificate:
                 _check_bracket(name, bracket)
 
 
+def purpose_of(root: int) -> str:
+    """What a schedule of this root is for where nobody says."""
+    return {1: "inverse", 2: "sign"}.get(root, "root")
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Where a table comes from: our version, strategy and all its parameters, or a published source."""
@@ -118,7 +123,7 @@ class Table:
 
     def _check_purpose(self) -> None:
         root = self.schedule.root
-        purpose = self.purpose or {1: "inverse", 2: "sign"}.get(root, "root")
+        purpose = self.purpose or purpose_of(root)
         if purpose not in PURPOSES:
             raise InputError("purpose", f"{purpose!r} is not one of {', '.join(PURPOSES)}")
         fits = {"inverse": root == 1, "root": root >= 2}.get(purpose, root == 2)

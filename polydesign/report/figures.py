@@ -21,7 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from polydesign.evaluation.cost import matmuls
+from polydesign.evaluation.cost import matmuls_of
 from polydesign.files import write_atomically
 from polydesign.model import InputError, Measurement, Table
 from polydesign.report.panels import (
@@ -150,7 +150,7 @@ def promise(table: Table) -> str:
     root = "" if schedule.root == 2 else f" (root {schedule.root})"
     low, high = map(short, schedule.interval)
     promised = f"|f(x) − 1| ≤ {number(schedule.error, 3, up=True)} on [{low}, {high}]"
-    products = matmuls(schedule)
+    products = matmuls_of(table)
     return f"{table.name}{root}: {promised}, {products} matrix product{'s' * (products != 1)}"
 
 
