@@ -178,8 +178,14 @@ def design(
     low = f"min-e{short(error)}" if smallest and error is not None else None
     made_for = dtype if by_dtype else given_dtype
     own = table_name(schedule, strategy, made_for, normalization, low, own_safety=not by_dtype)
+    own += _coupled(root, purpose)
     found = Found(schedule, method, parameters, own, purpose=purpose or "", dtype=made_for)
     return finished(found, name=name, normalization=normalization, certify=certify)
+
+
+def _coupled(root: int, purpose: str | None) -> str:
+    """What tells the name of a table of root 2 for P^(−1/2) from that of one for signs."""
+    return "-coupled" if root == 2 and purpose == "root" else ""
 
 
 def _meant(key: str) -> str:
@@ -208,6 +214,7 @@ def _by_gradient(
     name += re.sub(r"[^\w.]+", "-", parameters["objective"].replace(":", "")).strip("-")[:80]
     name += "-shared" if parameters["shared"] else ""
     name += f"-{DTYPES[dtype]}" if dtype else ""
+    name += _coupled(schedule.root, purpose)
     return Found(schedule, STRATEGY, parameters, name, found.seed, purpose or "", dtype)
 
 

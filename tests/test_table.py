@@ -266,6 +266,7 @@ def test_what_a_table_is_for_is_checked(body, change, field):
         ({"headroom": 1}, "sign-d5x2-l0.1", None),
         ({"headroom": 1, "dtype": "bf16"}, "sign-d5x2-l0.1-h1-bf16", "bfloat16"),
         ({"headroom": 1.02, "dtype": "fp16"}, "sign-d5x2-l0.1-h1.02-fp16", "float16"),
+        ({"dtype": "fp32", "purpose": "root"}, "sign-d5x2-l0.1-fp32-coupled", "float32"),
     ],
 )
 def test_the_precision_is_kept_whenever_it_was_given(keywords, name, dtype):
