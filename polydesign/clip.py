@@ -24,9 +24,11 @@ a floor, values of rank-2 matrices were lost in both half precisions, and degree
 
 
 def clipping(
-    problem: Problem, dtype: str, given: dict[str, Any], evaluation: str | None, rounding: str | None
+    problem: Problem, dtype: str | None, given: dict[str, Any], evaluation: str | None, rounding: str | None
 ) -> Found:
     """The schedule for the problem. given: headroom, cushion and image_floor as the caller wrote them.
+
+    dtype: None is bfloat16 where its safety is taken, and no precision beside a safety of one's own.
 
     Raises InputError for what clip schedules do not have.
     """
@@ -34,10 +36,12 @@ def clipping(
         if value is not None and key not in ("headroom", "image_floor"):
             raise InputError(key, "is not for clip schedules: leave it out")
     chosen = {key: value for key, value in given.items() if value is not None}
-    strategy = Clipping(**chosen) if chosen else SAFETY[dtype]
+    dtype = dtype if chosen else dtype or "bfloat16"
+    strategy = Clipping(**chosen) if dtype is None or chosen else SAFETY[dtype]
     schedule = strategy.search(problem)
-    parameters = {**asdict(strategy), "dtype": dtype, "clip_error": stated_clip_error(schedule)}
-    own = f"h{short(strategy.headroom)}-f{short(strategy.image_floor)}"
-    suffix = own if chosen else DTYPES[dtype]
-    name = f"clip-d{runs(schedule.degrees)}-l{short(problem.lower)}-{suffix}"
+    parameters = asdict(strategy) | ({} if chosen else {"dtype": dtype})
+    parameters["clip_error"] = stated_clip_error(schedule)
+    safety = [f"h{short(strategy.headroom)}-f{short(strategy.image_floor)}"] if chosen else []
+    parts = [f"clip-d{runs(schedule.degrees)}-l{short(problem.lower)}", *safety]
+    name = "-".join([*parts, *([DTYPES[dtype]] if dtype else [])])
     return Found(schedule, STRATEGY, parameters, name, purpose="clip", dtype=dtype)

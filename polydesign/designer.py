@@ -26,6 +26,7 @@ from polydesign.model import (
     check_degree,
     check_integer,
     check_normalization,
+    check_purpose,
     dtype_name,
 )
 from polydesign.naming import budget_name, short, table_name
@@ -111,6 +112,8 @@ def design(
     if smallest and error is None:
         raise InputError("lower", "min is the smallest lower end for an error: give error too")
     check_normalization(normalization, root)
+    check_integer("root", root, 1)
+    check_purpose(purpose, root)
     if purpose == "clip" and method != "clip":
         raise InputError("purpose", f"clip needs method clip, and method is {method}")
     given = {"headroom": headroom, "cushion": cushion, "image_floor": image_floor}
@@ -149,7 +152,7 @@ def design(
             raise InputError("purpose", f"is clip for method clip, not {purpose!r}: leave it out")
         for key in settings:
             raise InputError(key, f"is not a setting of method clip{_meant(key)}")
-        found = clipping(problem, dtype, given, evaluation, round)
+        found = clipping(problem, given_dtype, given, evaluation, round)
         return finished(found, name=name, normalization=normalization, certify=certify)
     if method != "equioscillation":
         raise InputError("method", f"{method!r} is not one of {', '.join(METHODS)}")
@@ -244,6 +247,8 @@ def _by_budget(
             raise InputError(key, f"is not a setting of {STRATEGY}: {', '.join(SETTINGS)}")
     if purpose == "root" and problem.root == 2:
         settings = {"form": "coupled", **settings}
+    elif purpose == "sign" and settings.get("form") == "coupled":
+        raise InputError("form", "coupled is of purpose root: leave out one of them")
     spending = Spending(**settings)
     schedule, parameters = spend(
         spending, problem, dtype, normalization=normalization, watch=watch, **options

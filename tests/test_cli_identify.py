@@ -263,7 +263,9 @@ def test_fold_of_our_own_table_keeps_its_programs_and_precision(run):
 def test_fold_refuses_a_table_for_clipping(run, tmp_path):
     result = run("fold", "clip-d9x3-l0.1-bf16", "--factor", 1.01)
     assert result.exit_code == 2
-    assert "is made for clipping, and a factor would tilt its line" in result.stderr
+    assert (
+        "is made for clipping, and a factor would tilt its line: design it with --headroom" in result.stderr
+    )
     assert not (tmp_path / "coeffs").exists()
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 import polydesign
 from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import DTYPES, InputError, Plan, Problem, Table
+from polydesign.report import origin
 from polydesign.runtime import (
     inverse_root,
     mcsgn,
@@ -404,6 +405,17 @@ def test_what_ships_says_what_it_does() -> None:
 def test_refused_searches(keywords: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         polydesign.design(method="clip", **keywords)
+
+
+def test_a_safety_of_one_s_own_is_in_the_name_and_the_precision_where_it_was_given() -> None:
+    asked = {"method": "clip", "degree": 5, "steps": 2, "lower": 0.5, "headroom": 1.01, "certify": False}
+    found = [polydesign.design(**asked, dtype=dtype) for dtype in (None, "bf16", "fp32")]
+    assert [table.dtype for table in found] == [None, "bfloat16", "float32"]
+    assert [table.name for table in found] == [
+        f"clip-d5x2-l0.5-h1.01-f0{end}" for end in ("", "-bf16", "-fp32")
+    ]
+    command, _ = origin.command(found[1])
+    assert "--headroom 1.01 --image-floor 0.0 --dtype bfloat16" in command
 
 
 # verify

@@ -425,6 +425,10 @@ def test_a_text_for_every_dtype_warns_of_the_coarsest():
         assert cautions(repeated(JORDAN, 5), TARGETS[name]) == []  # it has room
         assert "Warning" not in export(polydesign.load("sign-d5x5-l1e-3-bf16"), name)
     assert cautions(bare, TARGETS["c"]) == []
+    # A precision that is only named gives no room; the default's own safety does.
+    named = polydesign.design(steps=5, headroom=1, dtype="bf16")
+    assert len(cautions(named, TARGETS["torch-function"])) == 1
+    assert cautions(polydesign.design(steps=5, dtype="bf16"), TARGETS["torch-function"]) == []
 
 
 def test_norm_and_quotient_reach_what_the_warning_says():

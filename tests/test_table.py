@@ -292,6 +292,12 @@ def test_a_purpose_that_does_not_fit_is_refused(keywords, field):
     assert refused.value.field == field
 
 
+def test_a_purpose_is_checked_before_the_search(monkeypatch):
+    monkeypatch.setattr("polydesign.search.greedy.Equioscillation.search", None)
+    with pytest.raises(InputError, match=r"^purpose: inverse needs root 1"):
+        polydesign.design(steps=2, purpose="inverse")
+
+
 def test_a_gradient_search_keeps_the_precision_too():
     made = polydesign.design(steps=2, lower=0.1, method="adam", iterations=3, dtype="fp32", certify=False)
     assert (made.name, made.dtype) == ("sign-d5x2-l0.1-adam-topk50-fp32", "float32")

@@ -85,7 +85,8 @@ def _write(
     old = load(source)
     if old.purpose == "clip":
         raise InputError(
-            "table", f"{source} is made for clipping, and a factor would tilt its line: leave it"
+            "table",
+            f"{source} is made for clipping, and a factor would tilt its line: design it with --headroom",
         )
     schedule = change(old.schedule, factor, rows)
     made = {"factor": factor, "rows": rows, "table": old.name, "digest": digest(old.schedule)}

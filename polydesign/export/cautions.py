@@ -19,10 +19,9 @@ def cautions(table: Table, target: Target) -> list[str]:
 
 
 def undesigned(table: Table, coarsest: str) -> list[str]:
-    """That a table made for no precision, which runs in whatever it is given, may have no room for it."""
-    if table.dtype is not None:
-        return []
-    return too_little_room(table, coarsest, f"the dtype is {coarsest}")
+    """That a table may have no room for its own precision or, made for none, for the coarsest."""
+    dtype = table.dtype or coarsest
+    return too_little_room(table, dtype, f"the dtype is {dtype}")
 
 
 def rounded_twin(table: Table) -> list[str]:

@@ -45,6 +45,7 @@ from polydesign.model.table import (
     Certificate,
     Provenance,
     Table,
+    check_purpose,
     purpose_of,
 )
 
@@ -77,6 +78,7 @@ __all__ = [
     "check_interval",
     "check_normalization",
     "check_number",
+    "check_purpose",
     "dtype_name",
     "evaluate",
     "purpose_of",

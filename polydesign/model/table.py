@@ -71,6 +71,17 @@ def purpose_of(root: int) -> str:
     return {1: "inverse", 2: "sign"}.get(root, "root")
 
 
+def check_purpose(purpose: str | None, root: int) -> str:
+    """The purpose, purpose_of where it is None; refuses an unknown one, and one that needs another root."""
+    purpose = purpose or purpose_of(root)
+    if purpose not in PURPOSES:
+        raise InputError("purpose", f"{purpose!r} is not one of {', '.join(PURPOSES)}")
+    if not {"inverse": root == 1, "root": root >= 2}.get(purpose, root == 2):
+        needed = {"inverse": "1", "root": "2 or more"}.get(purpose, "2")
+        raise InputError("purpose", f"{purpose} needs root {needed}, and the schedule has root {root}")
+    return purpose
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Where a table comes from: our version, strategy and all its parameters, or a published source."""
@@ -89,10 +100,10 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A schedule with everything a reader needs in order to trust it: one JSON file (table.py).
+    """A schedule with everything a reader needs in order to trust it: one JSON file (polydesign.table).
 
     purpose: one of PURPOSES; left out, what the root says: inverse for 1, sign for 2, root for others.
-    dtype: the precision that the schedule has room for; None where it was made for exact arithmetic. form:
+    dtype: the precision that it was made for, None for exact arithmetic. form:
     the one that it was made to run in, direct, gram or coupled; left out, direct for sign and clip, coupled
     for root and inverse. observed: the largest error on the matrices on which a search measured it, in its
     dtype and form, before it took this schedule; no bound, and None where nothing was measured.
@@ -122,14 +133,7 @@ class Table:
             self.schedule.check_chain(self._headroom())
 
     def _check_purpose(self) -> None:
-        root = self.schedule.root
-        purpose = self.purpose or purpose_of(root)
-        if purpose not in PURPOSES:
-            raise InputError("purpose", f"{purpose!r} is not one of {', '.join(PURPOSES)}")
-        fits = {"inverse": root == 1, "root": root >= 2}.get(purpose, root == 2)
-        if not fits:
-            needed = {"inverse": "1", "root": "2 or more"}.get(purpose, "2")
-            raise InputError("purpose", f"{purpose} needs root {needed}, and the schedule has root {root}")
+        purpose = check_purpose(self.purpose or None, self.schedule.root)
         allowed = {"sign": ("direct", "gram"), "clip": ("direct",)}.get(purpose, ("coupled",))
         form = self.form or allowed[0]
         if form not in allowed:

@@ -89,14 +89,17 @@ def _budget(table: Table) -> tuple[str, str]:
         options.append(f"--shape {'x'.join(map(str, p['shape']))}")
     if p.get("form", "direct") != ("direct" if table.schedule.root == 2 else "coupled"):
         options.append(f"--form {p['form']}")
-    note = "It measures candidates, and another machine may round them otherwise and choose another."
+    note = "It measures candidates in one order of sums; another version may choose another."
     return _search(table, options), note
 
 
 def _clip(table: Table) -> tuple[str, str]:
     degrees = ",".join(map(str, table.schedule.degrees))
     options = ["--method clip", f"--degree {degrees}", *_problem(table)]
-    options.append(f"--dtype {table.provenance.parameters['dtype']}")
+    p = table.provenance.parameters
+    if "dtype" not in p:
+        options += [f"--{key.replace('_', '-')} {p[key]!r}" for key in ("headroom", "image_floor")]
+    options += [f"--dtype {table.dtype}"] if table.dtype else []
     return _search(table, options), "Linear programs: another solver may end with other digits."
 
 

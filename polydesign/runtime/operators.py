@@ -76,10 +76,10 @@ def msign(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Te
     anything; a zero matrix gives zero. plan.form gram is the same map by products of the small Gram matrix,
     cheaper where M is wide or tall; its rounding is another, and plan.restarts says how it is kept in bounds.
 
-    Raises InputError for a tensor that is not floating or has fewer than two dimensions, for NaN or infinity
-    in M unless plan.check is False (they then spread over their own matrix), for a table of another root,
-    where nothing normalizes M (none) and it has a row or column longer than u, for restarts that the table
-    has no steps for, and for a gram form that no restarts would keep in bounds.
+    Raises InputError for a tensor that is not floating or has fewer than two dimensions, for NaN or
+    infinity in M unless plan.check is False (they then spread over their own matrix), for a table of
+    another root or purpose, where nothing normalizes M (none) and it has a row or column longer than u, for
+    restarts that the table has no steps for, and for a gram form that no restarts would keep in bounds.
     """
     return _msign(M, table, plan or Plan())[0]
 

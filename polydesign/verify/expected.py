@@ -91,9 +91,9 @@ class Case:
 
 
 def chosen_operator(table: Table, operator: str | None) -> str:
-    """The operator; None is msign for root 2 and inverse_root for others. Refuses what does not fit."""
+    """The operator; None is what the purpose says. Refuses what does not fit."""
     root = table.schedule.root
-    operator = operator or ("msign" if root == 2 else "inverse_root")
+    operator = operator or ("inverse_root" if table.purpose in ("root", "inverse") else "msign")
     if operator not in OPERATORS:
         raise InputError("operator", f"{operator!r} is not one of {', '.join(OPERATORS)}")
     if operator == "msign" and root != 2:
