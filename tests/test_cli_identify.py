@@ -257,6 +257,8 @@ def test_fold_of_our_own_table_keeps_its_programs_and_precision(run):
     body = json.loads(result.stdout)
     assert {step["evaluation"] for step in body["steps"]} == {"balanced"}
     assert (body["purpose"], body["dtype"], body["form"]) == ("sign", "bfloat16", "direct")
+    assert polydesign.load("sign-m15-l1e-3-bf16").observed is not None
+    assert body["error"]["observed"] is None  # nobody has measured the new map
     assert body["certificate"]["kind"] == "proved"
 
 

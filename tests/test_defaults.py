@@ -13,6 +13,7 @@ from polydesign.evaluation.cost import matmuls
 from polydesign.model import DTYPES, InputError, Plan
 from polydesign.runtime import inverse_root_with_info, msign, msign_with_info
 from polydesign.runtime.defaults import SIGN, budgets, chosen
+from polydesign.table.catalogue import entries
 from polydesign.verify.select import select
 
 pytestmark = pytest.mark.numerics
@@ -26,6 +27,8 @@ def test_a_budget_takes_the_best_table_that_it_pays_for(dtype):
     for number, found in known.items():
         table = polydesign.load(found.path)
         assert matmuls(table.schedule) == number
+        rivals = [o.observed for o in entries() if (o.matmuls, o.dtype, o.form) == (number, dtype, "direct")]
+        assert found.observed == min(error for error in rivals if error is not None)
         assert (table.purpose, table.dtype, table.form) == ("sign", dtype, "direct")
         assert chosen(2, dtype, Plan(matmuls=number), "") == table
     between = chosen(2, dtype, Plan(matmuls=17), "")

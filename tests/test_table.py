@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import polydesign
+from polydesign.cli import main
 from polydesign.model import EVALUATIONS, InputError, Measurement, Provenance, Schedule, Step, Table
 from polydesign.table import digest, dumps, from_json, loads, published, save, to_json
 from polydesign.table.catalogue import find, load, shipped
@@ -224,6 +226,13 @@ def test_a_file_of_v1_is_read_with_a_note(name):
     assert found.measured
     assert dumps(found).startswith('{\n  "schema": "polydesign/schedule/v2"')
     assert from_json(json.loads(dumps(found))) == found
+
+
+def test_the_command_line_says_the_note_of_a_file_of_v1():
+    path = Path(__file__).parent / "data" / "v1" / "su_root_r2.json"
+    result = CliRunner().invoke(main, ["show", str(path)])
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Note: su_root_r2 is a file of v1")
 
 
 def test_every_evaluation_is_among_the_files_of_v1():

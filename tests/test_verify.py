@@ -18,7 +18,7 @@ from polydesign.evaluation.rounding import UNIT_ROUNDOFF, allowance, term_roundi
 from polydesign.model import InputError, Plan, Table
 from polydesign.table import digest
 from polydesign.verify.files import read_matrix
-from polydesign.verify.metrics import deviation, measured_map, orthogonality, relative_error
+from polydesign.verify.metrics import deviation, measured_map, orthogonality, relative_error, values
 from polydesign.verify.polar import SUBSPACE_ROUNDS
 from polydesign.verify.spectra import ALL_SPECTRA, DEFAULT_SPECTRA, SPECTRA, from_matrix, sample
 from polydesign.verify.sweep import measure, resolve_device
@@ -560,3 +560,11 @@ def test_no_more_than_a_quarter_is_excused() -> None:
     schedule = QUINTICS.schedule
     assert allowance(schedule, "bfloat16", (2, 4)) == 0.25
     assert allowance(schedule, "bfloat16", (512, 1024)) < 0.05
+
+
+def test_a_value_of_the_wrong_sign_is_not_taken_for_one() -> None:
+    """Its singular value would be 1."""
+    basis = torch.eye(3, dtype=torch.float64)[None]
+    X = torch.diag(torch.tensor([1.0, -1.0, 0.5], dtype=torch.float64))[None]
+    found = values(X, basis, basis, torch.ones(1, 3, dtype=torch.bool))
+    assert sorted(found.tolist()) == [-1.0, 0.5, 1.0]
