@@ -50,7 +50,7 @@ test: lint types check
 
 # A table of what fails where.
 test-machines: install
-	$(BIN)/python scripts/run_machines.py
+	$(BIN)/python scripts/studies/run_machines.py
 
 # The two that are installed alone depend on CUDA parts that they do not need here.
 $(CONSUMERS)/.installed: pyproject.toml constraints.txt
@@ -77,11 +77,11 @@ figures: install
 	$(BIN)/python scripts/make_figures.py
 
 bench: install
-	$(BIN)/python scripts/bench_solver.py
-	$(BIN)/python scripts/bench_operators.py
+	$(BIN)/python scripts/benchmarks/bench_solver.py
+	$(BIN)/python scripts/benchmarks/bench_operators.py
 
 gpu: install
-	$(BIN)/python scripts/gpu_check.py
+	$(BIN)/python scripts/benchmarks/gpu_check.py
 
 clean:
 	rm -rf $(VENV) $(CONSUMERS) demo build dist .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -3,7 +3,7 @@
     import polydesign
 
     table = polydesign.design(root=2, degree=5, steps=6, lower=1e-3)
-    table.schedule.error, table.as_tuples(), table.save("coeffs/mine.json")
+    table.schedule.error, table.as_tuples(), polydesign.save(table, "coeffs/mine.json")
     table = polydesign.load("coeffs/mine.json")          # or a catalogue name
 
 Matrices are in polydesign.runtime, which needs torch; nothing here does.
@@ -15,10 +15,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from polydesign.designer import design
+    from polydesign.designer.design import design
+    from polydesign.designer.sweeping import sweep
     from polydesign.model import Certificate, InputError, Problem, Schedule, Step, Table
     from polydesign.search.greedy import Equioscillation
-    from polydesign.sweeping import sweep
     from polydesign.table import save
     from polydesign.table.catalogue import load
 
@@ -26,10 +26,10 @@ __version__ = "0.1.0"
 
 # Loaded on first use: `import polydesign` costs nothing that the caller does not ask for.
 _PLACES = {
-    "design": "polydesign.designer",
+    "design": "polydesign.designer.design",
     "load": "polydesign.table.catalogue",
     "save": "polydesign.table",
-    "sweep": "polydesign.sweeping",
+    "sweep": "polydesign.designer.sweeping",
     "Certificate": "polydesign.model",
     "InputError": "polydesign.model",
     "Problem": "polydesign.model",

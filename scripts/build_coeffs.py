@@ -6,7 +6,7 @@ python scripts/build_coeffs.py            write what is missing or changed, keep
 python scripts/build_coeffs.py --check    write nothing; exit 1 where a file differs (CI runs this)
 python scripts/build_coeffs.py --search   search for the tables of a budget again, a minute each
 
-A budget search finds the same table on every machine (verify/reference.py), but takes its time: unless
+A budget search finds the same table on every machine (verification/reference.py), but takes its time: unless
 --search is given, its tables are rebuilt from the degrees, headroom, cushion and evaluations that their
 provenance names. Those that ship were searched for with an earlier calibration of the rounding models: a
 search of today finds another one for some of the budgets.
@@ -24,10 +24,10 @@ import click
 
 import polydesign
 from polydesign.approximation.certificate import certify
-from polydesign.designer import published_table
+from polydesign.approximation.sampling import stated_clip_error
+from polydesign.designer.design import published_table
+from polydesign.designer.naming import budget_name, runs, short
 from polydesign.model import DTYPES, InputError, Problem, Table
-from polydesign.naming import budget_name, runs, short
-from polydesign.sampling import stated_clip_error
 from polydesign.search.greedy import Equioscillation
 from polydesign.table import digest, dumps, loads, save
 from polydesign.table.published import names, published

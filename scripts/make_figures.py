@@ -24,15 +24,15 @@ from typing import Any
 import click
 
 import polydesign
-from polydesign.evaluation.cost import matmuls
-from polydesign.files import write_atomically
+from polydesign.drawing.figures import comparison_figure, save_figure, schedule_figure
+from polydesign.drawing.scatter import prediction_figure
 from polydesign.model import DTYPES, Measurement, Table
-from polydesign.report.figures import comparison_figure, save_figure, schedule_figure
-from polydesign.report.scatter import prediction_figure
+from polydesign.program.cost import matmuls
 from polydesign.table.catalogue import catalogue
-from polydesign.verify.machine import machine
-from polydesign.verify.spectra import DEFAULT_SPECTRA
-from polydesign.verify.sweep import measure
+from polydesign.text.files import write_atomically
+from polydesign.verification.machine import machine
+from polydesign.verification.spectra import DEFAULT_SPECTRA
+from polydesign.verification.sweep import measure
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 SHAPE = (512, 1024)
@@ -164,12 +164,12 @@ DATA = {
     "stress_defaults": "stress_defaults",
     "triangular_cost": "triangular_cost",
 }
-"""Every other .json of figures/ -> the script of this folder that measures it, in minutes or hours."""
+"""Every other .json of figures/ -> the script that measures it, in minutes or hours."""
 
 
 def script(name: str) -> dict[str, Any]:
-    """What a script of this folder defines."""
-    return runpy.run_path(str(Path(__file__).with_name(f"{name}.py")))
+    """What a script defines."""
+    return runpy.run_path(str(next(Path(__file__).parent.rglob(f"{name}.py"))))
 
 
 def data(name: str) -> Any:

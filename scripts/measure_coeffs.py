@@ -16,8 +16,8 @@ import polydesign
 from polydesign.model import Measurement, Table
 from polydesign.runtime.prepare import DEFAULT_TABLES
 from polydesign.table import save
-from polydesign.verify.operators import DEFAULT_OPERATORS
-from polydesign.verify.sweep import measure
+from polydesign.verification.operators import DEFAULT_OPERATORS
+from polydesign.verification.sweep import measure
 
 FOLDER = Path(__file__).resolve().parent.parent / "coeffs"
 DTYPES = ("bfloat16", "float16", "float32")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from polydesign.evaluation.basis import program_constants
 from polydesign.model import Provenance, Schedule, Step, Table
+from polydesign.program.basis import program_constants
 
 DATA = Path(__file__).parent / "data"
 

@@ -9,11 +9,11 @@ import pytest
 from scipy.optimize import minimize
 
 from polydesign.approximation.remez import best_approximation
-from polydesign.evaluation import balanced
-from polydesign.evaluation.basis import expansion, program_constants
-from polydesign.evaluation.noise import stored, turning_points
-from polydesign.evaluation.program import build
 from polydesign.model import InputError
+from polydesign.program import balanced
+from polydesign.program.basis import expansion, program_constants
+from polydesign.program.programs import build
+from polydesign.rounding.direct import stored, turning_points
 
 pytestmark = pytest.mark.numerics
 

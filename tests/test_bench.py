@@ -15,8 +15,8 @@ from tables import prototype
 
 from polydesign.model import InputError, Table
 from polydesign.table.catalogue import load
-from polydesign.verify.bench import Timing, bench, json_lines, timing_from_json
-from polydesign.verify.contestants import OPERATORS, OURS
+from polydesign.verification.bench import Timing, bench, json_lines, timing_from_json
+from polydesign.verification.contestants import OPERATORS, OURS
 
 QUINTICS = prototype("quintics_18")
 
@@ -96,9 +96,9 @@ def test_a_result_that_is_not_finite(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_large_matrices_get_no_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("polydesign.verify.bench.MOST_REFERENCE_WORK", 12 * 12 * 20 - 1)
+    monkeypatch.setattr("polydesign.verification.bench.MOST_REFERENCE_WORK", 12 * 12 * 20 - 1)
     assert all((t.finite, t.worst) == (True, None) for t in small())
-    monkeypatch.setattr("polydesign.verify.bench.MOST_REFERENCE_WORK", 12 * 12 * 20)
+    monkeypatch.setattr("polydesign.verification.bench.MOST_REFERENCE_WORK", 12 * 12 * 20)
     assert all(t.worst is not None for t in small())
 
 

@@ -10,8 +10,8 @@ import polydesign
 from polydesign.model import InputError, Plan
 from polydesign.runtime import msign
 from polydesign.table.catalogue import catalogue
-from polydesign.verify.blocks import CHUNK, HALF, RARE, Blocks, follow_blocks, lost, random_blocks
-from polydesign.verify.reference import FixedSums
+from polydesign.verification.blocks import CHUNK, HALF, RARE, Blocks, follow_blocks, lost, random_blocks
+from polydesign.verification.reference import FixedSums
 
 pytestmark = pytest.mark.numerics
 

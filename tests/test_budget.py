@@ -10,9 +10,9 @@ import pytest
 import polydesign
 from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import exactly
-from polydesign.evaluation.cost import UNIT, cost, flops
-from polydesign.evaluation.program import preferred
 from polydesign.model import InputError
+from polydesign.program.cost import UNIT, cost, flops
+from polydesign.program.programs import preferred
 from polydesign.search.budget import INNER_DEGREES, Path, additive, cheapest, exact_front, front, widest
 
 pytestmark = pytest.mark.numerics

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from polydesign.evaluation.calibration import Calibration, Measured, dumps, load
-from polydesign.evaluation.cost import UNIT, Prices, cost
 from polydesign.model import InputError
+from polydesign.program.calibration import Calibration, Measured, dumps, load
+from polydesign.program.cost import UNIT, Prices, cost
 from polydesign.runtime import ops
-from polydesign.verify.calibrate import REPEATS, calibrate
+from polydesign.verification.calibrate import REPEATS, calibrate
 
 SHAPES = [(4, 4), (4, 10)]
 QUINTICS = [(2, "monomial")] * 5

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from polydesign.candidates import for_error, for_matmuls
-from polydesign.evaluation.cost import UNIT, Prices, cost
 from polydesign.model import InputError
+from polydesign.program.cost import UNIT, Prices, cost
+from polydesign.search.candidates import for_error, for_matmuls
 from polydesign.search.joint import Terms, propose
 
 SECONDS = Prices(2e-3, 2e-3, 1e-3, "seconds")

@@ -28,7 +28,7 @@ from polydesign.approximation.edge import edge
 from polydesign.approximation.enclosure import _critical_points
 from polydesign.approximation.remez import best_approximation, solved
 from polydesign.approximation.scalar import derivative, horner, schedule_from
-from polydesign.designer import published_table
+from polydesign.designer.design import published_table
 from polydesign.model import ClaimError, InputError, Problem, Schedule, Step
 from polydesign.search.greedy import Equioscillation
 from polydesign.table.published import names, published

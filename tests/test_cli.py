@@ -129,7 +129,7 @@ def test_an_unforeseen_error_is_not_dressed_as_wrong_usage(run, monkeypatch):
     def broken(**_):
         raise ValueError("a bug")
 
-    monkeypatch.setattr("polydesign.designer.design", broken)
+    monkeypatch.setattr("polydesign.designer.design.design", broken)
     result = run("search", "--steps", 2)
     assert isinstance(result.exception, ValueError)
     assert result.exit_code == 1

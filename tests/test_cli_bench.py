@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 
 from polydesign.cli import main
 from polydesign.cli.bench import BUSY
-from polydesign.evaluation.calibration import load
-from polydesign.verify.bench import timing_from_json
-from polydesign.verify.contestants import OPERATORS
+from polydesign.program.calibration import load
+from polydesign.verification.bench import timing_from_json
+from polydesign.verification.contestants import OPERATORS
 
 SMALL = ["--shape", "12x16", "--device", "cpu", "--rounds", "2"]
 

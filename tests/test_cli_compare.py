@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from polydesign.cli import main
-from polydesign.report.comparison import from_json
+from polydesign.reporting.comparison import from_json
 
 OURS, THEIRS, BARE = "sign-d5x5-l1e-3-bf16", "jordan_5", "cans_quintic_5"
 
@@ -69,7 +69,7 @@ def test_without_measure_neither_torch_nor_matplotlib_is_loaded() -> None:
         "print(*sys.modules)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "polydesign.report.comparison" in out.split()
+    assert "polydesign.reporting.comparison" in out.split()
     assert not {"torch", "matplotlib"} & set(out.split())
 
 

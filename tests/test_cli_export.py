@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import polydesign
 from polydesign.cli import main
-from polydesign.export.targets import TARGETS, export
+from polydesign.exporters.targets import TARGETS, export
 
 
 @pytest.fixture

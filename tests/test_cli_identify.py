@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 import polydesign
 from polydesign.cli import main
-from polydesign.export.targets import TARGETS
+from polydesign.exporters.targets import TARGETS
 from polydesign.table.published import published
 
 JORDAN = "(3.4445, -4.7750, 2.0315)"

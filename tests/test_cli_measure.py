@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from tables import prototype, published
 
 from polydesign.cli import main
-from polydesign.designer import design
+from polydesign.designer.design import design
 from polydesign.model import InputError, Table
 from polydesign.table import save
 from polydesign.table.catalogue import load

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 import polydesign
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
+from polydesign.approximation.sampling import clip_error, stated_clip_error
 from polydesign.model import DTYPES, InputError, Plan, Problem, Table
-from polydesign.report import origin
+from polydesign.reporting import origin
+from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import (
     inverse_root,
     mcsgn,
@@ -29,10 +30,9 @@ from polydesign.runtime import (
 )
 from polydesign.runtime.clipping import FORMULAS
 from polydesign.runtime.defaults import clip_table, clip_tables
-from polydesign.sampling import clip_error, stated_clip_error
 from polydesign.search.clip import Clipping
-from polydesign.verify.metrics import clipped, spectral
-from polydesign.verify.sweep import measure
+from polydesign.verification.metrics import clipped, spectral
+from polydesign.verification.sweep import measure
 
 pytestmark = pytest.mark.numerics
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from polydesign.approximation.certificate import certify
-from polydesign.designer import design
+from polydesign.designer.design import design
 from polydesign.model import InputError
 from polydesign.table import dumps, loads
 from polydesign.table.catalogue import find, load, shipped

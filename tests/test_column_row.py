@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError
+from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import ColumnRow, column_row
-from polydesign.runtime.column_row import CHOICES, MIDDLES
-from polydesign.verify.metrics import column_row_middle
+from polydesign.runtime.structured.column_row import CHOICES, MIDDLES
+from polydesign.verification.metrics import column_row_middle
 
 pytestmark = pytest.mark.numerics
 

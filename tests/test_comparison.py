@@ -13,12 +13,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from polydesign.designer import design, published_table
+from polydesign.designer.design import design, published_table
 from polydesign.model import InputError, Table
-from polydesign.report.comparison import compare, from_json, front, products_needed, stored, to_json
-from polydesign.report.numbers import number
-from polydesign.report.tables import COLUMNS, edge, text, to_csv
+from polydesign.reporting.comparison import compare, from_json, front, products_needed, stored, to_json
+from polydesign.reporting.tables import COLUMNS, edge, text, to_csv
 from polydesign.table.catalogue import load
+from polydesign.text.numbers import number
 
 MISPRINT = "polar_express_gram_ns_blog_table_MISPRINT"
 
@@ -203,7 +203,7 @@ def test_text_fits_a_terminal_and_is_not_cut_in_a_pipe(tables: list[Table]) -> N
 
 
 def test_stored_measurements_are_told_from_fresh_ones(tables: list[Table]) -> None:
-    from polydesign.verify.sweep import measure
+    from polydesign.verification.sweep import measure
 
     table = tables[1]
     runs = tuple(measure(table, shape=(24, 32), spectrum=s, dtype="fp32") for s in ("gaussian", "rank2"))

@@ -9,8 +9,8 @@ import torch
 from torch._dynamo.utils import counters
 
 import polydesign
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF, term_rounding
 from polydesign.model import Plan
+from polydesign.rounding.running import UNIT_ROUNDOFF, term_rounding
 from polydesign.runtime import compiled, execute, msign, ops
 from polydesign.runtime.normalize import frobenius
 

@@ -16,13 +16,13 @@ from click.testing import CliRunner
 
 import polydesign
 from polydesign.cli import main
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import DTYPES, InputError, Plan, Table
+from polydesign.rounding.perturbed import Rounding
+from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import inverse_root, msign
 from polydesign.table import loads
-from polydesign.verify.conformance import check, kit, write
-from polydesign.verify.expected import ROOT_CASES, SIGN_CASES, cases, distance
-from polydesign.verify.perturbed import Rounding
+from polydesign.verification.conformance import check, kit, write
+from polydesign.verification.expected import ROOT_CASES, SIGN_CASES, cases, distance
 
 pytestmark = pytest.mark.numerics
 

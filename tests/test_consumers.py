@@ -21,9 +21,9 @@ import numpy as np
 import pytest
 
 import polydesign
-from polydesign.evaluation.rounding import INPUT_ROUNDINGS, STEP_ROUNDINGS, SUM_ROUNDINGS, UNIT_ROUNDOFF
-from polydesign.export.targets import export
+from polydesign.exporters.targets import export
 from polydesign.model import Table
+from polydesign.rounding.running import INPUT_ROUNDINGS, STEP_ROUNDINGS, SUM_ROUNDINGS, UNIT_ROUNDOFF
 from tests.tables import table_of
 
 pytestmark = pytest.mark.consumers
@@ -213,7 +213,7 @@ def sample(shape: tuple[int, int], seed: int) -> tuple[np.ndarray, np.ndarray, n
 
 
 def tolerance(table: Table, x: np.ndarray, dtype: str, shape: tuple[int, int]) -> np.ndarray:
-    """How far rounding may carry each uᵀXv from f(x), to first order, by the model of evaluation/rounding.py.
+    """How far rounding may carry each uᵀXv from f(x), to first order, by the model of rounding/running.py.
 
     x₀ is off by its entries' roundings, and by two more for norm and quotient; a step by the roundings of A
     and A², independent ones, so that uᵀEu is of the size u·‖A‖_F/m; by those of its result, and of its sums.

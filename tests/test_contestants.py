@@ -10,11 +10,11 @@ import torch
 from references import published
 from tables import prototype
 
-from polydesign.evaluation.cost import matmuls
+from polydesign.program.cost import matmuls
 from polydesign.runtime import inverse_root_with_info
-from polydesign.verify.bench import matrices, worst_deviation
-from polydesign.verify.contestants import OPERATORS, contestants, table_for
-from polydesign.verify.spectra import from_matrix
+from polydesign.verification.bench import matrices, worst_deviation
+from polydesign.verification.contestants import OPERATORS, contestants, table_for
+from polydesign.verification.spectra import from_matrix
 
 QUINTICS = prototype("quintics_18")
 EVERYONE = [(operator, name) for operator, entry in OPERATORS.items() for name in entry.contestants]

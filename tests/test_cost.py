@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 import polydesign
-from polydesign.evaluation.cost import (
+from polydesign.model import InputError, Plan, Table
+from polydesign.program.cost import (
     UNIT,
     Prices,
     Products,
@@ -22,7 +23,6 @@ from polydesign.evaluation.cost import (
     sides,
     step_products,
 )
-from polydesign.model import InputError, Plan, Table
 from polydesign.runtime import inverse_root, matmul_inverse_root, msign, ops, root
 from polydesign.runtime.execute import matrix_sign
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import polydesign
-from polydesign.designer import published_table
-from polydesign.evaluation.coupled_noise import JUDGED, LOST, follow, judged_from, predict, remaining_error
-from polydesign.evaluation.noise import noise
-from polydesign.evaluation.program import program
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
-from polydesign.verify.select import select
+from polydesign.designer.design import published_table
+from polydesign.program.programs import program
+from polydesign.rounding.coupled import JUDGED, LOST, follow, judged_from, predict, remaining_error
+from polydesign.rounding.direct import noise
+from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.verification.select import select
 
 pytestmark = pytest.mark.numerics
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 import polydesign
-from polydesign.evaluation.cost import matmuls
 from polydesign.model import DTYPES, InputError, Plan
+from polydesign.program.cost import matmuls
 from polydesign.runtime import inverse_root_with_info, msign, msign_with_info
 from polydesign.runtime.defaults import SIGN, budgets, chosen
 from polydesign.table.catalogue import entries
-from polydesign.verify.select import select
+from polydesign.verification.select import select
 
 pytestmark = pytest.mark.numerics
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError
 
 import polydesign
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError, Plan, Table
+from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import (
     derivative,
     implicit,
@@ -24,7 +24,7 @@ from polydesign.runtime import (
     msign_differentiable,
 )
 from polydesign.runtime.operators import RESIDUAL_ROUNDINGS
-from polydesign.verify.metrics import inverse_root_derivative, msign_derivative, spectral
+from polydesign.verification.metrics import inverse_root_derivative, msign_derivative, spectral
 
 # torch's own, from the first use of its forward mode.
 pytestmark = [

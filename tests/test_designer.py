@@ -7,8 +7,9 @@ import doctest
 import pytest
 
 import polydesign
-from polydesign import InputError, designer
-from polydesign.designer import DEFAULT_SAFETY
+from polydesign import InputError
+from polydesign.designer import design as designer
+from polydesign.designer.design import DEFAULT_SAFETY
 
 
 def test_the_bare_optimum():

@@ -16,13 +16,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 from pages import PAGES, ROOT, blocks, written
-from test_scripts import loaded
+from test_scripts import loaded, script_path
 
 import polydesign
 from polydesign.cli import main
 from polydesign.runtime import msign
 from polydesign.search import joint
-from polydesign.verify.expected import SIGN_CASES
+from polydesign.verification.expected import SIGN_CASES
 
 RUN = {"python", "sh", "toml"}
 SHOWN = {"", "text", "json"}
@@ -157,7 +157,10 @@ MEASURED = {
 def test_the_tables_are_those_that_were_measured(name: str, script: str) -> None:
     body = json.loads((ROOT / "figures" / f"{name}.json").read_text("utf-8"))
     assert loaded(script).markdown(body) in written()
-    assert f"torch {body['torch']}; {body['machine']['date']}; `scripts/{script}.py`" in written()
+    assert (
+        f"torch {body['torch']}; {body['machine']['date']}; `{script_path(script + '.py').relative_to(ROOT)}`"
+        in written()
+    )
 
 
 def test_links_lead_somewhere() -> None:

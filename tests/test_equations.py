@@ -12,9 +12,9 @@ import torch
 from tables import prototype
 from torch import Tensor
 
-from polydesign.evaluation.cost import matmuls
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError, Plan
+from polydesign.program.cost import matmuls
+from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import (
     EquationInfo,
     lyapunov,

@@ -12,12 +12,12 @@ import mpmath
 import pytest
 
 import polydesign
+from polydesign.approximation.sampling import sampled_certificate
 from polydesign.approximation.scalar import schedule_from
-from polydesign.export.cautions import cautions
-from polydesign.export.target import header
-from polydesign.export.targets import CODEBASES, TARGETS, export
+from polydesign.exporters.cautions import cautions
+from polydesign.exporters.target import header
+from polydesign.exporters.targets import CODEBASES, TARGETS, export
 from polydesign.model import InputError, Provenance, Table
-from polydesign.sampling import sampled_certificate
 from polydesign.table import digest
 from polydesign.table.catalogue import shipped
 from tests.tables import prototype, table_of

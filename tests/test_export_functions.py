@@ -13,17 +13,17 @@ import torch
 from texts import NAMES, ROOTS, SIGNS, run, table
 from torch import Tensor
 
-from polydesign.evaluation.program import program
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF, running_error
-from polydesign.export.functions import promise
-from polydesign.export.texts import TEXTS
+from polydesign.exporters.functions import promise
+from polydesign.exporters.texts import TEXTS
 from polydesign.model import DTYPES, InputError, Plan, Table, dtype_name
+from polydesign.program.programs import program
+from polydesign.rounding.running import UNIT_ROUNDOFF, running_error
 from polydesign.runtime import inverse_root, msign
-from polydesign.verify.cases import Setting, wide
-from polydesign.verify.metrics import deviation
-from polydesign.verify.operators import choose
-from polydesign.verify.roots import lowest_eigenvalue
-from polydesign.verify.spectra import sample, sample_positive
+from polydesign.verification.cases import Setting, wide
+from polydesign.verification.metrics import deviation
+from polydesign.verification.operators import choose
+from polydesign.verification.roots import lowest_eigenvalue
+from polydesign.verification.spectra import sample, sample_positive
 
 QUINTICS = "sign-d5x6-l1e-3-bf16"
 MIXED = "sign-m16-l1e-3-bf16"

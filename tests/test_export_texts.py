@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 from texts import NAMES, run, table
 
-from polydesign.evaluation.cost import matmuls_of
-from polydesign.evaluation.program import constants, program
-from polydesign.evaluation.rounding import running_error
-from polydesign.export.layout import WIDTH, identifier
-from polydesign.export.straight import routines
-from polydesign.export.target import stated_error
-from polydesign.export.texts import TEXTS
+from polydesign.exporters.layout import WIDTH, identifier
+from polydesign.exporters.straight import routines
+from polydesign.exporters.target import stated_error
+from polydesign.exporters.texts import TEXTS
 from polydesign.model import InputError, Schedule, Table
+from polydesign.program.cost import matmuls_of
+from polydesign.program.programs import constants, program
+from polydesign.rounding.running import running_error
 from polydesign.table import digest
 
 IN_PYTHON = ["python", "numpy", "jax", "torch-function"]

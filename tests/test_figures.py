@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
+from polydesign.drawing.figures import comparison_figure, promise, save_figure, schedule_figure
+from polydesign.drawing.panels import alternation, number, short
 from polydesign.model import InputError, MeasuredMap, Measurement, Provenance, Schedule, Step, Table
-from polydesign.report.figures import comparison_figure, promise, save_figure, schedule_figure
-from polydesign.report.panels import alternation, number, short
 
 DATA = Path(__file__).parent / "data"
 MADE = Provenance("0", "hand", {})
@@ -432,7 +432,7 @@ before = matplotlib.rcParams.copy()
 def changed():  # to ask for the backend would import pyplot
     return [key for key in before if key != "backend" and before[key] != matplotlib.rcParams[key]]
 from polydesign.model import Provenance, Schedule, Step, Table
-from polydesign.report.figures import save_figure, schedule_figure
+from polydesign.drawing.figures import save_figure, schedule_figure
 step = Step(3, (1.5, -0.5), (0.5, 1.0), (0.6875, 1.0), 0.3125)
 table = Table("classical", Schedule(2, (0.5, 1.0), (step,)), Provenance("0", "hand", {}))
 save_figure(schedule_figure(table), sys.argv[1])

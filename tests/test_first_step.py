@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from polydesign.evaluation.rounding import MOST_EXPLAINED, UNIT_ROUNDOFF
 from polydesign.model import Plan, Problem, Provenance, Table
+from polydesign.rounding.running import MOST_EXPLAINED, UNIT_ROUNDOFF
 from polydesign.runtime import msign
 from polydesign.search.joint import Terms, propose
-from polydesign.verify.metrics import deviation
-from polydesign.verify.spectra import sample
+from polydesign.verification.metrics import deviation
+from polydesign.verification.spectra import sample
 
 pytestmark = pytest.mark.numerics
 

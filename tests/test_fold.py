@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polydesign
+from polydesign.approximation.fold import POWERS, ROWS, fold, unfold
 from polydesign.approximation.scalar import schedule_from
-from polydesign.evaluation.basis import expanded
-from polydesign.evaluation.program import _PROGRAMS
-from polydesign.export.fold import POWERS, ROWS, fold, unfold
 from polydesign.model import InputError
+from polydesign.program.basis import expanded
+from polydesign.program.programs import _PROGRAMS
 from polydesign.table.published import published
 
 EPS = 2.0**-53

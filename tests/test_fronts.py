@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from polydesign.drawing.fronts import LEAST, WORST, cost_figure, front_figure
 from polydesign.model import InputError
-from polydesign.report.fronts import LEAST, WORST, cost_figure, front_figure
 
 FRONT = [(6.0, 0.9), (12.0, 0.4), (15.0, 0.014)]
 

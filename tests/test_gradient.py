@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import polydesign
 from polydesign.approximation.certificate import check_certificate
 from polydesign.cli import main
-from polydesign.gradient import descend
+from polydesign.designer.gradient import descend
 from polydesign.model import InputError, Problem
 from polydesign.search import rounded
 from polydesign.search.descent import Descent
@@ -72,7 +72,7 @@ def test_the_same_seed_gives_the_same_table_and_leaves_what_it_got(tmp_path, mon
     for name in ("TRIED", "ROUNDS", "FINISHED"):
         monkeypatch.setattr(rounded, name, 2)
     start = tmp_path / "start.json"
-    polydesign.design(steps=2, lower=0.05, dtype="float16").save(start)
+    polydesign.save(polydesign.design(steps=2, lower=0.05, dtype="float16"), start)
     settings = {"iterations": 20, "device": "cpu", "restarts": 2, "perturbation": 0.05, "start": str(start)}
     settings |= {"round": word, "seed": 1, "objective": objective}
     given, text = dict(settings), start.read_bytes()
@@ -102,7 +102,7 @@ def test_high_degrees_run_in_chebyshev_polynomials():
 def test_resumption_goes_on(tmp_path):
     path = tmp_path / "first.json"
     first = polydesign.design(steps=3, lower=1e-2, objective="sup", polish=False, **QUICK)
-    first.save(path)
+    polydesign.save(first, path)
     keywords = {"method": "adam", "lower": 1e-2, "resume": path, "iterations": 60}
     second = polydesign.design(**keywords)
     before, after = first.provenance.parameters, second.provenance.parameters
@@ -113,7 +113,7 @@ def test_resumption_goes_on(tmp_path):
     with pytest.raises(InputError, match="are 30 in all, and 40 are done already"):
         polydesign.design(**{**keywords, "iterations": 30})
     minimax = polydesign.design(steps=3, lower=1e-2)
-    minimax.save(path, force=True)
+    polydesign.save(minimax, path, force=True)
     with pytest.raises(InputError, match="does not come from a gradient search"):
         polydesign.design(**keywords)
 

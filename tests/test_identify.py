@@ -7,9 +7,9 @@ import random
 import numpy as np
 import pytest
 
-from polydesign.export.identify import SPREAD, identify
-from polydesign.export.known import Candidate, candidates
-from polydesign.export.likeness import Tolerance, bounds, grids, simplest
+from polydesign.identification.identify import SPREAD, identify
+from polydesign.identification.known import Candidate, candidates
+from polydesign.identification.likeness import Tolerance, bounds, grids, simplest
 from polydesign.model import InputError
 from polydesign.table.catalogue import load
 from polydesign.table.published import names, published

@@ -10,8 +10,8 @@ import torch
 from tables import prototype
 from torch import Tensor
 
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError, Plan
+from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import (
     geometric_factor,
     mcsgn,

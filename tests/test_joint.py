@@ -8,9 +8,9 @@ from functools import cache
 
 import pytest
 
-from polydesign.evaluation.cost import cost
-from polydesign.evaluation.noise import predict
 from polydesign.model import InputError, Problem
+from polydesign.program.cost import cost
+from polydesign.rounding.direct import predict
 from polydesign.search.budget import exact_front
 from polydesign.search.greedy import _listed
 from polydesign.search.joint import Terms, least_error, propose

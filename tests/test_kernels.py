@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from pages import written
 
-from polydesign.evaluation.coupled_noise import LOST
-from polydesign.evaluation.noise import SUMS, longest_sum
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
+from polydesign.rounding.coupled import LOST
+from polydesign.rounding.direct import SUMS, longest_sum
+from polydesign.rounding.running import UNIT_ROUNDOFF
 
 pytestmark = pytest.mark.numerics
 
@@ -36,7 +36,7 @@ def test_the_bound_is_nearly_reached_one_after_the_other() -> None:
 @pytest.mark.kernels
 @pytest.mark.parametrize(("rows", "terms"), script.SIDES)
 def test_the_kernels_here_sum_as_the_model_says(rows, terms) -> None:
-    """A processor where this fails sums worse than any that the model knows: run scripts/calibrate_kernels.py."""
+    """A processor where this fails sums worse than any that the model knows: run scripts/studies/calibrate_kernels.py."""
     assert script.worst_sum(rows, terms) <= min(SUMS, terms / 4 + 1)
 
 

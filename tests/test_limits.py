@@ -14,8 +14,8 @@ from references import oracle_cases
 from polydesign import Equioscillation, Problem
 from polydesign.approximation.high_degree import TOLERANCE, levelled
 from polydesign.approximation.remez import best_approximation
-from polydesign.evaluation.cost import matmuls
 from polydesign.model import InputError
+from polydesign.program.cost import matmuls
 from polydesign.search.limits import ASYMPTOTIC_TOLERANCE, MOST_REMEZ, asymptotic, limit
 
 pytestmark = pytest.mark.numerics

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 import polydesign
 from polydesign.cli import main
 from polydesign.model import InputError
-from polydesign.similar import CALLED, closest
 from polydesign.table.catalogue import catalogue, find, glance, load, shipped
 from polydesign.table.published import names
+from polydesign.text.similar import CALLED, closest
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 import polydesign
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF, allowance
 from polydesign.model import InputError, Plan
+from polydesign.rounding.running import UNIT_ROUNDOFF, allowance
 from polydesign.runtime import (
     effective_rank,
     ops,
@@ -24,9 +24,9 @@ from polydesign.runtime import (
 )
 from polydesign.runtime.defaults import SIGN
 from polydesign.runtime.lowrank import PROJECTED
-from polydesign.verify import lowrank as verified
-from polydesign.verify.metrics import spectral, truncated
-from polydesign.verify.sweep import measure
+from polydesign.verification import lowrank as verified
+from polydesign.verification.metrics import spectral, truncated
+from polydesign.verification.sweep import measure
 
 pytestmark = pytest.mark.numerics
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from pages import written
-from test_scripts import loaded
+from test_scripts import loaded, script_path
 
 ROOT = Path(__file__).parent.parent
 FIGURES = ROOT / "figures"
@@ -41,7 +41,7 @@ def test_what_the_pages_show_is_made(script: Any) -> None:
 
 def test_the_scripts_of_the_data_write_it(script: Any) -> None:
     for name, other in script.DATA.items():
-        assert f"{name}.json" in (ROOT / "scripts" / f"{other}.py").read_text("utf-8")
+        assert f"{name}.json" in script_path(f"{other}.py").read_text("utf-8")
 
 
 QUICK = ["sign-d5x6-l1e-3", "five-quintics", "root_fronts", "rounding_model"]

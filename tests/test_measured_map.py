@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import polydesign
-from polydesign.evaluation.basis import expanded
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
+from polydesign.program.basis import expanded
+from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import Plan, inverse_root, msign_with_info
-from polydesign.verify.spectra import sample, sample_positive
+from polydesign.verification.spectra import sample, sample_positive
 
 pytestmark = pytest.mark.numerics
 

@@ -11,8 +11,8 @@ from scipy.linalg import hadamard
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError
+from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import monarch_apply, monarch_dense, monarch_project
 
 pytestmark = pytest.mark.numerics

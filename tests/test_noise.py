@@ -15,11 +15,11 @@ from tables import prototype
 
 import polydesign
 from polydesign.approximation.remez import best_approximation
-from polydesign.evaluation.basis import program_constants
-from polydesign.evaluation.noise import Noise, follow, noise, predict, remaining_error, roundoff, stored
-from polydesign.evaluation.program import IDENTITY, Combination, Program, build, constant_names
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import EVALUATIONS, InputError
+from polydesign.program.basis import program_constants
+from polydesign.program.programs import IDENTITY, Combination, Program, build, constant_names
+from polydesign.rounding.direct import Noise, follow, noise, predict, remaining_error, roundoff, stored
+from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import ops
 from polydesign.runtime.execute import direct
 

@@ -17,15 +17,15 @@ from tables import prototype, published
 from torch import Tensor
 
 import polydesign
-from polydesign.evaluation.cost import matmuls
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError, Plan, Table
+from polydesign.program.cost import matmuls
+from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import inverse_root, inverse_root_with_info, mcsgn, msign, msign_with_info, normalize
 from polydesign.runtime import ops as products_of
 from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two
 from polydesign.table import from_json, to_json
-from polydesign.verify.spectra import DEFAULT_SPECTRA
-from polydesign.verify.sweep import measure
+from polydesign.verification.spectra import DEFAULT_SPECTRA
+from polydesign.verification.sweep import measure
 
 pytestmark = pytest.mark.numerics
 

@@ -41,8 +41,8 @@ def test_the_wheel_has_every_table_the_schema_and_the_templates(wheel):
     assert "polydesign/coeffs/published/jordan_5.json" in tables
     assert tables <= names
     assert "polydesign/schema/schedule-v2.schema.json" in names
-    templates = {path.name for path in (ROOT / "polydesign" / "report" / "templates").iterdir()}
-    assert {f"polydesign/report/templates/{name}" for name in templates} <= names
+    templates = {path.name for path in (ROOT / "polydesign" / "reporting" / "templates").iterdir()}
+    assert {f"polydesign/reporting/templates/{name}" for name in templates} <= names
     assert "index.html.j2" in templates
     assert not any(name.startswith(("tests/", "scripts/", "figures/")) for name in names)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polydesign.export.pasted import read_rows
+from polydesign.identification.pasted import read_rows
 from polydesign.model import InputError
 from polydesign.table.published import published
 

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polydesign
-from polydesign.evaluation.basis import expanded, expansion, program_constants
-from polydesign.evaluation.cost import matmuls, power_products
-from polydesign.evaluation.program import (
+from polydesign.model import InputError, Schedule, Step, evaluate
+from polydesign.program.basis import expanded, expansion, program_constants
+from polydesign.program.cost import matmuls, power_products
+from polydesign.program.programs import (
     IDENTITY,
     build,
     constant_names,
@@ -24,8 +25,7 @@ from polydesign.evaluation.program import (
     products,
     program,
 )
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF, term_rounding
-from polydesign.model import InputError, Schedule, Step, evaluate
+from polydesign.rounding.running import UNIT_ROUNDOFF, term_rounding
 from polydesign.runtime import ops
 from polydesign.runtime.execute import direct
 
@@ -126,7 +126,7 @@ def test_takes_so_many_products(evaluation, n):
 
 @pytest.mark.parametrize(("evaluation", "n"), CASES)
 def test_runs_as_many_products_as_are_counted(evaluation, n, monkeypatch):
-    """A counting backend against evaluation/cost.py."""
+    """A counting backend against program/cost.py."""
     step = hand_made(evaluation, n)
     taken = []
     # sym_mm and sym_mm_add end in these two

@@ -10,14 +10,14 @@ import torch
 from tables import prototype, prototypes
 
 import polydesign
-from polydesign.evaluation.basis import program_constants
-from polydesign.evaluation.program import constant_names
-from polydesign.evaluation.rounding import term_rounding
 from polydesign.model import Plan
-from polydesign.verify.cases import Setting
-from polydesign.verify.operators import choose
-from polydesign.verify.spectra import sample
-from polydesign.verify.sweep import measure, run, worst_error
+from polydesign.program.basis import program_constants
+from polydesign.program.programs import constant_names
+from polydesign.rounding.running import term_rounding
+from polydesign.verification.cases import Setting
+from polydesign.verification.operators import choose
+from polydesign.verification.spectra import sample
+from polydesign.verification.sweep import measure, run, worst_error
 
 pytestmark = pytest.mark.numerics
 

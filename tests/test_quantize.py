@@ -14,8 +14,8 @@ import polydesign
 from polydesign import InputError
 from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import image, schedule_from
-from polydesign.evaluation.program import constants
 from polydesign.model import Problem, evaluate
+from polydesign.program.programs import constants
 from polydesign.search import quantize
 from polydesign.search.greedy import Equioscillation
 from polydesign.search.quantize import grid, on_grid

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 import polydesign
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
+from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import ops
-from polydesign.verify import reference
-from polydesign.verify.reference import CHUNK, FixedSums
-from polydesign.verify.select import select
+from polydesign.verification import reference
+from polydesign.verification.reference import CHUNK, FixedSums
+from polydesign.verification.select import select
 
 pytestmark = pytest.mark.numerics
 

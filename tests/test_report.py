@@ -17,16 +17,16 @@ from click.testing import CliRunner, Result
 from matplotlib.text import Text
 
 from polydesign.cli import main
-from polydesign.designer import design, published_table
+from polydesign.designer.design import design, published_table
 from polydesign.model import InputError, Table
-from polydesign.report import origin, pictures, words
-from polydesign.report.comparison import Seen, compare
-from polydesign.report.folder import write
-from polydesign.report.page import Report, html, markdown, report
+from polydesign.reporting import origin, pictures, words
+from polydesign.reporting.comparison import Seen, compare
+from polydesign.reporting.folder import write
+from polydesign.reporting.page import Report, html, markdown, report
 from polydesign.table import digest, loads, save
 from polydesign.table.catalogue import load
 from polydesign.table.measurements import dumps
-from polydesign.verify.sweep import measure
+from polydesign.verification.sweep import measure
 
 OURS, THEIRS, PROGRAM = "sign-d5x5-l1e-3-bf16", "jordan_5", "sign-d9x4-l1e-3-h1.015-f0.12x3-0"
 PIXELS = 390 - 2 * 16
@@ -170,7 +170,7 @@ def test_the_same_tables_give_the_same_bytes(small: list[Table], one: Report) ->
 
 
 def test_text_in_figures_is_large_enough_on_a_phone(tables: list[Table], measured: list) -> None:
-    from polydesign.evaluation.noise import predict
+    from polydesign.rounding.direct import predict
 
     schedule = tables[0].schedule
     figures = [
@@ -188,7 +188,7 @@ def test_text_in_figures_is_large_enough_on_a_phone(tables: list[Table], measure
         assert len(sizes) > 5
         assert min(sizes) * scale >= 11
     # Negative control: a figure for the desk is not readable there.
-    from polydesign.report.figures import schedule_figure
+    from polydesign.drawing.figures import schedule_figure
 
     wide = schedule_figure(tables[0])
     assert 10 * PIXELS / (72 * wide.get_figwidth()) < 11

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from polydesign.designer import published_table
-from polydesign.report.folder import write
-from polydesign.report.page import report
+from polydesign.designer.design import published_table
+from polydesign.reporting.folder import write
+from polydesign.reporting.page import report
 from polydesign.table.catalogue import load
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

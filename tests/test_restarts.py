@@ -11,12 +11,9 @@ from references import published
 from tables import table_of
 
 import polydesign
-from polydesign.evaluation.cost import Products, count, matmuls
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError, Plan
-from polydesign.runtime import inverse_root, msign, msign_with_info, ops, root
-from polydesign.runtime.execute import direct, gram
-from polydesign.search.restarts import (
+from polydesign.program.cost import Products, count, matmuls
+from polydesign.rounding.gram import (
     MOST_EXHAUSTIVE,
     choose_restarts,
     every,
@@ -24,8 +21,11 @@ from polydesign.search.restarts import (
     shift,
     simulate,
 )
-from polydesign.verify.metrics import deviation
-from polydesign.verify.spectra import sample
+from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.runtime import inverse_root, msign, msign_with_info, ops, root
+from polydesign.runtime.execute import direct, gram
+from polydesign.verification.metrics import deviation
+from polydesign.verification.spectra import sample
 
 pytestmark = pytest.mark.numerics
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 import polydesign
-from polydesign.designer import published_table
-from polydesign.evaluation.cost import matmuls
+from polydesign.designer.design import published_table
 from polydesign.model import InputError, Plan, Table
+from polydesign.program.cost import matmuls
 from polydesign.runtime import (
     inverse,
     inverse_root,
@@ -171,7 +171,7 @@ def test_the_articles_test(r: int, degree: int, steps: int, products: tuple[int,
     assert error(reaching, "float32") <= reaching.schedule.error * size + 1e-5
     assert error(theirs, "float32") > 5 * error(reaching, "float32")
     # bfloat16: at this size P's smallest eigenvalues are lost in rounding P, and a table that reaches for them
-    # gains little or loses (scripts/article_roots.py has the full size); the default begins where theirs does.
+    # gains little or loses (scripts/studies/article_roots.py has the full size); the default begins where theirs does.
     rounded = (P / norm).bfloat16().double() * norm
     share = (G @ power_of(rounded, -1 / r) - exact).abs().mean().item()
     default = polydesign.load(DEFAULT_TABLES[r, "half"])

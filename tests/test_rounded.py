@@ -195,7 +195,7 @@ def test_a_table_says_what_rounding_costs_and_resumption_rounds_again(few, tmp_p
     assert not {"round", "unrounded_value", "unrounded_rows"} & free.provenance.parameters.keys()
 
     path = tmp_path / "rounded.json"
-    table.save(path)
+    polydesign.save(table, path)
     keywords = {"method": "adam", "lower": 1e-2, "resume": path, "iterations": 60}
     again = polydesign.design(**keywords).provenance.parameters
     # It goes on from the unrounded coefficients, not from those on the grid.

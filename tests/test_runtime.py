@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from tables import prototype, published, table_of
 from torch import Tensor
 
-from polydesign.evaluation.cost import matmuls
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError, Plan, Schedule, Step, Table
+from polydesign.program.cost import matmuls
+from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import Info, defaults, msign, msign_with_info, ops
 from polydesign.runtime.execute import direct
 from polydesign.runtime.normalize import frobenius, times_power_of_two
-from polydesign.verify.spectra import sample
+from polydesign.verification.spectra import sample
 
 pytestmark = pytest.mark.numerics
 

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from polydesign.drawing.figures import save_figure
+from polydesign.drawing.scatter import FAR, Point, prediction_figure
 from polydesign.model import InputError
-from polydesign.report.figures import save_figure
-from polydesign.report.scatter import FAR, Point, prediction_figure
 
 POINTS = [
     Point("good, gaussian 64x64", "bfloat16", 0.02, 0.01),

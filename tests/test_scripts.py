@@ -22,21 +22,26 @@ from click.testing import CliRunner
 from pages import written
 
 import polydesign
-from polydesign.evaluation import noise
-from polydesign.evaluation.noise import predict
+from polydesign.rounding import direct as noise
+from polydesign.rounding.direct import predict
 from polydesign.runtime import compiled
 from polydesign.runtime.defaults import SIGN as DEFAULT_TABLES
 from polydesign.search.quantize import grid
-from polydesign.verify.bench import timing_from_json
-from polydesign.verify.spectra import DEFAULT_SPECTRA
+from polydesign.verification.bench import timing_from_json
+from polydesign.verification.spectra import DEFAULT_SPECTRA
 
 ROOT = Path(__file__).parent.parent
+
+
+def script_path(name: str) -> Path:
+    """Of a script, by its name, whatever folder it is in."""
+    return next((ROOT / "scripts").rglob(name))
 
 
 def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """As from a shell, but in this process: another one would load torch again, for two seconds."""
     out, err, code, threads = io.StringIO(), io.StringIO(), None, torch.get_num_threads()
-    words = [str(ROOT / "scripts" / script), *map(str, arguments)]
+    words = [str(script_path(script)), *map(str, arguments)]
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", words)
         # One thread: matrices this small gain nothing from more, and lose much where the cores are busy.
@@ -52,7 +57,7 @@ def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 def loaded(script: str) -> Any:
     """The script as a module."""
-    spec = importlib.util.spec_from_file_location(script, ROOT / "scripts" / f"{script}.py")
+    spec = importlib.util.spec_from_file_location(script, script_path(f"{script}.py"))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -170,7 +175,7 @@ def test_the_pages_quote_the_rounded_searches() -> None:
     pages = written()
     assert script.markdown(part) in pages
     about = body.get("renewed", {}).get("rounded", body)
-    assert f"{about['torch']}; {about['machine']['date']}; `scripts/adam_targets.py`" in pages
+    assert f"{about['torch']}; {about['machine']['date']}; `scripts/studies/adam_targets.py`" in pages
     assert [entry["grid"] for entry in part["grids"]] == list(script.GRIDS)
     for entry in part["grids"]:
         where = grid(entry["grid"])
@@ -207,7 +212,7 @@ def test_the_pages_quote_the_bench() -> None:
     runs = [list(run) for _, run in itertools.groupby(timings, key=lambda t: t.setting)]
     pages = written()
     assert script.markdown(runs) in pages
-    assert f"{body['torch']}; {body['machine']['date']}; `scripts/bench_operators.py`" in pages
+    assert f"{body['torch']}; {body['machine']['date']}; `scripts/benchmarks/bench_operators.py`" in pages
 
 
 def test_reachable(tmp_path: Path) -> None:
@@ -276,7 +281,9 @@ def test_the_pages_quote_the_rounding_model() -> None:
     assert script.markdown(body) in pages
     pairs = {(one["schedule"], one["dtype"]) for one in body["runs"]}
     assert f"{len(body['runs'])} runs of {len(pairs)} pairs of schedule and precision" in pages
-    assert f"torch {body['torch']}; {body['machine']['date']}; `scripts/calibrate_rounding.py`" in pages
+    assert (
+        f"torch {body['torch']}; {body['machine']['date']}; `scripts/studies/calibrate_rounding.py`" in pages
+    )
     assert "figures/rounding_model.png" in pages
     assert len(body["runs"]) >= 200
     assert body["constants"] == {name: getattr(noise, name) for name in script.CONSTANTS}
@@ -430,7 +437,7 @@ def test_tables_are_measured_as_what_they_are_for(tmp_path: Path, monkeypatch: p
     }
     for name in expected:
         table = replace(polydesign.load(name), measured=())
-        table.save(tmp_path / f"{name}.json")
+        polydesign.save(table, tmp_path / f"{name}.json")
     monkeypatch.setattr(script, "FOLDER", tmp_path)
     result = CliRunner().invoke(script.main, ["--shape", "16", "32"])
     assert result.exit_code == 0, result.output

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import polydesign
-from polydesign.evaluation.cost import matmuls
 from polydesign.model import InputError, Table
+from polydesign.program.cost import matmuls
 from polydesign.search.sector import sector_table
 from polydesign.table import digest
 
@@ -45,7 +45,7 @@ def test_products_that_the_docstring_states():
 
 def test_it_is_a_table_like_any_other(tmp_path):
     table = sector_table(60.0, 1e-2)
-    table.save(tmp_path / "t.json")
+    polydesign.save(table, tmp_path / "t.json")
     loaded = polydesign.load(str(tmp_path / "t.json"))
     assert digest(loaded.schedule) == digest(table.schedule)
     assert loaded.provenance.parameters == {"angle": 60.0, "lower": 1e-2}

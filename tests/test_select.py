@@ -9,8 +9,8 @@ import tables
 
 import polydesign
 from polydesign.model import InputError, Plan
-from polydesign.verify.blocks import RARE
-from polydesign.verify.select import EQUAL, MOST_ROWS, POLAR, SQUARE, WEIGHT, reduced, select
+from polydesign.verification.blocks import RARE
+from polydesign.verification.select import EQUAL, MOST_ROWS, POLAR, SQUARE, WEIGHT, reduced, select
 
 pytestmark = pytest.mark.numerics
 
@@ -57,10 +57,10 @@ def test_what_loses_values_on_blocks_is_out_whatever_it_measures(good):
 
 
 def test_the_score_leaves_out_what_rounding_the_input_leaves(good):
-    from polydesign.verify.cases import Setting
-    from polydesign.verify.operators import choose
-    from polydesign.verify.spectra import sample
-    from polydesign.verify.sweep import input_share, resolve_device, run
+    from polydesign.verification.cases import Setting
+    from polydesign.verification.operators import choose
+    from polydesign.verification.spectra import sample
+    from polydesign.verification.sweep import input_share, resolve_device, run
 
     found = select([good], dtype="bf16", shape=SHAPE)[0]
     how, own = choose(good, None, 1)[1], []
@@ -75,9 +75,9 @@ def test_the_score_leaves_out_what_rounding_the_input_leaves(good):
 
 def test_the_worst_is_that_of_measure(good):
     """The lean way and verify's own agree, in the same arithmetic, but for float64's rounding of a rounded sum."""
-    from polydesign.verify.reference import FixedSums
-    from polydesign.verify.spectra import sample
-    from polydesign.verify.sweep import measure
+    from polydesign.verification.reference import FixedSums
+    from polydesign.verification.spectra import sample
+    from polydesign.verification.sweep import measure
 
     ranked = select([good], dtype="bfloat16", shape=SHAPE, seed=3)
     run = next(run for run in ranked[0].runs if run.spectrum == "swept")

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 import polydesign
 from polydesign.approximation.certificate import check_certificate
 from polydesign.cli import main
-from polydesign.evaluation.cost import cost, flops, matmuls
+from polydesign.designer.spending import Spending
 from polydesign.model import InputError
-from polydesign.spending import Spending
+from polydesign.program.cost import cost, flops, matmuls
 from polydesign.table import dumps, loads
-from polydesign.verify.select import select
+from polydesign.verification.select import select
 
 pytestmark = pytest.mark.numerics
 
@@ -206,7 +206,7 @@ def test_settings_of_another_method():
 
 
 def test_a_budget_without_a_safe_candidate_is_refused(monkeypatch):
-    monkeypatch.setattr("polydesign.verify.select.RARE", -1.0)
+    monkeypatch.setattr("polydesign.verification.select.RARE", -1.0)
     with pytest.raises(
         InputError, match=r"matmuls: none of \d+ candidates for 6 keeps its values in bfloat16"
     ):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from polydesign.designer import published_table
-from polydesign.report.comparison import compare, front
-from polydesign.report.standing import ASIDE, MOST, standing_figure
+from polydesign.designer.design import published_table
+from polydesign.reporting.comparison import compare, front
+from polydesign.reporting.standing import ASIDE, MOST, standing_figure
 from polydesign.table.catalogue import load
 
 NAMES = ("polar_express_gram_ns_blog_table_MISPRINT", "jordan_5", "cans_quintic_5")

@@ -14,12 +14,12 @@ from scipy.signal import cont2discrete
 from torch import Tensor
 
 import polydesign
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError, Plan
+from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import bilinear, hippo_legs, hippo_legt, inverse_root_with_info, msign_with_info, ops
 from polydesign.runtime.prepare import RESIDUAL_ROUNDINGS, symmetric_part
-from polydesign.runtime.state_space import MOST_LEFT
-from polydesign.verify.metrics import bilinear_by_solve
+from polydesign.runtime.structured.state_space import MOST_LEFT
+from polydesign.verification.metrics import bilinear_by_solve
 
 pytestmark = pytest.mark.numerics
 

@@ -13,7 +13,7 @@ from test_verify import with_first_coefficient
 
 import polydesign
 from polydesign.table import digest
-from polydesign.verify.spectra import SPECTRA, sample
+from polydesign.verification.spectra import SPECTRA, sample
 
 pytestmark = pytest.mark.numerics
 

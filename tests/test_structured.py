@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError
+from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import lower_solve, ops, triangular_inverse
 
 pytestmark = pytest.mark.numerics

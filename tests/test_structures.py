@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from polydesign.runtime import hippo_legs, hippo_legt, lower_solve, monarch_dense, monarch_project
-from polydesign.verify.spectra import sample, sample_positive
-from polydesign.verify.sweep import measure
+from polydesign.verification.spectra import sample, sample_positive
+from polydesign.verification.sweep import measure
 
 pytestmark = pytest.mark.numerics
 

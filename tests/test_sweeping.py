@@ -22,10 +22,10 @@ from click.testing import CliRunner
 from pages import written
 
 import polydesign
-from polydesign import sweeping
 from polydesign.cli import main
+from polydesign.designer import sweeping
+from polydesign.designer.sweeping import Outcome, grid, read_problems, sweep
 from polydesign.model import InputError
-from polydesign.sweeping import Outcome, grid, read_problems, sweep
 
 pytestmark = pytest.mark.numerics
 
@@ -148,7 +148,7 @@ def test_a_table_of_another_problem_is_not_kept(tmp_path: Path) -> None:
     other = replace(
         polydesign.design(degree=3, steps=2, lower=0.1), name=str(first.table).removesuffix(".json")
     )
-    other.save(tmp_path / str(first.table), force=True)
+    polydesign.save(other, tmp_path / str(first.table), force=True)
     (again,) = sweep([{"degree": 3, "steps": 2}], tmp_path, jobs=1)
     assert polydesign.load(tmp_path / str(again.table)).schedule.error == again.error == first.error
     assert polydesign.load(tmp_path / str(first.table)) == other  # whoever put it there wants it

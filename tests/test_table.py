@@ -407,9 +407,9 @@ def test_save_does_not_replace_another_table(table, tmp_path):
     path = tmp_path / "t.json"
     path.write_text("mine")
     with pytest.raises(InputError, match=r"exists and is different.*--force"):
-        table.save(path)
+        polydesign.save(table, path)
     assert path.read_text() == "mine"
-    table.save(path, force=True)
+    polydesign.save(table, path, force=True)
     assert load(path) == table
 
 
@@ -597,7 +597,7 @@ def higher():
 
 
 def test_programs_round_trip(higher, tmp_path):
-    higher.save(tmp_path / "t.json")
+    polydesign.save(higher, tmp_path / "t.json")
     assert load(tmp_path / "t.json") == higher
     assert "program" not in to_json(higher)["steps"][0]
     assert list(to_json(higher)["steps"][1]["program"]) == ["scale", "t0", "t1", "t2", "t3", "t4"]

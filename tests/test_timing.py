@@ -8,7 +8,7 @@ import pytest
 import torch
 from clock import Clock
 
-from polydesign.verify import timing
+from polydesign.verification import timing
 
 
 def timed(clock: Clock, calls: dict[str, Any], **options: Any) -> dict[str, timing.Run]:

@@ -14,14 +14,14 @@ from safetensors.torch import save_file
 from tables import prototype, published, table_of
 
 import polydesign
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF, allowance, term_rounding
 from polydesign.model import InputError, Plan, Table
+from polydesign.rounding.running import UNIT_ROUNDOFF, allowance, term_rounding
 from polydesign.table import digest
-from polydesign.verify.files import read_matrix
-from polydesign.verify.metrics import deviation, measured_map, orthogonality, relative_error, values
-from polydesign.verify.polar import SUBSPACE_ROUNDS
-from polydesign.verify.spectra import ALL_SPECTRA, DEFAULT_SPECTRA, SPECTRA, from_matrix, sample
-from polydesign.verify.sweep import measure, resolve_device
+from polydesign.verification.files import read_matrix
+from polydesign.verification.metrics import deviation, measured_map, orthogonality, relative_error, values
+from polydesign.verification.polar import SUBSPACE_ROUNDS
+from polydesign.verification.spectra import ALL_SPECTRA, DEFAULT_SPECTRA, SPECTRA, from_matrix, sample
+from polydesign.verification.sweep import measure, resolve_device
 
 pytestmark = pytest.mark.numerics
 
@@ -423,7 +423,7 @@ def test_zero_must_stay_zero(monkeypatch: pytest.MonkeyPatch) -> None:
         X, info = msign_with_info(M, *arguments)  # pyright: ignore[reportArgumentType]
         return X + 2.0**-20, info
 
-    monkeypatch.setattr("polydesign.verify.polar.msign_with_info", noisy)
+    monkeypatch.setattr("polydesign.verification.polar.msign_with_info", noisy)
     found = measure(QUINTICS, shape=(4, 6), dtype="float32", spectrum="zero")
     assert (found.holds, found.worst) == (False, 2.0**-20)
 

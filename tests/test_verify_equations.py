@@ -15,11 +15,11 @@ from torch import Tensor
 import polydesign
 from polydesign.model import InputError, Plan
 from polydesign.runtime import lyapunov
-from polydesign.verify import derivatives, equations, identities
-from polydesign.verify.cases import Setting
-from polydesign.verify.metrics import lyapunov_by_eigenvectors, riccati_by_schur
-from polydesign.verify.spectra import sample_positive
-from polydesign.verify.sweep import measure
+from polydesign.verification import derivatives, equations, identities
+from polydesign.verification.cases import Setting
+from polydesign.verification.metrics import lyapunov_by_eigenvectors, riccati_by_schur
+from polydesign.verification.spectra import sample_positive
+from polydesign.verification.sweep import measure
 
 pytestmark = pytest.mark.numerics
 

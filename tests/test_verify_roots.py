@@ -10,13 +10,13 @@ import pytest
 import torch
 
 import polydesign
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError, Table
-from polydesign.verify import metrics, operators
-from polydesign.verify.roots import MOST_EXPLAINED, amplification, lowest_eigenvalue
-from polydesign.verify.samples import from_matrix, from_symmetric
-from polydesign.verify.spectra import ALL_SPECTRA, DEFAULT_POSITIVE, names, sample_positive
-from polydesign.verify.sweep import measure
+from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.verification import metrics, operators
+from polydesign.verification.roots import MOST_EXPLAINED, amplification, lowest_eigenvalue
+from polydesign.verification.samples import from_matrix, from_symmetric
+from polydesign.verification.spectra import ALL_SPECTRA, DEFAULT_POSITIVE, names, sample_positive
+from polydesign.verification.sweep import measure
 
 pytestmark = pytest.mark.numerics
 
@@ -106,7 +106,8 @@ def test_a_root_run_for_the_wrong_power_fails(seed: int, monkeypatch: pytest.Mon
     assert measure(designed(4), **settings).holds
     true = polydesign.runtime.inverse_root  # pyright: ignore[reportAttributeAccessIssue]
     monkeypatch.setattr(
-        "polydesign.verify.roots.inverse_root", lambda P, r, s, table, plan: true(P, r, s + 1, table, plan)
+        "polydesign.verification.roots.inverse_root",
+        lambda P, r, s, table, plan: true(P, r, s + 1, table, plan),
     )
     found = measure(designed(4), **settings)
     assert found.finite

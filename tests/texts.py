@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 import polydesign
-from polydesign.evaluation.basis import program_constants
 from polydesign.model import Provenance, Schedule, Step, Table
+from polydesign.program.basis import program_constants
 
 SHIPPED = [
     "sign-d5x6-l1e-3-bf16",  # quintics

@@ -15,10 +15,9 @@ from typing import Any
 from polydesign.approximation.edge import edge, safe_up_to
 from polydesign.approximation.enclosure import Enclosure, exact_rows, exactly, levelled_error, step_image
 from polydesign.approximation.remez import best_approximation
+from polydesign.approximation.sampling import same_polynomial
 from polydesign.approximation.scalar import arithmetic
-from polydesign.model import Certificate, ClaimError, InputError, Schedule
-from polydesign.sampling import same_polynomial
-from polydesign.table import digest
+from polydesign.model import Certificate, ClaimError, InputError, Schedule, digest
 
 RELATIVE_WIDTH = Fraction(1, 10**24)
 """To this an error is enclosed; certificates state it to DIGITS digits, rounded outward."""

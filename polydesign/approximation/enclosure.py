@@ -17,8 +17,8 @@ from typing import Any
 import flint
 from flint import arb, fmpq, fmpq_poly
 
-from polydesign.evaluation.basis import expanded
 from polydesign.model import Schedule
+from polydesign.program.basis import expanded
 
 Ends = tuple[Fraction, Fraction]
 

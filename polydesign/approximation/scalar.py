@@ -15,8 +15,8 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from polydesign.evaluation.basis import expansion, program_constants
 from polydesign.model import Schedule, Step
+from polydesign.program.basis import expansion, program_constants
 
 Interval = tuple[Any, Any]
 """Ends as floats or as mpmath numbers: 1 ± E with E far below 1e-16 needs the latter."""

@@ -13,8 +13,8 @@ from polydesign.cli.measure import Shape
 from polydesign.model import DTYPES
 
 if TYPE_CHECKING:
-    from polydesign.evaluation.calibration import Calibration
-    from polydesign.verify.bench import Timing
+    from polydesign.program.calibration import Calibration
+    from polydesign.verification.bench import Timing
 
 
 BUSY = 1.25
@@ -120,9 +120,9 @@ def bench(
     from rich.console import Console
     from rich.progress import Progress
 
-    from polydesign.files import write_atomically
     from polydesign.table.catalogue import load
-    from polydesign.verify import bench as benches
+    from polydesign.text.files import write_atomically
+    from polydesign.verification import bench as benches
 
     loaded = None if table is None else load(table)
     designed_for = None if loaded is None else loaded.dtype
@@ -160,9 +160,9 @@ def _calibrate(
     from rich.console import Console
     from rich.progress import Progress
 
-    from polydesign.evaluation.calibration import dumps, load
-    from polydesign.files import write_atomically
-    from polydesign.verify.calibrate import calibrate
+    from polydesign.program.calibration import dumps, load
+    from polydesign.text.files import write_atomically
+    from polydesign.verification.calibrate import calibrate
 
     if path.exists():
         load(path)  # what is there is replaced only where it is a calibration
@@ -182,7 +182,7 @@ def _calibrate(
 
 
 def _report_calibration(found: Calibration) -> None:
-    from polydesign.evaluation.cost import flops
+    from polydesign.program.cost import flops
 
     where = found.machine["device_name"]
     threads = f", {found.machine['threads']} threads" if found.device == "cpu" else ""

@@ -65,13 +65,13 @@ def compare(
       polydesign compare mine.json jordan_5 --lower 1e-4,1e-3 --measure
       polydesign compare sign-m15-l1e-3-bf16 cans_quintic_5 --csv c.csv -o c.svg
     """
-    from polydesign.files import write_atomically
-    from polydesign.report.comparison import compare as compared
-    from polydesign.report.comparison import to_json
-    from polydesign.report.tables import text, to_csv
+    from polydesign.reporting.comparison import compare as compared
+    from polydesign.reporting.comparison import to_json
+    from polydesign.reporting.tables import text, to_csv
+    from polydesign.text.files import write_atomically
 
     if output:
-        from polydesign.report.figures import SUFFIXES
+        from polydesign.drawing.figures import SUFFIXES
 
         if Path(output).suffix.lower() not in SUFFIXES:  # before minutes are spent
             raise InputError("output", f"{output!r} is no picture: end its name in {' or '.join(SUFFIXES)}")
@@ -83,8 +83,8 @@ def compare(
     if csv_file:
         write_atomically(Path(csv_file), to_csv(rows))
     if output:
-        from polydesign.report.figures import save_figure
-        from polydesign.report.standing import standing_figure
+        from polydesign.drawing.figures import save_figure
+        from polydesign.reporting.standing import standing_figure
 
         save_figure(standing_figure(loaded, rows), output)
     if as_json:

@@ -27,7 +27,7 @@ def conformance(table: str, output: str, operator: str | None, seed: int, force:
       polydesign conformance sign-d5x7-l0.01-fp32 --operator inverse_root -o kit
     """
     from polydesign.table.catalogue import load
-    from polydesign.verify.conformance import write
+    from polydesign.verification.conformance import write
 
     size = write(load(table), output, operator=operator, seed=seed, force=force)
     if not quiet:

@@ -7,12 +7,12 @@ from math import prod
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from polydesign.digits import in_digits
 from polydesign.model import Schedule
-from polydesign.report.numbers import number
+from polydesign.text.digits import in_digits
+from polydesign.text.numbers import number
 
 if TYPE_CHECKING:
-    from polydesign.export.identify import Match
+    from polydesign.identification.identify import Match
     from polydesign.model import Certificate
 
 NARROW = 1 + 2.0**-8
@@ -51,7 +51,7 @@ def who(matches: list[Match], rows: list[tuple[float, ...]]) -> list[str]:
 
 
 def _pasted(best: Match, rows: list[tuple[float, ...]]) -> str:
-    from polydesign.export.identify import ORDERS
+    from polydesign.identification.identify import ORDERS
 
     by_row, by_power = ORDERS[best.order]
     assert best.differs is not None
@@ -80,7 +80,7 @@ def _safety(best: Match) -> list[str]:
 
 def what(schedule: Schedule, certificate: Certificate | None, one: bool) -> list[str]:
     """What the rows do on their interval, and above it. one: whether they are one row, repeated."""
-    from polydesign.evaluation.cost import matmuls
+    from polydesign.program.cost import matmuls
 
     low, high = schedule.interval
     bottom, top = schedule.steps[-1].image

@@ -28,8 +28,8 @@ from polydesign.cli.gradient import (
     unfinished,
     watched,
 )
-from polydesign.digits import in_digits
 from polydesign.model import DTYPES, EVALUATIONS, NORMALIZATIONS, PURPOSES
+from polydesign.text.digits import in_digits
 
 if TYPE_CHECKING:
     from polydesign.model import Schedule, Table
@@ -143,7 +143,7 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
       polydesign search --steps 6 --method adam --objective topk:50
       polydesign search --steps 6 --method adam --round bf16
     """
-    from polydesign.designer import design
+    from polydesign.designer.design import design
     from polydesign.table import dumps, save
 
     for option in ("degree", "headroom", "cushion", "image_floor"):
@@ -183,7 +183,7 @@ def _spinner(keywords: dict[str, Any]) -> Any:
 
 
 def _summary(table: Table) -> str:
-    from polydesign.evaluation.cost import matmuls_of
+    from polydesign.program.cost import matmuls_of
 
     schedule = table.schedule
     low, high = schedule.interval
@@ -261,7 +261,7 @@ def _goals(table: Table) -> list[str]:
     """What was asked for beside the error: coefficients on a grid, the smallest lower end."""
     parameters, lines = table.provenance.parameters, []
     if table.purpose == "clip":
-        from polydesign.sampling import stated_clip_error
+        from polydesign.approximation.sampling import stated_clip_error
 
         low, off = table.schedule.interval[0], stated_clip_error(table.schedule)
         lines.append(f"clipping  |f(x) - min(x/{low:g}, 1)| <= {off:g} on a grid of [0, 1]")
@@ -282,8 +282,8 @@ def _goals(table: Table) -> list[str]:
 
 def _warnings(table: Table, dtype: str) -> list[str]:
     """What to say of the first step whose rounding is too large for its headroom, or for anything."""
-    from polydesign.evaluation.rounding import term_rounding
     from polydesign.model import dtype_name
+    from polydesign.rounding.running import term_rounding
 
     if table.observed is not None:
         return []  # matrices have told more than the running error can

@@ -11,7 +11,7 @@ from polydesign.model import InputError
 
 
 def _names(ctx: Any, param: Any, incomplete: str) -> list[str]:
-    from polydesign.export.targets import TARGETS
+    from polydesign.exporters.targets import TARGETS
 
     return [name for name in TARGETS if name.startswith(incomplete)]
 
@@ -38,8 +38,8 @@ def export(table: str | None, to: str | None, output: str | None, force: bool, l
     if listing:
         click.echo(_listing())
         return
-    from polydesign.export.cautions import cautions
-    from polydesign.export.targets import target
+    from polydesign.exporters.cautions import cautions
+    from polydesign.exporters.targets import target
     from polydesign.table.catalogue import load
 
     if table is None or to is None:
@@ -57,7 +57,7 @@ def export(table: str | None, to: str | None, output: str | None, force: bool, l
 
 def _written(path: Path, text: str, force: bool) -> str:
     """Write text to path unless it is there already; say what was done."""
-    from polydesign.files import write_atomically
+    from polydesign.text.files import write_atomically
 
     if path.is_file() and path.read_bytes() == text.encode():
         return f"{path} holds this text already; left as it is"
@@ -70,7 +70,7 @@ def _written(path: Path, text: str, force: bool) -> str:
 
 
 def _listing() -> str:
-    from polydesign.export.targets import TARGETS
+    from polydesign.exporters.targets import TARGETS
 
     width = max(map(len, TARGETS))
     taking = [f"{name:{width}}  {t.about}" for name, t in TARGETS.items() if t.reason is None]

@@ -46,7 +46,7 @@ def fold(table: str, **how: Any) -> None:
     Example:
       polydesign fold polar_express_deg5 --factor 1.01 --rows all-but-last
     """
-    from polydesign.export.fold import fold as folded
+    from polydesign.approximation.fold import fold as folded
 
     _write(table, folded, "folded", **how)
 
@@ -60,7 +60,7 @@ def unfold(table: str, **how: Any) -> None:
     Example:
       polydesign unfold polar_express_gram_ns_1.05 --factor 1.05 -o plain.json
     """
-    from polydesign.export.fold import unfold as unfolded
+    from polydesign.approximation.fold import unfold as unfolded
 
     _write(table, unfolded, "unfolded", **how)
 
@@ -139,7 +139,7 @@ def _told(old: Table, new: Table) -> str:
 def _edge(table: Table) -> str:
     from decimal import ROUND_FLOOR
 
-    from polydesign.digits import in_digits
+    from polydesign.text.digits import in_digits
 
     certificate = table.certificate
     if certificate is None or certificate.basin_edge is None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from polydesign.model import Plan, Table
 
 if TYPE_CHECKING:
-    from polydesign.report.comparison import Seen
+    from polydesign.reporting.comparison import Seen
 
 
 def table_of(source: str) -> Table:
@@ -25,7 +25,7 @@ def table_of(source: str) -> Table:
 
     if Path(source).is_file() or source in catalogue() or source not in names():
         return load(source)
-    from polydesign.designer import published_table
+    from polydesign.designer.design import published_table
 
     return published_table(source)
 
@@ -62,8 +62,8 @@ def worst_errors(
     there is judged, whatever interval the table is for. Raises InputError for a bad device or shape, and
     where a matrix has no value there.
     """
-    from polydesign.report.comparison import Seen
-    from polydesign.report.tables import SHOWN
+    from polydesign.reporting.comparison import Seen
+    from polydesign.reporting.tables import SHOWN
 
     found: dict[str, tuple[Seen, ...]] = {}
     with progress(len(tables) * len(SHOWN), quiet=quiet) as advance:
@@ -81,11 +81,11 @@ def worst_errors(
 def _worst(
     table: Table, lower: float, dtype: str, shape: tuple[int, int], device: str, seed: int
 ) -> list[float | None]:
-    from polydesign.verify.cases import Setting
-    from polydesign.verify.operators import choose
-    from polydesign.verify.roots import lowest_eigenvalue
-    from polydesign.verify.spectra import names, sample, sample_positive
-    from polydesign.verify.sweep import resolve_device, run, worst_error
+    from polydesign.verification.cases import Setting
+    from polydesign.verification.operators import choose
+    from polydesign.verification.roots import lowest_eigenvalue
+    from polydesign.verification.spectra import names, sample, sample_positive
+    from polydesign.verification.sweep import resolve_device, run, worst_error
 
     high = table.schedule.interval[1]
     schedule = replace(table.schedule, interval=(lower * high, high))

@@ -15,10 +15,10 @@ import click
 
 from polydesign.cli.described import USUAL, advice, slope, what, who
 from polydesign.model import InputError, Schedule, Table
-from polydesign.report.numbers import number
+from polydesign.text.numbers import number
 
 if TYPE_CHECKING:
-    from polydesign.export.identify import Match
+    from polydesign.identification.identify import Match
     from polydesign.model import Certificate
 
 _LONGEST_NAME = 255
@@ -62,8 +62,8 @@ def identify(
       polydesign identify muon_utils.py --list polar_express
       echo "3.4445 -4.7750 2.0315" | polydesign identify - --steps 5
     """
-    from polydesign.export.identify import identify as explain
-    from polydesign.export.target import made_for
+    from polydesign.exporters.target import made_for
+    from polydesign.identification.identify import identify as explain
 
     rows, table = _rows(source, which)
     if table is not None and root not in (None, table.schedule.root):
@@ -118,7 +118,7 @@ def _as_run(
 
 def _rows(source: str, which: str | None) -> tuple[list[tuple[float, ...]], Table | None]:
     """The rows, and the table that they are of where it is one of ours."""
-    from polydesign.export.pasted import read_rows
+    from polydesign.identification.pasted import read_rows
     from polydesign.table.catalogue import load
     from polydesign.table.published import names, published
 
@@ -236,8 +236,8 @@ def _told(measured: dict[str, list[float | None]]) -> list[str]:
 def _instead(schedule: Schedule, error: float) -> list[dict[str, Any]]:
     """Of ours for bfloat16, this root and interval, with no more products, what beats this error: the best of
     quintics, which every codebase takes, then the best of all."""
-    from polydesign.evaluation.cost import matmuls
     from polydesign.model import purpose_of
+    from polydesign.program.cost import matmuls
     from polydesign.table.catalogue import entries
 
     most, lower, found = matmuls(schedule), schedule.interval[0], []
@@ -277,7 +277,7 @@ def _as_json(
     certificate: Certificate | None,
     instead: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    from polydesign.evaluation.cost import matmuls
+    from polydesign.program.cost import matmuls
 
     body: dict[str, Any] = {"rows": rows, "matches": [asdict(match) for match in matches], "map": None}
     if schedule is not None:

@@ -104,7 +104,7 @@ def _group(found: Entry) -> str:
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    from polydesign.report.numbers import number
+    from polydesign.text.numbers import number
 
     width = max(len(row["name"]) for row in rows)
     click.echo(f"{'name':{width}}  root  degrees         products  error      interval")

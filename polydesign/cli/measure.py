@@ -12,7 +12,7 @@ import click
 from polydesign.model import DTYPES, FORMS, NORMALIZATIONS, InputError, Measurement, Plan, Table, dtype_name
 
 if TYPE_CHECKING:
-    from polydesign.verify.spectra import Sample
+    from polydesign.verification.spectra import Sample
 
 
 class Shape(click.ParamType):
@@ -105,10 +105,10 @@ def verify(
       polydesign verify sign-d5x6-l1e-3-bf16 --matrix momentum.safetensors::layers.0.weight
     """
     from polydesign.cli.summary import report
-    from polydesign.files import write_atomically
     from polydesign.table import measurements as text_of
     from polydesign.table import save
     from polydesign.table.catalogue import find, load, shipped
+    from polydesign.text.files import write_atomically
 
     file = find(table)
     if write and file.resolve().is_relative_to(shipped().resolve()) and not Path(table).is_file():
@@ -155,10 +155,10 @@ def _measured(
     from rich.console import Console
     from rich.progress import Progress
 
-    from polydesign.verify.files import read_matrix
-    from polydesign.verify.operators import choose
-    from polydesign.verify.spectra import names
-    from polydesign.verify.sweep import measure
+    from polydesign.verification.files import read_matrix
+    from polydesign.verification.operators import choose
+    from polydesign.verification.spectra import names
+    from polydesign.verification.sweep import measure
 
     _, operator = choose(table, how["operator"], how["power"])
     kind = {"positive": operator.positive, "singular": operator.singular}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from polydesign.digits import in_digits
+from polydesign.text.digits import in_digits
 
 if TYPE_CHECKING:
     from polydesign.model import Certificate, Table

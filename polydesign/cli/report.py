@@ -64,9 +64,9 @@ def report(
       polydesign verify sign-d5x6-l1e-3-bf16 --steps --save m.json
       polydesign report sign-d5x6-l1e-3-bf16 --measured m.json -o page
     """
-    from polydesign.report.folder import check_folder, write
-    from polydesign.report.page import check_given
-    from polydesign.report.page import report as made
+    from polydesign.reporting.folder import check_folder, write
+    from polydesign.reporting.page import check_given
+    from polydesign.reporting.page import report as made
 
     folder = Path(output)
     loaded = [table_of(source) for source in tables]
@@ -114,10 +114,10 @@ def _measurements(
     tables: list[Table], shape: tuple[int, int], device: str, seed: int, quiet: bool
 ) -> list[Measurement]:
     """Every table in every precision on the matrices that verify takes by default, step by step."""
-    from polydesign.report.tables import SHOWN
-    from polydesign.verify.operators import choose
-    from polydesign.verify.spectra import names
-    from polydesign.verify.sweep import measure
+    from polydesign.reporting.tables import SHOWN
+    from polydesign.verification.operators import choose
+    from polydesign.verification.spectra import names
+    from polydesign.verification.sweep import measure
 
     runs: list[tuple[Table, str, str]] = []
     for table in tables:

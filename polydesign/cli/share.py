@@ -36,7 +36,7 @@ def show(table: str, as_json: bool) -> None:
 
 
 def _described(table: Table, path: Path) -> str:
-    from polydesign.evaluation.cost import matmuls_of
+    from polydesign.program.cost import matmuls_of
 
     schedule, provenance = table.schedule, table.provenance
     low, high = schedule.interval
@@ -108,7 +108,7 @@ def _of_the_literature(table: Table) -> list[str]:
 
 def _programs(schedule: Schedule) -> list[str]:
     """The constants that run, where they are not the coefficients."""
-    from polydesign.report.origin import programs
+    from polydesign.reporting.origin import programs
 
     lines = programs(schedule)
     head = "what runs (schedule-v2.schema.json says how; the tuples are the same polynomials, rounded):"
@@ -130,7 +130,7 @@ def plot(tables: tuple[str, ...], measured: str | None, output: str | None) -> N
       polydesign verify sign-d5x6-l1e-3-bf16 --save measured.json
       polydesign plot sign-d5x6-l1e-3-bf16 --measured measured.json
     """
-    from polydesign.report.figures import comparison_figure, save_figure, schedule_figure
+    from polydesign.drawing.figures import comparison_figure, save_figure, schedule_figure
     from polydesign.table.catalogue import load
 
     loaded = [load(table) for table in tables]

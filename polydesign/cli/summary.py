@@ -110,7 +110,7 @@ def _verdict(measurements: list[Measurement]) -> None:
 
 def _predicted(table: Table, m: Measurement) -> float | None:
     """max |f(x)ˢ − 1| over the values that this matrix has on the promised range."""
-    from polydesign.verify.sweep import EDGE
+    from polydesign.verification.sweep import EDGE
 
     assert m.map is not None, "measure always gives the map"
     low, high = table.schedule.interval

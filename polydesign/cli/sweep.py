@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from polydesign.sweeping import Outcome
+    from polydesign.designer.sweeping import Outcome
 
 
 @click.command(short_help="Design tables for a grid of problems, in parallel.")
@@ -60,8 +60,8 @@ def sweep(
     from rich.console import Console
     from rich.progress import Progress
 
-    from polydesign.sweeping import read_problems
-    from polydesign.sweeping import sweep as swept
+    from polydesign.designer.sweeping import read_problems
+    from polydesign.designer.sweeping import sweep as swept
 
     asked = read_problems(problems)
     with Progress(

@@ -27,6 +27,7 @@ from polydesign.model.checks import (
     check_number,
     dtype_name,
 )
+from polydesign.model.digest import digest
 from polydesign.model.measurement import (
     AfterStep,
     MeasuredMap,
@@ -79,6 +80,7 @@ __all__ = [
     "check_normalization",
     "check_number",
     "check_purpose",
+    "digest",
     "dtype_name",
     "evaluate",
     "purpose_of",

@@ -24,7 +24,7 @@ class Plan:
     the input (this looks at the data; turn it off inside a compiled or captured training step, and under
     torch.func.vmap, which compile does not go with). form: of msign; gram takes fewer operations on wide
     matrices (see runtime/execute.py). restarts: of the gram form, the indices from 0 of the steps before
-    which it starts again, run as given; None has them chosen for the precision (search/restarts.py), () is
+    which it starts again, run as given; None has them chosen for the precision (rounding/gram.py), () is
     none. normalization: one of NORMALIZATIONS in place of the table's own, None for the table's. compile: run
     the iteration through torch.compile, which takes seconds at first and then serves every table of the same
     degrees; the checks stay outside. matmuls, error: which of the package's tables runs where none is given:

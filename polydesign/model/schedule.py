@@ -77,7 +77,7 @@ class Step:
     coefficients: of q, in increasing powers, the float64 numbers that run. domain: what the step was
     designed to serve. image: what it maps the previous image onto. half_width: max |p − 1| there, as a
     number of its own, because 1 ± E loses an E below 1e-16. evaluation: how q is computed. program: where
-    that is not monomial, the constants that run (evaluation/program.py names them); image and half_width are
+    that is not monomial, the constants that run (program/programs.py names them); image and half_width are
     then of the polynomial that those define exactly, and the coefficients are its own, rounded to float64.
     """
 

@@ -3,7 +3,6 @@ equations that they solve."""
 
 from polydesign.model import Plan
 from polydesign.runtime.clipping import ClipInfo, spectral_clip, spectral_clip_with_info
-from polydesign.runtime.column_row import ColumnRow, column_row
 from polydesign.runtime.derivative import inverse_root_differentiable, msign_differentiable
 from polydesign.runtime.equations import (
     lyapunov,
@@ -23,7 +22,6 @@ from polydesign.runtime.lowrank import (
     spectral_truncate,
     spectral_truncate_with_info,
 )
-from polydesign.runtime.monarch import monarch_apply, monarch_dense, monarch_project
 from polydesign.runtime.operators import Info, mcsgn, mcsgn_with_info, msign, msign_with_info
 from polydesign.runtime.prepare import RootInfo
 from polydesign.runtime.refinement import EquationInfo
@@ -38,8 +36,10 @@ from polydesign.runtime.roots import (
     two_sided_inverse_root,
 )
 from polydesign.runtime.spectral import spectral_polynomial, spectral_relu, spectral_step
-from polydesign.runtime.state_space import bilinear, hippo_legs, hippo_legt
-from polydesign.runtime.structured import lower_solve, triangular_inverse
+from polydesign.runtime.structured.column_row import ColumnRow, column_row
+from polydesign.runtime.structured.monarch import monarch_apply, monarch_dense, monarch_project
+from polydesign.runtime.structured.state_space import bilinear, hippo_legs, hippo_legt
+from polydesign.runtime.structured.triangular import lower_solve, triangular_inverse
 from polydesign.search.sector import sector_table
 
 __all__ = [

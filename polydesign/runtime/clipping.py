@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import InputError, Plan, Table, check_number, dtype_name
+from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime.checks import (
     SIGNS,
     check_finite,
@@ -80,13 +80,13 @@ def spectral_clip(
       β it gives its own curve in place of the line. α > 0: C_β − C_α + α·msign(C_α), where msign has its own
       table unless one is given. plan.normalization: of the bound.
 
-    The default is the one that measured best (scripts/clipping.py, figures/clipping.json: singular values up
-    to 1000·β, most below β). Mean error of the singular values, in units of β, with what rounding M and
-    clipping exactly costs: bfloat16 0.12 (0.099), float16 0.013 (0.0029), float32 0.010 (6e-8), in 22 to 26
-    products; the best published one, cancelling in bfloat16, 0.33 in 39. In float32 the table decides, not
-    rounding: about 1 % of β (sampling.clip_error), 0.002 with one of 32 products. For less than
-    that and a gap in the spectrum at β, take a published formula, a wide state and a table with small l.
-    Sources: kexue.fm 11059 (Su: nested, unnested, cancelling), leloykun (block); composed is ours.
+    The default is the one that measured best (scripts/studies/clipping.py, figures/clipping.json: singular
+    values up to 1000·β, most below β). Mean error of the singular values, in units of β, with what rounding
+    M and clipping exactly costs: bfloat16 0.12 (0.099), float16 0.013 (0.0029), float32 0.010 (6e-8), in 22
+    to 26 products; the best published one, cancelling in bfloat16, 0.33 in 39. In float32 the table decides,
+    not rounding: about 1 % of β (sampling.clip_error), 0.002 with one of 32 products. For less than that and
+    a gap in the spectrum at β, take a published formula, a wide state and a table with small l. Sources:
+    kexue.fm 11059 (Su: nested, unnested, cancelling), leloykun (block); composed is ours.
 
     Raises InputError as `msign` does; for high not positive, low not below it, or an unknown formula; for the
     composed formula where ‖M‖₂ may be above u·β/l of the table, or of all that come with the package.

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polydesign.evaluation.program import Program, build, constants
 from polydesign.model import Schedule
+from polydesign.program.programs import Program, build, constants
 from polydesign.runtime import execute
 from polydesign.runtime.execute import Coupled
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from polydesign.approximation.sampling import stated_clip_error
 from polydesign.model import InputError, Plan, Table
-from polydesign.sampling import stated_clip_error
 from polydesign.table.catalogue import Entry, entries, load
 
 SIGN = {

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from polydesign.evaluation.program import IDENTITY, Combination, Program, program
 from polydesign.model import Schedule, Step
+from polydesign.program.programs import IDENTITY, Combination, Program, program
 from polydesign.runtime import ops
 
 
@@ -95,7 +95,7 @@ def gram(X: Tensor, steps: Steps, restarts: Sequence[int] = (), A: Tensor | None
 
     With R = X Xᵀ, Q = I and q(R) = Z + c·I, a step is Q ← c·Q + Z·Q, RZ ← c·R + Z·R, R ← c·RZ + Z·RZ; a
     stretch of steps ends with X ← Q·X. restarts: the indices, from 0 and increasing, of the steps before
-    which a stretch ends and R = X Xᵀ begins again; which ones a precision needs, search/restarts.py says. R
+    which a stretch ends and R = X Xᵀ begins again; which ones a precision needs, rounding/gram.py says. R
     is not updated where nobody reads it, and the first step of a stretch sets Q = Z + c·I. To keep that I
     apart as well, Q = Q' + k·I, was found to lose more: where all of Q is small, Q' and k·I cancel. A stretch
     of one step is run as `direct` runs it, bit for bit.

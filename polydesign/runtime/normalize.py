@@ -122,8 +122,8 @@ def power(M: Tensor, dtype: torch.dtype) -> Normalized:
     POWER_VECTORS fixed vectors (no random numbers) and the largest column of A; thin products, not counted.
     It is never above ‖M‖₂, and how far below it may lie has no bound. POWER_MARGIN is from experiment:
     ‖M‖₂/estimate was found to reach 1.010, 1.015, 1.023, 1.038 and 1.044 for sides 16, 64, 256, 1024 and 2048
-    (scripts/norm_bounds.py), so it grows with the side; worst is one value a tenth above many equal ones.
-    Take schatten8 where a rare singular value above 1 must not happen.
+    (scripts/figures/norm_bounds.py), so it grows with the side; worst is one value a tenth above many equal
+    ones. Take schatten8 where a rare singular value above 1 must not happen.
     """
     W, exponent, size, A = _with_gram(M, dtype)
     with torch.no_grad():

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from polydesign.evaluation.cost import matmuls
 from polydesign.model import InputError, Plan, Schedule, Table, dtype_name
+from polydesign.program.cost import matmuls
+from polydesign.rounding.gram import choose_restarts, every
 from polydesign.runtime import compiled, execute
 from polydesign.runtime.checks import (
     SIGNS,
@@ -25,7 +26,6 @@ from polydesign.runtime.checks import (
 )
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.normalize import NORMALIZATIONS, Normalized
-from polydesign.search.restarts import choose_restarts, every
 
 RESIDUAL_ROUNDINGS = {"bfloat16": 4, "float16": 4, "float32": 64, "float64": 64}
 """What rounding explains of a residual, in units of u, from experiment: three times the largest found for up

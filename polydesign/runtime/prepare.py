@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from polydesign.evaluation.cost import matmuls
 from polydesign.model import InputError, Plan, Table, check_integer, check_number, dtype_name
+from polydesign.program.cost import matmuls
 from polydesign.runtime.checks import (
     ROOTS,
     check_finite,

@@ -9,8 +9,8 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from polydesign.evaluation.rounding import UNIT_ROUNDOFF
 from polydesign.model import Plan, Table, check_integer, dtype_name
+from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime.block_sign import candidates, explained
 from polydesign.runtime.checks import check_finite
 from polydesign.runtime.solvers import Riccati, Sylvester

@@ -19,9 +19,9 @@ import mpmath
 
 from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import exactly
-from polydesign.evaluation.cost import UNIT, Prices, step_products
-from polydesign.evaluation.program import preferred
 from polydesign.model import LEAST_RATIO, MOST_STEPS, InputError, check_integer, check_number
+from polydesign.program.cost import UNIT, Prices, step_products
+from polydesign.program.programs import preferred
 
 INNER_DEGREES = (1, 2, 3, 4, 5, 6, 8)
 """Inner degrees that a step may have: those with a program of as few products as any higher one has."""
@@ -133,7 +133,7 @@ def exact_front(
     """For each cost up to `most` the best error on [lower, upper]: paths of rank E, choices inner degrees.
 
     E is an mpmath number of the exact composition of best steps, without headroom; a table made of float64
-    coefficients reaches it but for their rounding. prices: of a product of each kind (evaluation/cost.py);
+    coefficients reaches it but for their rounding. prices: of a product of each kind (program/cost.py);
     form: direct or coupled, None for `form_of`; power, from_identity: of the coupled form.
     Raises InputError for a bad interval or no cost to spend.
     """

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from scipy.optimize import linprog
 
+from polydesign.approximation.sampling import clip_error
 from polydesign.approximation.scalar import schedule_from
-from polydesign.evaluation.program import preferred
 from polydesign.model import MOST_HEADROOM, InputError, Problem, Schedule, check_number, evaluate
-from polydesign.sampling import clip_error
+from polydesign.program.programs import preferred
 
 BELOW, ABOVE = 60, 60
 """Points of the grid on [0, c], and on [c, 1] times n + 1."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from polydesign.approximation.sampling import grid
 from polydesign.approximation.scalar import schedule_from
 from polydesign.model import InputError, Problem, Schedule, evaluate
-from polydesign.sampling import grid
 from polydesign.search.objectives import Looks, MeanSquare, Slope, Sup, TopK
 from polydesign.search.polish import MOST_ROUNDS, Goal, polish, polish_mean_square
 from polydesign.search.starts import Rows

@@ -19,7 +19,6 @@ import mpmath
 
 from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import exactly, half_width, image
-from polydesign.evaluation.basis import expansion, program_constants
 from polydesign.model import (
     EVALUATIONS,
     MOST_HEADROOM,
@@ -31,6 +30,7 @@ from polydesign.model import (
     check_integer,
     check_number,
 )
+from polydesign.program.basis import expansion, program_constants
 from polydesign.search.quantize import Grid, grid, on_grid
 
 SMALLEST_FLOAT64 = 5e-324

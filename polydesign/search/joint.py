@@ -1,14 +1,14 @@
 """The best schedules for a budget in the precision they will run in: proposals, by the rounding model.
 
-The shortest path of budget.py with rounding in every step (evaluation/noise.py): a step receives what the
+The shortest path of budget.py with rounding in every step (rounding/direct.py): a step receives what the
 ones before leave, widened by what rounding adds, and is designed up to that: this is its headroom. Of the
 cushions the one is taken whose widened image has the largest ratio of ends, all that the next step sees, as
 long as no singular vector turns by more than a limit: what turns, no later step turns back. In the coupled
-form evaluation/coupled_noise.py is the model, and what a step loses of P takes the place of the angle.
+form rounding/coupled.py is the model, and what a step loses of P takes the place of the angle.
 
 Two numbers trade the error of the schedule for the error of rounding: the limit, and the part of the model's
 noise that is reckoned with. There is one front for each pair; which of the candidates is best is then
-measured (verify/select.py).
+measured (verification/select.py).
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from polydesign.evaluation import coupled_noise
-from polydesign.evaluation.cost import UNIT, Prices
-from polydesign.evaluation.noise import (
+from polydesign.model import EVALUATIONS, InputError, Problem, Schedule, dtype_name, evaluate
+from polydesign.program.cost import UNIT, Prices
+from polydesign.rounding import coupled as coupled_noise
+from polydesign.rounding.direct import (
     ROOM,
     ROWS,
     StepRounding,
@@ -34,7 +35,6 @@ from polydesign.evaluation.noise import (
     roundoff,
     start,
 )
-from polydesign.model import EVALUATIONS, InputError, Problem, Schedule, dtype_name, evaluate
 from polydesign.search.budget import INNER_DEGREES, Path, additive, front
 from polydesign.search.greedy import Equioscillation
 from polydesign.search.standard import evaluations_of, rounded_down, standard
@@ -43,7 +43,7 @@ CAUTIONS = (1.0, 0.9, 0.8)
 """Parts of the model's noise that are reckoned with, a front each. Of 300,000 random blocks of equal entries
 the 7 best schedules for 12, 15, 16 and 18 products in bfloat16, 15 and 16 in float16, lost none with all of
 it; with 0.8 up to 6, with 0.6 up to 40 (289 where a step is of `origin`), with 0.4 some hundred. Measuring
-then leaves out those that lose more than one in 50,000 (verify/blocks.py)."""
+then leaves out those that lose more than one in 50,000 (verification/blocks.py)."""
 
 TURNS = (0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 """Radians by which a step may turn singular vectors; cos 0.1 = 0.995, cos 0.5 = 0.88."""

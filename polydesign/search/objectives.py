@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from polydesign.approximation.sampling import grid
 from polydesign.model import InputError, Problem, check_integer, check_number
-from polydesign.sampling import grid
 from polydesign.search.laws import quantiles
 
 

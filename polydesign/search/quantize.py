@@ -20,9 +20,9 @@ import numpy as np
 from flint import fmpz_mat
 
 from polydesign.approximation.scalar import exactly, half_width, image
-from polydesign.evaluation.basis import expansion, program_constants
-from polydesign.evaluation.program import build
 from polydesign.model import DTYPES, InputError, dtype_name, evaluate
+from polydesign.program.basis import expansion, program_constants
+from polydesign.program.programs import build
 
 _FORMATS = {
     "bfloat16": (8, -133, (2 - 2.0**-7) * 2.0**127),

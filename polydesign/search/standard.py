@@ -11,10 +11,10 @@ from functools import cache, lru_cache
 
 from polydesign.approximation.exchange import ConvergenceError
 from polydesign.approximation.remez import best_approximation
-from polydesign.evaluation.basis import program_constants
-from polydesign.evaluation.noise import Noise, noise
-from polydesign.evaluation.program import build, constant_names
 from polydesign.model import InputError
+from polydesign.program.basis import program_constants
+from polydesign.program.programs import build, constant_names
+from polydesign.rounding.direct import Noise, noise
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from polydesign.files import write_atomically
 from polydesign.model import InputError, Table
-from polydesign.similar import closest
 from polydesign.table.published import names as published_names
 from polydesign.table.reading import loads
 from polydesign.table.upgrade import upgraded
 from polydesign.table.writing import dumps
+from polydesign.text.files import write_atomically
+from polydesign.text.similar import closest
 
 _PACKAGE = Path(__file__).parent.parent
 

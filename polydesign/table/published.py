@@ -1,6 +1,7 @@
 """The literature's schedules: coefficients as printed or as run, with their source and folding.
 
-The data is published.json. What each schedule does is not stated there but proved (scripts/certify_all.py).
+The data is published.json. What each schedule does is not stated there but proved
+(scripts/studies/certify_all.py).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 
 from polydesign.model import InputError
-from polydesign.similar import closest
+from polydesign.text.similar import closest
 
 DEFAULT_INTERVAL = (1e-3, 1.0)
 """Where the source names no interval, schedules are looked at on this one, and say so."""

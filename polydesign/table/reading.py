@@ -1,7 +1,7 @@
 """Tables from JSON.
 
 What is read is checked three times: against schema/schedule-v2.schema.json, by the model's own checks, and on
-a grid (sampling.py). Files of v1 are read too (upgrade.py).
+a grid (approximation/sampling.py). Files of v1 are read too (upgrade.py).
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from polydesign.evaluation.cost import matmuls, matmuls_of
-from polydesign.evaluation.program import constant_names
 from polydesign.model import (
     Certificate,
     ClaimError,
@@ -26,10 +24,13 @@ from polydesign.model import (
     Schedule,
     Step,
     Table,
+    digest,
 )
+from polydesign.program.cost import matmuls, matmuls_of
+from polydesign.program.programs import constant_names
 from polydesign.table import measurements
 from polydesign.table.upgrade import upgraded
-from polydesign.table.writing import SCHEMA, digest
+from polydesign.table.writing import SCHEMA
 
 
 def loads(text: str, where: str = "$") -> Table:
@@ -221,7 +222,11 @@ def _measured(body: Any, schedule: Schedule) -> tuple[Measurement, ...]:
 
 def _check_statements(body: Any, table: Table, products: int) -> None:
     """Refuse what the file says beside its steps, where the steps say otherwise."""
-    from polydesign.sampling import SAMPLES, check_claims, sampled_error  # numpy, and only reading needs it
+    from polydesign.approximation.sampling import (  # numpy, and only reading needs it
+        SAMPLES,
+        check_claims,
+        sampled_error,
+    )
 
     if body["error"]["exact"] != table.schedule.error:
         raise ClaimError(

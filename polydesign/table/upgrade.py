@@ -24,7 +24,7 @@ def upgraded(body: Any) -> Any:
         return body
     warnings.warn(
         f"{body.get('name')} is a file of v1, which does not say what it is for: purpose, dtype and form are "
-        "taken from its provenance; polydesign.load(path).save(path, force=True) writes it as v2",
+        "taken from its provenance; polydesign.save(polydesign.load(path), path, force=True) writes it as v2",
         FormatNote,
         stacklevel=2,
     )

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from typing import Any
 
-from polydesign.evaluation.cost import matmuls_of
-from polydesign.evaluation.program import constant_names
-from polydesign.model import Schedule, Step, Table
+from polydesign.model import Step, Table
+from polydesign.program.cost import matmuls_of
+from polydesign.program.programs import constant_names
 from polydesign.table import measurements
 
 SCHEMA = "polydesign/schedule/v2"
-
-
-def digest(schedule: Schedule) -> str:
-    """sha256 of what the iteration computes: root, interval, and the steps' constants and evaluations.
-
-    Canonical JSON with sorted keys and without spaces, floats as hexadecimal (float.hex). Name, claims,
-    measurements and provenance are not part of it.
-    """
-    body = {
-        "root": schedule.root,
-        "interval": [end.hex() for end in map(float, schedule.interval)],
-        "steps": [
-            {"coefficients": [c.hex() for c in step.coefficients], "evaluation": step.evaluation}
-            | ({"program": [c.hex() for c in step.program]} if step.program else {})
-            for step in schedule.steps
-        ],
-    }
-    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def to_json(table: Table) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""From keywords to a table."""

@@ -1,0 +1,102 @@
+"""Names of tables, made from what they were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from polydesign.model import DTYPES, Schedule
+from polydesign.program.programs import preferred
+from polydesign.search.budget import form_of
+from polydesign.search.greedy import Equioscillation
+
+_SIGN_NAMES = {1: "inverse", 2: "sign"}
+
+
+def family(root: int) -> str:
+    """The word that a root's tables begin with: sign, inverse, root4."""
+    return _SIGN_NAMES.get(root, f"root{root}")
+
+
+def table_name(
+    schedule: Schedule,
+    strategy: Equioscillation,
+    dtype: str | None,
+    normalization: str = "frobenius",
+    lower: str | None = None,
+    *,
+    own_safety: bool = False,
+) -> str:
+    """A name made from the parameters: sign-d5x6-l1e-3-bf16, sign-d5-9x3-l1e-3, root4-d9x3-l0.1-h1.01.
+
+    dtype: the precision that it is made for; own_safety: with headroom, cushion and floor of one's own in
+    place of that precision's, which the name then says: sign-d5x6-l1e-3-h1.02-bf16. lower: in place of the
+    number. An evaluation is named where it is not the preferred one; rounding as -r1_1024, -rdecimals4,
+    -rbf16.
+    """
+    low, high = schedule.interval
+    parts = [family(schedule.root)]
+    degrees = runs(schedule.degrees) if len(schedule.steps) > 1 else f"{schedule.degrees[0]}x1"
+    parts += [f"d{degrees}", f"l{lower or short(low)}"]
+    if high != 1:
+        parts.append(f"u{short(high)}")
+    if dtype is None or own_safety:
+        safety = []
+        for letter, value, neutral in (
+            ("h", strategy.headroom, 1.0),
+            ("c", strategy.cushion, 0.0),
+            ("f", strategy.image_floor or 0.0, 0.0),
+        ):
+            values = value if isinstance(value, tuple) else (value,)
+            if any(v != neutral for v in values):
+                safety.append(letter + runs(values))
+        # Without any it is not the precision's own safety either.
+        parts += safety or ([] if dtype is None else ["h1"])
+    parts += [] if dtype is None else [DTYPES[dtype]]
+    other = {s.evaluation for s in schedule.steps if s.evaluation != preferred(s.inner_degree)}
+    parts += sorted(other)
+    if strategy.round is not None:
+        parts.append("r" + strategy.round.replace("/", "_").replace(":", ""))
+    if normalization != "frobenius":
+        parts.append(normalization)
+    return "-".join(parts)
+
+
+def budget_name(
+    root: int = 2,
+    matmuls: int | None = None,
+    error: float | None = None,
+    lower: float | None = 1e-3,
+    upper: float = 1.0,
+    dtype: str | None = None,
+    shape: tuple[int, int] | None = None,
+    form: str = "direct",
+    normalization: str = "frobenius",
+) -> str:
+    """A name for what a budget search was asked: sign-m15-l1e-3-bf16, sign-e0.02-l1e-3-fp16-1024x4096-auto.
+
+    lower: None where the smallest was asked for. dtype: None for exact arithmetic. shape: where not the
+    default.
+    """
+    goal = f"m{matmuls}" if matmuls is not None else f"e{short(error or 0.0)}"
+    parts = [family(root), goal, f"l{short(lower) if lower is not None else 'min-e' + short(error or 0.0)}"]
+    parts += [f"u{short(upper)}"] if upper != 1 else []
+    parts.append("exact" if dtype is None else DTYPES[dtype])
+    parts += ["x".join(map(str, sorted(shape)))] if shape is not None else []
+    parts += [form] if form not in ("direct", form_of(root)) else []
+    parts += [normalization] if normalization != "frobenius" else []
+    return "-".join(parts)
+
+
+def runs(values: Sequence[float]) -> str:
+    """5, 9, 9, 9 as "5-9x3"."""
+    found = [(value, len(list(group))) for value, group in groupby(values)]
+    return "-".join(short(value) + (f"x{count}" if count > 1 else "") for value, count in found)
+
+
+def short(x: float) -> str:
+    """The shortest exact decimal: 1e-3 for 0.001, 0.1 for 0.1."""
+    plain = repr(int(x)) if x == int(x) and abs(x) < 1e6 else repr(x)
+    digits, _, exponent = f"{x:e}".partition("e")
+    scientific = f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
+    return scientific if float(scientific) == x and len(scientific) < len(plain) else plain

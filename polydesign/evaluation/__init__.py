@@ -1,1 +1,0 @@
-"""How a step is computed: straight-line programs for q, their cost, their rounding."""

@@ -1,0 +1,163 @@
+"""Texts that run a table on matrices: what those for numpy, jax and torch have in common.
+
+A text is a header, the few helpers that it uses, a function for each kind of step where there are several,
+STEPS with the constants, and one function: msign for root 2, inverse_root for the others. How products,
+sums and multiples of I are written is the Library's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from polydesign.exporters.cautions import undesigned
+from polydesign.exporters.layout import comment, indented, steps_text, wrapped
+from polydesign.exporters.straight import Routine, Row, routines
+from polydesign.exporters.target import how_known, stated_error
+from polydesign.model import InputError, Table
+
+_REFUSED = {
+    "aol": "rescales each row by its own factor, so that another matrix's polar factor comes out",
+    "schatten8": "takes a product that the text does not have",
+    "power": "estimates the spectral norm and guarantees nothing",
+    "none": "leaves the division to the caller",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """How a library of matrices writes the parts of a step.
+
+    name: of the target. imports: its lines. helpers: functions that stand in the text where it calls them,
+    by name. gram: A from X. lines: a routine's registers from A. add: the last addition of a step of root 2.
+    inner: W = q(A) from the registers. product: of two matrices, rounded. norm: the lines that divide X and
+    leave its norm, by a normalization's name. sign, inverse: the last function for root 2 and for the others,
+    templates in which words in capitals stand for what `_fill` puts there. coarsest: the dtype that rounds
+    most of those that it iterates in.
+    """
+
+    name: str
+    imports: str
+    helpers: dict[str, str]
+    gram: str
+    lines: Callable[[Routine], list[str]]
+    add: Callable[[Routine], str]
+    inner: Callable[[Routine], str]
+    product: Callable[[str, str], str]
+    norm: dict[str, str]
+    sign: str
+    inverse: str
+    coarsest: str
+
+
+def write(table: Table, library: Library) -> str:
+    """The text. Raises InputError for a normalization that it does not have."""
+    if table.normalization not in library.norm:
+        raise InputError(
+            "to",
+            f"{library.name} divides by the norm frobenius or schatten4, and {table.name} is made for "
+            f"{table.normalization}, which {_REFUSED[table.normalization]}: take a table of one of those, or "
+            "run this one by polydesign.runtime",
+        )
+    made, calls = routines(table.schedule)
+    sign = table.schedule.root == 2
+    several = len(made) > 1 or not sign
+    functions = [_function(routine, library, sign=sign) for routine in made] if several else []
+    what = "what computes it, and its constants" if several else ", ".join(made[0].constants)
+    constants = f"# One step a row: {what}.\n{steps_text(calls, several=several)}"
+    last = _fill(library.sign if sign else library.inverse, table, library, calls)
+    rest = [*functions, constants, last]
+    used = [text for name, text in library.helpers.items() if any(f"{name}(" in part for part in rest)]
+    warned = [f"Warning: {line}" for line in undesigned(table, library.coarsest)]
+    return "\n\n".join([f"{comment(table, more=warned)}\n\n{library.imports}", *used, *rest])
+
+
+def _body(routine: Routine, library: Library) -> list[str]:
+    return [library.gram, *library.lines(routine), library.add(routine)]
+
+
+def _function(routine: Routine, library: Library, *, sign: bool) -> str:
+    """One step: of X, or W = q(A)."""
+    lines = _body(routine, library) if sign else [*library.lines(routine), library.inner(routine)]
+    lines[-1] = "return " + lines[-1].partition(" = ")[2]
+    arguments = ", ".join(["X" if sign else "A", *routine.constants])
+    return f"def _{routine.name}({arguments}):\n{indented(lines, 1)}\n"
+
+
+def _fill(template: str, table: Table, library: Library, calls: list[tuple[Routine, Row]]) -> str:
+    """The template with the words of this table; a line of a block's name alone becomes the block."""
+    root = table.schedule.root
+    routine = calls[0][0]
+    if root != 2:
+        block = _coupled(root, library)
+    elif len({routine.name for routine, _ in calls}) > 1:
+        block = ["for step, *constants in STEPS:", "    X = step(X, *constants)"]
+    else:
+        head = f"for {', '.join(routine.constants)} in STEPS:"
+        block = [head, *("    " + line for line in _body(routine, library))]
+    blocks = {
+        "LOOP": block,
+        "PROMISE": promise(table),
+        "NORM": library.norm[table.normalization].splitlines(),
+    }
+    lines: list[str] = []
+    for line in template.splitlines():
+        word = line.strip()
+        if word in blocks:
+            depth = line[: len(line) - len(line.lstrip())]
+            lines += [depth + part if part else "" for part in blocks[word]]
+        else:
+            lines.append(line)
+    words = {
+        "EXPONENT": f"{-1 / root!r}",
+        "ROOT": "P⁻¹" if root == 1 else f"P^(-1/{root})",
+        "DTYPE": _dtype(table),
+    }
+    text = "\n".join(lines) + "\n"
+    for word, value in words.items():
+        text = text.replace(word, value)
+    return text
+
+
+def _coupled(root: int, library: Library) -> list[str]:
+    """W = q(P), G ← G W, P ← P Wʳ; the P that the last step would leave is not formed."""
+    squares = [f"W{2**k}" if k else "W" for k in range(root.bit_length())]
+    updates = [f"{b} = {library.product(a, a)}" for a, b in pairwise(squares)]
+    factors = [square for bit, square in enumerate(squares) if root >> bit & 1]
+    power = factors[0]
+    for other in factors[1:]:
+        updates.append(f"{squares[-1]}W = {library.product(power, other)}")
+        power = f"{squares[-1]}W"
+    updates.append(f"X = {library.product('X', power)}")
+    return [
+        "(step, *constants), *others = STEPS",
+        "G = W = step(X, *constants)",
+        "for step, *constants in others:",
+        *("    " + line for line in updates),
+        "    W = step(X, *constants)",
+        f"    G = {library.product('G', 'W')}",
+    ]
+
+
+def _dtype(table: Table) -> str:
+    return f"torch.{table.dtype}" if table.dtype else "None"
+
+
+def promise(table: Table) -> list[str]:
+    """What the function promises, as lines of its docstring."""
+    schedule = table.schedule
+    low, high = schedule.interval
+    error = stated_error(table, 3)
+    if schedule.root == 2:
+        norm = "‖M‖_F" if table.normalization == "frobenius" else "‖M Mᵀ‖_F^(1/2)"
+        ends = f"{low:.12g} to {high:.12g} times {norm}"
+        what = f"Singular values of M from {ends} come out as 1 within {error}"
+    else:
+        norm = "‖P‖_F" if table.normalization == "frobenius" else "‖P Pᵀ‖_F^(1/2)"
+        ends = f"{low**schedule.root:.12g} to {high**schedule.root:.12g} times {norm}"
+        what = f"For eigenvalues of P from {ends} it is off by {error} at most, relatively"
+    designed = table.dtype
+    coarser = "" if designed == "bfloat16" else ": in a coarser dtype it may diverge"
+    rounding = f" Designed for the rounding of {designed}{coarser}." if designed else ""
+    return wrapped(f"{what} ({how_known(table)}, in exact arithmetic).{rounding}")

@@ -1,0 +1,149 @@
+"""What an exporter is, and what every one of them says of the table it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import ROUND_CEILING
+
+from polydesign.model import InputError, Table
+from polydesign.table import digest
+from polydesign.text.digits import in_digits
+
+Rows = list[tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A codebase, language or format that a table can be written for.
+
+    about: one line, for the list of targets. suffix: of a file that holds the text, with its dot. write: the
+    text to paste or import, from a table; raises InputError("to", why not, and what to do instead) where the
+    target cannot express the table. dtype: of a codebase that computes the steps itself, in powers of A, the
+    precision that decides what rounding does there; None where the text brings its evaluation along. when:
+    under which condition it is that precision, "" for always. reason: why no table at all can be written for
+    it, None where some can. coarsest: of a text that runs in the dtype that it is given, the one that rounds
+    most.
+    """
+
+    about: str
+    suffix: str
+    write: Callable[[Table], str]
+    dtype: str | None = None
+    when: str = ""
+    reason: str | None = None
+    coarsest: str | None = None
+
+
+def header(table: Table) -> list[str]:
+    """The lines that every exported text carries as comments: which table, its promise, how it is run."""
+    schedule = table.schedule
+    (low, high), count = schedule.interval, len(schedule.steps)
+    lines = [
+        f"{table.name}, {digest(schedule)}",
+        f"root {schedule.root}: |f(x) - 1| <= {stated_error(table, 6)} for x in [{low:.12g}, {high:.12g}] "
+        f"({how_known(table)}), input normalization {table.normalization}",
+        *filter(None, [made_for(table), _lost(table)]),
+        f"exactly {count} step{'s' if count > 1 else ''}, degrees {', '.join(map(str, schedule.degrees))};"
+        " never repeat or leave out a row",
+    ]
+    if table.provenance.source:
+        lines.append(f"source: {table.provenance.source}")
+    lines.append(f"written by polydesign {table.provenance.polydesign}")
+    # A file says where it comes from in any words: a line break in them would end the comment, and what
+    # cannot be printed may be no text at all in a language, or hide some of it.
+    plain = ("".join(c if c.isprintable() else " " if c.isspace() else "?" for c in line) for line in lines)
+    return [" ".join(line.split()) for line in plain]
+
+
+def stated_error(table: Table, digits: int) -> str:
+    """The table's bound of |f − 1| as text, rounded up: to nearest, a proved bound might not be one."""
+    bound = table.certificate.error[1] if table.certificate else repr(table.schedule.error)
+    return in_digits(bound, digits, ROUND_CEILING)
+
+
+def how_known(table: Table) -> str:
+    """What stands behind the error: proved; sampled, not proved; or not certified."""
+    kind = table.certificate.kind if table.certificate else "not certified"
+    return f"{kind}, not proved" if kind == "sampled" else kind
+
+
+def made_for(table: Table) -> str | None:
+    """What the table is for, where that is not the sign or the root that its promise is of."""
+    low, high = table.schedule.interval
+    if table.purpose == "clip":
+        return f"made for clipping singular values: f(x) is near min(x/{low:.12g}, 1) from 0 to {high:.12g}"
+    if table.schedule.root == 2 and table.purpose == "root":
+        return "made for P^(-1/2) in the coupled form, where x is the square root of an eigenvalue"
+    return None
+
+
+def _lost(table: Table) -> str | None:
+    if table.schedule.error < 1:
+        return None
+    return "Warning: some x of this interval come out at 0 or below, or at 2 or above"
+
+
+def check_normalization(table: Table, target: str, *known: str) -> None:
+    """Refuse a table made for a normalization that the target does not have; known: those it has.
+
+    Raises InputError.
+    """
+    if table.normalization in known:
+        return
+    raise InputError(
+        "to",
+        f"{target} divides by the norm of {' or '.join(known)}, and {table.name} is made for "
+        f"{table.normalization}: design it again with --normalization {known[0]}",
+    )
+
+
+def quintic_rows(table: Table, target: str, factor: float = 1.0) -> Rows:
+    """Rows (a, b, c) of p(x) = ax + bx³ + cx⁵, one a step, for a target that takes just these.
+
+    Degree 3 becomes (a, b, 0.0). factor: what the target divides its input by beyond the table's own
+    normalization; the first row is p₁(factor·x), so that the map of M stays the table's.
+
+    Raises InputError for roots other than 2 and for degrees above 5, with the steps that are in the way.
+    """
+    _check_root(table, target)
+    schedule = table.schedule
+    high = [index for index, degree in enumerate(schedule.degrees, start=1) if degree > 5]
+    if high:
+        raise InputError(
+            "to",
+            f"{target} takes rows of three numbers (degree 5), and {table.name} has degree "
+            f"{max(schedule.degrees)} in step {', '.join(map(str, high))}: "
+            "take a table of quintics (polydesign search --degree 5), or --to torch-function",
+        )
+    rows: Rows = []
+    for index, step in enumerate(schedule.steps):
+        scale = factor if index == 0 else 1.0
+        row = [c * scale ** (1 + 2 * j) for j, c in enumerate(step.coefficients)]
+        rows.append(tuple(row + [0.0] * (3 - len(row))))
+    return rows
+
+
+def shared_row(table: Table, target: str, cure: str) -> tuple[float, ...]:
+    """The one row of a table whose steps are all the same, for a target that repeats it; of any degree.
+
+    cure: what to do where the rows differ. Raises InputError then, and for roots other than 2.
+    """
+    _check_root(table, target)
+    rows = table.as_tuples()
+    if any(row != rows[0] for row in rows):
+        raise InputError(
+            "to",
+            f"{target} takes one row of coefficients and repeats it, and the {len(rows)} steps of "
+            f"{table.name} differ: {cure}",
+        )
+    return tuple(map(float, rows[0]))
+
+
+def _check_root(table: Table, target: str) -> None:
+    if table.schedule.root != 2:
+        raise InputError(
+            "to",
+            f"{target} runs the polar factor (root 2), and {table.name} is of root {table.schedule.root}: "
+            "--to torch-function, numpy and jax write its inverse root",
+        )

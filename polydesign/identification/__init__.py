@@ -1,0 +1,1 @@
+"""Lists of coefficients from elsewhere: what they are."""

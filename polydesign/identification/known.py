@@ -1,0 +1,51 @@
+"""The tables that a list of rows is compared with: the published schedules, and those of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from polydesign.identification.likeness import Row
+from polydesign.model import InputError
+from polydesign.table.catalogue import catalogue, glance
+from polydesign.table.published import names, published
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A known table: its rows as they are run."""
+
+    name: str
+    root: int
+    rows: tuple[Row, ...]
+    published: bool
+    source: str | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether all steps are one row."""
+        return len(set(self.rows)) == 1
+
+
+def candidates() -> list[Candidate]:
+    """The published schedules, the known misprint with them, then the tables of the catalogue."""
+    return [*_published(), *_own()]
+
+
+@cache
+def _published() -> tuple[Candidate, ...]:
+    entries = [published(name) for name in names()]
+    return tuple(Candidate(e.name, e.root, e.steps_run(), True, e.source) for e in entries)
+
+
+def _own() -> Iterator[Candidate]:
+    for name, path in catalogue().items():
+        if name in names():
+            continue
+        try:
+            body = glance(path)
+            rows = tuple(tuple(map(float, step["coefficients"])) for step in body["steps"])
+            yield Candidate(name, body["root"], rows, False)
+        except (InputError, OSError, LookupError, TypeError, ValueError):
+            continue  # list says what is wrong with it

@@ -1,0 +1,1 @@
+"""Straight-line programs: what computes q, and what it costs."""

@@ -1,0 +1,240 @@
+"""What a schedule costs: how many matrix products of each kind it takes, times what one of each kind costs.
+
+Counted from the same programs that run, and without coefficients, which a search does not have yet. What is
+left out: sums of matrices, the normalization, and the thin products of its power method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from polydesign import model
+from polydesign.model import InputError, Schedule, Table, check_integer, check_number
+from polydesign.program.programs import products
+
+FORMS = (*model.FORMS, "coupled")
+
+Steps = Schedule | Sequence[tuple[int, str]]
+"""A schedule, or for each step (inner degree, evaluation)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Products:
+    """How many products of each kind; matrices are m×m (A, Q, P, W) or m×n (X), or n×m (G).
+
+    gram: A = X Xᵀ, m×n times n×m; the result is symmetric. wide: Q·X or G·W, an m×m matrix and one whose
+    other side is n; the result is not. symmetric: of two m×m matrices whose product is symmetric, as that of
+    two polynomials of one matrix is.
+    """
+
+    gram: int = 0
+    wide: int = 0
+    symmetric: int = 0
+
+    def __add__(self, other: Products) -> Products:
+        return Products(self.gram + other.gram, self.wide + other.wide, self.symmetric + other.symmetric)
+
+    @property
+    def total(self) -> int:
+        return self.gram + self.wide + self.symmetric
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What one product of each kind costs (see Products), and in which unit: products, flops, seconds.
+
+    Raises InputError for a price that is not a positive number.
+    """
+
+    gram: float
+    wide: float
+    symmetric: float
+    unit: str
+
+    def __post_init__(self) -> None:
+        for name in ("gram", "wide", "symmetric"):
+            check_number(name, getattr(self, name))
+            if getattr(self, name) <= 0:
+                raise InputError(name, f"must be greater than 0, not {getattr(self, name)!r}")
+
+    def of(self, count: Products) -> float:
+        """What so many products cost."""
+        return count.gram * self.gram + count.wide * self.wide + count.symmetric * self.symmetric
+
+
+UNIT = Prices(1.0, 1.0, 1.0, "products")
+"""Every product costs one: the cost of a schedule is then its `matmuls`."""
+
+
+def sides(shape: tuple[int, int], form: str = "direct") -> tuple[int, int]:
+    """(m, n) of Products: the side of the square matrices, and the other side of X or G.
+
+    shape: direct and gram: of the input, which is transposed so that m <= n. Coupled: of G, whose columns are
+    the side of P; of P itself where there is no G.
+    """
+    _check_form(form)
+    if not isinstance(shape, (tuple, list)) or len(shape) != 2:
+        raise InputError("shape", f"must be two sides such as (512, 1024), not {shape!r}")
+    for side in shape:
+        check_integer("shape", side, 1)
+    rows, columns = shape
+    if form == "coupled":
+        return columns, rows
+    return min(rows, columns), max(rows, columns)
+
+
+def flops(shape: tuple[int, int], *, form: str = "direct", symmetric: float = 1.0, batch: int = 1) -> Prices:
+    """Prices in operations: 2·m·k·n for (m×k)(k×n), times the batch.
+
+    shape: as in `sides`. symmetric: what a product costs whose result is known to be symmetric, relative to
+    one where it is not: 1 for what torch has, 1/2 for a kernel that computes one half. Square products of
+    which nothing is known, as mcsgn takes, cost what a wide one of a square shape costs.
+    """
+    m, n = sides(shape, form)
+    check_number("symmetric", symmetric)
+    if not 0 < symmetric <= 1:
+        raise InputError("symmetric", f"must lie above 0 and be at most 1, not {symmetric!r}")
+    check_integer("batch", batch, 1)
+    wide, square = 2.0 * m * m * n * batch, 2.0 * m * m * m * batch
+    return Prices(symmetric * wide, wide, symmetric * square, "flops")
+
+
+def power_products(*exponents: int) -> int:
+    """Products that the powers Wᵉ take by repeated squaring, from W; the squarings are shared.
+
+    For one exponent: ⌊log₂ e⌋ + (ones in e) − 1.
+    """
+    squarings = max(exponent.bit_length() for exponent in exponents) - 1
+    return squarings + sum(exponent.bit_count() - 1 for exponent in set(exponents))
+
+
+def step_products(
+    inner_degree: int,
+    evaluation: str,
+    *,
+    form: str = "direct",
+    root: int = 2,
+    power: int = 1,
+    from_identity: bool = False,
+    first: bool = False,
+    last: bool = False,
+) -> Products:
+    """The products of one step; those of a schedule are their sum, so that a search can add step to step.
+
+    Direct: A = X Xᵀ, Q·X, and those of q. Gram: those of q, and three symmetric ones, Z·Q and the two of
+    R ← (Z + cI) R (Z + cI); the last step of a stretch between restarts has none of the three, but takes the
+    stretch's X Xᵀ and Q·X. Coupled, with power s (kexue.fm 11175): those of q, one for G ← G Wˢ, one for
+    P ← P Wʳ, and those of Wˢ and Wʳ together; the last step leaves out P and Wʳ. from_identity: G = I; the
+    first step takes Wˢ as it is, and later products with Wˢ are symmetric.
+
+    first, last: of the schedule; gram: last of its stretch. Direct looks at neither, gram not at first.
+    """
+    _check_form(form)
+    inner = products(evaluation, inner_degree)
+    if form == "coupled":
+        powers = power_products(power) if last else power_products(power, root) + 1
+        if from_identity:
+            return Products(symmetric=inner + powers + (not first))
+        return Products(wide=1, symmetric=inner + powers)
+    if form == "direct" or last:
+        return Products(gram=1, wide=1, symmetric=inner)
+    return Products(symmetric=inner + 3)
+
+
+def count(
+    steps: Steps,
+    *,
+    form: str | None = None,
+    restarts: Sequence[int] = (),
+    root: int | None = None,
+    power: int = 1,
+    from_identity: bool = False,
+) -> Products:
+    """The products of all steps, by kind; see step_products.
+
+    form None: direct for root 2, coupled for the others. restarts: of gram, the indices from 0 of the steps
+    before which it starts again. root: of bare steps, 2 unless given; a schedule has its own.
+
+    Raises InputError for what does not exist: form, evaluation, a restart that is no step's.
+    """
+    if isinstance(steps, Schedule):
+        root = steps.root if root is None else root
+        if root != steps.root:
+            raise InputError("root", f"is {root}, and the schedule has root {steps.root}: leave it out")
+        steps = [(step.inner_degree, step.evaluation) for step in steps.steps]
+    root = 2 if root is None else root
+    check_integer("root", root, 1)
+    check_integer("power", power, 1)
+    form = form or ("direct" if root == 2 else "coupled")
+    _check_restarts(restarts, form, len(steps))
+    ends = {len(steps) - 1, *(restart - 1 for restart in restarts)}
+    return sum(
+        (
+            step_products(
+                inner_degree,
+                evaluation,
+                form=form,
+                root=root,
+                power=power,
+                from_identity=from_identity,
+                first=index == 0,
+                last=index in ends,
+            )
+            for index, (inner_degree, evaluation) in enumerate(steps)
+        ),
+        start=Products(),
+    )
+
+
+def cost(
+    steps: Steps,
+    prices: Prices,
+    *,
+    form: str | None = None,
+    restarts: Sequence[int] = (),
+    root: int | None = None,
+    power: int = 1,
+    from_identity: bool = False,
+) -> float:
+    """What the steps cost in the unit of the prices: of `flops`, of a calibration, or UNIT. See `count`."""
+    return prices.of(
+        count(steps, form=form, restarts=restarts, root=root, power=power, from_identity=from_identity)
+    )
+
+
+def matmuls(
+    schedule: Schedule,
+    *,
+    form: str | None = None,
+    power: int = 1,
+    from_identity: bool = False,
+    restarts: Sequence[int] = (),
+) -> int:
+    """Matrix products of a schedule, all counted as one; see `count`."""
+    return count(schedule, form=form, restarts=restarts, power=power, from_identity=from_identity).total
+
+
+def matmuls_of(table: Table) -> int:
+    """Those of its schedule in the form that it was made for; of gram those of direct, because which restarts
+    run is decided later."""
+    return matmuls(table.schedule, form="coupled" if table.form == "coupled" else None)
+
+
+def _check_form(form: str) -> None:
+    if form not in FORMS:
+        raise InputError("form", f"{form!r} is not one of {', '.join(FORMS)}")
+
+
+def _check_restarts(restarts: Sequence[int], form: str, steps: int) -> None:
+    if restarts and form != "gram":
+        raise InputError("restarts", f"are of the gram form, and form is {form}: leave them out")
+    for index, restart in enumerate(restarts):
+        check_integer(f"restarts[{index}]", restart, 1)
+        if restart >= steps:
+            raise InputError(
+                f"restarts[{index}]", f"is {restart}, and there are {steps} steps, counted from 0"
+            )
+    if any(later <= earlier for earlier, later in pairwise(restarts)):
+        raise InputError("restarts", f"must increase, and are {list(restarts)}")

@@ -1,0 +1,211 @@
+"""The report: any tables as one page that stands alone, and the same as Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+import polydesign
+from polydesign.model import DTYPES, InputError, Measurement, Table
+from polydesign.reporting import pictures
+from polydesign.reporting.chapter import Chapter, Grid, Picture, chapter
+from polydesign.reporting.comparison import LOWERS, Row, Seen, compare, stored
+from polydesign.reporting.tables import (
+    SHOWN,
+    degrees,
+    edge,
+    figures,
+    interval,
+    markdown_rows,
+    measured,
+    notes,
+    own,
+)
+from polydesign.table import digest
+
+GENERATOR = "polydesign report"
+"""By this in its head a page is known to be ours."""
+
+_NARROW = "\u00a0"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The tables of one root beside each other."""
+
+    title: str
+    grid: Grid
+    notes: tuple[str, ...]
+    maps: Picture
+    products: Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is laid out."""
+
+    title: str
+    comparisons: tuple[Comparison, ...]
+    chapters: tuple[Chapter, ...]
+    command: str
+    version: str = polydesign.__version__
+    generator: str = GENERATOR
+
+    @property
+    def unlisted(self) -> list[Chapter]:
+        """Chapters whose table stands in no comparison."""
+        compared = {row[0] for one in self.comparisons for row in one.grid.rows}
+        return [one for one in self.chapters if one.name not in compared]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All figures."""
+        between = [p for c in self.comparisons for p in (c.maps, c.products)]
+        return between + [p for c in self.chapters for p in (c.map, c.steps, c.rounding, c.histogram)]
+
+
+def report(
+    tables: Sequence[Table],
+    measurements: Sequence[Measurement] = (),
+    *,
+    lowers: Sequence[float] = LOWERS,
+    fresh: Mapping[str, Sequence[Seen]] | None = None,
+    command: str = "",
+) -> Report:
+    """Everything that the page says, in the order of the comparison.
+
+    measurements: of these tables, beside those in their files; fresh: what the comparison shows as measured,
+    by table, in place of all these. The same arguments give the same report.
+
+    Raises what check_given and comparison.compare raise.
+    """
+    check_given(tables, measurements)
+    of_table = {table.name: _own(table, measurements) for table in tables}
+    roots = sorted({table.schedule.root for table in tables}, key=lambda root: (root != 2, root))
+    comparisons, chapters = [], []
+    for root in roots:
+        group = [table for table in tables if table.schedule.root == root]
+        seen = fresh or {table.name: stored(table, _extra(table, of_table[table.name])) for table in group}
+        rows = compare(group, lowers, seen)
+        named = {table.name: table for table in group}
+        if len(group) > 1:
+            comparisons.append(_comparison(root, len(roots) > 1, [named[row.name] for row in rows], rows))
+        chapters += [chapter(named[row.name], row, of_table[row.name]) for row in rows]
+    title = f"{chapters[0].name}" if len(chapters) == 1 else f"{len(chapters)} tables compared"
+    return Report(title, tuple(comparisons), tuple(chapters), command)
+
+
+def check_given(tables: Sequence[Table], measurements: Sequence[Measurement]) -> None:
+    """Raises InputError for two tables of one name, and where a measurement is of none of the tables."""
+    names = [table.name for table in tables]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError("tables", f"two are called {name}: leave one out, or give it another name")
+    known = {digest(table.schedule) for table in tables}
+    for m in measurements:
+        if m.digest not in known:
+            raise InputError(
+                "measured", f"one is of {m.table} ({m.digest[:19]}…), which is not in this report"
+            )
+
+
+def _own(table: Table, measurements: Sequence[Measurement]) -> list[Measurement]:
+    """The measurements of this table, under its name: those with maps before the same ones without."""
+    mine = [replace(m, table=table.name) for m in measurements if m.digest == digest(table.schedule)]
+    bare = [replace(m, map=None) for m in mine]
+    return [*mine, *(m for m in table.measured if m not in bare)]
+
+
+def _extra(table: Table, own_ones: Sequence[Measurement]) -> list[Measurement]:
+    return [m for m in own_ones if m not in table.measured]
+
+
+def _comparison(root: int, several: bool, tables: Sequence[Table], rows: Sequence[Row]) -> Comparison:
+    first = interval(rows[0].at[0])
+    heading = ["table", "products", "excess", *(f"error{_NARROW}on {interval(at)}" for at in rows[0].at)]
+    heading += [f"measured {DTYPES[dtype]}" for dtype in SHOWN]
+    heading += ["/best", "safe edge", "degrees", "own interval", "proved", "/optimum", "f′(0)"]
+    cells = [
+        (
+            row.name,
+            str(row.products),
+            f"{row.at[0].excess:.2f}",
+            *(figures(row, at)[0] for at in row.at),
+            *(measured(row, dtype) for dtype in SHOWN),
+            figures(row, row.at[0])[1],
+            edge(row),
+            degrees(row),
+            *own(row),
+        )
+        for row in rows
+    ]
+    names = ", ".join(row.name for row in rows)
+    return Comparison(
+        title=f"Comparison, root {root}" if several else "Comparison",
+        grid=Grid(tuple(heading), tuple(cells)),
+        notes=tuple(notes(rows)),
+        maps=Picture(
+            f"comparison-root{root}-maps",
+            f"Above: the composed maps of {names} where they rise to 1. Below: their errors on [x, 1].",
+            "Above: the maps where they rise. Below: what error is left if no value lies below x.",
+            pictures.svg(pictures.maps_picture(tables)),
+        ),
+        products=Picture(
+            f"comparison-root{root}-products",
+            f"Errors on {first} of {names} over matrix products, above the curve of the best possible.",
+            f"Proved error on {first} over products; the line is the best that such steps can do, and "
+            "markers of equal products stand side by side.",
+            pictures.svg(pictures.products_picture(rows)),
+        ),
+    )
+
+
+def html(found: Report) -> str:
+    """The page: styles and figures inside, no script, nothing to fetch."""
+    return _environment(autoescape=True).get_template("index.html.j2").render(report=found)
+
+
+def markdown(found: Report) -> str:
+    """The same in GitHub's Markdown; figures are files in figures/."""
+    environment = _environment(autoescape=False)
+    environment.filters |= {"escaped": _escaped, "grid": _grid, "fence": _fence}
+    return environment.get_template("report.md.j2").render(report=found)
+
+
+def _tight(text: str) -> str:
+    """Text whose intervals and sums are not broken at a line's end."""
+    text = re.sub(r"\[[^\]]*\]|\|[^|]{1,20}\|", lambda found: found.group().replace(" ", _NARROW), text)
+    return re.sub(r" ([±≤=]) ", rf"{_NARROW}\1{_NARROW}", text)
+
+
+def _environment(*, autoescape: bool) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("polydesign.reporting"),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["tight"] = _tight
+    return environment
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    escaped = re.sub(r"([\\`*_\[\]|~])", r"\\\1", text)
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
+
+
+def _grid(grid: Grid) -> str:
+    rows = [[_escaped(cell) for cell in row] for row in grid.rows]
+    return markdown_rows([_escaped(cell) for cell in grid.heading], rows, grid.left)
+
+
+def _fence(text: str) -> str:
+    """A fence that the text does not contain."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    return "`" * max(3, longest + 1)

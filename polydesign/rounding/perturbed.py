@@ -1,0 +1,119 @@
+"""A schedule run in float64 with every stored matrix rounded at random: how far apart correct codes may be.
+
+No first-order model: what is nonlinear, a value that leaves its domain, is seen as it happens. The program is
+that of the table, so that another program of the same polynomial, powers of A where the table says chebyshev,
+is not excused. A draw of kind random rounds every entry by itself; one of kind coherent rounds all entries of
+a matrix off its diagonal by the same factor, and those on it by another, as blocks of equal entries do.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from polydesign.model import Schedule
+from polydesign.program.programs import IDENTITY, Combination, Program, program
+from polydesign.rounding.running import UNIT_ROUNDOFF
+
+SMALLEST_NORMAL = {
+    "bfloat16": 2.0**-126,
+    "float16": 2.0**-14,
+    "float32": 2.0**-126,
+    "float64": 2.0**-1022,
+}
+"""Below it a precision rounds by an absolute amount."""
+
+LARGEST = {
+    "bfloat16": (2 - 2.0**-7) * 2.0**127,
+    "float16": 65504.0,
+    "float32": (2 - 2.0**-23) * 2.0**127,
+    "float64": (2 - 2.0**-52) * 2.0**1023,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """One draw: how a precision (a name of UNIT_ROUNDOFF) rounds what is stored, and what is summed.
+
+    Summing errs by the u of float32, or of float64 for a state of it: of k terms by √k·u·(|a|·|b|) at random
+    and k/2·u·(|a|·|b|) where all partial sums err the same way (Higham, Accuracy and Stability of Numerical
+    Algorithms, 2002, section 4.2).
+    """
+
+    dtype: str
+    generator: np.random.Generator
+    coherent: bool
+
+    def stored(self, value: np.ndarray) -> np.ndarray:
+        """value (m, n), each entry off by at most u of itself."""
+        size = np.maximum(np.abs(value), SMALLEST_NORMAL[self.dtype])
+        size = np.where(value == 0, 0.0, size)
+        return value + UNIT_ROUNDOFF[self.dtype] * self._directions(value.shape) * size
+
+    def scalar(self, value: float) -> float:
+        """A norm that may be stored in the state's precision: off by at most u of itself."""
+        return value * (1 + UNIT_ROUNDOFF[self.dtype] * self.generator.uniform(-1, 1))
+
+    def product(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """a·b as it is summed, before it is stored."""
+        terms = a.shape[1]
+        reach = terms / 2 if self.coherent else math.sqrt(terms)
+        u = min(UNIT_ROUNDOFF[self.dtype], UNIT_ROUNDOFF["float32"])
+        directions = self._directions((a.shape[0], b.shape[1]))
+        return a @ b + reach * u * directions * (np.abs(a) @ np.abs(b))
+
+    def _directions(self, shape: tuple[int, ...]) -> np.ndarray:
+        if not self.coherent:
+            return self.generator.uniform(-1, 1, shape)
+        off, on = self.generator.choice([-1.0, 1.0], 2)
+        found = np.full(shape, off)
+        np.fill_diagonal(found, on)
+        return found
+
+
+def perturbed_sign(M: np.ndarray, norm: float, schedule: Schedule, rounding: Rounding) -> np.ndarray:
+    """U f(Σ/norm) Vᵀ of M = U Σ Vᵀ (m, n), m <= n, as one draw of rounding leaves it; root 2."""
+    X = rounding.stored(rounding.stored(M) / rounding.scalar(norm))
+    for step in schedule.steps:
+        code = program(step)
+        Q = _inner(code, rounding.stored(rounding.product(X, X.T)), rounding)
+        X = rounding.stored(rounding.product(Q, X) + code.constant * X)
+    return X
+
+
+def perturbed_inverse_root(P: np.ndarray, norm: float, schedule: Schedule, rounding: Rounding) -> np.ndarray:
+    """V diag(λ^(−1/r) f((λ/norm)^(1/r))) Vᵀ of symmetric positive P = V Λ Vᵀ, by W = q(P), G ← G W,
+    P ← P Wʳ, as one draw of rounding leaves it."""
+    A = rounding.stored(rounding.stored(P) / rounding.scalar(norm))
+    G = np.eye(len(P))
+    for index, step in enumerate(schedule.steps):
+        code = program(step)
+        W = rounding.stored(_inner(code, A, rounding) + code.constant * np.eye(len(P)))
+        G = rounding.stored(rounding.product(G, W)) if index else W
+        for _ in range(schedule.root):
+            A = rounding.stored(rounding.product(A, W))
+    return rounding.stored(G * norm ** (-1 / schedule.root))
+
+
+def _inner(code: Program, A: np.ndarray, rounding: Rounding) -> np.ndarray:
+    """Q(A) = q(A) − c·I by the program, every register stored once, and every sum that is a factor."""
+    values = [A]
+    identity = np.eye(len(A))
+
+    def total(terms: Combination) -> np.ndarray:
+        matrices = (weight * (identity if r == IDENTITY else values[r]) for r, weight in terms)
+        return sum(matrices, np.zeros_like(A))
+
+    def factor(terms: Combination) -> np.ndarray:
+        found = total(terms)
+        return rounding.stored(found) if len(terms) > 1 else found
+
+    for line in code.lines:
+        value = total(line.plus)
+        if line.left:
+            value = value + line.weight * rounding.product(factor(line.left), factor(line.right))
+        values.append(rounding.stored(value))
+    index, weight = code.result
+    return weight * values[index]

@@ -1,0 +1,1 @@
+"""Structured matrices: Monarch, column-row, triangular, state space."""

@@ -1,0 +1,118 @@
+"""Candidates of a budget search: schedules of every form with what they cost, in the order to look at them.
+
+search/joint.py proposes them for one form; the gram form's cost is known once its restarts are chosen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from polydesign.model import InputError
+from polydesign.program.cost import cost
+from polydesign.rounding.gram import choose_restarts
+from polydesign.search.joint import Proposal, Terms, least_error, propose
+
+HANDFUL = 9
+"""Candidates that are measured, for each part of the noise that they were made for."""
+
+MOST_GRAM_DEGREE = 3
+"""Highest inner degree tried in the gram form: it needs a restart before every step beyond."""
+
+_CUBICS = (3, 20)
+"""Costs between which an error is looked for in low precision, in steps of inner degree 1."""
+
+_DEARER = 1.3
+"""By how much the costs of one round exceed those of the round before."""
+
+_WIDEST = 0.5
+"""Lower ends are looked for up to this, relative to the upper."""
+
+_SLACK = 3.0
+"""The model expects too much error rather than too little: of the shipped tables for 14 to 18
+products matrices measured 0.3 to 0.75 of it in bfloat16."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A proposal in one form: restarts and cost, in the unit of the prices, are those of that form."""
+
+    proposal: Proposal
+    form: str
+    restarts: tuple[int, ...] | None
+    cost: float
+
+
+def for_matmuls(terms: list[Terms], matmuls: int, dtype: str, *, measured: bool) -> list[Candidate]:
+    """Those worth measuring, in the order to look at them: what the model thinks best comes first."""
+    found = [one for each in terms for one in _affordable(each, matmuls, dtype)]
+    if not found:
+        raise InputError("matmuls", f"{matmuls} are too few for the {terms[0].form} form")
+    found.sort(key=lambda one: one.proposal.expected)
+    if not measured:
+        return sorted(found, key=lambda one: (one.proposal.at_worst, one.proposal.expected))
+    return [
+        one
+        for caution in dict.fromkeys(one.proposal.caution for one in found)
+        for one in [each for each in found if each.proposal.caution == caution][:HANDFUL]
+    ]
+
+
+def for_error(
+    terms: list[Terms], error: float, dtype: str, *, measured: bool = True
+) -> Iterator[list[Candidate]]:
+    """Those that the model expects to reach the error, cheapest first, in rounds of growing cost.
+
+    Most searches end in one of the first rounds, and what costs more is then never made. The last round is
+    half as dear again as the first schedule that reaches the error with all of the model's noise. measured:
+    whether they are measured: then those count too whose expected error is up to _SLACK times that.
+    """
+    reach = _SLACK * error if measured else error
+    cubic = terms[0].prices.gram + terms[0].prices.wide
+    done, most, last = 0.0, _CUBICS[0] * cubic, _CUBICS[1] * cubic
+    while done < last:
+        most = min(most, last)
+        found = [
+            one
+            for each in terms
+            for one in _affordable(each, most, dtype, reach)
+            if done < one.cost and one.proposal.expected <= reach
+        ]
+        safe = [one.cost for one in found if one.proposal.at_worst <= error]
+        last = min([last, *(1.5 * price for price in safe)])
+        if found:
+            yield sorted(found, key=lambda one: (one.cost, one.proposal.expected))
+        done, most = most, most * _DEARER
+
+
+def _affordable(terms: Terms, most: float, dtype: str, error: float = math.inf) -> list[Candidate]:
+    found = []
+    try:
+        proposals = propose(terms, most, error=error)
+    except InputError:  # no step costs so little in this form
+        return []
+    for proposal in proposals:
+        if terms.form != "gram":
+            found.append(Candidate(proposal, terms.form, None, proposal.cost))
+            continue
+        restarts = choose_restarts(proposal.schedule, dtype)
+        price = cost(proposal.schedule, terms.prices, form="gram", restarts=restarts)
+        if price <= most:
+            found.append(Candidate(proposal, "gram", restarts, price))
+    return found
+
+
+def smallest_for(terms: Terms, most: float, error: float) -> float:
+    """The smallest lower end, to two digits, from which the model reaches the error with all its noise."""
+
+    def reaches(ratio: float) -> bool:
+        return least_error(replace(terms, lower=ratio * terms.upper), most) <= error
+
+    low, high = 1e-9, _WIDEST
+    if not reaches(high):
+        raise InputError("matmuls", f"{most:g} are too few to reach {error!r} in {terms.dtype}")
+    while high / low > 1.01:
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if reaches(middle) else (middle, high)
+    return float(f"{high * 1.005 * terms.upper:.2g}") if high < _WIDEST else high

@@ -1,0 +1,1 @@
+"""Text: numbers in words, names that come close, files."""

@@ -1,0 +1,88 @@
+"""What an operator is asked to do in one run, and what it did, in a form that the metrics take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from polydesign.model import Plan, Table
+from polydesign.verification.samples import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One run: the table on these matrices by this plan (whose dtype is the state's), on this device.
+
+    power: s of P^(−s/r). seed: of what an operator adds to the matrices, such as a factor G.
+    """
+
+    known: Sample
+    table: Table
+    plan: Plan
+    power: int
+    device: torch.device
+    seed: int
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return getattr(torch, str(self.plan.dtype))
+
+    @property
+    def normalization(self) -> str:
+        """The plan's, where it has one, else the table's."""
+        return self.plan.normalization or self.table.normalization
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A run in float64 on the CPU, beside what is exact.
+
+    x: (b, k), what each singular value, or eigenvalue^(1/r), was after normalization. left, right: (b, ., k)
+    with leftᵀ exact right = I; in exact arithmetic leftᵀ result right = diag f(x)ᵉ, e = exponent. exact and
+    result: the operator's, exactly and as it ran. rounded: the exact function of the matrices as the state
+    rounds them, None where it does not exist. run: the operator with another table of the same root.
+    explained: how far rounding may carry a judged value, given which are judged. form, restarts: what ran.
+    target: (b, k), where the operator is no power: leftᵀ result right is then diag (f(x)/target)ᵉ; what f(x)
+    should be, where that is 1 in the end. None is 1 everywhere.
+    """
+
+    x: Tensor
+    left: Tensor
+    right: Tensor
+    exponent: int
+    exact: Tensor
+    result: Tensor
+    run: Callable[[Table], Tensor]
+    rounded: Callable[[], Tensor | None]
+    explained: Callable[[Tensor], float]
+    form: str
+    restarts: tuple[int, ...] = ()
+    target: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """How an operator is measured.
+
+    positive: whether it takes symmetric positive P; singular: whether P may then have a null space. polar:
+    whether the result is a polar factor. takes_power: whether it has a power s. root: the only root it has,
+    None for any. stepwise: whether a table of fewer steps gives what a value is after these. rooted: whether
+    x goes as the root of an eigenvalue where `root` is given, as it does where that is None.
+    """
+
+    case: Callable[[Setting], Case]
+    positive: bool = True
+    polar: bool = False
+    singular: bool = False
+    takes_power: bool = False
+    root: int | None = None
+    stepwise: bool = True
+    rooted: bool = False
+
+
+def wide(X: Tensor) -> Tensor:
+    """X in float64 on the CPU."""
+    return X.to("cpu", torch.float64)

@@ -1,0 +1,60 @@
+"""Error against products, a part of budget_targets.py: our exact front, published tables and the limit on
+[1e-3, 1], and what was measured in bfloat16 where the file has it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from polydesign.approximation.scalar import schedule_from
+from polydesign.drawing.figures import save_figure
+from polydesign.drawing.fronts import LEAST, front_figure
+from polydesign.program.cost import matmuls
+from polydesign.search.budget import exact_front
+from polydesign.search.limits import limit
+from polydesign.table.published import names, published
+
+FIGURE = "error_against_products"
+
+SOURCES = {
+    "Newton-Schulz, Padé": ("newton_schulz", "pade", "prism"),
+    "Muon, Su, You": ("muon", "jordan", "su_", "youjiacheng", "unattributed"),
+    "Polar Express": ("polar_express",),
+    "CANS, cubics": ("cans", "cubic"),
+    "AOL, Turbo-Muon": ("aol", "turbo"),
+    "DeepSeek": ("deepseek",),
+}
+"""Groups of published tables, by how their names begin."""
+
+
+def sources() -> dict[str, list[tuple[int, float]]]:
+    """Published tables for root 2 by source: (products, exact error on [1e-3, 1])."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for name in names():
+        entry = published(name)
+        if entry.root != 2 or entry.misprint:
+            continue
+        schedule = schedule_from(2, entry.steps_run(), (1e-3, 1.0))
+        source = next(source for source, starts in SOURCES.items() if name.startswith(starts))
+        found.setdefault(source, []).append((matmuls(schedule), schedule.error))
+    return found
+
+
+def figure(small: bool, body: dict[str, Any], folder: Path) -> dict[str, Any]:
+    most = 12 if small else 24
+    front = [(path.cost, float(path.rank)) for path in exact_front(2, 1e-3, 1.0, most) if path.choices]
+    bounds = [(m, limit(m, 1e-3).error) for m in range(6, most + 1)]
+    measured: dict[str, list[tuple[int, float]]] = {}
+    for row in body.get("prototypes", {}).get("rows", ()):
+        # What was made for float16 blows up, and would flatten the rest.
+        if row["dtype"] == "bfloat16" and "products" in row and not row["name"].endswith("fp16"):
+            at = next(value for key, value in row.items() if "x" in key and isinstance(value, dict))
+            name = "ours, bf16" if row["name"].startswith("search") else "made by hand, bf16"
+            worst_of = max(at[family][0] for family in ("full", "low"))
+            measured.setdefault(name, []).append((row["products"], worst_of))
+    measured = dict(sorted(measured.items(), reverse=True))
+    picture = front_figure(front, [b for b in bounds if b[1] > LEAST], sources(), measured)
+    for suffix in (".png", ".svg"):
+        save_figure(picture, folder / f"{FIGURE}{suffix}")
+    return {"front": front, "limit": bounds, "published": sources()}
