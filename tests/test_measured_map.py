@@ -41,7 +41,7 @@ def exactly(schedule, x):
     """f(x) in 40 digits, rounded to float64."""
     context = mpmath.MPContext()
     context.dps = 40
-    rows = [[context.convert(c) for c in expanded(step)] for step in schedule.steps]
+    rows = [[context.convert(c) for c in expanded(step.program)] for step in schedule.steps]
     values = [context.mpf(float(v)) for v in x]
     for row in rows:
         powers = [v**schedule.root for v in values]

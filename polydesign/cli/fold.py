@@ -79,7 +79,7 @@ def _write(
     import polydesign
     from polydesign.approximation.certificate import certify
     from polydesign.model import InputError, Provenance
-    from polydesign.table import digest, dumps, save
+    from polydesign.table import dumps, save
     from polydesign.table.catalogue import load
 
     old = load(source)
@@ -89,7 +89,7 @@ def _write(
             f"{source} is made for clipping, and a factor would tilt its line: design it with --headroom",
         )
     schedule = change(old.schedule, factor, rows)
-    made = {"factor": factor, "rows": rows, "table": old.name, "digest": digest(old.schedule)}
+    made = {"factor": factor, "rows": rows, "table": old.name, "digest": old.digest}
     if old.provenance.source is None:
         _check_sign(schedule, factor)
     new = replace(
@@ -97,7 +97,7 @@ def _write(
         name=name or f"{old.name}-{strategy}{factor:g}" + ("" if rows == "all" else f"-{rows}"),
         schedule=schedule,
         provenance=Provenance(polydesign.__version__, strategy, made, source=old.provenance.source),
-        certificate=certify(schedule),
+        certificate=certify(schedule, old.purpose),
         observed=None,
         measured=(),
     )

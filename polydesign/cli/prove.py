@@ -48,10 +48,10 @@ def certify(ctx: click.Context, table: str, write: bool, as_json: bool, quiet: b
     try:
         if write or found.certificate is None:
             check_images(found.schedule, published=found.provenance.source is not None)
-            fresh = prove(found.schedule)
+            fresh = prove(found.schedule, found.purpose)
         else:
             published = found.provenance.source is not None
-            fresh = check_certificate(found.schedule, found.certificate, published=published)
+            fresh = check_certificate(found.schedule, found.certificate, found.purpose, published=published)
     except ClaimError as problem:
         click.echo(f"FAILED {file}: $.{problem}", err=True)
         ctx.exit(1)

@@ -148,14 +148,13 @@ def plot(tables: tuple[str, ...], measured: str | None, output: str | None) -> N
 
 
 def _measurements(path: str, table: Table) -> list[Any]:
-    from polydesign.table import digest
     from polydesign.table.measurements import loads
 
     try:
         found = loads(Path(path).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as problem:
         raise InputError("measured", f"{path} is not JSON; polydesign verify --save writes it") from problem
-    if any(m.digest != digest(table.schedule) for m in found):
+    if any(m.digest != table.digest for m in found):
         raise InputError("measured", f"{path} was measured on another table than {table.name}")
     return found
 

@@ -297,7 +297,8 @@ def published_table(name: str) -> Table:
         "misprint": entry.misprint,
     }
     provenance = Provenance(polydesign.__version__, "published", parameters, source=entry.source)
-    return Table(name, schedule, provenance, certificate=prove(schedule), purpose=entry.purpose)
+    certificate = prove(schedule, entry.purpose)
+    return Table(name, schedule, provenance, certificate=certificate, purpose=entry.purpose)
 
 
 def _degrees(

@@ -42,7 +42,9 @@ def finished(found: Found, *, name: str | None, normalization: str, certify: boo
         schedule=schedule,
         provenance=Provenance(__version__, found.method, found.parameters, found.seed),
         normalization=normalization,
-        certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
+        certificate=prove(schedule, found.purpose)
+        if certify
+        else sampled_certificate(schedule, digest(schedule, found.purpose)),
         purpose=found.purpose,
         dtype=found.dtype,
         form=found.form,

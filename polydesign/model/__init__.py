@@ -25,7 +25,9 @@ from polydesign.model.checks import (
     check_interval,
     check_normalization,
     check_number,
+    check_purpose,
     dtype_name,
+    purpose_of,
 )
 from polydesign.model.digest import digest
 from polydesign.model.measurement import (
@@ -46,8 +48,6 @@ from polydesign.model.table import (
     Certificate,
     Provenance,
     Table,
-    check_purpose,
-    purpose_of,
 )
 
 __all__ = [

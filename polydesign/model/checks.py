@@ -111,3 +111,19 @@ def check_interval(field: str, interval: Any, *, positive: bool) -> None:
         raise InputError(f"{field}[0]", f"must be greater than 0, not {low!r}")
     if low > high:
         raise InputError(field, f"its lower end {low!r} lies above its upper end {high!r}")
+
+
+def purpose_of(root: int) -> str:
+    """What a schedule of this root is for where nobody says."""
+    return {1: "inverse", 2: "sign"}.get(root, "root")
+
+
+def check_purpose(purpose: str | None, root: int) -> str:
+    """The purpose, purpose_of where it is None; refuses an unknown one, and one that needs another root."""
+    purpose = purpose or purpose_of(root)
+    if purpose not in PURPOSES:
+        raise InputError("purpose", f"{purpose!r} is not one of {', '.join(PURPOSES)}")
+    if not {"inverse": root == 1, "root": root >= 2}.get(purpose, root == 2):
+        needed = {"inverse": "1", "root": "2 or more"}.get(purpose, "2")
+        raise InputError("purpose", f"{purpose} needs root {needed}, and the schedule has root {root}")
+    return purpose

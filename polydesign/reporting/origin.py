@@ -7,9 +7,9 @@ import math
 from typing import Any
 
 from polydesign.designer.naming import short
+from polydesign.exporters.printer import program_text
 from polydesign.model import Schedule, Table
-from polydesign.program.programs import constant_names, preferred
-from polydesign.table import digest
+from polydesign.program.programs import preferred
 from polydesign.table.published import names
 
 
@@ -17,7 +17,7 @@ def provenance(table: Table) -> list[tuple[str, str]]:
     """Everything that the file says of its origin: (what, value)."""
     origin = table.provenance
     listed = [
-        ("digest", digest(table.schedule)),
+        ("digest", table.digest),
         ("made by", f"polydesign {origin.polydesign}, {origin.strategy}"),
     ]
     if origin.source:
@@ -158,8 +158,7 @@ def programs(schedule: Schedule) -> list[str]:
     """The constants that run, a line a step, where they are not the coefficients."""
     lines = []
     for index, step in enumerate(schedule.steps, start=1):
-        letters = constant_names(step.evaluation, step.inner_degree)
-        constants = ", ".join(f"{name} {c!r}" for name, c in zip(letters, step.program, strict=True))
-        if constants:
-            lines.append(f"step {index}, {step.evaluation}: {constants}")
+        if text := program_text(step):
+            constants = ", ".join(f"k{j} {c!r}" for j, c in enumerate(step.program.constants))
+            lines.append(f"step {index}, {step.evaluation}: {text}; {constants}")
     return lines

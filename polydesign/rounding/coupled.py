@@ -28,7 +28,6 @@ import math
 import numpy as np
 
 from polydesign.model import Schedule, dtype_name
-from polydesign.program.programs import program
 from polydesign.rounding.direct import (
     LARGEST,
     Noise,
@@ -117,7 +116,7 @@ def predict(
     judged, high, lost, error = judged_from(low, root, dtype, rows), high * (1 + u), 0.0, math.inf
     steps = []
     for index, step in enumerate(schedule.steps):
-        found = noise(program(step), step.coefficients, root, max(high, step.domain[1]))
+        found = noise(step.program, step.coefficients, root, max(high, step.domain[1]))
         mass = 1 / rows if normalization == "frobenius" and index == 0 else None
         at = (float(step(low)), float(step(judged)), float(step(high)))
         after, judged = follow(found, root, (low, judged, high), at, u, caution, mass)

@@ -21,7 +21,7 @@ from flint import fmpz_mat
 
 from polydesign.approximation.scalar import exactly, half_width, image
 from polydesign.model import DTYPES, InputError, dtype_name, evaluate
-from polydesign.program.basis import expansion, program_constants
+from polydesign.program.basis import expanded, program_constants
 from polydesign.program.programs import build
 
 _FORMATS = {
@@ -149,7 +149,7 @@ def on_grid(
             )
 
     def exact(numbers: tuple[float, ...]) -> Sequence[Any]:
-        return expansion(evaluation, n, (*fixed, *numbers)) if fixed else numbers
+        return expanded(build(evaluation, n, (*fixed, *numbers))) if fixed else numbers
 
     def ratios(coefficients: Sequence[Any], low: Any, high: Any) -> tuple[Any, Any]:
         return low / high, min(low, evaluate(coefficients, root, lowest)) / high

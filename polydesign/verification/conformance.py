@@ -19,7 +19,7 @@ import numpy as np
 import polydesign
 from polydesign.model import InputError, Table, dtype_name
 from polydesign.rounding.running import MOST_EXPLAINED, UNIT_ROUNDOFF
-from polydesign.table import digest, dumps
+from polydesign.table import dumps
 from polydesign.text.files import write_together
 from polydesign.verification.expected import DRAWS, MARGIN, cases, chosen_operator, distance
 
@@ -48,7 +48,7 @@ def kit(table: Table, *, operator: str | None = None, seed: int = 0) -> dict[str
         "schema": SCHEMA,
         "polydesign": polydesign.__version__,
         "table": table.name,
-        "digest": digest(schedule),
+        "digest": table.digest,
         "operator": chosen_operator(table, operator),
         "root": schedule.root,
         "normalization": table.normalization,

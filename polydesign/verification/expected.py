@@ -201,7 +201,7 @@ def _norm(sigma: np.ndarray, p: float) -> float:
 def _map(schedule: Schedule, x: np.ndarray) -> np.ndarray:
     """f(x) of the exact polynomials that the programs define, in DIGITS digits, rounded once."""
     context = arithmetic(DIGITS)
-    rows = [[context.convert(c) for c in expanded(step)] for step in schedule.steps]
+    rows = [[context.convert(c) for c in expanded(step.program)] for step in schedule.steps]
     values = [context.convert(float(one)) for one in x]
     for row in rows:
         values = [evaluate(row, schedule.root, value) for value in values]
