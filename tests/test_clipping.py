@@ -15,8 +15,8 @@ from torch import Tensor
 import polydesign
 from polydesign.approximation.sampling import clip_error, stated_clip_error
 from polydesign.model import DTYPES, InputError, Plan, Problem, Table
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.reporting import origin
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import (
     inverse_root,
     mcsgn,

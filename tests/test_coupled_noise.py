@@ -10,9 +10,9 @@ import pytest
 
 import polydesign
 from polydesign.designer.design import published_table
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.coupled import JUDGED, LOST, follow, judged_from, predict, remaining_error
 from polydesign.rounding.direct import noise
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.verification.select import select
 
 pytestmark = pytest.mark.numerics

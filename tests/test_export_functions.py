@@ -16,7 +16,8 @@ from torch import Tensor
 from polydesign.exporters.functions import promise
 from polydesign.exporters.texts import TEXTS
 from polydesign.model import DTYPES, InputError, Plan, Table, dtype_name
-from polydesign.rounding.running import UNIT_ROUNDOFF, running_error
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.rounding.running import running_error
 from polydesign.runtime import inverse_root, msign
 from polydesign.verification.cases import Setting, wide
 from polydesign.verification.metrics import deviation

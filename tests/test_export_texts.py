@@ -16,10 +16,10 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from polydesign.exporters.printer import routines
 from texts import NAMES, run, table
 
 from polydesign.exporters.layout import WIDTH, identifier
+from polydesign.exporters.printer import routines
 from polydesign.exporters.target import stated_error
 from polydesign.exporters.texts import TEXTS
 from polydesign.model import InputError, Schedule, Step, Table

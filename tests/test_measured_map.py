@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import polydesign
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.basis import expanded
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import Plan, inverse_root, msign_with_info
 from polydesign.verification.spectra import sample, sample_positive
 

@@ -16,11 +16,11 @@ from tables import prototype
 import polydesign
 from polydesign.approximation.remez import best_approximation
 from polydesign.model import EVALUATIONS, InputError
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.model.program import IDENTITY, Combination, Program
 from polydesign.program.basis import program_for
 from polydesign.program.programs import build, check_evaluation
 from polydesign.rounding.direct import Noise, follow, noise, predict, remaining_error, roundoff, stored
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import ops
 from polydesign.runtime.execute import direct
 

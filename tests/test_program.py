@@ -14,11 +14,12 @@ from tables import with_coefficients
 
 import polydesign
 from polydesign.model import InputError, Schedule, Step, evaluate
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.model.program import IDENTITY, monomial
 from polydesign.program.basis import expanded, program_constants, program_for
 from polydesign.program.cost import matmuls, power_products
 from polydesign.program.programs import build, preferred, products
-from polydesign.rounding.running import UNIT_ROUNDOFF, term_rounding
+from polydesign.rounding.running import term_rounding
 from polydesign.runtime import ops
 from polydesign.runtime.execute import direct
 

@@ -12,6 +12,7 @@ from tables import table_of, with_coefficients
 
 import polydesign
 from polydesign.model import InputError, Plan
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import Products, count, matmuls
 from polydesign.rounding.gram import (
     MOST_EXHAUSTIVE,
@@ -21,7 +22,6 @@ from polydesign.rounding.gram import (
     shift,
     simulate,
 )
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import inverse_root, msign, msign_with_info, ops, root
 from polydesign.runtime.execute import direct, gram
 from polydesign.verification.metrics import deviation

@@ -13,8 +13,8 @@ from tables import prototype, published, table_of, with_coefficients
 from torch import Tensor
 
 from polydesign.model import InputError, Plan, Schedule, Step, Table
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import matmuls
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import Info, defaults, msign, msign_with_info, ops
 from polydesign.runtime.execute import direct
 from polydesign.runtime.normalize import frobenius, times_power_of_two

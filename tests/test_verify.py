@@ -15,7 +15,8 @@ from tables import prototype, published, table_of, with_coefficients
 
 import polydesign
 from polydesign.model import InputError, Plan, Table
-from polydesign.rounding.running import UNIT_ROUNDOFF, allowance, term_rounding
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.rounding.running import allowance, term_rounding
 from polydesign.table import digest
 from polydesign.verification.files import read_matrix
 from polydesign.verification.metrics import deviation, measured_map, orthogonality, relative_error, values

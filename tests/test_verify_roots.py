@@ -12,7 +12,7 @@ from tables import with_coefficients
 
 import polydesign
 from polydesign.model import InputError, Table
-from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.verification import metrics, operators
 from polydesign.verification.roots import MOST_EXPLAINED, amplification, lowest_eigenvalue
 from polydesign.verification.samples import from_matrix, from_symmetric

@@ -24,10 +24,10 @@ from polydesign.model import (
     check_number,
     dtype_name,
 )
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program import calibration
 from polydesign.program.cost import UNIT, Prices, flops
 from polydesign.program.programs import preferred
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.search.band import smallest_lower
 from polydesign.search.budget import INNER_DEGREES, cheapest, exact_front, form_of, widest
 from polydesign.search.candidates import MOST_GRAM_DEGREE, Candidate, for_error, for_matmuls, smallest_for

@@ -6,7 +6,7 @@ import numpy as np
 
 from polydesign.exporters.target import Target
 from polydesign.model import Table
-from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
 
 _SAMPLES = 1001
 

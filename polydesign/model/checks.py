@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-DTYPES = {
-    "bfloat16": "bf16",
-    "float16": "fp16",
-    "float32": "fp32",
-    "float64": "fp64",
-}
+from polydesign.model.precision import PRECISIONS
+
+DTYPES = {name: one.short for name, one in PRECISIONS.items()}
 """Precisions, named as in torch, with their short names."""
 
 LEAST_RATIO = 1e-12  # of lower to upper

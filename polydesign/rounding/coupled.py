@@ -28,6 +28,7 @@ import math
 import numpy as np
 
 from polydesign.model import Schedule, dtype_name
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.direct import (
     LARGEST,
     Noise,
@@ -36,7 +37,6 @@ from polydesign.rounding.direct import (
     noise,
     roundoff,
 )
-from polydesign.rounding.running import UNIT_ROUNDOFF
 
 LOST = 1.0
 """Of u·rms, what is lost of an eigenvalue. In float32 no kernel that one processor could be made to run lost

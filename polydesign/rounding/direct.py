@@ -24,9 +24,9 @@ from functools import lru_cache
 import numpy as np
 
 from polydesign.model import Schedule, Step, dtype_name
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.model.program import Program
 from polydesign.program.gains import stored, turning_points
-from polydesign.rounding.running import UNIT_ROUNDOFF
 
 RANDOM = 0.6
 """Spectral norm of what random rounding adds to a state, in units of u·x·√Σ(gain·size)². From experiment, as

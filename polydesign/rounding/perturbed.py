@@ -15,23 +15,8 @@ from typing import Any
 import numpy as np
 
 from polydesign.model import Schedule
+from polydesign.model.precision import PRECISIONS, UNIT_ROUNDOFF
 from polydesign.model.program import Algebra, Program, Terms
-from polydesign.rounding.running import UNIT_ROUNDOFF
-
-SMALLEST_NORMAL = {
-    "bfloat16": 2.0**-126,
-    "float16": 2.0**-14,
-    "float32": 2.0**-126,
-    "float64": 2.0**-1022,
-}
-"""Below it a precision rounds by an absolute amount."""
-
-LARGEST = {
-    "bfloat16": (2 - 2.0**-7) * 2.0**127,
-    "float16": 65504.0,
-    "float32": (2 - 2.0**-23) * 2.0**127,
-    "float64": (2 - 2.0**-52) * 2.0**1023,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +34,7 @@ class Rounding:
 
     def stored(self, value: np.ndarray) -> np.ndarray:
         """value (m, n), each entry off by at most u of itself."""
-        size = np.maximum(np.abs(value), SMALLEST_NORMAL[self.dtype])
+        size = np.maximum(np.abs(value), PRECISIONS[self.dtype].smallest_normal)
         size = np.where(value == 0, 0.0, size)
         return value + UNIT_ROUNDOFF[self.dtype] * self._directions(value.shape) * size
 

@@ -8,15 +8,8 @@ from typing import Any
 import numpy as np
 
 from polydesign.model import Schedule, Step, dtype_name
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.model.program import Algebra, Program, Terms
-
-UNIT_ROUNDOFF = {
-    "bfloat16": 2.0**-8,
-    "float16": 2.0**-11,
-    "float32": 2.0**-24,
-    "float64": 2.0**-53,
-}
-"""u, the largest relative error of rounding to nearest, by precision: 2⁻ᵖ for a significand of p bits."""
 
 INPUT_ROUNDINGS = 2
 """Error of a singular value from rounding the entries of x₀, in units of u·‖X₀‖_F/√(m n). Independent

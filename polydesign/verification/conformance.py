@@ -18,7 +18,8 @@ import numpy as np
 
 import polydesign
 from polydesign.model import InputError, Table, dtype_name
-from polydesign.rounding.running import MOST_EXPLAINED, UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.rounding.running import MOST_EXPLAINED
 from polydesign.table import dumps
 from polydesign.text.files import write_together
 from polydesign.verification.expected import DRAWS, MARGIN, cases, chosen_operator, distance

@@ -14,15 +14,14 @@ import numpy as np
 
 from polydesign.approximation.scalar import arithmetic
 from polydesign.model import DTYPES, InputError, Schedule, Table, check_integer, evaluate
+from polydesign.model.precision import PRECISIONS, UNIT_ROUNDOFF
 from polydesign.program.basis import expanded
 from polydesign.rounding.perturbed import (
-    LARGEST,
-    SMALLEST_NORMAL,
     Rounding,
     perturbed_inverse_root,
     perturbed_sign,
 )
-from polydesign.rounding.running import MOST_EXPLAINED, UNIT_ROUNDOFF
+from polydesign.rounding.running import MOST_EXPLAINED
 
 DRAWS = 16
 """Runs for a precision and matrix, half of them random and half coherent."""
@@ -221,8 +220,8 @@ def _tolerance(
     largest = [float(np.abs(part).max()) for part in (*inputs, *results)]
     if not any(largest):
         return 0.0
-    room = SMALLEST_NORMAL[dtype] / UNIT_ROUNDOFF[dtype]
-    if not all(room <= size <= LARGEST[dtype] for size in largest):
+    room = PRECISIONS[dtype].smallest_normal / UNIT_ROUNDOFF[dtype]
+    if not all(room <= size <= PRECISIONS[dtype].largest for size in largest):
         return None
     worst = 0.0
     for draw in range(DRAWS):

@@ -32,11 +32,11 @@ from polydesign.approximation.remez import best_approximation
 from polydesign.drawing.figures import save_figure
 from polydesign.drawing.scatter import Point, prediction_figure
 from polydesign.model import DTYPES, EVALUATIONS, Plan, Provenance, Schedule, Step, Table
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.basis import program_for
 from polydesign.program.cost import matmuls
 from polydesign.rounding import direct as model
 from polydesign.rounding.direct import turning_points
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime.execute import direct
 from polydesign.search.joint import Terms, propose
 from polydesign.table.catalogue import catalogue
