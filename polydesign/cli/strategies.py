@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import types
 from functools import cache
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import click
 
@@ -103,9 +102,7 @@ def _kind(setting: Setting) -> Any:
     """The type of an option for a field of this type; text for what is no number."""
     if setting.choices:
         return click.Choice(setting.choices)
-    union = get_origin(setting.kind) in (Union, types.UnionType)
-    kinds = get_args(setting.kind) if union else (setting.kind,)
-    for kind in kinds:
-        if get_origin(kind) is tuple:
-            return Numbers(get_args(kind)[0]) if ... in get_args(kind) else Shape()
-    return next((kind for kind in kinds if kind in (bool, int, float)), str)
+    if setting.sides:
+        return Shape()
+    lists = [Numbers(get_args(kind)[0]) for kind in setting.kinds if get_origin(kind) is tuple]
+    return lists[0] if lists else next((one for one in setting.kinds if one in (bool, int, float)), str)

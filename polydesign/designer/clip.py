@@ -80,7 +80,6 @@ class Clip(Strategy):
         stated = table.provenance.parameters
         degrees = ",".join(map(str, table.schedule.degrees))
         options = ["--method clip", f"--degree {degrees}", *commands.problem(table)]
-        if "dtype" not in stated:
-            options += [commands.option(key, stated[key]) for key in ("headroom", "image_floor")]
+        options += [] if "dtype" in stated else cls.options(stated)
         options += [f"--dtype {table.dtype}"] if table.dtype else []
         return commands.search(table, options), "Linear programs: another solver may end with other digits."

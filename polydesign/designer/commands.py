@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-from typing import Any
-
 from polydesign.designer.naming import short
 from polydesign.model import Schedule, Table
 from polydesign.program.programs import preferred
@@ -13,15 +10,6 @@ from polydesign.program.programs import preferred
 def search(table: Table, options: list[str]) -> str:
     """The whole command."""
     return " ".join(["polydesign search", *options, f"--name {table.name}"])
-
-
-def option(name: str, value: Any) -> str:
-    """The option of a setting: --shared, --no-polish, --headroom 1.01,1.0."""
-    flag = name.replace("_", "-")
-    if isinstance(value, bool):
-        return f"--{flag}" if value else f"--no-{flag}"
-    values = value if isinstance(value, (list, tuple)) else [value]
-    return f"--{flag} " + ",".join(shlex.quote(v) if isinstance(v, str) else repr(v) for v in values)
 
 
 def degrees(schedule: Schedule) -> list[str]:

@@ -121,10 +121,8 @@ class Minimax(Strategy):
         if "dtype" in stated:
             options.append(f"--dtype {stated['dtype']}")
         else:
-            kept = ("headroom", "cushion", "image_floor")
-            options += [commands.option(key, stated[key]) for key in kept if key in stated]
-            tail = stated.get("floor_free_tail")
-            options += [f"--floor-free-tail {tail}"] if tail else []
+            safety = {key: stated.get(key) for key in ("headroom", "cushion", "image_floor")}
+            options += cls.options(safety | {"floor_free_tail": stated.get("floor_free_tail") or None})
             options += [f"--dtype {table.dtype}"] if table.dtype else []
         if "round" in stated:
             options.append(f"--round {stated['round']}")

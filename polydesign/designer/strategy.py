@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
+import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from inspect import cleandoc
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 
 from polydesign.designer import commands, naming, summaries
 from polydesign.model import (
@@ -155,13 +157,27 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A field of a strategy as keyword and option. choices: the words that it may be, or none."""
+    """A field of a strategy as keyword and option. kinds: its types; choices: the words that it may be."""
 
     name: str
-    kind: Any
+    kinds: tuple[Any, ...]
     default: Any
     text: str
     choices: tuple[str, ...]
+
+    @property
+    def sides(self) -> bool:
+        """Whether it is a pair such as the shape of a matrix, written 512x1024."""
+        return any(get_origin(kind) is tuple and ... not in get_args(kind) for kind in self.kinds)
+
+    def option(self, value: Any) -> str:
+        """The option that says this: --shared, --no-polish, --headroom 1.01,1.0, --shape 512x1024."""
+        flag = self.name.replace("_", "-")
+        if isinstance(value, bool):
+            return f"--{flag}" if value else f"--no-{flag}"
+        values = value if isinstance(value, (list, tuple)) else [value]
+        said = ("x" if self.sides else ",").join(v if isinstance(v, str) else repr(v) for v in values)
+        return f"--{flag} {shlex.quote(said)}"
 
 
 class Strategy:
@@ -226,7 +242,7 @@ class Strategy:
         return tuple(
             Setting(
                 one.name,
-                kinds[one.name],
+                _alternatives(kinds[one.name]),
                 one.default,
                 texts.get(one.name, ""),
                 one.metadata.get("choices", ()),
@@ -237,8 +253,13 @@ class Strategy:
     @classmethod
     def options(cls, stated: dict[str, Any]) -> list[str]:
         """The options that say what is stated, where it is not the default."""
-        listed = [(one, stated[one.name]) for one in cls.settings() if stated.get(one.name) is not None]
-        return [commands.option(one.name, value) for one, value in listed if value != one.default]
+        plain = {key: tuple(value) if isinstance(value, list) else value for key, value in stated.items()}
+        listed = [(one, plain[one.name]) for one in cls.settings() if plain.get(one.name) is not None]
+        return [one.option(value) for one, value in listed if value != one.default]
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
 
 
 def _texts(cls: type) -> dict[str, str]:
