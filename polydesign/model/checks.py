@@ -31,9 +31,6 @@ PURPOSES = {
 }
 """What a table may be for: which operators run it."""
 
-METHODS = ("equioscillation", "adam", "budget", "clip")
-"""What design can search with; a table's provenance names it as its strategy."""
-
 
 class InputError(ValueError):
     """Bad input: `field` is where (a parameter, or a JSON path such as $.steps[2].degree)."""
