@@ -25,7 +25,7 @@ from polydesign.cli.prove import certify
 from polydesign.cli.report import report
 from polydesign.cli.share import completion, plot, show
 from polydesign.cli.sweep import sweep
-from polydesign.model import InputError
+from polydesign.model import InputError, InputWarning
 from polydesign.table.upgrade import FormatNote
 
 __all__ = ["main"]
@@ -46,7 +46,8 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         with warnings.catch_warnings():
-            warnings.simplefilter("default", FormatNote)
+            for kind in (FormatNote, InputWarning):
+                warnings.simplefilter("default", kind)
             warnings.showwarning = _show
             return self._invoke(ctx)
 

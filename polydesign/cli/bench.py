@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polydesign.cli.measure import Shape
+from polydesign.cli.progress import progress
 from polydesign.model import DTYPES
 
 if TYPE_CHECKING:
@@ -117,19 +118,13 @@ def bench(
         return
     if len(shape) > 1:
         raise click.UsageError("--shape takes one shape, and several only with --calibrate.")
-    from rich.console import Console
-    from rich.progress import Progress
-
     from polydesign.table.catalogue import load
     from polydesign.text.files import write_atomically
     from polydesign.verification import bench as benches
 
     loaded = None if table is None else load(table)
     designed_for = None if loaded is None else loaded.dtype
-    with Progress(
-        console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()
-    ) as bar:
-        task = bar.add_task("warming up", total=rounds)
+    with progress(quiet=quiet, text="warming up") as advance:
         timings = benches.bench(
             operator,
             loaded,
@@ -142,7 +137,7 @@ def bench(
             seconds=seconds,
             seed=seed,
             beside=None if beside is None else [name.strip() for name in beside.split(",")],
-            progress=lambda done, _: bar.update(task, completed=done, description="timing"),
+            progress=lambda done, total: advance(done, total, "timing"),
         )
     if destination:
         write_atomically(Path(destination), benches.json_lines(timings))
@@ -157,22 +152,14 @@ def bench(
 def _calibrate(
     path: Path, shapes: list[tuple[int, int]], settings: dict[str, Any], *, as_json: bool, quiet: bool
 ) -> None:
-    from rich.console import Console
-    from rich.progress import Progress
-
     from polydesign.program.calibration import dumps, load
     from polydesign.text.files import write_atomically
     from polydesign.verification.calibrate import calibrate
 
     if path.exists():
         load(path)  # what is there is replaced only where it is a calibration
-    with Progress(
-        console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()
-    ) as bar:
-        task = bar.add_task("timing", total=None)
-        found = calibrate(
-            shapes, **settings, progress=lambda done, total: bar.update(task, completed=done, total=total)
-        )
+    with progress(quiet=quiet, text="timing") as advance:
+        found = calibrate(shapes, **settings, progress=advance)
     write_atomically(path, dumps(found))
     if as_json:
         click.echo(dumps(found), nl=False)

@@ -17,6 +17,9 @@ from polydesign.table.writing import dumps
 from polydesign.text.files import write_atomically
 from polydesign.text.similar import closest
 
+Source = Table | str | os.PathLike[str]
+"""How a table is given wherever one is asked for: itself, its name in the catalogue, or its file's path."""
+
 _PACKAGE = Path(__file__).parent.parent
 
 
@@ -150,6 +153,15 @@ def load(source: str | os.PathLike[str]) -> Table:
         raise InputError(str(path), "is not UTF-8 text; a table is a JSON file") from problem
     except InputError as problem:
         raise type(problem)(f"{path}: {problem.field}", problem.problem) from problem
+
+
+def as_table(source: Source) -> Table:
+    """The table itself, or what load finds for its name or path. Raises what load raises."""
+    if isinstance(source, (str, os.PathLike)):
+        return load(source)
+    if not isinstance(source, Table):
+        raise InputError("table", f"must be a Table, a name or a path, and is {type(source).__name__}")
+    return source
 
 
 def save(table: Table, path: str | os.PathLike[str], *, force: bool = False) -> bool:
