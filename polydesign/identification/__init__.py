@@ -1,6 +1,7 @@
 """Lists of coefficients from elsewhere: read, and compared with every table that is known.
 
-Public are the words; `polydesign.identify` is what makes them.
+Public are the words of what `polydesign.identify` returns: an `Identification`, which holds each `Match`
+with a known table and each `Alternative` to it.
 """
 
 from polydesign.identification.advice import Alternative

@@ -1,7 +1,7 @@
 """Tables as files: written, read, and found by path, by name or by what they are for.
 
 Public: `load`, `save` and `as_table` for files and names, `dumps` and `loads` for the text of a file,
-`to_json` and `from_json` for its JSON object, the `digest` of a schedule, the name of the format, and
+`to_json` and `from_json` for its JSON object, the `digest` of a schedule, SCHEMA, the format, and
 `Entry`, what `polydesign.tables` lists.
 """
 

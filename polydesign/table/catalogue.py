@@ -144,7 +144,16 @@ def find(source: str | os.PathLike[str]) -> Path:
 def load(source: str | os.PathLike[str]) -> Table:
     """The table in a file, or of a name in the catalogue.
 
-    Raises InputError naming the file and the JSON path of what is wrong, OSError where it cannot be read.
+    Args:
+        source: The path of a file, or a name: of a table in ./coeffs, or of one that comes with the package.
+
+    Returns:
+        The table, whose claims were compared with its coefficients.
+
+    Raises:
+        InputError: Naming the file and the JSON path of what is wrong; where there is none, with the names
+            that come close.
+        OSError: Where the file cannot be read.
     """
     path = find(source)
     try:
@@ -167,9 +176,18 @@ def as_table(source: Source) -> Table:
 def save(table: Table, path: str | os.PathLike[str], *, force: bool = False) -> bool:
     """Write the table to path, atomically: either the whole file is there, or what was there before.
 
-    Returns whether anything was written: without force, a file that holds the same table already, perhaps
-    with measurements of it, stays as it is. Raises InputError where a different file is there and force is
-    off, OSError where the place is not writable.
+    Args:
+        table: What to write.
+        path: The file; folders on the way are made.
+        force: Replace a different file.
+
+    Returns:
+        Whether anything was written: without force, a file that holds the same table already, perhaps with
+        measurements of it, stays as it is.
+
+    Raises:
+        InputError: Where a different file is there and force is off.
+        OSError: Where the place is not writable.
     """
     path = Path(path)
     text = dumps(table)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from polydesign.model import InputError, Measurement, Plan, dtype_name
+from polydesign.model import InputError, Measurement, Plan, check_integer, dtype_name
 from polydesign.table.catalogue import Source, as_table
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def verify(
     [('harmonic', True)]
     """
     found = as_table(table)
+    for side in shape:
+        check_integer("shape", side, 1)
     plan = Plan(normalization=normalization, form=form, restarts=restarts)
     precision = dtype_name(dtype or found.dtype or "bfloat16")
 
