@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from polydesign.designer.folding import fold, unfold
     from polydesign.designer.sweeping import sweep
     from polydesign.exporters.targets import export
-    from polydesign.identification import Identification
-    from polydesign.identification.identify import identify
+    from polydesign.identification.identify import Identification, identify
     from polydesign.model import (
         Certificate,
         ClaimError,
@@ -51,65 +50,32 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_WORDS = "Certificate ClaimError InputError Measurement Plan Problem Provenance Schedule Step Table"
-
 # Loaded on first use: `import polydesign` costs nothing that the caller does not ask for.
 __getattr__ = lazy(
     __name__,
     {
-        "certify": "polydesign.designer.certifying",
-        "compare": "polydesign.reporting.compare",
-        "conformance": "polydesign.verification.conformance",
-        "design": "polydesign.designer.design",
-        "export": "polydesign.exporters.targets",
-        "fold": "polydesign.designer.folding",
-        "identify": "polydesign.identification.identify",
-        "load": "polydesign.table",
-        "plot": "polydesign.reporting.plot",
-        "report": "polydesign.reporting.report",
-        "save": "polydesign.table",
-        "sweep": "polydesign.designer.sweeping",
-        "tables": "polydesign.table.listing",
-        "unfold": "polydesign.designer.folding",
-        "verify": "polydesign.verification.verify",
-        "Comparison": "polydesign.reporting.compare",
-        "Equioscillation": "polydesign.search.greedy",
-        "Identification": "polydesign.identification",
-        **dict.fromkeys(_WORDS.split(), "polydesign.model"),
+        "designer.certifying": "certify",
+        "designer.design": "design",
+        "designer.folding": "fold unfold",
+        "designer.sweeping": "sweep",
+        "exporters.targets": "export",
+        "identification.identify": "identify Identification",
+        "model": "Certificate ClaimError InputError Measurement Plan Problem Provenance Schedule Step Table",
+        "reporting.compare": "compare Comparison",
+        "reporting.plot": "plot",
+        "reporting.report": "report",
+        "search.greedy": "Equioscillation",
+        "table": "load save",
+        "table.listing": "tables",
+        "verification.conformance": "conformance",
+        "verification.verify": "verify",
     },
 )
 
-__all__ = [
-    "Certificate",
-    "ClaimError",
-    "Comparison",
-    "Equioscillation",
-    "Identification",
-    "InputError",
-    "Measurement",
-    "Plan",
-    "Problem",
-    "Provenance",
-    "Schedule",
-    "Step",
-    "Table",
-    "__version__",
-    "certify",
-    "compare",
-    "conformance",
-    "design",
-    "export",
-    "fold",
-    "identify",
-    "load",
-    "plot",
-    "report",
-    "save",
-    "sweep",
-    "tables",
-    "unfold",
-    "verify",
-]
+__all__ = ["certify", "compare", "conformance", "design", "export", "fold", "identify", "load", "plot"]
+__all__ += ["report", "save", "sweep", "tables", "unfold", "verify"]
+__all__ += ["Certificate", "ClaimError", "Comparison", "Equioscillation", "Identification", "InputError"]
+__all__ += ["Measurement", "Plan", "Problem", "Provenance", "Schedule", "Step", "Table", "__version__"]
 
 
 def __dir__() -> list[str]:

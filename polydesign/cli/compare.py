@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+import polydesign
 from polydesign.cli.design import Numbers
 from polydesign.cli.measure import Shape
 from polydesign.cli.progress import progress
@@ -61,7 +62,6 @@ def compare(
       polydesign compare mine.json jordan_5 --lower 1e-4,1e-3 --measure
       polydesign compare sign-m15-l1e-3-bf16 cans_quintic_5 --csv c.csv -o c.svg
     """
-    import polydesign
     from polydesign.reporting.tables import text
     from polydesign.text.files import write_atomically
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+import polydesign
 from polydesign.model import InputError
 
 
@@ -38,7 +39,6 @@ def export(table: str | None, to: str | None, output: str | None, force: bool, l
     if listing:
         click.echo(_listing())
         return
-    import polydesign
     from polydesign.exporters import TARGETS, cautions
 
     if table is None or to is None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import polydesign
+
 if TYPE_CHECKING:
     from polydesign.model import Table
 
@@ -50,8 +52,6 @@ def fold(table: str, factor: float, which: str, name: str | None, **where: Any) 
     Example:
       polydesign fold polar_express_deg5 --factor 1.01 --rows all-but-last
     """
-    import polydesign
-
     old = polydesign.load(table)
     _write(old, polydesign.fold(old, factor, which, name=name), **where)
 
@@ -65,8 +65,6 @@ def unfold(table: str, factor: float, which: str, name: str | None, **where: Any
     Example:
       polydesign unfold polar_express_gram_ns_1.05 --factor 1.05 -o plain.json
     """
-    import polydesign
-
     old = polydesign.load(table)
     _write(old, polydesign.unfold(old, factor, which, name=name), **where)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+import polydesign
 from polydesign.model import InputError
 
 _LONGEST_NAME = 255
@@ -45,8 +46,6 @@ def identify(
       polydesign identify muon_utils.py --list polar_express
       echo "3.4445 -4.7750 2.0315" | polydesign identify - --steps 5
     """
-    import polydesign
-
     found = polydesign.identify(_given(source), root=root, lower=lower, steps=steps, which=which)
     click.echo(json.dumps(found.to_json(), indent=2) if as_json else str(found))
 

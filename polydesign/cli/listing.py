@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import polydesign
+
 if TYPE_CHECKING:
     from polydesign.table import Entry
 
@@ -26,8 +28,6 @@ def list_tables(as_json: bool, **which: Any) -> None:
       polydesign list --own --dtype bf16
       polydesign list --published --root 2 --degree 5
     """
-    import polydesign
-
     found = polydesign.tables(**which)
     if as_json:
         click.echo(json.dumps([_as_json(one) for one in found], indent=2))

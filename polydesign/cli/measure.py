@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+import polydesign
 from polydesign.cli.progress import progress
 from polydesign.model import DTYPES, FORMS, NORMALIZATIONS, InputError
 
@@ -91,7 +92,6 @@ def verify(
       polydesign verify root4-d9x4-l0.1-fp32 --operator matmul_inverse_root --dtype float32 --steps
       polydesign verify sign-d5x6-l1e-3-bf16 --matrix momentum.safetensors::layers.0.weight
     """
-    import polydesign
     from polydesign.cli.summary import report
     from polydesign.table import measurements as text_of
     from polydesign.table.catalogue import find, shipped

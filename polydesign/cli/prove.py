@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+import polydesign
 from polydesign.text.digits import in_digits
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ def certify(ctx: click.Context, table: str, write: bool, as_json: bool, quiet: b
       polydesign certify sign-d5x6-l1e-3-bf16
       polydesign certify coeffs/mine.json --write
     """
-    import polydesign
     from polydesign.model import ClaimError
     from polydesign.table.catalogue import find
 

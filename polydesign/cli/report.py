@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+import polydesign
 from polydesign.cli.design import Numbers
 from polydesign.cli.measure import Shape
 from polydesign.cli.progress import progress
@@ -51,7 +52,6 @@ def report(tables: tuple[str, ...], output: str, quiet: bool, **how: Any) -> Non
       polydesign verify sign-d5x6-l1e-3-bf16 --steps --save m.json
       polydesign report sign-d5x6-l1e-3-bf16 --measured m.json -o page
     """
-    import polydesign
     from polydesign.reporting.folder import PAGE, TEXT
 
     with progress(quiet=quiet) as advance:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+import polydesign
 from polydesign.model import Schedule, Table
 
 _INPUT = {
@@ -27,9 +28,9 @@ def show(table: str, as_json: bool) -> None:
       polydesign show sign-d5x6-l1e-3-bf16
     """
     from polydesign.table import dumps
-    from polydesign.table.catalogue import find, load
+    from polydesign.table.catalogue import find
 
-    found = load(table)
+    found = polydesign.load(table)
     click.echo(dumps(found) if as_json else _described(found, find(table)), nl=not as_json)
 
 
@@ -128,7 +129,6 @@ def plot(tables: tuple[str, ...], measured: str | None, output: str | None) -> N
       polydesign verify sign-d5x6-l1e-3-bf16 --save measured.json
       polydesign plot sign-d5x6-l1e-3-bf16 --measured measured.json
     """
-    import polydesign
     from polydesign.drawing import save_figure
 
     loaded = [polydesign.load(table) for table in tables]

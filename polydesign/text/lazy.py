@@ -10,12 +10,14 @@ from typing import Any
 def lazy(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
     """The `__getattr__` of a package whose names are in modules that cost something to load.
 
-    places: name -> its module. Type checkers and readers need the same names under `if TYPE_CHECKING`.
+    places: module, after the package's name -> the names that it has, with spaces between. Type checkers
+    need the same names under `if TYPE_CHECKING`, and readers in `__all__`.
     """
+    modules = {name: f"{package}.{module}" for module, names in places.items() for name in names.split()}
 
     def find(name: str) -> Any:
-        if name in places:
-            return getattr(import_module(places[name]), name)
+        if name in modules:
+            return getattr(import_module(modules[name]), name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return find

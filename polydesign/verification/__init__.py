@@ -19,30 +19,17 @@ if TYPE_CHECKING:
     from polydesign.verification.spectra import SPECTRA, sample, sample_positive
     from polydesign.verification.sweep import measure
 
-__all__ = [
-    "OPERATORS",
-    "SPECTRA",
-    "Sample",
-    "bench",
-    "conformance",
-    "from_matrix",
-    "measure",
-    "read_matrix",
-    "sample",
-    "sample_positive",
-]
-
 # Loaded on first use: all but the kit of conformance needs torch.
 __getattr__ = lazy(
     __name__,
     {
-        "OPERATORS": "polydesign.verification.operators",
-        "SPECTRA": "polydesign.verification.spectra",
-        "Sample": "polydesign.verification.samples",
-        "from_matrix": "polydesign.verification.samples",
-        "measure": "polydesign.verification.sweep",
-        "read_matrix": "polydesign.verification.files",
-        "sample": "polydesign.verification.spectra",
-        "sample_positive": "polydesign.verification.spectra",
+        "files": "read_matrix",
+        "operators": "OPERATORS",
+        "samples": "Sample from_matrix",
+        "spectra": "SPECTRA sample sample_positive",
+        "sweep": "measure",
     },
 )
+
+__all__ = ["OPERATORS", "SPECTRA", "Sample", "bench", "conformance", "from_matrix", "measure", "read_matrix"]
+__all__ += ["sample", "sample_positive"]
