@@ -3,62 +3,79 @@
     import polydesign
 
     table = polydesign.design(root=2, degree=5, steps=6, lower=1e-3)
-    table.schedule.error, table.as_tuples(), polydesign.save(table, "coeffs/mine.json")
-    table = polydesign.load("coeffs/mine.json")          # or a catalogue name
+    polydesign.certify(table).error, table.as_tuples(), polydesign.save(table, "coeffs/mine.json")
+    polydesign.verify("coeffs/mine.json"), polydesign.export("sign-d5x5-l1e-3-bf16", "optax")
 
-Matrices are in polydesign.runtime, which needs torch; nothing here does.
+Commands of the command line are functions of the same name here (search is `design`, list is `tables`). Where
+one asks for a table it takes a Table, the path of its file, or its name in the catalogue.
+
+Matrices are in polydesign.runtime, test matrices and measurements in polydesign.verification; these need
+torch, and what measures. Targets of export are in polydesign.exporters. What other rooms offer is in the
+`__all__` of each, and all else is private.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from polydesign.text.lazy import lazy
 
 if TYPE_CHECKING:
+    from polydesign.designer.certifying import certify
     from polydesign.designer.design import design
+    from polydesign.designer.folding import fold, unfold
     from polydesign.designer.sweeping import sweep
-    from polydesign.model import Certificate, InputError, Problem, Schedule, Step, Table
+    from polydesign.exporters.targets import export
+    from polydesign.identification.identify import Identification, identify
+    from polydesign.model import (
+        Certificate,
+        ClaimError,
+        InputError,
+        Measurement,
+        Plan,
+        Problem,
+        Provenance,
+        Schedule,
+        Step,
+        Table,
+    )
+    from polydesign.reporting.compare import Comparison, compare
+    from polydesign.reporting.plot import plot
+    from polydesign.reporting.report import report
     from polydesign.search.greedy import Equioscillation
-    from polydesign.table import save
-    from polydesign.table.catalogue import load
+    from polydesign.table import load, save
+    from polydesign.table.listing import tables
+    from polydesign.verification.conformance import conformance
+    from polydesign.verification.verify import verify
 
 __version__ = "0.1.0"
 
 # Loaded on first use: `import polydesign` costs nothing that the caller does not ask for.
-_PLACES = {
-    "design": "polydesign.designer.design",
-    "load": "polydesign.table.catalogue",
-    "save": "polydesign.table",
-    "sweep": "polydesign.designer.sweeping",
-    "Certificate": "polydesign.model",
-    "InputError": "polydesign.model",
-    "Problem": "polydesign.model",
-    "Schedule": "polydesign.model",
-    "Step": "polydesign.model",
-    "Table": "polydesign.model",
-    "Equioscillation": "polydesign.search.greedy",
-}
+__getattr__ = lazy(
+    __name__,
+    {
+        "designer.certifying": "certify",
+        "designer.design": "design",
+        "designer.folding": "fold unfold",
+        "designer.sweeping": "sweep",
+        "exporters.targets": "export",
+        "identification.identify": "identify Identification",
+        "model": "Certificate ClaimError InputError Measurement Plan Problem Provenance Schedule Step Table",
+        "reporting.compare": "compare Comparison",
+        "reporting.plot": "plot",
+        "reporting.report": "report",
+        "search.greedy": "Equioscillation",
+        "table": "load save",
+        "table.listing": "tables",
+        "verification.conformance": "conformance",
+        "verification.verify": "verify",
+    },
+)
 
-__all__ = [
-    "Certificate",
-    "Equioscillation",
-    "InputError",
-    "Problem",
-    "Schedule",
-    "Step",
-    "Table",
-    "__version__",
-    "design",
-    "load",
-    "save",
-    "sweep",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(import_module(_PLACES[name]), name)
-    raise AttributeError(f"module 'polydesign' has no attribute {name!r}")
+__all__ = ["certify", "compare", "conformance", "design", "export", "fold", "identify", "load", "plot"]
+__all__ += ["report", "save", "sweep", "tables", "unfold", "verify"]
+__all__ += ["Certificate", "ClaimError", "Comparison", "Equioscillation", "Identification", "InputError"]
+__all__ += ["Measurement", "Plan", "Problem", "Provenance", "Schedule", "Step", "Table", "__version__"]
 
 
 def __dir__() -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 
 from polydesign.designer.design import design, published_table
 from polydesign.model import InputError, Table
-from polydesign.reporting.comparison import compare, from_json, front, products_needed, stored, to_json
+from polydesign.reporting.comparison import compared_rows, from_json, front, products_needed, stored, to_json
 from polydesign.reporting.tables import COLUMNS, edge, text, to_csv
 from polydesign.table.catalogue import load
 from polydesign.text.numbers import number
@@ -31,7 +31,7 @@ def tables() -> list[Table]:
 
 
 def test_known_ratios(tables: list[Table]) -> None:
-    rows = {row.name: row for row in compare(tables)}
+    rows = {row.name: row for row in compared_rows(tables)}
     best = rows["sign-d5x6-l1e-3"]
     # The optimum in float64 coefficients: their rounding costs some units of 2⁻⁵³ times a slope of 2000.
     for ratio in (best.ratio_to_optimum, best.at[0].ratio_to_optimum):
@@ -49,7 +49,7 @@ def test_known_ratios(tables: list[Table]) -> None:
 
 @pytest.mark.parametrize("lower", [1e-3, 0.03])
 def test_errors_on_a_common_interval_are_those_of_dense_samples(tables: list[Table], lower: float) -> None:
-    for row in compare(tables[:5], (lower,)):
+    for row in compared_rows(tables[:5], (lower,)):
         schedule = next(t.schedule for t in tables if t.name == row.name)
         x = np.geomspace(lower, 1, 200_001)
         seen = float(np.max(np.abs(schedule(x) - 1)))
@@ -60,14 +60,14 @@ def test_errors_on_a_common_interval_are_those_of_dense_samples(tables: list[Tab
 
 def test_the_front_has_no_excess(tables: list[Table]) -> None:
     bare = design(degree=(3, 17, 17), lower=1e-3, headroom=1, cushion=0, evaluation="chebyshev")
-    (row,) = compare([bare])
+    (row,) = compared_rows([bare])
     assert row.products == 12
     assert row.at[0].error == pytest.approx(0.383, abs=5e-4)
     assert abs(row.at[0].excess) < 1e-9
     assert row.at[0].ratio_to_best == pytest.approx(1, abs=1e-9)
     # Negative controls: on another interval it is not the best, and nor are quintics anywhere.
-    assert compare([bare], (0.1,))[0].at[0].excess > 1
-    assert compare([tables[0]])[0].at[0].excess > 1
+    assert compared_rows([bare], (0.1,))[0].at[0].excess > 1
+    assert compared_rows([tables[0]])[0].at[0].excess > 1
 
 
 def test_products_needed() -> None:
@@ -93,7 +93,7 @@ def test_products_needed() -> None:
 
 
 def test_the_order_is_by_excess_and_has_a_place_for_every_table(tables: list[Table]) -> None:
-    rows = compare(tables)
+    rows = compared_rows(tables)
     names = [row.name for row in rows]
     assert names[0] == "sign-m15-l1e-3-fp32"
     assert names[-1] == MISPRINT
@@ -103,12 +103,12 @@ def test_the_order_is_by_excess_and_has_a_place_for_every_table(tables: list[Tab
     assert min(rows, key=lambda row: row.at[0].error).name == "polar_express_deg5" != names[0]
     by_ratio = sorted(rows, key=lambda row: row.at[0].ratio_to_best)
     assert [row.name for row in by_ratio] != names
-    assert compare(tables[::-1]) == rows
+    assert compared_rows(tables[::-1]) == rows
 
 
 def test_a_scaled_interval_changes_nothing() -> None:
-    (one,) = compare([design(degree=5, steps=5, lower=1e-3)])
-    (two,) = compare([design(degree=5, steps=5, lower=2e-3, upper=2.0)])
+    (one,) = compared_rows([design(degree=5, steps=5, lower=1e-3)])
+    (two,) = compared_rows([design(degree=5, steps=5, lower=2e-3, upper=2.0)])
     for a, b in zip(one.at, two.at, strict=True):
         assert a.error == pytest.approx(b.error, rel=1e-9)
         assert a.excess == pytest.approx(b.excess, rel=1e-9)
@@ -117,7 +117,7 @@ def test_a_scaled_interval_changes_nothing() -> None:
 
 
 def test_roots_are_compared_in_the_coupled_form() -> None:
-    rows = compare([load("root4-m11-l0.1-fp32"), published_table("su_root_r4")], (0.1,))
+    rows = compared_rows([load("root4-m11-l0.1-fp32"), published_table("su_root_r4")], (0.1,))
     assert [(row.name, row.form, row.products) for row in rows] == [
         ("root4-m11-l0.1-fp32", "coupled", 11),
         ("su_root_r4", "coupled", 17),
@@ -126,7 +126,7 @@ def test_roots_are_compared_in_the_coupled_form() -> None:
 
 
 def test_bounds_stay_bounds_as_floats(tables: list[Table]) -> None:
-    rows = {row.name: row for row in compare(tables)}
+    rows = {row.name: row for row in compared_rows(tables)}
     nearest = []
     for table in tables:
         assert table.certificate is not None
@@ -142,7 +142,7 @@ def test_bounds_stay_bounds_as_floats(tables: list[Table]) -> None:
     assert not all(nearest)  # negative control: rounded to nearest, some fall below
     # An error that no float64 holds is not 0.
     tiny = design(degree=5, steps=14, lower=0.9, headroom=1, cushion=0)
-    (row,) = compare([tiny], (0.9,))
+    (row,) = compared_rows([tiny], (0.9,))
     assert tiny.certificate is not None
     assert 0 < Fraction(tiny.certificate.error[1]) < Fraction(5e-324)
     assert row.error == row.at[0].error == 5e-324
@@ -157,12 +157,12 @@ def test_a_sampled_certificate_is_not_believed() -> None:
     assert sampled.certificate is not None
     assert proved.certificate is not None
     assert sampled.certificate.kind == "sampled"
-    assert compare([sampled]) == compare([proved])
+    assert compared_rows([sampled]) == compared_rows([proved])
     assert sampled.certificate.safe_edge != proved.certificate.safe_edge  # negative control
 
 
 def test_json_round_trip(tables: list[Table]) -> None:
-    rows = compare([*tables, published_table("deepseek_v4_10")])
+    rows = compared_rows([*tables, published_table("deepseek_v4_10")])
     assert any(math.isinf(at.ratio_to_best) for row in rows for at in row.at)
     again = json.loads(json.dumps(to_json(rows), allow_nan=False))
     assert from_json(again) == rows
@@ -171,25 +171,25 @@ def test_json_round_trip(tables: list[Table]) -> None:
 
 
 def test_csv_has_every_digit(tables: list[Table]) -> None:
-    rows = compare(tables)
+    rows = compared_rows(tables)
     lines = list(csv.DictReader(io.StringIO(to_csv(rows))))
     assert [line["name"] for line in lines] == [row.name for row in rows]
     assert [float(line["error_from_0.001"]) for line in lines] == [row.at[0].error for row in rows]
     assert lines[-1]["safe_edge"] == "" == lines[0]["bf16_worst"]
-    far = compare([published_table("deepseek_v4_10")])
+    far = compared_rows([published_table("deepseek_v4_10")])
     assert math.isinf(far[0].at[-1].ratio_to_best)
     (line,) = csv.DictReader(io.StringIO(to_csv(far)))
     assert line["ratio_to_best_from_0.1"] == ""
 
 
 def test_an_edge_is_rounded_down(tables: list[Table]) -> None:
-    (row,) = compare(tables[1:2])
+    (row,) = compared_rows(tables[1:2])
     assert edge(replace(row, safe_edge=1.01039)) == "1.0103"
     assert edge(replace(row, safe_edge=None)) == "none"
 
 
 def test_text_fits_a_terminal_and_is_not_cut_in_a_pipe(tables: list[Table]) -> None:
-    rows = compare(tables)
+    rows = compared_rows(tables)
     piped = text(rows)
     assert piped.count(MISPRINT) == 2
     assert "…" not in piped
@@ -207,12 +207,12 @@ def test_stored_measurements_are_told_from_fresh_ones(tables: list[Table]) -> No
 
     table = tables[1]
     runs = tuple(measure(table, shape=(24, 32), spectrum=s, dtype="fp32") for s in ("gaussian", "rank2"))
-    rows = compare([replace(table, measured=tuple(replace(m, map=None) for m in runs))])
+    rows = compared_rows([replace(table, measured=tuple(replace(m, map=None) for m in runs))])
     (seen,) = rows[0].measured
     assert (seen.dtype, seen.source, seen.runs, seen.lower) == ("float32", "stored", 2, 1e-3)
     assert seen.worst == max(m.worst or 0 for m in runs)
     assert " s" in text(rows)
-    fresh = compare([table], measured={table.name: stored(table, runs, "fresh")})
+    fresh = compared_rows([table], measured={table.name: stored(table, runs, "fresh")})
     assert fresh[0].measured[0].source == "fresh"
     assert "s: stored" not in text(fresh)
     # Powers of the operator, and matrices of zeros, are something else.
@@ -227,17 +227,17 @@ def test_stored_measurements_are_told_from_fresh_ones(tables: list[Table]) -> No
 
 def test_refusals(tables: list[Table]) -> None:
     with pytest.raises(InputError, match="different roots"):
-        compare([tables[0], load("root4-m11-l0.1-fp32")])
+        compared_rows([tables[0], load("root4-m11-l0.1-fp32")])
     with pytest.raises(InputError, match="two are called"):
-        compare([tables[0], tables[0]])
+        compared_rows([tables[0], tables[0]])
     with pytest.raises(InputError, match="at least one table"):
-        compare([])
+        compared_rows([])
     for lower in (0.0, 1.0, -1e-3, math.nan):
         with pytest.raises(InputError, match="lower"):
-            compare(tables, (lower,))
+            compared_rows(tables, (lower,))
     for lower in (1e-13, 1e-30, 1e-300):
         with pytest.raises(InputError, match="what is best is known from 1e-12 on"):
-            compare(tables, (lower,))
+            compared_rows(tables, (lower,))
     # Negative control: 1e-12 is taken, and 1 − E is then that of 1e-10, scaled.
     best = [[(1 - error) / lower for _, error in front(2, lower, 6)] for lower in (1e-12, 1e-10)]
     assert best[0] == pytest.approx(best[1], rel=2**-52 / 1e-12)

@@ -21,7 +21,7 @@ from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.perturbed import Rounding
 from polydesign.runtime import inverse_root, msign
 from polydesign.table import loads
-from polydesign.verification.conformance import check, kit, write
+from polydesign.verification.conformance import check, conformance, kit
 from polydesign.verification.expected import ROOT_CASES, SIGN_CASES, cases, distance
 
 pytestmark = pytest.mark.numerics
@@ -39,7 +39,7 @@ def kits(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     def folder(name: str, operator: str | None = None) -> Path:
         if (name, operator) not in made:
             made[name, operator] = tmp_path_factory.mktemp("kit") / "kit"
-            write(polydesign.load(name), made[name, operator], operator=operator)
+            conformance(polydesign.load(name), made[name, operator], operator=operator)
         return made[name, operator]
 
     return folder
@@ -348,15 +348,15 @@ def test_a_seed_is_a_kit() -> None:
 
 def test_writing_again_and_beside_something_else(tmp_path: Path) -> None:
     table, folder = small(), tmp_path / "kit"
-    size = write(table, folder)
+    written = conformance(table, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert size == sum(map(len, before.values()))
-    assert write(polydesign.load("inverse-d3x7-l1e-4-fp32"), folder) > 0  # another kit in its place
+    assert {path.name: path.read_bytes() for path in written} == before
+    assert conformance("inverse-d3x7-l1e-4-fp32", folder)  # another kit in its place
     assert not (folder / "square-input.npy").exists()
     (folder / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match=r"mine\.txt, which is no part of a kit.*--force"):
-        write(table, folder)
-    write(table, folder, force=True)
+        conformance(table, folder)
+    conformance(table, folder, force=True)
     after = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert after == before | {"mine.txt": b"mine"}
     assert [path.name for path in tmp_path.iterdir()] == ["kit"]
@@ -364,7 +364,7 @@ def test_writing_again_and_beside_something_else(tmp_path: Path) -> None:
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table, folder = small(), tmp_path / "kit"
-    write(table, folder)
+    conformance(table, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     synced, fsync = [], os.fsync
 
@@ -376,9 +376,9 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        write(table, folder, seed=1)
+        conformance(table, folder, seed=1)
     with pytest.raises(OSError, match="No space"):
-        write(table, tmp_path / "new")
+        conformance(table, tmp_path / "new")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["kit"]
 

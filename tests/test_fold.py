@@ -146,7 +146,7 @@ def test_a_shipped_table_with_programs():
         ((-1.01,), "factor", "must be greater than 0"),
         ((float("nan"),), "factor", "finite"),
         (("1.01",), "factor", "number"),
-        ((1.01, "last"), "rows", "not one of all, all-but-last, first"),
+        ((1.01, "last"), "which", "not one of all, all-but-last, first"),
         ((1e-300,), "factor", "out of float64"),
         ((1e300,), "factor", "out of float64"),  # coefficients that become zero
         ((0.3,), "factor", "run away in step"),

@@ -7,9 +7,9 @@ import random
 import numpy as np
 import pytest
 
-from polydesign.identification.identify import SPREAD, identify
 from polydesign.identification.known import Candidate, candidates
 from polydesign.identification.likeness import Tolerance, bounds, grids, simplest
+from polydesign.identification.matches import SPREAD, find_matches
 from polydesign.model import InputError
 from polydesign.table.catalogue import load
 from polydesign.table.published import names, published
@@ -75,7 +75,7 @@ def test_every_published_table_after_every_change(name, change):
     entry = published(name)
     run = entry.steps_run()
     rows = CHANGES[change](run, entry.root, entry.folded)
-    found = identify(rows, known=KNOWN)
+    found = find_matches(rows, known=KNOWN)
     ours = [match for match in found if match.name == name]
     assert ours, f"not in the class: {[str(match) for match in found]}"
     assert said(change, ours[0], rows, entry), str(ours[0])
@@ -88,12 +88,14 @@ def test_every_published_table_after_every_change(name, change):
 def test_all_of_a_class_are_named():
     """The paper's list folded, and the listing as it is run: the same rows twice."""
     rows = folded(published("polar_express_deg5").rows, 2, 1.01, "all-but-last")
-    found = [str(match) for match in identify(rows, known=KNOWN)]
+    found = [str(match) for match in find_matches(rows, known=KNOWN)]
     assert found[0] == "polar_express_deg5_folded_1.01"
     assert found[1] == "polar_express_deg5, folded by 1.01 into all rows but the last"
     five = [
         str(match)
-        for match in identify(folded(published("polar_express_deg5").rows[:5], 2, 1.05, "all"), known=KNOWN)
+        for match in find_matches(
+            folded(published("polar_express_deg5").rows[:5], 2, 1.05, "all"), known=KNOWN
+        )
     ]
     assert five[0] == "polar_express_gram_ns_1.05"
     assert "polar_express_deg5, the first 5 of 8 rows, folded by 1.05 into all rows" in five
@@ -125,19 +127,19 @@ LISTED = published("polar_express_deg5_folded_1.01").rows
     ],
 )  # fmt: skip
 def test_what_is_found_in_the_wild(rows, first):
-    assert str(identify(rows, known=KNOWN)[0]) == first
+    assert str(find_matches(rows, known=KNOWN)[0]) == first
 
 
 def test_a_list_that_stands_for_half_precision():
     rows = [tuple(float(np.float16(c)) for c in row) for row in published("polar_express_deg5").rows]
-    best = identify(rows, known=KNOWN)[0]
+    best = find_matches(rows, known=KNOWN)[0]
     assert best.name == "polar_express_deg5"
     assert best.digits == "rounded to fp16"
 
 
 def test_nvidias_folding_is_told_as_a_whole():
     """(beta, alpha/1.01) but for the last row: f(x/s) with s = 1.01^(1/2), by another route than the first row."""
-    found = identify(published("cans_invsqrt_10_folded_nvidia").rows, known=KNOWN)
+    found = find_matches(published("cans_invsqrt_10_folded_nvidia").rows, known=KNOWN)
     other = next(match for match in found if match.name == "cans_invsqrt_10")
     assert other.which == "through"
     assert other.factor == pytest.approx(1.01**0.5, rel=1e-8)
@@ -145,7 +147,7 @@ def test_nvidias_folding_is_told_as_a_whole():
 
 
 def test_the_row_that_was_replaced_and_by_what():
-    best = identify([*LISTED[:4], (1.875, -1.25, 0.375)], known=KNOWN)[0]
+    best = find_matches([*LISTED[:4], (1.875, -1.25, 0.375)], known=KNOWN)[0]
     assert best.differs == 5
     assert best.changed is not None
     assert best.changed.startswith("newton_schulz_quintic")
@@ -153,7 +155,7 @@ def test_the_row_that_was_replaced_and_by_what():
 
 
 def test_the_row_that_was_replaced_is_looked_up_the_right_way_round():
-    best = identify([row[::-1] for row in [(1.875, -1.25, 0.375), *LISTED[3::-1]]], known=KNOWN)[0]
+    best = find_matches([row[::-1] for row in [(1.875, -1.25, 0.375), *LISTED[3::-1]]], known=KNOWN)[0]
     assert best.order == "rows in reverse order, coefficients in decreasing powers"
     assert (best.name, best.differs) == ("polar_express_deg5_folded_1.01", 5)
     assert best.changed is not None
@@ -163,7 +165,7 @@ def test_the_row_that_was_replaced_is_looked_up_the_right_way_round():
 def test_a_slip_of_the_pen_is_found_in_its_row():
     rows = [list(row) for row in LISTED]
     rows[2][1] = -rows[2][1]
-    best = identify(rows, known=KNOWN)[0]
+    best = find_matches(rows, known=KNOWN)[0]
     assert (best.name, best.differs) == ("polar_express_deg5_folded_1.01", 3)
     assert best.expected == pytest.approx(LISTED[2])
 
@@ -173,9 +175,9 @@ def test_numbers_that_are_no_table_are_no_table():
     generator = random.Random(0)
     for _ in range(20):
         rows = [tuple(c * generator.uniform(0.7, 1.4) for c in row) for row in LISTED]
-        assert identify(rows, known=KNOWN) == []
+        assert find_matches(rows, known=KNOWN) == []
     mixed = [LISTED[i] for i in (3, 0, 5, 1, 7, 2, 6, 4)]
-    assert identify(mixed, known=KNOWN) == []
+    assert find_matches(mixed, known=KNOWN) == []
 
 
 def test_a_fold_with_the_wrong_powers_is_no_fold():
@@ -183,7 +185,7 @@ def test_a_fold_with_the_wrong_powers_is_no_fold():
     wrong = [tuple(c / 1.01 ** (1 + j) for j, c in enumerate(row)) for row in published("jordan_5").rows]
     assert all(
         not match.how or match.factor != pytest.approx(1.01, abs=1e-4)
-        for match in identify(wrong, known=KNOWN)
+        for match in find_matches(wrong, known=KNOWN)
     )
 
 
@@ -194,45 +196,45 @@ def test_a_table_that_goes_on_differently():
         (2.30053, -1.61117, 0.38334),
         (1.86312, -1.20422, 0.34219),
     ]
-    best = identify(rows, known=KNOWN)[0]
+    best = find_matches(rows, known=KNOWN)[0]
     assert (
         str(best) == "polar_express_nanochat, the first 4 of 5 rows, but only in the first 4 of these 6 rows"
     )
     assert best.beyond == 2
-    assert identify(rows[:4], known=KNOWN)[0].beyond == 0
+    assert find_matches(rows[:4], known=KNOWN)[0].beyond == 0
     safer = [
         *rows[:4],
         tuple(c / 1.02 ** (1 + 2 * j) for j, c in enumerate(published("polar_express_nanochat").rows[4])),
     ]
-    assert str(identify([*safer, rows[5]], known=KNOWN)[0]) == (
+    assert str(find_matches([*safer, rows[5]], known=KNOWN)[0]) == (
         "polar_express_nanochat, folded by 1.02 into row 5, but only in the first 5 of these 6 rows"
     )
-    assert identify([rows[0], *rows[4:]], known=KNOWN) == []  # one row alone is no beginning
+    assert find_matches([rows[0], *rows[4:]], known=KNOWN) == []  # one row alone is no beginning
 
 
 def test_our_own_tables_are_found_and_roots_are_kept_apart():
     table = load("sign-d5x5-l1e-3-bf16")
-    best = identify(table.as_tuples())[0]
+    best = find_matches(table.as_tuples())[0]
     assert (best.name, best.published, best.exact) == ("sign-d5x5-l1e-3-bf16", False, True)
     rows = published("su_root_r4").rows
-    assert identify(rows)[0].root == 4
-    assert identify(rows, root=2) == []
+    assert find_matches(rows)[0].root == 4
+    assert find_matches(rows, root=2) == []
 
 
 def test_a_row_of_few_digits_is_no_row_of_a_long_table():
     """Some row of some table is like it; the row that a table repeats is another matter, and so are all digits."""
     row = published("polar_express_deg5").rows[3]
-    assert identify([tuple(round(c, 2) for c in row)], known=KNOWN) == []
-    assert identify([row], known=KNOWN)[0].name.startswith("polar_express")
-    assert identify([tuple(round(c, 2) for c in JORDAN)], known=KNOWN)[0].name == "jordan_5"
+    assert find_matches([tuple(round(c, 2) for c in row)], known=KNOWN) == []
+    assert find_matches([row], known=KNOWN)[0].name.startswith("polar_express")
+    assert find_matches([tuple(round(c, 2) for c in JORDAN)], known=KNOWN)[0].name == "jordan_5"
 
 
 def test_rows_with_more_digits_than_the_known_ones():
     full = published("polar_express_deg5").rows
     short = Candidate("short", 2, tuple(tuple(round(c, 3) for c in row) for row in full), False)
-    (best,) = identify(full, known=[short])
+    (best,) = find_matches(full, known=[short])
     assert best.how == ("with more digits than its 3 decimals",)
-    assert identify([tuple(c * 1.02 for c in row) for row in full], known=[short]) == []
+    assert find_matches([tuple(c * 1.02 for c in row) for row in full], known=[short]) == []
 
 
 @pytest.mark.parametrize(
@@ -250,7 +252,7 @@ def test_rows_with_more_digits_than_the_known_ones():
 )
 def test_what_is_no_list_of_rows_is_refused(rows, problem):
     with pytest.raises(InputError, match=problem) as refusal:
-        identify(rows)
+        find_matches(rows)
     assert refusal.value.field == "rows"
 
 
@@ -258,7 +260,7 @@ def test_a_factor_is_of_a_size_that_people_fold():
     """A hundredfold is found, beyond that any row of the right signs and sizes would be some table's."""
     for factor, found in ((99.0, True), (1 / 99, True), (101.0, False), (1 / 101, False)):
         rows = [tuple(c / factor ** (1 + 2 * j) for j, c in enumerate(JORDAN))]
-        assert bool(identify(rows, known=KNOWN)) == found
+        assert bool(find_matches(rows, known=KNOWN)) == found
 
 
 def test_a_factor_is_read_off_an_interval():
@@ -287,4 +289,4 @@ def test_long_lists_that_are_nothing():
     rows = [
         (generator.uniform(1, 8), -generator.uniform(1, 8), generator.uniform(0.1, 3)) for _ in range(100)
     ]
-    assert identify(rows, known=KNOWN) == []
+    assert find_matches(rows, known=KNOWN) == []

@@ -20,9 +20,9 @@ from polydesign.cli import main
 from polydesign.designer.design import design, published_table
 from polydesign.model import InputError, Table
 from polydesign.reporting import origin, pictures, words
-from polydesign.reporting.comparison import Seen, compare
+from polydesign.reporting.comparison import Seen, compared_rows
 from polydesign.reporting.folder import write
-from polydesign.reporting.page import Report, html, markdown, report
+from polydesign.reporting.page import Report, html, laid_out, markdown
 from polydesign.table import digest, loads, save
 from polydesign.table.catalogue import load
 from polydesign.table.measurements import dumps
@@ -53,7 +53,7 @@ def small() -> list[Table]:
 
 @pytest.fixture(scope="module")
 def one(small: list[Table]) -> Report:
-    return report(small[:1])
+    return laid_out(small[:1])
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def measured(tables: list[Table]) -> list:
 
 @pytest.fixture(scope="module")
 def made(tables: list[Table], measured: list) -> Report:
-    return report(tables, measured, command="polydesign report")
+    return laid_out(tables, measured, command="polydesign report")
 
 
 @pytest.fixture
@@ -154,17 +154,17 @@ def test_markdown_names_its_figures_and_keeps_its_tables_whole(made: Report) -> 
 
 def test_the_same_tables_give_the_same_bytes(small: list[Table], one: Report) -> None:
     run = measure(small[0], spectrum="gaussian", shape=(24, 40), dtype="float32", steps=True)
-    found, again = (report(small[:1], [run]) for _ in range(2))
+    found, again = (laid_out(small[:1], [run]) for _ in range(2))
     assert again == found
     assert html(again) == html(found)
     assert html(one) != html(found)  # negative control
     # What the file has of the same run, without its map, is not counted twice.
     kept = replace(small[0], measured=(replace(run, map=None),))
-    assert report([kept], [run]).chapters == found.chapters
+    assert laid_out([kept], [run]).chapters == found.chapters
     lost = replace(run, worst=None, holds=False, spectrum="rank2")
-    (row,) = (r for r in words.rounding(compare(small[:1])[0], {}, [run, lost]) if r[0] == "fp32")
+    (row,) = (r for r in words.rounding(compared_rows(small[:1])[0], {}, [run, lost]) if r[0] == "fp32")
     assert row[3:] == ("not finite", "rank2", "1 of 2")
-    rows = compare(small)
+    rows = compared_rows(small)
     for draw in (lambda: pictures.maps_picture(small), lambda: pictures.products_picture(rows)):
         assert pictures.svg(draw()) == pictures.svg(draw())
 
@@ -197,7 +197,7 @@ def test_text_in_figures_is_large_enough_on_a_phone(tables: list[Table], measure
 def test_hostile_text_stays_text(small: list[Table]) -> None:
     bad = '<script>alert(1)</script> "| ` [x](http://y) ```'
     origin_ = replace(small[1].provenance, source=bad, parameters={"note": bad, "<b>": 1})
-    found = report([replace(small[1], provenance=origin_)])
+    found = laid_out([replace(small[1], provenance=origin_)])
     page = Page(html(found))
     assert not {"script", "b"} & set(page.tags)
     text = markdown(found)
@@ -209,7 +209,7 @@ def test_hostile_text_stays_text(small: list[Table]) -> None:
 def test_several_roots_are_compared_apart(small: list[Table]) -> None:
     alone = design(root=4, degree=5, steps=2, lower=0.5, dtype="float32")
     fresh = {table.name: (Seen("float16", 0.123, "fresh", 0.1, 2),) for table in [*small, alone]}
-    found = report([alone, *small], fresh=fresh)
+    found = laid_out([alone, *small], fresh=fresh)
     assert [one.name for one in found.chapters][2:] == [alone.name]  # root 2 comes first
     assert [one.title for one in found.comparisons] == ["Comparison, root 2"]
     assert [one.name for one in found.unlisted] == [alone.name]
@@ -220,7 +220,7 @@ def test_several_roots_are_compared_apart(small: list[Table]) -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_table_that_promises_nothing_says_so(made: Report) -> None:
-    text = markdown(report([published_table("aol_4_initial")]))
+    text = markdown(laid_out([published_table("aol_4_initial")]))
     assert "Nothing: a singular value" in text
     assert "2.09 from 1" in text
     assert "no error of the norm is allowed for" in text
@@ -292,7 +292,7 @@ def test_other_strategies_have_a_command_that_parses(name: str) -> None:
 @pytest.mark.usefixtures("undrawn")
 def test_folders(tmp_path: Path, small: list[Table], one: Report) -> None:
     folder = tmp_path / "page"
-    two = report(small)
+    two = laid_out(small)
     assert [path.name for path in write(two, folder)] == ["index.html", "report.md"]
     (folder / "figures" / "mine.svg").write_text("<svg/>")
     write(one, folder)  # a report may replace a report, and takes its own figures along
@@ -389,14 +389,14 @@ def test_a_table_is_expected_to_meet_the_noise_that_it_was_made_for() -> None:
     """In its own precision; for all of that noise the model calls it unsafe."""
     table = replace(load("sign-m15-l1e-3-bf16"), measured=())
     assert [origin.caution(table, dtype) for dtype in ("bfloat16", "float16")] == [0.8, 1.0]
-    text = markdown(report([table]))
+    text = markdown(laid_out([table]))
     assert "in bf16 for 0.8 of that noise" in text
     (row,) = (line for line in text.splitlines() if line.startswith("| bf16 |"))
     assert "unsafe" not in row
     all_of_it = replace(table.provenance, parameters={**table.provenance.parameters, "caution": 1.0})
     (row,) = (
         line
-        for line in markdown(report([replace(table, provenance=all_of_it)])).splitlines()
+        for line in markdown(laid_out([replace(table, provenance=all_of_it)])).splitlines()
         if line.startswith("| bf16 |")
     )
     assert "unsafe" in row

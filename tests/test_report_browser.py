@@ -15,7 +15,7 @@ from matplotlib.image import imread
 
 from polydesign.designer.design import published_table
 from polydesign.reporting.folder import write
-from polydesign.reporting.page import report
+from polydesign.reporting.page import laid_out
 from polydesign.table.catalogue import load
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -46,7 +46,7 @@ addEventListener("message", e => { document.documentElement.dataset.probe = e.da
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     tables = [load("sign-d9x4-l1e-3-h1.015-f0.12x3-0"), published_table("polar_express_gram_ns_1.05")]
-    return write(report(tables, command="polydesign report " + "a-long-name " * 20), folder)[0]
+    return write(laid_out(tables, command="polydesign report " + "a-long-name " * 20), folder)[0]
 
 
 def browse(page: Path, size: tuple[int, int], *options: str) -> str:

@@ -19,7 +19,8 @@ from polydesign.designer.methods import METHODS
 from polydesign.designer.strategy import Strategy, Task
 from polydesign.model import InputError, Schedule
 from polydesign.reporting import origin, pictures
-from polydesign.reporting.page import markdown, report
+from polydesign.reporting.page import markdown
+from polydesign.reporting.report import report
 from polydesign.table import dumps, loads
 
 KEYWORDS = {"method": "toy", "degree": 3, "steps": 3, "lower": 0.5, "scale": 0.9}

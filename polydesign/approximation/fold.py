@@ -32,9 +32,9 @@ def fold(schedule: Schedule, factor: Any, which: str = "all") -> Schedule:
     factor = _checked(factor)
     last = len(schedule.steps) - 1
     if which not in ROWS:
-        raise InputError("rows", f"{which!r} is not one of {', '.join(ROWS)}")
+        raise InputError("which", f"{which!r} is not one of {', '.join(ROWS)}")
     if which == "all-but-last" and last == 0:
-        raise InputError("rows", "all-but-last of one step are none: take all")
+        raise InputError("which", "all-but-last of one step are none: take all")
     chosen = {"all": range(last + 1), "all-but-last": range(last), "first": range(1)}[which]
     steps: list[Step] = []
     received: Interval = schedule.interval

@@ -6,7 +6,9 @@ holds; 1: a check failed; 2: wrong usage. Heavy libraries are imported inside th
 
 from __future__ import annotations
 
+import sys
 import warnings
+from traceback import walk_tb
 from typing import Any
 
 import click
@@ -25,10 +27,13 @@ from polydesign.cli.prove import certify
 from polydesign.cli.report import report
 from polydesign.cli.share import completion, plot, show
 from polydesign.cli.sweep import sweep
-from polydesign.model import InputError
+from polydesign.model import InputError, InputWarning
 from polydesign.table.upgrade import FormatNote
 
 __all__ = ["main"]
+
+
+_NO_TORCH = "torch cannot be loaded, and this runs matrices: pip install torch"
 
 
 class _Refusal(click.ClickException):
@@ -46,7 +51,8 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         with warnings.catch_warnings():
-            warnings.simplefilter("default", FormatNote)
+            for kind in (FormatNote, InputWarning):
+                warnings.simplefilter("default", kind)
             warnings.showwarning = _show
             return self._invoke(ctx)
 
@@ -70,9 +76,21 @@ class _Group(click.Group):
             raise _Refusal(str(problem) or type(problem).__name__) from problem
         except BrokenPipeError:
             raise  # click ends quietly: the reader of our output has gone
-        except OSError as problem:
+        except (ImportError, OSError) as problem:
+            if _of_torch(problem):
+                raise _Refusal(f"{_NO_TORCH} ({problem})") from problem
+            if not isinstance(problem, OSError):
+                raise
             where = problem.filename2 or problem.filename or "file"
             raise _Refusal(f"{where}: {problem.strerror or problem}") from problem
+
+
+def _of_torch(problem: ImportError | OSError) -> bool:
+    """Whether torch was being imported: it is missing, or a library that it needs is."""
+    if isinstance(problem, ImportError) and problem.name == "torch":
+        return True
+    modules = {str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(problem.__traceback__)}
+    return sys.modules.get("torch") is None and any(name.split(".")[0] == "torch" for name in modules)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import polydesign
 from polydesign.cli.measure import Shape
+from polydesign.cli.progress import progress
 from polydesign.model import DTYPES
 
 if TYPE_CHECKING:
@@ -70,17 +72,13 @@ def bench(
     operator: str,
     root: int | None,
     shape: list[tuple[int, int]],
-    batch: int,
     dtype: str | None,
-    device: str,
     beside: str | None,
-    rounds: int,
-    seconds: float,
-    seed: int,
     destination: str | None,
     calibration: str | None,
     as_json: bool,
     quiet: bool,
+    **how: Any,
 ) -> None:
     """Time an operator beside what does the same without it, and compare how right they are.
 
@@ -111,38 +109,26 @@ def bench(
         for name, value in given.items():
             if value is not None:
                 raise click.UsageError(f"--calibrate times bare products: leave out {name}.")
-        settings: dict[str, Any] = {"dtype": dtype or "bfloat16", "batch": batch, "device": device}
-        settings |= {"rounds": rounds, "seconds": seconds, "seed": seed}
-        _calibrate(Path(calibration), shape, settings, as_json=as_json, quiet=quiet)
+        how["dtype"] = dtype or "bfloat16"
+        _calibrate(Path(calibration), shape, how, as_json=as_json, quiet=quiet)
         return
     if len(shape) > 1:
         raise click.UsageError("--shape takes one shape, and several only with --calibrate.")
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from polydesign.table.catalogue import load
     from polydesign.text.files import write_atomically
     from polydesign.verification import bench as benches
 
-    loaded = None if table is None else load(table)
+    loaded = None if table is None else polydesign.load(table)
     designed_for = None if loaded is None else loaded.dtype
-    with Progress(
-        console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()
-    ) as bar:
-        task = bar.add_task("warming up", total=rounds)
+    with progress(quiet=quiet, text="warming up") as advance:
         timings = benches.bench(
             operator,
             loaded,
             root=root,
             shape=shape[0],
-            batch=batch,
             dtype=dtype or str(designed_for or "bfloat16"),
-            device=device,
-            rounds=rounds,
-            seconds=seconds,
-            seed=seed,
             beside=None if beside is None else [name.strip() for name in beside.split(",")],
-            progress=lambda done, _: bar.update(task, completed=done, description="timing"),
+            progress=lambda done, total: advance(done, total, "timing"),
+            **how,
         )
     if destination:
         write_atomically(Path(destination), benches.json_lines(timings))
@@ -157,22 +143,14 @@ def bench(
 def _calibrate(
     path: Path, shapes: list[tuple[int, int]], settings: dict[str, Any], *, as_json: bool, quiet: bool
 ) -> None:
-    from rich.console import Console
-    from rich.progress import Progress
-
     from polydesign.program.calibration import dumps, load
     from polydesign.text.files import write_atomically
     from polydesign.verification.calibrate import calibrate
 
     if path.exists():
         load(path)  # what is there is replaced only where it is a calibration
-    with Progress(
-        console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()
-    ) as bar:
-        task = bar.add_task("timing", total=None)
-        found = calibrate(
-            shapes, **settings, progress=lambda done, total: bar.update(task, completed=done, total=total)
-        )
+    with progress(quiet=quiet, text="timing") as advance:
+        found = calibrate(shapes, **settings, progress=advance)
     write_atomically(path, dumps(found))
     if as_json:
         click.echo(dumps(found), nl=False)

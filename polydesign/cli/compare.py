@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
+import polydesign
 from polydesign.cli.design import Numbers
-from polydesign.cli.fresh import table_of, worst_errors
 from polydesign.cli.measure import Shape
+from polydesign.cli.progress import progress
 from polydesign.model import InputError
 
 
@@ -37,15 +38,11 @@ from polydesign.model import InputError
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def compare(
     tables: tuple[str, ...],
-    lower: tuple[float, ...],
-    measure: bool,
-    shape: tuple[int, int],
-    device: str,
-    seed: int,
     csv_file: str | None,
     output: str | None,
     as_json: bool,
     quiet: bool,
+    **how: Any,
 ) -> None:
     """Compare tables of one root, ours and published ones, on equal terms.
 
@@ -65,33 +62,26 @@ def compare(
       polydesign compare mine.json jordan_5 --lower 1e-4,1e-3 --measure
       polydesign compare sign-m15-l1e-3-bf16 cans_quintic_5 --csv c.csv -o c.svg
     """
-    from polydesign.reporting.comparison import compare as compared
-    from polydesign.reporting.comparison import to_json
-    from polydesign.reporting.tables import text, to_csv
+    from polydesign.reporting.tables import text
     from polydesign.text.files import write_atomically
 
     if output:
-        from polydesign.drawing.figures import SUFFIXES
+        from polydesign.drawing import SUFFIXES
 
         if Path(output).suffix.lower() not in SUFFIXES:  # before minutes are spent
             raise InputError("output", f"{output!r} is no picture: end its name in {' or '.join(SUFFIXES)}")
-    loaded = [table_of(source) for source in tables]
-    rows = compared(loaded, lower)
-    if measure:
-        silent = quiet or as_json
-        rows = compared(loaded, lower, worst_errors(loaded, lower[0], shape, device, seed, quiet=silent))
+    with progress(quiet=quiet or as_json) as advance:
+        found = polydesign.compare(tables, progress=advance, **how)
     if csv_file:
-        write_atomically(Path(csv_file), to_csv(rows))
+        write_atomically(Path(csv_file), found.to_csv())
     if output:
-        from polydesign.drawing.figures import save_figure
-        from polydesign.reporting.standing import standing_figure
+        from polydesign.drawing import save_figure
 
-        save_figure(standing_figure(loaded, rows), output)
+        save_figure(found.figure(), output)
     if as_json:
-        body: dict[str, Any] = {"order": "excess on the first interval", "tables": to_json(rows)}
-        click.echo(json.dumps(body, indent=2, allow_nan=False))
+        click.echo(json.dumps(found.to_json(), indent=2, allow_nan=False))
     elif not quiet:
-        click.echo(text(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+        click.echo(text(found.rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
         for path in (csv_file, output):
             if path:
                 click.echo(f"wrote {path}")

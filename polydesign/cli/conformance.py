@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+import polydesign
+
 
 @click.command(short_help="Write matrices and results that prove other code right.")
 @click.argument("table", metavar="FILE_OR_NAME")
@@ -26,9 +28,7 @@ def conformance(table: str, output: str, operator: str | None, seed: int, force:
       polydesign conformance sign-d5x6-l1e-3-bf16 -o kit
       polydesign conformance sign-d5x7-l0.01-fp32 --operator inverse_root -o kit
     """
-    from polydesign.table.catalogue import load
-    from polydesign.verification.conformance import write
-
-    size = write(load(table), output, operator=operator, seed=seed, force=force)
+    written = polydesign.conformance(table, output, operator=operator, seed=seed, force=force)
     if not quiet:
+        size = sum(path.stat().st_size for path in written)
         click.echo(f"wrote {output}: {size / 1000:.0f} kB, kit.json says how to judge")

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+import polydesign
 from polydesign.model import InputError
 
 
 def _names(ctx: Any, param: Any, incomplete: str) -> list[str]:
-    from polydesign.exporters.targets import TARGETS
+    from polydesign.exporters import TARGETS
 
     return [name for name in TARGETS if name.startswith(incomplete)]
 
@@ -38,20 +39,18 @@ def export(table: str | None, to: str | None, output: str | None, force: bool, l
     if listing:
         click.echo(_listing())
         return
-    from polydesign.exporters.cautions import cautions
-    from polydesign.exporters.targets import target
-    from polydesign.table.catalogue import load
+    from polydesign.exporters import TARGETS, cautions
 
     if table is None or to is None:
         missing = "FILE_OR_NAME" if table is None else "--to"
         raise InputError(missing, "is missing: polydesign export sign-d5x6-l1e-3-bf16 --to optax, or --list")
-    found, wanted = load(table), target(to)
-    text = wanted.write(found)
+    found = polydesign.load(table)
+    text = polydesign.export(found, to)
     if output is None or output == "-":
         click.echo(text, nl=False)
     else:
         click.echo(_written(Path(output), text, force))
-    for line in cautions(found, wanted):
+    for line in cautions(found, TARGETS[to]):
         click.echo(f"Warning: {line}", err=True)
 
 
@@ -70,7 +69,7 @@ def _written(path: Path, text: str, force: bool) -> str:
 
 
 def _listing() -> str:
-    from polydesign.exporters.targets import TARGETS
+    from polydesign.exporters import TARGETS
 
     width = max(map(len, TARGETS))
     taking = [f"{name:{width}}  {t.about}" for name, t in TARGETS.items() if t.reason is None]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+import polydesign
+
 if TYPE_CHECKING:
-    from polydesign.model import Schedule, Table
+    from polydesign.model import Table
 
 WHICH = ("all", "all-but-last", "first")
 
@@ -24,7 +25,12 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
             "-o", "--output", metavar="FILE", help="- for standard output.  [default: coeffs/NAME.json]"
         ),
         click.option(
-            "--rows", type=click.Choice(WHICH), default="all", show_default=True, help="Which hold it."
+            "--rows",
+            "which",
+            type=click.Choice(WHICH),
+            default="all",
+            show_default=True,
+            help="Which hold it.",
         ),
         click.option("--factor", type=float, required=True, help="Such as 1.01."),
         click.argument("table", metavar="FILE_OR_NAME"),
@@ -35,7 +41,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command(short_help="Fold a safety factor into a table's rows.")
 @_options
-def fold(table: str, **how: Any) -> None:
+def fold(table: str, factor: float, which: str, name: str | None, **where: Any) -> None:
     """Write the table whose steps are p(x/factor): coefficients divided by factor, factor^(1+r), ….
 
     It makes room above u: with all rows for every step, with all-but-last as in the listing of Polar Express
@@ -46,61 +52,26 @@ def fold(table: str, **how: Any) -> None:
     Example:
       polydesign fold polar_express_deg5 --factor 1.01 --rows all-but-last
     """
-    from polydesign.approximation.fold import fold as folded
-
-    _write(table, folded, "folded", **how)
+    old = polydesign.load(table)
+    _write(old, polydesign.fold(old, factor, which, name=name), **where)
 
 
 @click.command(short_help="Take a safety factor out of a table's rows.")
 @_options
-def unfold(table: str, **how: Any) -> None:
+def unfold(table: str, factor: float, which: str, name: str | None, **where: Any) -> None:
     """Write the table whose steps are p(x·factor): what fold with this factor and these rows has made.
 
     \b
     Example:
       polydesign unfold polar_express_gram_ns_1.05 --factor 1.05 -o plain.json
     """
-    from polydesign.approximation.fold import unfold as unfolded
+    old = polydesign.load(table)
+    _write(old, polydesign.unfold(old, factor, which, name=name), **where)
 
-    _write(table, unfolded, "unfolded", **how)
 
-
-def _write(
-    source: str,
-    change: Callable[[Schedule, float, str], Schedule],
-    strategy: str,
-    factor: float,
-    rows: str,
-    output: str | None,
-    name: str | None,
-    force: bool,
-    quiet: bool,
-) -> None:
-    import polydesign
-    from polydesign.approximation.certificate import certify
-    from polydesign.model import InputError, Provenance
+def _write(old: Table, new: Table, output: str | None, force: bool, quiet: bool) -> None:
     from polydesign.table import dumps, save
-    from polydesign.table.catalogue import load
 
-    old = load(source)
-    if old.purpose == "clip":
-        raise InputError(
-            "table",
-            f"{source} is made for clipping, and a factor would tilt its line: design it with --headroom",
-        )
-    schedule = change(old.schedule, factor, rows)
-    made = {"factor": factor, "rows": rows, "table": old.name, "digest": old.digest}
-    if old.provenance.source is None:
-        _check_sign(schedule, factor)
-    new = replace(
-        old,
-        name=name or f"{old.name}-{strategy}{factor:g}" + ("" if rows == "all" else f"-{rows}"),
-        schedule=schedule,
-        provenance=Provenance(polydesign.__version__, strategy, made, source=old.provenance.source),
-        certificate=certify(schedule, old.purpose),
-        observed=None,
-        measured=(),
-    )
     if output == "-":
         click.echo(dumps(new), nl=False)
         return
@@ -111,26 +82,13 @@ def _write(
         click.echo(f"wrote {path}" if written else f"{path} holds this table already; left as it is")
 
 
-def _check_sign(schedule: Schedule, factor: float) -> None:
-    """Refuse a table of ours whose values reach zero: what a file of ours promises is for positive ones."""
-    from polydesign.model import InputError
-
-    for index, step in enumerate(schedule.steps[1:], start=1):
-        if step.domain[0] <= 0:
-            raise InputError(
-                "factor",
-                f"with {factor:g} step {index} leaves values down to {step.domain[0]:.3g}, which are lost: "
-                "take a factor that is nearer to 1",
-            )
-
-
 def _told(old: Table, new: Table) -> str:
     low, high = new.schedule.interval
     lines = [f"{new.name}: on [{low:g}, {high:g}]", "           before            after"]
     for words, of in (
         ("error", lambda table: f"{table.schedule.error:.6g}"),
         ("image", lambda table: "[{:.4g}, {:.4g}]".format(*table.schedule.steps[-1].image)),
-        ("safe edge", lambda table: _edge(table)),
+        ("safe edge", _edge),
     ):
         lines.append(f"{words:10} {of(old):17} {of(new)}")
     return "\n".join(lines)

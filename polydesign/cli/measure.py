@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from polydesign.model import DTYPES, FORMS, NORMALIZATIONS, InputError, Measurement, Plan, Table, dtype_name
-
-if TYPE_CHECKING:
-    from polydesign.verification.spectra import Sample
+import polydesign
+from polydesign.cli.progress import progress
+from polydesign.model import DTYPES, FORMS, NORMALIZATIONS, InputError
 
 
 class Shape(click.ParamType):
@@ -34,6 +31,7 @@ class Shape(click.ParamType):
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: cuda where there is.")
 @click.option(
     "--spectrum",
+    "spectra",
     help="Names with commas between, or all: gaussian, marchenko-pastur[:ASPECT], logspace:SMALLEST, "
     "harmonic, clustered, two-bulks, levels[:PART], levy, rank1, flat, blocks, rank2, rankk:RANK, "
     "swept, zero, tiny[:FACTOR], huge[:FACTOR], hippo:legs, hippo:legt, monarch, triangular[:WIDTH], "
@@ -72,22 +70,12 @@ class Shape(click.ParamType):
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def verify(
     table: str,
-    shape: tuple[int, int],
-    dtype: str | None,
-    device: str,
-    spectrum: str | None,
-    operator: str | None,
-    power: int,
-    normalization: str | None,
-    form: str,
     restarts: str | None,
-    steps: bool,
-    matrix: str | None,
-    seed: int,
     write: bool,
     destination: str | None,
     as_json: bool,
     quiet: bool,
+    **how: Any,
 ) -> None:
     """Run a table on matrices with known singular values and compare the result with what it promises.
 
@@ -106,30 +94,27 @@ def verify(
     """
     from polydesign.cli.summary import report
     from polydesign.table import measurements as text_of
-    from polydesign.table import save
-    from polydesign.table.catalogue import find, load, shipped
+    from polydesign.table.catalogue import find, shipped
     from polydesign.text.files import write_atomically
 
     file = find(table)
     if write and file.resolve().is_relative_to(shipped().resolve()) and not Path(table).is_file():
         raise InputError("write", f"{table} is the package's own; copy {file} and verify the copy")
-    loaded = load(file)
-    how: dict[str, Any] = {"operator": operator, "power": power, "steps": steps}
-    plan = Plan(normalization=normalization, form=form, restarts=_indices(restarts))
-    how |= {"shape": shape, "device": device, "seed": seed, "plan": plan}
-    measurements = _measured(loaded, how, dtype, spectrum, matrix, quiet)
+    loaded = polydesign.load(file)
+    with progress(quiet=quiet) as advance:
+        found = polydesign.verify(loaded, restarts=_indices(restarts), progress=advance, **how)
     if write:
-        save(replace(loaded, measured=_merged(loaded, measurements)), file, force=True)
+        polydesign.save(text_of.with_measured(loaded, found), file, force=True)
     if destination:
         lines = Path(destination).suffix == ".jsonl"
-        write_atomically(Path(destination), text_of.dumps(measurements, lines=lines))
+        write_atomically(Path(destination), text_of.dumps(found, lines=lines))
     if as_json:
-        click.echo(text_of.dumps(measurements), nl=False)
+        click.echo(text_of.dumps(found), nl=False)
     elif not quiet:
-        report(loaded, measurements)
-        if form == "gram" and any(m.form == "direct" for m in measurements):
+        report(loaded, found)
+        if how["form"] == "gram" and any(m.form == "direct" for m in found):
             click.echo("In the gram form this needs a restart before every step: the direct form, which ran.")
-    if not all(m.holds for m in measurements):
+    if not all(m.holds for m in found):
         raise SystemExit(1)
 
 
@@ -141,51 +126,3 @@ def _indices(text: str | None) -> tuple[int, ...] | None:
     if not all(part.strip().isdecimal() for part in parts):
         raise InputError("restarts", f"{text!r} is not a list of steps, counted from 0: write 2,4 or none")
     return tuple(int(part) for part in parts)
-
-
-def _measured(
-    table: Table,
-    how: dict[str, Any],
-    dtype: str | None,
-    spectrum: str | None,
-    matrix: str | None,
-    quiet: bool,
-) -> list[Measurement]:
-    precision = dtype_name(dtype or table.dtype or "bfloat16")
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from polydesign.verification.files import read_matrix
-    from polydesign.verification.operators import choose
-    from polydesign.verification.spectra import names
-    from polydesign.verification.sweep import measure
-
-    _, operator = choose(table, how["operator"], how["power"])
-    kind = {"positive": operator.positive, "singular": operator.singular}
-    listed = names(spectrum, how["shape"], precision, **kind)
-    runs: list[tuple[str, Sample | None]] = [(name, None) for name in listed]
-    if matrix is not None:
-        given = read_matrix(matrix)
-        runs = [(given.name, given), *(runs if spectrum else [])]
-    found = []
-    with Progress(
-        console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()
-    ) as bar:
-        task = bar.add_task("measuring", total=len(runs))
-        for name, sample in runs:
-            bar.update(task, description=name)
-            found.append(measure(table, dtype=precision, spectrum=name, matrix=sample, **how))
-            bar.advance(task)
-    return found
-
-
-def _merged(table: Table, new: list[Measurement]) -> tuple[Measurement, ...]:
-    """The file's measurements with the new ones; a run repeated in the same setting replaces its old self."""
-
-    def setting(m: Measurement) -> tuple[Any, ...]:
-        how = m.operator, m.power, m.form, m.restarts, m.normalization
-        return m.dtype, m.shape, m.spectrum, m.seed, m.device, *how
-
-    repeated = {setting(m) for m in new}
-    kept = [m for m in table.measured if setting(m) not in repeated]
-    return tuple(replace(m, map=None) for m in (*kept, *new))

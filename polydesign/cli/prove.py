@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+import polydesign
 from polydesign.text.digits import in_digits
 
 if TYPE_CHECKING:
@@ -33,30 +34,18 @@ def certify(ctx: click.Context, table: str, write: bool, as_json: bool, quiet: b
       polydesign certify sign-d5x6-l1e-3-bf16
       polydesign certify coeffs/mine.json --write
     """
-    from polydesign.approximation.certificate import certify as prove
-    from polydesign.approximation.certificate import check_certificate, check_images
     from polydesign.model import ClaimError
-    from polydesign.table import save
-    from polydesign.table.catalogue import find, load
+    from polydesign.table.catalogue import find
 
     file = find(table)
     try:
-        found = load(file)
-    except ClaimError as problem:  # its field names the file already
+        fresh = polydesign.certify(file, renew=write)
+    except ClaimError as problem:  # its field names the file
         click.echo(f"FAILED {problem}", err=True)
         ctx.exit(1)
-    try:
-        if write or found.certificate is None:
-            check_images(found.schedule, published=found.provenance.source is not None)
-            fresh = prove(found.schedule, found.purpose)
-        else:
-            published = found.provenance.source is not None
-            fresh = check_certificate(found.schedule, found.certificate, found.purpose, published=published)
-    except ClaimError as problem:
-        click.echo(f"FAILED {file}: $.{problem}", err=True)
-        ctx.exit(1)
+    found = polydesign.load(file)
     if write:
-        save(replace(found, certificate=fresh), file, force=True)
+        polydesign.save(replace(found, certificate=fresh), file, force=True)
     if as_json:
         click.echo(json.dumps({k: v for k, v in asdict(fresh).items() if v is not None}, indent=2))
     elif not quiet:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import click
 
-from polydesign.model import InputError, Schedule, Table
+import polydesign
+from polydesign.model import Schedule, Table
 
 _INPUT = {
     "power": "divided by an estimate of its spectral norm, with a margin (power)",
@@ -29,9 +28,9 @@ def show(table: str, as_json: bool) -> None:
       polydesign show sign-d5x6-l1e-3-bf16
     """
     from polydesign.table import dumps
-    from polydesign.table.catalogue import find, load
+    from polydesign.table.catalogue import find
 
-    found = load(table)
+    found = polydesign.load(table)
     click.echo(dumps(found) if as_json else _described(found, find(table)), nl=not as_json)
 
 
@@ -130,33 +129,13 @@ def plot(tables: tuple[str, ...], measured: str | None, output: str | None) -> N
       polydesign verify sign-d5x6-l1e-3-bf16 --save measured.json
       polydesign plot sign-d5x6-l1e-3-bf16 --measured measured.json
     """
-    from polydesign.drawing.figures import comparison_figure, save_figure, schedule_figure
-    from polydesign.table.catalogue import load
+    from polydesign.drawing import save_figure
 
-    loaded = [load(table) for table in tables]
-    if len(loaded) > 1 and measured:
-        raise InputError("measured", "goes with one table; several are drawn without measurements")
-    if len({table.schedule.root for table in loaded}) > 1:
-        raise InputError("tables", "of different roots have no axis in common: draw them one by one")
+    loaded = [polydesign.load(table) for table in tables]
+    figure = polydesign.plot(*loaded, measured=measured)
     path = Path(output or (f"{loaded[0].name}.png" if len(loaded) == 1 else "comparison.png"))
-    if len(loaded) > 1:
-        figure = comparison_figure(loaded)
-    else:
-        figure = schedule_figure(loaded[0], _measurements(measured, loaded[0]) if measured else ())
     save_figure(figure, path)
     click.echo(f"wrote {path}")
-
-
-def _measurements(path: str, table: Table) -> list[Any]:
-    from polydesign.table.measurements import loads
-
-    try:
-        found = loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as problem:
-        raise InputError("measured", f"{path} is not JSON; polydesign verify --save writes it") from problem
-    if any(m.digest != table.digest for m in found):
-        raise InputError("measured", f"{path} was measured on another table than {table.name}")
-    return found
 
 
 @click.command(short_help="Print the shell's completion script.")

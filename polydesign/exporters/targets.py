@@ -20,7 +20,8 @@ from polydesign.exporters import (
 )
 from polydesign.exporters.target import Target
 from polydesign.exporters.texts import TEXTS
-from polydesign.model import InputError, Table
+from polydesign.model import InputError
+from polydesign.table.catalogue import Source, as_table
 from polydesign.text.similar import closest
 
 CODEBASES: dict[str, Target] = {
@@ -53,10 +54,23 @@ def target(name: str) -> Target:
     return TARGETS[name]
 
 
-def export(table: Table, to: str) -> str:
-    """The table as text for a codebase, a language or a format.
+def export(table: Source, to: str) -> str:
+    """The table as text that another codebase takes: to paste, or to import.
 
-    to: a name of TARGETS. Raises InputError for a name that is not known, and, with the reason and with what
-    to do instead, where the target cannot express the table.
+    Args:
+        table: A Table, its name in the catalogue, or the path of its file.
+        to: For whom, a name of `polydesign.exporters.TARGETS`.
+
+    Returns:
+        The text. It names the table and its digest, has the argument's name and type, the number of steps and
+        the factor that the target divides by, and says what to mind there.
+
+    Raises:
+        InputError: For a name that is not known, and, with the reason and what to do instead, where the
+            target cannot express the table.
+
+    >>> print(export("sign-d5x5-l1e-3-bf16", "optax").splitlines()[-2].strip())
+    preconditioning='frobenius',
     """
-    return target(to).write(table)
+    found = as_table(table)
+    return target(to).write(found)

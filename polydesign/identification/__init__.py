@@ -1,1 +1,11 @@
-"""Lists of coefficients from elsewhere: what they are."""
+"""Lists of coefficients from elsewhere: read, and compared with every table that is known.
+
+Public are the words of what `polydesign.identify` returns: an `Identification`, which holds each `Match`
+with a known table and each `Alternative` to it.
+"""
+
+from polydesign.identification.advice import Alternative
+from polydesign.identification.identify import Identification
+from polydesign.identification.matches import Match
+
+__all__ = ["Alternative", "Identification", "Match"]

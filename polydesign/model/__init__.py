@@ -1,7 +1,7 @@
 """The words of the product as frozen dataclasses, checked when they are made.
 
 Layer 0: imports nothing of the package and no heavy library. Every refusal is an `InputError` that
-names the field and says what to write instead.
+names the field and says what to write instead. Everything here is public.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from polydesign.model.checks import (
     PURPOSES,
     ClaimError,
     InputError,
+    InputWarning,
     check_degree,
     check_integer,
     check_interval,
@@ -64,6 +65,7 @@ __all__ = [
     "Certificate",
     "ClaimError",
     "InputError",
+    "InputWarning",
     "MeasuredMap",
     "Measurement",
     "Plan",

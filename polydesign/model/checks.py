@@ -45,6 +45,10 @@ class ClaimError(InputError):
     """What a table states of itself does not follow from its coefficients; `field` names the claim."""
 
 
+class InputWarning(UserWarning):
+    """Something that was given is left out, and the rest is done."""
+
+
 def dtype_name(dtype: Any, field: str = "dtype") -> str:
     """The torch name of a precision: "bf16", "bfloat16" and torch.bfloat16 all give "bfloat16"."""
     name = str(dtype).removeprefix("torch.")

@@ -99,7 +99,7 @@ class Row:
         return next((one for one in self.measured if one.dtype == dtype), None)
 
 
-def compare(
+def compared_rows(
     tables: Sequence[Table],
     lowers: Sequence[float] = LOWERS,
     measured: Mapping[str, Sequence[Seen]] | None = None,

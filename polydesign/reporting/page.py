@@ -12,7 +12,7 @@ import polydesign
 from polydesign.model import DTYPES, InputError, Measurement, Table
 from polydesign.reporting import pictures
 from polydesign.reporting.chapter import Chapter, Grid, Picture, chapter
-from polydesign.reporting.comparison import LOWERS, Row, Seen, compare, stored
+from polydesign.reporting.comparison import LOWERS, Row, Seen, compared_rows, stored
 from polydesign.reporting.tables import (
     SHOWN,
     degrees,
@@ -32,7 +32,7 @@ _NARROW = "\u00a0"
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Beside:
     """The tables of one root beside each other."""
 
     title: str
@@ -47,7 +47,7 @@ class Report:
     """What is laid out."""
 
     title: str
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[Beside, ...]
     chapters: tuple[Chapter, ...]
     command: str
     version: str = polydesign.__version__
@@ -66,7 +66,7 @@ class Report:
         return between + [p for c in self.chapters for p in (c.map, c.steps, c.rounding, c.histogram)]
 
 
-def report(
+def laid_out(
     tables: Sequence[Table],
     measurements: Sequence[Measurement] = (),
     *,
@@ -79,7 +79,7 @@ def report(
     measurements: of these tables, beside those in their files; fresh: what the comparison shows as measured,
     by table, in place of all these. The same arguments give the same report.
 
-    Raises what check_given and comparison.compare raise.
+    Raises what check_given and compared_rows raise.
     """
     check_given(tables, measurements)
     of_table = {table.name: _own(table, measurements) for table in tables}
@@ -88,7 +88,7 @@ def report(
     for root in roots:
         group = [table for table in tables if table.schedule.root == root]
         seen = fresh or {table.name: stored(table, _extra(table, of_table[table.name])) for table in group}
-        rows = compare(group, lowers, seen)
+        rows = compared_rows(group, lowers, seen)
         named = {table.name: table for table in group}
         if len(group) > 1:
             comparisons.append(_comparison(root, len(roots) > 1, [named[row.name] for row in rows], rows))
@@ -122,7 +122,7 @@ def _extra(table: Table, own_ones: Sequence[Measurement]) -> list[Measurement]:
     return [m for m in own_ones if m not in table.measured]
 
 
-def _comparison(root: int, several: bool, tables: Sequence[Table], rows: Sequence[Row]) -> Comparison:
+def _comparison(root: int, several: bool, tables: Sequence[Table], rows: Sequence[Row]) -> Beside:
     first = interval(rows[0].at[0])
     heading = ["table", "products", "excess", *(f"error{_NARROW}on {interval(at)}" for at in rows[0].at)]
     heading += [f"measured {DTYPES[dtype]}" for dtype in SHOWN]
@@ -142,7 +142,7 @@ def _comparison(root: int, several: bool, tables: Sequence[Table], rows: Sequenc
         for row in rows
     ]
     names = ", ".join(row.name for row in rows)
-    return Comparison(
+    return Beside(
         title=f"Comparison, root {root}" if several else "Comparison",
         grid=Grid(tuple(heading), tuple(cells)),
         notes=tuple(notes(rows)),

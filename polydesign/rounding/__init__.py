@@ -1,1 +1,3 @@
-"""What rounding does to a schedule as it runs."""
+"""What rounding does to a schedule as it runs. Nothing here is public."""
+
+__all__: list[str] = []

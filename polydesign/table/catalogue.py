@@ -17,6 +17,9 @@ from polydesign.table.writing import dumps
 from polydesign.text.files import write_atomically
 from polydesign.text.similar import closest
 
+Source = Table | str | os.PathLike[str]
+"""How a table is given wherever one is asked for: itself, its name in the catalogue, or its file's path."""
+
 _PACKAGE = Path(__file__).parent.parent
 
 
@@ -141,7 +144,16 @@ def find(source: str | os.PathLike[str]) -> Path:
 def load(source: str | os.PathLike[str]) -> Table:
     """The table in a file, or of a name in the catalogue.
 
-    Raises InputError naming the file and the JSON path of what is wrong, OSError where it cannot be read.
+    Args:
+        source: The path of a file, or a name: of a table in ./coeffs, or of one that comes with the package.
+
+    Returns:
+        The table, whose claims were compared with its coefficients.
+
+    Raises:
+        InputError: Naming the file and the JSON path of what is wrong; where there is none, with the names
+            that come close.
+        OSError: Where the file cannot be read.
     """
     path = find(source)
     try:
@@ -152,12 +164,30 @@ def load(source: str | os.PathLike[str]) -> Table:
         raise type(problem)(f"{path}: {problem.field}", problem.problem) from problem
 
 
+def as_table(source: Source) -> Table:
+    """The table itself, or what load finds for its name or path. Raises what load raises."""
+    if isinstance(source, (str, os.PathLike)):
+        return load(source)
+    if not isinstance(source, Table):
+        raise InputError("table", f"must be a Table, a name or a path, and is {type(source).__name__}")
+    return source
+
+
 def save(table: Table, path: str | os.PathLike[str], *, force: bool = False) -> bool:
     """Write the table to path, atomically: either the whole file is there, or what was there before.
 
-    Returns whether anything was written: without force, a file that holds the same table already, perhaps
-    with measurements of it, stays as it is. Raises InputError where a different file is there and force is
-    off, OSError where the place is not writable.
+    Args:
+        table: What to write.
+        path: The file; folders on the way are made.
+        force: Replace a different file.
+
+    Returns:
+        Whether anything was written: without force, a file that holds the same table already, perhaps with
+        measurements of it, stays as it is.
+
+    Raises:
+        InputError: Where a different file is there and force is off.
+        OSError: Where the place is not writable.
     """
     path = Path(path)
     text = dumps(table)

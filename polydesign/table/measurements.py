@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, replace
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
-from polydesign.model import AfterStep, InputError, MeasuredMap, Measurement
+from polydesign.model import AfterStep, InputError, MeasuredMap, Measurement, Table
 
 
 def dumps(found: Iterable[Measurement], *, lines: bool = False) -> str:
@@ -30,6 +32,30 @@ def loads(text: str) -> list[Measurement]:
         if len(rows) < 2:
             raise
         return measurements_from_json([json.loads(row) for row in rows])
+
+
+def read(path: str | PathLike[str]) -> list[Measurement]:
+    """The measurements in a file of either kind.
+
+    Raises InputError where it holds something else, OSError where it cannot be read.
+    """
+    try:
+        return loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise InputError("measured", f"{path} is not JSON; polydesign verify --save writes it") from problem
+
+
+def with_measured(table: Table, new: Iterable[Measurement]) -> Table:
+    """The table with further measurements; a run repeated in the same setting replaces its old self."""
+
+    def setting(m: Measurement) -> tuple[Any, ...]:
+        how = m.operator, m.power, m.form, m.restarts, m.normalization
+        return m.dtype, m.shape, m.spectrum, m.seed, m.device, *how
+
+    new = list(new)
+    repeated = {setting(m) for m in new}
+    kept = [m for m in table.measured if setting(m) not in repeated]
+    return replace(table, measured=tuple(replace(m, map=None) for m in (*kept, *new)))
 
 
 def measurements_from_json(body: Any) -> list[Measurement]:

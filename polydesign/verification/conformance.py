@@ -21,6 +21,7 @@ from polydesign.model import InputError, Table, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.running import MOST_EXPLAINED
 from polydesign.table import dumps
+from polydesign.table.catalogue import Source, as_table
 from polydesign.text.files import write_together
 from polydesign.verification.expected import DRAWS, MARGIN, cases, chosen_operator, distance
 
@@ -104,20 +105,33 @@ def check(
     return failures
 
 
-def write(
-    table: Table,
+def conformance(
+    table: Source,
     folder: str | os.PathLike[str],
     *,
     operator: str | None = None,
     seed: int = 0,
     force: bool = False,
-) -> int:
-    """Write the kit into a folder, whole or not at all, and return its bytes; see `kit`.
+) -> list[Path]:
+    """Write a kit into a folder, whole or not at all: matrices, and what the table makes of them; see `kit`.
 
-    A kit that is there is replaced. Raises InputError where something else is there and force is off; with
-    force that stays, beside the kit, but for files of the same names.
+    A kit that is there is replaced.
+
+    Args:
+        table: A Table, its name in the catalogue, or the path of its file.
+        folder: Where kit.json, which says how to judge, and the other files go.
+        operator: "msign" or "inverse_root"; None for that of the table's root.
+        seed: Of the matrices.
+        force: Write into a folder that holds something else, which stays but for files of the same names.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        InputError: Where the folder holds something else and force is off, and for an operator that does not
+            go with the table.
     """
-    contents = kit(table, operator=operator, seed=seed)
+    contents = kit(as_table(table), operator=operator, seed=seed)
     folder = Path(folder)
     if folder.is_dir() and not force:
         others = {path.name for path in folder.iterdir()} - _own(folder)
@@ -128,7 +142,7 @@ def write(
                 "this one with --force",
             )
     write_together(folder, contents, last=INDEX, replacing=_own(folder) if folder.is_dir() else ())
-    return sum(map(len, contents.values()))
+    return [folder / name for name in contents]
 
 
 def _index(folder: Path) -> dict[str, Any]:

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import ROUND_FLOOR
-from math import prod
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from polydesign.approximation.scalar import schedule_from
+from polydesign.identification.advice import USUAL
+from polydesign.identification.matches import ORDERS, Match
 from polydesign.model import Schedule
+from polydesign.program.cost import matmuls
+from polydesign.table.published import published
 from polydesign.text.digits import in_digits
 from polydesign.text.numbers import number
 
 if TYPE_CHECKING:
-    from polydesign.identification.identify import Match
-    from polydesign.model import Certificate
+    from polydesign.identification.identify import Identification
 
 NARROW = 1 + 2.0**-8
 """A basin that ends below this is one that rounding to bfloat16 can leave."""
 
 MOST_NAMED = 6
-USUAL = 5
-"""Steps that torch, optax, timm and others run where nobody says how many."""
 
 
-def who(matches: list[Match], rows: list[tuple[float, ...]]) -> list[str]:
+def described(found: Identification) -> str:
+    """The lines that polydesign identify prints."""
+    lines = _who(found.matches, found.rows)
+    schedule = found.schedule
+    if schedule is None:
+        return "\n".join([*lines, f"map        leaves float64: run as root {found.root} it diverges"])
+    lines += [*_what(found, schedule), *_measured(found)]
+    lines += [f"for        {found.made_for}"] if found.made_for else _advice(found, schedule)
+    return "\n".join(lines)
+
+
+def _who(matches: Sequence[Match], rows: Sequence[tuple[float, ...]]) -> list[str]:
     """Which table the rows are, what else they could be, and which safety factor they hold."""
     if not matches:
         return ["no table that is known here, not even folded, rounded, cut or turned round"]
@@ -50,9 +63,7 @@ def who(matches: list[Match], rows: list[tuple[float, ...]]) -> list[str]:
     return lines
 
 
-def _pasted(best: Match, rows: list[tuple[float, ...]]) -> str:
-    from polydesign.identification.identify import ORDERS
-
+def _pasted(best: Match, rows: Sequence[tuple[float, ...]]) -> str:
     by_row, by_power = ORDERS[best.order]
     assert best.differs is not None
     row = rows[::by_row][best.differs - 1][::by_power]
@@ -61,8 +72,6 @@ def _pasted(best: Match, rows: list[tuple[float, ...]]) -> str:
 
 def _safety(best: Match) -> list[str]:
     """Which factor the rows hold: what the table had, times what was folded in since."""
-    from polydesign.table.published import published
-
     entry = published(best.name)
     had = (
         f"{entry.folded:g} is in the published rows" if entry.folded != 1 else "none is in the published rows"
@@ -78,20 +87,19 @@ def _safety(best: Match) -> list[str]:
     return [f"factor     {had}{since}{advice}"]
 
 
-def what(schedule: Schedule, certificate: Certificate | None, one: bool) -> list[str]:
-    """What the rows do on their interval, and above it. one: whether they are one row, repeated."""
-    from polydesign.program.cost import matmuls
-
+def _what(found: Identification, schedule: Schedule) -> list[str]:
+    """What the rows do on their interval, and above it."""
+    certificate = found.certificate
     low, high = schedule.interval
     bottom, top = schedule.steps[-1].image
     count = len(schedule.steps)
-    steps = f"{count} times this row" if one and count > 1 else f"exactly {count} steps"
+    steps = f"{count} times this row" if len(found.rows) == 1 and count > 1 else f"exactly {count} steps"
     proof = "proved" if certificate else "not proved"
     lost = "; some values do not come near 1 at all" if schedule.error >= 1 else ""
     lines = [
         f"run        {steps}, {matmuls(schedule)} matrix products, root {schedule.root}",
         f"map        [{low:g}, {high:g}] onto [{bottom:.6g}, {top:.6g}], error {schedule.error:.6g} ({proof})"
-        f"{lost}; slope {slope(schedule):.6g} at zero",
+        f"{lost}; slope {found.slope:.6g} at zero",
         *_short_of(schedule),
     ]
     if certificate is None:
@@ -111,8 +119,6 @@ def what(schedule: Schedule, certificate: Certificate | None, one: bool) -> list
 
 def _short_of(schedule: Schedule) -> list[str]:
     """What is left of a long table where the codebase runs its default of five steps."""
-    from polydesign.approximation.scalar import schedule_from
-
     rows = [step.coefficients for step in schedule.steps]
     if schedule.root != 2 or len(rows) <= USUAL or len(set(rows)) == 1:
         return []
@@ -122,24 +128,28 @@ def _short_of(schedule: Schedule) -> list[str]:
     ]
 
 
-def advice(schedule: Schedule, instead: list[dict[str, Any]]) -> list[str]:
+def _measured(found: Identification) -> list[str]:
+    told = []
+    for dtype, errors in found.measured.items():
+        finite = [error for error in errors if error is not None]
+        worst = number(max(finite), 3, up=True) if len(finite) == len(errors) else "not finite"
+        told.append(f"{dtype} {worst}")
+    return [f"measured   worst error in {', '.join(told)}"] if told else []
+
+
+def _advice(found: Identification, schedule: Schedule) -> list[str]:
     """What to use instead, with the line to type."""
-    if not instead:
+    if not found.instead:
         return ["instead    nothing: no table of ours for bfloat16 does better here with so few products"]
     lines = []
-    for index, one in enumerate(instead):
-        degrees = sorted(set(one["degrees"]))
-        kind = f"{len(one['degrees'])} steps of degree {', '.join(map(str, degrees))}"
-        measured = f", measured {number(one['measured'], 3, up=True)} in bfloat16" if one["measured"] else ""
+    for index, one in enumerate(found.instead):
+        degrees = sorted(set(one.degrees))
+        kind = f"{len(one.degrees)} steps of degree {', '.join(map(str, degrees))}"
+        measured = f", measured {number(one.measured, 3, up=True)} in bfloat16" if one.measured else ""
         target = "python" if schedule.root != 2 else "optax" if max(degrees) <= 5 else "torch-function"
         lines += [
-            f"{'or' if index else 'instead':10} {one['name']}: {kind}, {one['matmuls']} products, "
-            f"error {number(one['error'], 3, up=True)}{measured}",
-            f"           polydesign export {one['name']} --to {target}",
+            f"{'or' if index else 'instead':10} {one.name}: {kind}, {one.matmuls} products, "
+            f"error {number(one.error, 3, up=True)}{measured}",
+            f"           polydesign export {one.name} --to {target}",
         ]
     return lines
-
-
-def slope(schedule: Schedule) -> float:
-    """f′(0), what the smallest singular values are multiplied by."""
-    return prod(step.coefficients[0] for step in schedule.steps)

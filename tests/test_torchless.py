@@ -1,0 +1,127 @@
+"""Without torch, or with one that cannot be loaded, everything works but what runs matrices."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+OURS = "sign-d5x5-l1e-3-bf16"
+CODE = """
+import json, sys
+if "missing" in sys.argv:
+    sys.modules["torch"] = None
+from click.testing import CliRunner
+from polydesign.cli import main
+for arguments in json.load(sys.stdin):
+    result = CliRunner().invoke(main, arguments)
+    print(json.dumps([result.exit_code, result.stderr, result.stdout, repr(result.exception)]))
+"""
+
+WORKS = [
+    ["search", "--degree", "5", "--steps", "2", "-o", "-"],
+    ["search", "--matmuls", "6", "--no-measure", "-o", "-"],
+    ["search", "--method", "clip", "--degree", "9", "--steps", "3", "--lower", "0.1", "-o", "-"],
+    ["certify", OURS],
+    ["identify", "jordan_5"],
+    ["fold", OURS, "--factor", "1.001", "-o", "-"],
+    ["export", OURS, "--to", "torch-function"],
+    ["compare", OURS, "jordan_5"],
+    ["plot", OURS],
+    ["list"],
+    ["show", OURS],
+    ["conformance", OURS, "-o", "kit"],
+    ["report", OURS, "-o", "page"],
+    ["--help"],
+    ["verify", "--help"],
+]
+REFUSED = [
+    ["verify", OURS],
+    ["search", "--matmuls", "6", "-o", "measured.json"],
+    ["search", "--method", "adam", "--degree", "5", "--steps", "2", "-o", "adam.json"],
+    ["bench"],
+    ["bench", "--calibrate", "costs.json"],
+    ["compare", OURS, "--measure"],
+    ["report", OURS, "--measure", "-o", "page2"],
+]
+OTHER = [["verify", "jordn_5"], ["show", "gone.json"], ["export", OURS, "--to", "optax", "-o", "/dev/null/x"]]
+"""Wrong usage that has nothing to do with torch."""
+
+
+@pytest.fixture(params=["missing", "broken"])
+def torchless(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """Runs a program in a process where torch is not there, or fails with OSError as it is loaded."""
+    path = os.environ.get("PYTHONPATH", "")
+    if request.param == "broken":
+        (tmp_path / "broken" / "torch").mkdir(parents=True)
+        (tmp_path / "broken" / "torch" / "__init__.py").write_text(
+            "raise OSError('libtorch.so: cannot open')\n"
+        )
+        path = os.pathsep.join([str(tmp_path / "broken"), path])
+    package = str(Path(__file__).parent.parent)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [path, package]))}
+
+    def run(code: str, given: str = "") -> str:
+        command = [sys.executable, "-c", code, request.param]
+        how: dict[str, Any] = {"capture_output": True, "text": True, "cwd": tmp_path, "env": environment}
+        done = subprocess.run(command, input=given, **how, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_commands_work_or_say_so_in_a_line(torchless: Any) -> None:
+    lines = torchless(CODE, json.dumps([*WORKS, *REFUSED, *OTHER])).splitlines()
+    found = [json.loads(line) for line in lines]
+    for arguments, (code, err, out, exception) in zip(WORKS, found, strict=False):
+        assert code == 0, (arguments, err, exception)
+        assert out
+    refused, other = found[len(WORKS) : -len(OTHER)], found[-len(OTHER) :]
+    for arguments, (code, err, out, exception) in zip(REFUSED, refused, strict=True):
+        assert code == 2, (arguments, err, out, exception)
+        assert err.startswith("Error: torch cannot be loaded, and this runs matrices: pip install torch (")
+        assert err.count("\n") == 1
+    for _, (code, err, _, exception) in zip(OTHER, other, strict=True):
+        assert code == 2, exception
+        assert "torch cannot be loaded" not in err
+
+
+PYTHON = f"""
+import sys
+if "missing" in sys.argv:
+    sys.modules["torch"] = None
+import polydesign
+table = polydesign.design(degree=5, steps=2)
+polydesign.save(table, "t.json")
+assert polydesign.certify("t.json").kind == polydesign.load("t.json").certificate.kind == "proved"
+assert polydesign.identify("3.4445 -4.7750 2.0315").matches[0].name == "jordan_5"
+polydesign.unfold(polydesign.fold(table, 1.001), 1.001)
+polydesign.export({OURS!r}, "optax"), polydesign.tables(), polydesign.plot({OURS!r})
+polydesign.compare([{OURS!r}, "jordan_5"]).figure()
+polydesign.report([{OURS!r}], "page"), polydesign.conformance({OURS!r}, "kit")
+polydesign.design(matmuls=6, measure=False)
+help(polydesign)
+try:
+    polydesign.verify({OURS!r})
+except (ImportError, OSError) as problem:
+    print("refused:", problem)
+"""
+
+
+def test_the_functions_work_too(torchless: Any) -> None:
+    assert torchless(PYTHON).splitlines()[-1].startswith("refused:")
+
+
+def test_where_torch_is_what_is_refused_works(tmp_path: Path) -> None:
+    """Negative control: the refusal is of torch alone."""
+    given = json.dumps([["compare", OURS, "--measure", "--shape", "16x24"]])
+    run = subprocess.run(
+        [sys.executable, "-c", CODE], input=given, capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert json.loads(run.stdout)[0] == 0
