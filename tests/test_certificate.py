@@ -409,9 +409,7 @@ def test_coefficients_that_are_not_the_programs_get_no_proof():
     """A schedule made in Python: what it shows, and what runs, must be one polynomial."""
     schedule = polydesign.design(degree=(5, 9), lower=0.1).schedule
     first, second = schedule.steps
-    other = with_coefficients(
-        second, coefficients=(*second.coefficients[:-1], second.coefficients[-1] * 1.01)
-    )
+    other = replace(second, coefficients=(*second.coefficients[:-1], second.coefficients[-1] * 1.01))
     certify(schedule)
     with pytest.raises(ClaimError, match=r"steps\[1\]\.coefficients"):
         certify(replace(schedule, steps=(first, other)))

@@ -106,9 +106,9 @@ def test_inputs_are_not_touched(seed) -> None:
 
 
 CHOICES = [  # what design is asked for; the digest of what it must choose, and what that measures
-    ({"dtype": "bf16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "64c349b6", 0.8755701113552578),
-    ({"dtype": "fp16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "a34b452c", 0.8608834997335069),
-    ({"dtype": "fp32", "matmuls": 9, "degree": (3, 5), "shape": (24, 24)}, "a9b15787", 0.8598672229297961),
+    ({"dtype": "bf16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "0ace29b7", 0.8755701113552578),
+    ({"dtype": "fp16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "8d8f08ce", 0.8608834997335069),
+    ({"dtype": "fp32", "matmuls": 9, "degree": (3, 5), "shape": (24, 24)}, "9f63f02f", 0.8598672229297961),
     (
         {
             "dtype": "fp32",
@@ -118,17 +118,17 @@ CHOICES = [  # what design is asked for; the digest of what it must choose, and 
             "shape": (32, 32),
             "form": "coupled",
         },
-        "0a31bd19",
+        "c1136219",
         0.00015411858924418986,
     ),
     (
         {"dtype": "bf16", "root": 4, "matmuls": 9, "degree": (5, 9), "lower": 0.3, "shape": (32, 32)},
-        "e4912d5e",
+        "f2fa9e33",
         0.032861315003875,
     ),
     (
         {"dtype": "fp32", "root": 1, "matmuls": 9, "degree": (2, 3), "lower": 1e-3, "shape": (32, 32)},
-        "297914a0",
+        "abbd0941",
         0.20308438004161,
     ),
 ]

@@ -19,8 +19,7 @@ from polydesign.designer.methods import METHODS
 from polydesign.designer.strategy import Strategy, Task
 from polydesign.model import InputError, Schedule
 from polydesign.reporting import origin, pictures
-from polydesign.reporting.page import markdown
-from polydesign.reporting.report import report
+from polydesign.reporting.page import laid_out, markdown
 from polydesign.table import dumps, loads
 
 KEYWORDS = {"method": "toy", "degree": 3, "steps": 3, "lower": 0.5, "scale": 0.9}
@@ -146,7 +145,7 @@ def test_in_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "_finished", lambda fig, *_, **__: fig)
     monkeypatch.setattr(pictures, "svg", lambda _: b"<svg/>")
     table = design(**KEYWORDS)
-    assert origin.command(table)[0] in markdown(report([table]))
+    assert origin.command(table)[0] in markdown(laid_out([table]))
 
 
 @pytest.mark.usefixtures("toy")
