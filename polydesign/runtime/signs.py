@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from polydesign.model import Plan, Table, dtype_name
+from polydesign.model import InputError, Plan, Table, dtype_name
 from polydesign.runtime import ops
-from polydesign.runtime.operators import msign_counted
+from polydesign.runtime.base import Operator, made
+from polydesign.runtime.checks import check_finite, check_matrix, check_scalar
+from polydesign.runtime.operators import AnySign
+from polydesign.runtime.run import Run
 
 
 class Signs:
     """What an operator that is made of signs runs on.
 
     state: the dtype of the iterations and of the result. Products and sums outside of them are in the wider
-    of M's dtype and the state's. table: the one given, or None. used: the name of the table that ran, where
-    it was given or chosen here. matmuls: the products so far.
+    of M's dtype and the state's. table: the one given, or None. used: the table that ran, where it was given
+    or chosen by the operator; sign: the one that the last msign ran. matmuls: the products so far.
     """
 
     def __init__(self, M: Tensor, table: Table | None, plan: Plan) -> None:
@@ -26,7 +30,7 @@ class Signs:
         assert isinstance(state, torch.dtype)
         self.state, self.wide = state, torch.promote_types(state, M.dtype)
         self.table, self.plan = table, plan
-        self.used = None if table is None else table.name
+        self.used, self.sign = table, table
         self.matmuls = 0
 
     def outer(self, M: Tensor) -> Tensor:
@@ -48,7 +52,7 @@ class Signs:
         table = table or self.table
         if table is not None:
             plan = replace(plan, matmuls=None, error=None)
-        found, count = msign_counted(X, table, plan)
+        found, count, self.sign = made(AnySign, table, plan).counted(X)
         self.matmuls += count
         return found.to(self.wide)
 
@@ -68,3 +72,52 @@ class Signs:
     def like(self, M: Tensor, X: Tensor) -> Tensor:
         """X, made of tall(M), turned back."""
         return X.mT if M.shape[-2] < M.shape[-1] else X
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralOperator(Operator):
+    """A function of the singular values of M that is made of signs and products, called with M: (..., m, n).
+
+    M has any floating dtype and batch, and is not changed. The result is in the state's dtype; sums and
+    products outside of the signs are in the wider of M's dtype and the state's.
+
+    Args:
+        table: Of the signs, None for the catalogue's.
+        plan: Of the signs.
+        formula: One of `formulas`.
+
+    Raises:
+        InputError: When the object is made, for an unknown formula, for aol, and for what `Sign` refuses
+            then; when it runs, as Sign does.
+    """
+
+    formula: str = field(default="composed", kw_only=True)
+    formulas: ClassVar[Collection[str]]
+
+    def check(self) -> None:
+        if self.formula not in self.formulas:
+            raise InputError("formula", f"{self.formula!r} is not one of {', '.join(self.formulas)}")
+        check_scalar(self.normalization, self.word)
+
+    def compute(self, M: Tensor) -> tuple[Tensor, tuple[Signs, Any]]:
+        check_matrix("M", M)
+        if self.plan.check:
+            check_finite("M", M)
+        signs = Signs(M, self.table, self.plan)
+        result, found = self.combine(signs, signs.outer(M))
+        return result, (signs, found)
+
+    def combine(self, signs: Signs, M: Tensor) -> tuple[Tensor, Any]:
+        """The result, and what `judge` needs besides."""
+        raise NotImplementedError
+
+    def judge(self, result: Tensor, found: tuple[Signs, Any], *data: Tensor) -> Run:
+        signs, _ = found
+        return Run(
+            operator=self.word,
+            result=result,
+            dtype=dtype_name(signs.state),
+            matmuls=signs.matmuls,
+            table=None if signs.used is None else signs.used.name,
+            formula=self.formula or None,
+        )

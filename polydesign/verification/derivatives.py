@@ -12,7 +12,7 @@ from polydesign.model import InputError, Table
 from polydesign.rounding.running import MOST_EXPLAINED, UNIT_ROUNDOFF
 from polydesign.runtime import msign_differentiable
 from polydesign.runtime.normalize import NORMALIZATIONS
-from polydesign.runtime.solvers import Sylvester
+from polydesign.runtime.solvers import SylvesterEquation
 from polydesign.verification.cases import Case, Setting, wide
 from polydesign.verification.equations import amplification
 from polydesign.verification.metrics import msign_derivative
@@ -68,7 +68,7 @@ def derivative_case(setting: Setting) -> Case:
     first = S / norm[:, None]
     values = schedule(first) * S
     H, C = ((V * values[:, None, :]) @ factor @ V.mT for factor in (torch.eye(n, dtype=S.dtype), 2 * K))
-    block = NORMALIZATIONS["frobenius"](Sylvester(H, H, C).block()[0], torch.float64).matrix
+    block = NORMALIZATIONS["frobenius"](SylvesterEquation(H, H, C).block()[0], torch.float64).matrix
     share = torch.linalg.matrix_norm(block[..., :n, :n]) / torch.linalg.matrix_norm(H)
     second = values * share[:, None]
     x = torch.minimum(first, second)[:, : 2 * pairs]

@@ -16,7 +16,7 @@ from polydesign.model import Schedule, Table
 from polydesign.rounding.running import MOST_EXPLAINED, UNIT_ROUNDOFF
 from polydesign.runtime import lyapunov, riccati
 from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two
-from polydesign.runtime.solvers import Riccati, Sylvester
+from polydesign.runtime.solvers import RiccatiEquation, SylvesterEquation
 from polydesign.verification.cases import Case, Setting, wide
 from polydesign.verification.metrics import lyapunov_by_eigenvectors, riccati_by_schur
 
@@ -37,7 +37,7 @@ def lyapunov_case(setting: Setting) -> Case:
     """
     P, dtype = setting.known.matrix, str(setting.plan.dtype)
     plan = replace(setting.plan, check=False)
-    H, factor, exponent = Sylvester(P, P, 2 * P).block()
+    H, factor, exponent = SylvesterEquation(P, P, 2 * P).block()
     normalized = NORMALIZATIONS[setting.normalization](H, torch.float64)
     n = P.shape[-1]
     share = torch.linalg.matrix_norm(normalized.matrix[..., :n, :n]) / torch.linalg.matrix_norm(P)
@@ -94,7 +94,7 @@ def riccati_case(setting: Setting) -> Case:
     P, dtype = setting.known.matrix, str(setting.plan.dtype)
     n, plan = P.shape[-1], replace(setting.plan, check=False)
     given = [factor * P for factor in (ALPHA, GAMMA, 2 * GAMMA)]
-    H, _ = Riccati(*given).block()
+    H, _ = RiccatiEquation(*given).block()
     normalized = NORMALIZATIONS[setting.normalization](H, torch.float64).matrix
     share = torch.linalg.matrix_norm(normalized[..., :n, :n]) / torch.linalg.matrix_norm(given[0])
     x = setting.known.sigma * share[..., None]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from polydesign.model import InputError, Table
 from polydesign.rounding.running import allowance
-from polydesign.runtime import Info, mcsgn, mcsgn_with_info, msign, msign_with_info
+from polydesign.runtime import Run, mcsgn, mcsgn_with_info, msign, msign_with_info
 from polydesign.runtime.normalize import NORMALIZATIONS
 from polydesign.verification.cases import Case, Setting, wide
 from polydesign.verification.samples import Sample
@@ -51,7 +51,7 @@ def mcsgn_case(setting: Setting) -> Case:
     return _case(turned, info, wide(result), run)
 
 
-def _case(setting: Setting, info: Info, result: Tensor, run: Callable[[Table], Tensor]) -> Case:
+def _case(setting: Setting, info: Run, result: Tensor, run: Callable[[Table], Tensor]) -> Case:
     """The polar factor; what rounding explains is evaluation/rounding.allowance."""
     table, dtype = setting.table, str(setting.plan.dtype)
     start = _divided(setting, info.norm.cpu())
