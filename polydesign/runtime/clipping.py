@@ -23,7 +23,7 @@ from polydesign.model import InputError, Plan, Table, check_number, dtype_name
 from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime.base import DEFAULT, made
 from polydesign.runtime.checks import SIGNS
-from polydesign.runtime.defaults import clip_table, clip_tables, loaded
+from polydesign.runtime.defaults import clip_table
 from polydesign.runtime.normalize import NORMALIZATIONS
 from polydesign.runtime.run import Run
 from polydesign.runtime.signs import Signs, SpectralOperator
@@ -118,11 +118,10 @@ def composed(signs: Signs, M: Tensor, beta: float) -> Tensor:
 
 def _fitting(signs: Signs, M: Tensor, beta: float) -> Table:
     """The clip table for this ratio; without a look at the data the one that serves the largest."""
-    state = dtype_name(signs.state)
-    if not signs.plan.check:
-        return loaded(str(clip_tables(state)[-1].path))
+    if signs.tables.clip is not None:
+        return signs.tables.clip
     largest = bound(signs, M)
-    return clip_table(state, beta / largest if largest else math.inf, signs.plan)
+    return clip_table(str(signs.plan.dtype), beta / largest if largest else math.inf, signs.plan)
 
 
 def bound(signs: Signs, M: Tensor) -> float:
@@ -201,6 +200,10 @@ class Clip(SpectralOperator):
             )
         if self.low >= self.high:
             raise InputError("low", f"must lie below high = {self.high!r}, and is {self.low!r}")
+
+    @property
+    def signed(self) -> bool:
+        return self.formula != "composed" or self.low > 0
 
     def combine(self, signs: Signs, M: Tensor) -> tuple[Tensor, None]:
         clip = FORMULAS[self.formula]

@@ -26,13 +26,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table, dtype_name
+from polydesign.model import InputError, Plan, Table
 from polydesign.runtime.base import made
-from polydesign.runtime.checks import ROOTS, check_table
 from polydesign.runtime.prepare import symmetric_part
 from polydesign.runtime.roots import InverseRoot
 from polydesign.runtime.run import Run
-from polydesign.runtime.signs import Signs
+from polydesign.runtime.signs import Signs, Tables
 from polydesign.runtime.spectral import Above, Threshold, above, gap, step_of
 
 SIDES = ("left", "right")
@@ -46,14 +45,16 @@ class Projected(Threshold):
     def combine(self, signs: Signs, M: Tensor) -> tuple[Tensor, Any]:
         part = above(signs, M, self.threshold, self.formula)
         X, inverse = self.made_of(part, signs, M)
-        return X, (part, signs.sign, inverse)
+        return X, (part, inverse)
 
     def made_of(self, part: Above, signs: Signs, M: Tensor) -> tuple[Tensor, Run | None]:
         """The result, made of the projector, and the run of an inverse."""
         raise NotImplementedError
 
     def judge(self, result: Tensor, found: tuple[Signs, Any], *data: Tensor) -> Run:
-        part, sign, inverse = found[1]
+        signs, (part, inverse) = found
+        sign = signs.tables.sign
+        assert sign is not None
         return replace(
             super().judge(result, found, *data),
             table=None,
@@ -140,16 +141,23 @@ class PseudoInverse(Projected):
 
     def check(self) -> None:
         super().check()
-        if self.inverse_table is not None:
-            check_table(self.inverse_table, 1, InverseRoot.word, ROOTS)
+        InverseRoot(1, 1, self.inverse_table)
+
+    def inverse(self, dtype: str) -> InverseRoot:
+        """What inverts K."""
+        plan = Plan(dtype=dtype, check=self.plan.check, compile=self.plan.compile)
+        return made(InverseRoot, 1, 1, self.inverse_table, plan)
+
+    def decide(self, dtype: str) -> Tables:
+        self.inverse(dtype)
+        return super().decide(dtype)
 
     def made_of(self, part: Above, signs: Signs, M: Tensor) -> tuple[Tensor, Run]:
         step = step_of(signs, part)
         # M/θ: eigenvalues of K from 1 up, whatever the scale.
         scaled = signs.tall(signs.sum([(M, 1 / self.threshold)]))
         K = signs.sum([(signs.mm(step.mT, scaled), 1.0), (part.projector, -1.0)], 1.0)
-        plan = Plan(dtype=dtype_name(signs.state), check=self.plan.check, compile=self.plan.compile)
-        done = made(InverseRoot, 1, 1, self.inverse_table, plan).run(symmetric_part(K))
+        done = self.inverse(str(signs.plan.dtype)).run(symmetric_part(K))
         if self.plan.check and K.numel():
             _check_served(self.threshold, done)
         signs.matmuls += done.matmuls

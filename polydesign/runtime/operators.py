@@ -150,10 +150,10 @@ class AnySign(Sign):
     def purposes(self) -> Sequence[str]:
         return (*SIGNS, "clip")
 
-    def counted(self, M: Tensor) -> tuple[Tensor, int, Table]:
-        """The result, the products, and the table that ran; no residual, so nothing more runs."""
+    def counted(self, M: Tensor) -> tuple[Tensor, int]:
+        """The result and the products that ran; no residual, so nothing more runs."""
         X, found = self.compute(M)
-        return X, self.count(found), found[1].table
+        return X, self.count(found)
 
 
 class MatrixSign(Sign):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from polydesign.model import InputError, Plan, Schedule, Table, check_integer, check_number, dtype_name
+from polydesign.program.cost import matmuls
 from polydesign.runtime import compiled, execute
 from polydesign.runtime.base import Operator, Resolved
 from polydesign.runtime.checks import (
@@ -61,12 +62,21 @@ class Side(NamedTuple):
     name: str
 
 
+class Ended(NamedTuple):
+    """One iteration: what it started from and ended with, s, and whether G was the identity."""
+
+    side: Side
+    end: execute.Coupled
+    power: int
+    from_identity: bool
+
+
 class Coupled(NamedTuple):
-    """What a `CoupledOperator` ends with: products, and how each side began and ended."""
+    """What a `CoupledOperator` ends with: its iterations, and the products beside them."""
 
     how: Resolved
-    matmuls: int = 0
-    sides: Sequence[tuple[Side, execute.Coupled]] = ()
+    iterations: Sequence[Ended] = ()
+    beside: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,24 +128,23 @@ class CoupledOperator(Operator):
             table, getattr(torch, dtype), self.plan.normalization or table.normalization, "coupled"
         )
 
-    def of(self, P: Tensor, name: str = "P") -> Resolved:
-        """What is decided for the precision that this P runs in, if it is square."""
-        check_square(name, P)
-        return self.resolved(self.plan.dtype or dtype_name(P.dtype, f"{name}.dtype"))
-
-    def iterate(self, P: Tensor, G: Tensor | None, how: Resolved, power: int = 1) -> execute.Coupled:
+    def iterate(self, side: Side, G: Tensor | None, how: Resolved, power: int = 1) -> Ended:
         """The iteration on a prepared P, with nothing in place of an identity G."""
         run = compiled.coupled if self.plan.compile else execute.coupled
-        return run(P, G, how.table.schedule, power=power)
+        return Ended(side, run(side.X, G, how.table.schedule, power=power), power, G is None)
 
-    def prepare(self, P: Tensor, how: Resolved, name: str = "P", *, zero: bool = False) -> Side | None:
-        """What the iteration starts from; None for an empty P.
+    def prepare(
+        self, P: Tensor, name: str = "P", dtype: str | None = None, *, zero: bool = False
+    ) -> tuple[Resolved, Side | None]:
+        """How it runs, and what it starts from; None for an empty P.
 
-        zero: whether a zero matrix has a result. The division by 1 + eps keeps the damped spectrum in (0, 1],
-        where the table is good.
+        dtype: of the state, where another argument decides it. zero: whether a zero matrix has a result. The
+        division by 1 + eps keeps the damped spectrum in (0, 1], where the table is good.
         """
+        check_square(name, P)
+        how: Resolved = self.resolved(str(dtype or self.plan.dtype or dtype_name(P.dtype, f"{name}.dtype")))
         if P.numel() == 0:
-            return None
+            return how, None
         if self.plan.check:
             check_finite(name, P)
             check_symmetric(name, P)
@@ -150,19 +159,20 @@ class CoupledOperator(Operator):
             diagonal = X.diagonal(dim1=-2, dim2=-1) + self.eps
             X = torch.diagonal_scatter(X, diagonal, dim1=-2, dim2=-1) / (1 + self.eps)
             scaled_norm = scaled_norm * (1 + self.eps)
-        return Side(symmetric_part(X).to(how.state), norm, scaled_norm, exponent, products, name)
+        return how, Side(symmetric_part(X).to(how.state), norm, scaled_norm, exponent, products, name)
 
     def judge(self, result: Any, found: Coupled, *data: Tensor) -> Run:
         """What the iterations ended with, judged; r products more of each in float32 or better."""
-        how, matmuls, sides = found
+        how, iterations, count = found
         schedule, dtype = how.table.schedule, dtype_name(how.state)
         nothing = torch.zeros((*data[-1].shape[:-2], 2), dtype=torch.float64, device=data[-1].device)
         residual, norm, interval, warnings = nothing[..., 0], nothing[..., 0], nothing, ()
-        promised = (1 + schedule.error) ** self.order - 1 if sides else 0.0
-        for number, (side, end) in enumerate(sides):
+        promised = (1 + schedule.error) ** self.order - 1 if iterations else 0.0
+        for number, (side, end, power, identity) in enumerate(iterations):
             of_side, interval = _residual(end, self.order), _interval(side, schedule)
-            residual = torch.maximum(residual, of_side) if number else of_side
-            matmuls, norm = matmuls + side.products, side.norm
+            residual, norm = torch.maximum(residual, of_side) if number else of_side, side.norm
+            count += side.products
+            count += matmuls(schedule, form="coupled", power=power, from_identity=identity)
             if self.plan.check:
                 what, cure = f"eigenvalues of {side.name}", ", or raise eps"
                 warnings += residual_warnings(
@@ -172,12 +182,12 @@ class CoupledOperator(Operator):
             operator=self.word,
             result=result,
             dtype=dtype,
-            matmuls=matmuls,
+            matmuls=count,
             table=how.table.name,
             residual=residual,
             promised=promised,
-            norm=None if len(sides) > 1 else norm,
-            interval=None if len(sides) > 1 else interval,
+            norm=None if len(iterations) > 1 else norm,
+            interval=None if len(iterations) > 1 else interval,
             warnings=warnings,
             form="coupled",
         )

@@ -11,11 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table, check_integer
-from polydesign.program.cost import matmuls
+from polydesign.model import InputError, Plan, Table, check_integer, dtype_name
 from polydesign.runtime import ops
 from polydesign.runtime.base import DEFAULT, made
-from polydesign.runtime.checks import check_square
 from polydesign.runtime.normalize import scaled_to_one
 from polydesign.runtime.prepare import Coupled, CoupledOperator, check_factor, rescaled, work_dtype
 from polydesign.runtime.run import Run
@@ -44,14 +42,12 @@ class InverseRoot(_Power):
     word = "inverse_root"
 
     def compute(self, P: Tensor) -> tuple[Tensor, Coupled]:
-        how = self.of(P)
-        side = self.prepare(P, how)
+        how, side = self.prepare(P)
         if side is None:
             return torch.empty_like(P, dtype=how.state), Coupled(how)
-        end = self.iterate(side.X, None, how, self.power)
-        count = matmuls(how.table.schedule, form="coupled", power=self.power, from_identity=True)
-        X = rescaled(end.G, how.state, [(side, -self.power)], self.root, symmetric=True)
-        return X, Coupled(how, count, [(side, end)])
+        ran = self.iterate(side, None, how, self.power)
+        X = rescaled(ran.end.G, how.state, [(side, -self.power)], self.root, symmetric=True)
+        return X, Coupled(how, [ran])
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,16 +68,14 @@ class MatmulInverseRoot(_Power):
     word = "matmul_inverse_root"
 
     def compute(self, G: Tensor, P: Tensor) -> tuple[Tensor, Coupled]:
-        how = self.of(P)
-        side = self.prepare(P, how)
+        how, side = self.prepare(P)
         check_factor(G, P, self.plan)
         if side is None or G.numel() == 0:
             return torch.zeros(G.shape, dtype=how.state, device=G.device), Coupled(how)
         X, exponent = scaled_to_one(G.to(work_dtype(how.state, G, P)))
-        end = self.iterate(side.X, X.to(how.state), how, self.power)
-        count = matmuls(how.table.schedule, form="coupled", power=self.power)
-        X = rescaled(end.G, how.state, [(side, -self.power)], self.root, exponent)
-        return X, Coupled(how, count, [(side, end)])
+        ran = self.iterate(side, X.to(how.state), how, self.power)
+        X = rescaled(ran.end.G, how.state, [(side, -self.power)], self.root, exponent)
+        return X, Coupled(how, [ran])
 
 
 class TwoSidedInverseRoot(_Power):
@@ -94,23 +88,19 @@ class TwoSidedInverseRoot(_Power):
     word = "two_sided_inverse_root"
 
     def compute(self, Q: Tensor, G: Tensor, P: Tensor) -> tuple[Tensor, Coupled]:
-        how = self.of(P)
-        right = self.prepare(P, how)
-        check_square("Q", Q)
-        left = self.prepare(Q, how, "Q")
+        how, right = self.prepare(P)
+        _, left = self.prepare(Q, "Q", dtype_name(how.state))
         check_factor(G, P, self.plan)
         if G.shape[-2] != Q.shape[-1] or G.shape[:-2] != Q.shape[:-2]:
             raise InputError("Q", f"{tuple(Q.shape)} does not go with G {tuple(G.shape)}: Q is (..., m, m)")
         if left is None or right is None or G.numel() == 0:
             return torch.zeros(G.shape, dtype=how.state, device=G.device), Coupled(how)
         X, exponent = scaled_to_one(G.to(work_dtype(how.state, G, P, Q)))
-        X, ends = X.to(how.state), []
-        for side in (right, left):
-            ends.append((side, self.iterate(side.X, X, how, self.power)))
-            X = ends[-1][1].G.mT
-        count = 2 * matmuls(how.table.schedule, form="coupled", power=self.power)
+        first = self.iterate(right, X.to(how.state), how, self.power)
+        last = self.iterate(left, first.end.G.mT, how, self.power)
         powers = [(right, -self.power), (left, -self.power)]
-        return rescaled(X, how.state, powers, self.root, exponent).contiguous(), Coupled(how, count, ends)
+        X = rescaled(last.end.G.mT, how.state, powers, self.root, exponent)
+        return X.contiguous(), Coupled(how, [first, last])
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,14 +120,11 @@ class Root(CoupledOperator):
         super().check()
 
     def compute(self, P: Tensor) -> tuple[Tensor, Coupled]:
-        how = self.of(P)
-        side = self.prepare(P, how, zero=True)
+        how, side = self.prepare(P, zero=True)
         if side is None:
             return torch.empty_like(P, dtype=how.state), Coupled(how)
-        end = self.iterate(side.X, side.X, how, self.root - 1)
-        count = matmuls(how.table.schedule, form="coupled", power=self.root - 1)
-        X = rescaled(end.G, how.state, [(side, 1)], self.root, symmetric=True)
-        return X, Coupled(how, count, [(side, end)])
+        ran = self.iterate(side, side.X, how, self.root - 1)
+        return rescaled(ran.end.G, how.state, [(side, 1)], self.root, symmetric=True), Coupled(how, [ran])
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,16 +139,14 @@ class SqrtAndInverseSqrt(CoupledOperator):
     word = "sqrt_and_inverse_sqrt"
 
     def compute(self, P: Tensor) -> tuple[tuple[Tensor, Tensor], Coupled]:
-        how = self.of(P)
-        side = self.prepare(P, how)
+        how, side = self.prepare(P)
         if side is None:
             empty = torch.empty_like(P, dtype=how.state)
             return (empty, empty.clone()), Coupled(how)
-        end = self.iterate(side.X, None, how)
-        S = ops.sym_mm(side.X, end.G)
-        count = matmuls(how.table.schedule, form="coupled", from_identity=True) + 1
-        X, R = (rescaled(M, how.state, [(side, k)], 2, symmetric=True) for M, k in ((S, 1), (end.G, -1)))
-        return (X, R), Coupled(how, count, [(side, end)])
+        ran = self.iterate(side, None, how)
+        S = rescaled(ops.sym_mm(side.X, ran.end.G), how.state, [(side, 1)], 2, symmetric=True)
+        R = rescaled(ran.end.G, how.state, [(side, -1)], 2, symmetric=True)
+        return (S, R), Coupled(how, [ran], beside=1)
 
 
 def inverse_root(

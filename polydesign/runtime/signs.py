@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,25 +13,31 @@ from polydesign.model import InputError, Plan, Table, dtype_name
 from polydesign.runtime import ops
 from polydesign.runtime.base import Operator, made
 from polydesign.runtime.checks import check_finite, check_matrix, check_scalar
+from polydesign.runtime.defaults import SIGN, chosen, clip_tables, loaded
 from polydesign.runtime.operators import AnySign
 from polydesign.runtime.run import Run
+
+
+class Tables(NamedTuple):
+    """What runs: the table of the signs, and that for clipping where no data is looked at."""
+
+    sign: Table | None
+    clip: Table | None = None
 
 
 class Signs:
     """What an operator that is made of signs runs on.
 
     state: the dtype of the iterations and of the result. Products and sums outside of them are in the wider
-    of M's dtype and the state's. table: the one given, or None. used: the table that ran, where it was given
-    or chosen by the operator; sign: the one that the last msign ran. matmuls: the products so far.
+    of M's dtype and the state's. table: the one given, or None; tables: what was decided. used: the table
+    that ran, where it was given or is the clip table. matmuls: the products so far.
     """
 
-    def __init__(self, M: Tensor, table: Table | None, plan: Plan) -> None:
-        state = getattr(torch, plan.dtype or dtype_name(M.dtype, "M.dtype"))
-        assert isinstance(state, torch.dtype)
-        self.state, self.wide = state, torch.promote_types(state, M.dtype)
-        self.table, self.plan = table, plan
-        self.used, self.sign = table, table
-        self.matmuls = 0
+    def __init__(self, M: Tensor, table: Table | None, plan: Plan, tables: Tables) -> None:
+        self.state: torch.dtype = getattr(torch, plan.dtype)
+        self.wide = torch.promote_types(self.state, M.dtype)
+        self.table, self.plan, self.tables = table, plan, tables
+        self.used, self.matmuls = table, 0
 
     def outer(self, M: Tensor) -> Tensor:
         """M in the dtype of sums and products."""
@@ -46,13 +52,9 @@ class Signs:
 
         Only what the caller passed is checked, by the caller: a refusal of X would name what he never saw.
         """
-        plan = replace(self.plan, dtype=self.state, check=False)
-        if normalized:
-            plan = replace(plan, normalization="none")
-        table = table or self.table
-        if table is not None:
-            plan = replace(plan, matmuls=None, error=None)
-        found, count, self.sign = made(AnySign, table, plan).counted(X)
+        name = "none" if normalized else self.plan.normalization
+        plan = replace(self.plan, check=False, normalization=name, matmuls=None, error=None)
+        found, count = made(AnySign, table or self.tables.sign, plan).counted(X)
         self.matmuls += count
         return found.to(self.wide)
 
@@ -99,11 +101,26 @@ class SpectralOperator(Operator):
             raise InputError("formula", f"{self.formula!r} is not one of {', '.join(self.formulas)}")
         check_scalar(self.normalization, self.word)
 
+    @property
+    def signed(self) -> bool:
+        """Whether a sign runs, whatever the data."""
+        return True
+
+    def decide(self, dtype: str) -> Tables:
+        sign, clip = self.table, None
+        if sign is None and self.signed:
+            sign = chosen(2, dtype, self.plan, SIGN[dtype])
+        if self.formula == "composed" and not self.plan.check:
+            clip = loaded(str(clip_tables(dtype)[-1].path))
+        return Tables(sign, clip)
+
     def compute(self, M: Tensor) -> tuple[Tensor, tuple[Signs, Any]]:
         check_matrix("M", M)
+        dtype = self.plan.dtype or dtype_name(M.dtype, "M.dtype")
+        tables = self.resolved(dtype)
         if self.plan.check:
             check_finite("M", M)
-        signs = Signs(M, self.table, self.plan)
+        signs = Signs(M, self.table, replace(self.plan, dtype=dtype), tables)
         result, found = self.combine(signs, signs.outer(M))
         return result, (signs, found)
 

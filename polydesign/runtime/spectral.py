@@ -16,7 +16,7 @@ from polydesign.runtime.base import DEFAULT, made
 from polydesign.runtime.clipping import PAST, Clip, bound, composed
 from polydesign.runtime.defaults import clip_tables
 from polydesign.runtime.execute import inner
-from polydesign.runtime.signs import Signs, SpectralOperator
+from polydesign.runtime.signs import Signs, SpectralOperator, Tables
 
 CURVE_POINTS = 20_001
 """On which a clip table's curve is inverted, as a line between them: off by about 1e-8."""
@@ -62,7 +62,7 @@ def above(signs: Signs, M: Tensor, threshold: float, formula: str) -> Above:
     if not M.numel():
         C = X
     elif formula == "composed":
-        clipping = Signs(M, None, replace(signs.plan, dtype=signs.state, matmuls=None, error=None))
+        clipping = Signs(M, None, replace(signs.plan, matmuls=None, error=None), signs.tables)
         try:
             C = composed(clipping, X, 2 * threshold)
         except InputError as error:
@@ -157,6 +157,9 @@ class SpectralRelu(Threshold):
     def purposes(self) -> Sequence[str]:
         return self.clip.purposes
 
+    def decide(self, dtype: str) -> Tables:
+        return self.clip.resolved(dtype)
+
     def compute(self, M: Tensor) -> tuple[Tensor, tuple[Signs, None]]:
         clipped, found = self.clip.compute(M)
         wide = torch.promote_types(M.dtype, clipped.dtype)
@@ -189,6 +192,10 @@ class SpectralPolynomial(SpectralOperator):
             raise InputError("c", "is empty: give the coefficients, in increasing powers")
         for index, number in enumerate(self.c):
             check_number(f"c[{index}]", number)
+
+    @property
+    def signed(self) -> bool:
+        return any(self.c[::2])
 
     def combine(self, signs: Signs, M: Tensor) -> tuple[Tensor, None]:
         even, odd = _trimmed(self.c[::2]), _trimmed(self.c[1::2])
