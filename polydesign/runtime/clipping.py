@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table, check_number, dtype_name
+from polydesign.model import InputError, Plan, Table, check_number
 from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime.base import DEFAULT, made
 from polydesign.runtime.checks import SIGNS
@@ -105,7 +105,7 @@ def composed(signs: Signs, M: Tensor, beta: float) -> Tensor:
     if signs.table is not None and signs.plan.check:
         largest = bound(signs, M)
         sums = max(M.shape[-2:]) * UNIT_ROUNDOFF["float32"]
-        if largest * lower > beta * upper * (1 + 4 * UNIT_ROUNDOFF[dtype_name(signs.state)] + sums):
+        if largest * lower > beta * upper * (1 + 4 * UNIT_ROUNDOFF[str(signs.plan.dtype)] + sums):
             raise InputError(
                 "high",
                 f"is {beta:g}, and the largest singular value may be {largest:.4g}: {table.name} serves up "
@@ -205,10 +205,10 @@ class Clip(SpectralOperator):
     def signed(self) -> bool:
         return self.formula != "composed" or self.low > 0
 
-    def combine(self, signs: Signs, M: Tensor) -> tuple[Tensor, None]:
+    def combine(self, signs: Signs, M: Tensor) -> Tensor:
         clip = FORMULAS[self.formula]
         found = clip(signs, M, max(self.low, 0.0), self.high) if M.numel() else torch.empty_like(M)
-        return signs.state_of(found), None
+        return signs.state_of(found)
 
 
 def spectral_clip(

@@ -42,25 +42,23 @@ class Projected(Threshold):
 
     formulas = ("composed", "unnested")
 
-    def combine(self, signs: Signs, M: Tensor) -> tuple[Tensor, Any]:
-        part = above(signs, M, self.threshold, self.formula)
-        X, inverse = self.made_of(part, signs, M)
-        return X, (part, inverse)
+    def combine(self, signs: Signs, M: Tensor) -> Tensor:
+        signs.part = above(signs, M, self.threshold, self.formula)
+        return self.made_of(signs.part, signs, M)
 
-    def made_of(self, part: Above, signs: Signs, M: Tensor) -> tuple[Tensor, Run | None]:
-        """The result, made of the projector, and the run of an inverse."""
+    def made_of(self, part: Above, signs: Signs, M: Tensor) -> Tensor:
+        """The result, made of the projector."""
         raise NotImplementedError
 
-    def judge(self, result: Tensor, found: tuple[Signs, Any], *data: Tensor) -> Run:
-        signs, (part, inverse) = found
-        sign = signs.tables.sign
+    def judge(self, result: Tensor, found: Signs, *data: Tensor) -> Run:
+        sign = found.tables.sign
         assert sign is not None
         return replace(
             super().judge(result, found, *data),
             table=None,
-            rank=_rank(part).detach(),
-            gap=gap(part, self.threshold, sign.schedule.interval[0]),
-            inverse=inverse,
+            rank=_rank(found.part).detach(),
+            gap=gap(found.part, self.threshold, sign.schedule.interval[0]),
+            inverse=found.inverse,
         )
 
 
@@ -75,9 +73,9 @@ class Truncate(Projected):
 
     word = "spectral_truncate"
 
-    def made_of(self, part: Above, signs: Signs, M: Tensor) -> tuple[Tensor, None]:
+    def made_of(self, part: Above, signs: Signs, M: Tensor) -> Tensor:
         kept = signs.mm(signs.tall(M), part.projector)
-        return signs.state_of(signs.like(M, kept)), None
+        return signs.state_of(signs.like(M, kept))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,15 +94,15 @@ class RangeProjector(Projected):
         if self.side not in SIDES:
             raise InputError("side", f"{self.side!r} is not one of {', '.join(SIDES)}")
 
-    def combine(self, signs: Signs, M: Tensor) -> tuple[Tensor, Any]:
+    def combine(self, signs: Signs, M: Tensor) -> Tensor:
         return super().combine(signs, M.mT if self.side == "left" else M)
 
-    def made_of(self, part: Above, signs: Signs, M: Tensor) -> tuple[Tensor, None]:
+    def made_of(self, part: Above, signs: Signs, M: Tensor) -> Tensor:
         P = part.projector
         if M.shape[-2] < M.shape[-1]:
             step = step_of(signs, part)
             P = signs.mm(step, step.mT)
-        return signs.state_of(P), None
+        return signs.state_of(P)
 
 
 class EffectiveRank(Projected):
@@ -116,8 +114,8 @@ class EffectiveRank(Projected):
 
     word = "effective_rank"
 
-    def made_of(self, part: Above, signs: Signs, M: Tensor) -> tuple[Tensor, None]:
-        return _rank(part), None
+    def made_of(self, part: Above, signs: Signs, M: Tensor) -> Tensor:
+        return _rank(part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +150,7 @@ class PseudoInverse(Projected):
         self.inverse(dtype)
         return super().decide(dtype)
 
-    def made_of(self, part: Above, signs: Signs, M: Tensor) -> tuple[Tensor, Run]:
+    def made_of(self, part: Above, signs: Signs, M: Tensor) -> Tensor:
         step = step_of(signs, part)
         # M/θ: eigenvalues of K from 1 up, whatever the scale.
         scaled = signs.tall(signs.sum([(M, 1 / self.threshold)]))
@@ -160,9 +158,9 @@ class PseudoInverse(Projected):
         done = self.inverse(str(signs.plan.dtype)).run(symmetric_part(K))
         if self.plan.check and K.numel():
             _check_served(self.threshold, done)
-        signs.matmuls += done.matmuls
+        signs.inverse, signs.matmuls = done, signs.matmuls + done.matmuls
         X = signs.mm(step, done.result.to(signs.wide))
-        return signs.state_of(signs.like(M, signs.sum([(X, 1 / self.threshold)])).mT), done
+        return signs.state_of(signs.like(M, signs.sum([(X, 1 / self.threshold)])).mT)
 
 
 def spectral_truncate(

@@ -30,8 +30,12 @@ class Signs:
 
     state: the dtype of the iterations and of the result. Products and sums outside of them are in the wider
     of M's dtype and the state's. table: the one given, or None; tables: what was decided. used: the table
-    that ran, where it was given or is the clip table. matmuls: the products so far.
+    that ran, where it was given or is the clip table. matmuls: the products so far. part: the projector that
+    the result is made of, and inverse: the Run of an inverse, where there is one.
     """
+
+    part: Any = None
+    inverse: Run | None = None
 
     def __init__(self, M: Tensor, table: Table | None, plan: Plan, tables: Tables) -> None:
         self.state: torch.dtype = getattr(torch, plan.dtype)
@@ -114,27 +118,20 @@ class SpectralOperator(Operator):
             clip = loaded(str(clip_tables(dtype)[-1].path))
         return Tables(sign, clip)
 
-    def compute(self, M: Tensor) -> tuple[Tensor, tuple[Signs, Any]]:
+    def compute(self, M: Tensor) -> tuple[Tensor, Signs]:
         check_matrix("M", M)
         dtype = self.plan.dtype or dtype_name(M.dtype, "M.dtype")
         tables = self.resolved(dtype)
         if self.plan.check:
             check_finite("M", M)
         signs = Signs(M, self.table, replace(self.plan, dtype=dtype), tables)
-        result, found = self.combine(signs, signs.outer(M))
-        return result, (signs, found)
+        return self.combine(signs, signs.outer(M)), signs
 
-    def combine(self, signs: Signs, M: Tensor) -> tuple[Tensor, Any]:
-        """The result, and what `judge` needs besides."""
+    def combine(self, signs: Signs, M: Tensor) -> Tensor:
+        """The result."""
         raise NotImplementedError
 
-    def judge(self, result: Tensor, found: tuple[Signs, Any], *data: Tensor) -> Run:
-        signs, _ = found
-        return Run(
-            operator=self.word,
-            result=result,
-            dtype=dtype_name(signs.state),
-            matmuls=signs.matmuls,
-            table=None if signs.used is None else signs.used.name,
-            formula=self.formula or None,
-        )
+    def judge(self, result: Tensor, found: Signs, *data: Tensor) -> Run:
+        table = None if found.used is None else found.used.name
+        formula = self.formula or None
+        return Run(self.word, result, str(found.plan.dtype), found.matmuls, table, formula=formula)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Schedule, Table, check_number, dtype_name
+from polydesign.model import InputError, Plan, Schedule, Table, check_number
 from polydesign.program.programs import monomial
 from polydesign.runtime.base import DEFAULT, made
 from polydesign.runtime.clipping import PAST, Clip, bound, composed
@@ -91,7 +91,7 @@ def gap(part: Above, threshold: float, lower: float) -> tuple[float, float]:
 
 
 def _too_small(threshold: float, signs: Signs) -> str:
-    state = dtype_name(signs.state)
+    state = str(signs.plan.dtype)
     least = clip_tables(state)[-1].interval[0]
     return (
         f"is {threshold:.4g}, and twice that is below {least:g} of what bounds the largest singular value, "
@@ -128,13 +128,13 @@ class SpectralStep(Threshold):
     word = "spectral_step"
     formulas = ("composed", "unnested", "nested")
 
-    def combine(self, signs: Signs, M: Tensor) -> tuple[Tensor, None]:
+    def combine(self, signs: Signs, M: Tensor) -> Tensor:
         if self.formula == "nested":
             ms = signs.msign(M)
             step = signs.msign(signs.sum([(M, 1.0), (ms, -self.threshold)]))
-            return signs.state_of(signs.sum([(ms, 0.5), (step, 0.5)])), None
+            return signs.state_of(signs.sum([(ms, 0.5), (step, 0.5)]))
         part = above(signs, M, self.threshold, self.formula)
-        return signs.state_of(signs.like(M, step_of(signs, part))), None
+        return signs.state_of(signs.like(M, step_of(signs, part)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +160,7 @@ class SpectralRelu(Threshold):
     def decide(self, dtype: str) -> Tables:
         return self.clip.resolved(dtype)
 
-    def compute(self, M: Tensor) -> tuple[Tensor, tuple[Signs, None]]:
+    def compute(self, M: Tensor) -> tuple[Tensor, Signs]:
         clipped, found = self.clip.compute(M)
         wide = torch.promote_types(M.dtype, clipped.dtype)
         return (M.to(wide) - clipped.to(wide)).to(clipped.dtype), found
@@ -197,7 +197,7 @@ class SpectralPolynomial(SpectralOperator):
     def signed(self) -> bool:
         return any(self.c[::2])
 
-    def combine(self, signs: Signs, M: Tensor) -> tuple[Tensor, None]:
+    def combine(self, signs: Signs, M: Tensor) -> Tensor:
         even, odd = _trimmed(self.c[::2]), _trimmed(self.c[1::2])
         tall = signs.tall(M)
         gram = signs.mm(tall.mT, tall) if max(len(even), len(odd)) > 1 else None
@@ -207,7 +207,7 @@ class SpectralPolynomial(SpectralOperator):
                 terms.append(_times(signs, factor(), part, gram))
         if not terms:
             terms = [(tall, 0.0)]
-        return signs.state_of(signs.like(M, signs.sum(terms))), None
+        return signs.state_of(signs.like(M, signs.sum(terms)))
 
 
 def spectral_step(
