@@ -18,7 +18,7 @@ from torch._dynamo.exc import Unsupported
 import polydesign
 from polydesign import runtime
 from polydesign.model import InputError, Plan, Table
-from polydesign.runtime import Operator, Run, base, block_sign, defaults, operators, prepare, signs
+from polydesign.runtime import Operator, Run, base, block_sign, defaults, operators, ops, prepare, signs
 
 pytestmark = pytest.mark.numerics
 
@@ -149,6 +149,25 @@ def test_the_object_gives_the_bits_of_the_function(row: Row, dtype: str) -> None
         assert how or run.warnings == ()
         # Another object of the same is no other operator.
         assert same(X, row.made(*how)(*row.data))
+
+
+@every_operator
+@pytest.mark.parametrize("normalization", ["frobenius", "schatten8"])
+def test_products_that_ran_are_products_said(
+    row: Row, normalization: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    for name in ("mm", "mm_add"):  # the symmetric ones call these
+        backend = getattr(ops, name)
+
+        def counted(*operands: Tensor, name: str = name, backend: Any = backend, **factors: float) -> Tensor:
+            ran.append(name)
+            return backend(*operands, **factors)
+
+        monkeypatch.setattr(ops, name, counted)
+    one = row.made(None, Plan(normalization=normalization))
+    one(*row.data)
+    assert len(ran) == one.run(*row.data).matmuls > 0
 
 
 class LookedError(Exception):

@@ -71,7 +71,7 @@ class Ended(NamedTuple):
     from_identity: bool
 
 
-class Coupled(NamedTuple):
+class Iterations(NamedTuple):
     """What a `CoupledOperator` ends with: its iterations, and the products beside them."""
 
     how: Resolved
@@ -161,7 +161,7 @@ class CoupledOperator(Operator):
             scaled_norm = scaled_norm * (1 + self.eps)
         return how, Side(symmetric_part(X).to(how.state), norm, scaled_norm, exponent, products, name)
 
-    def judge(self, result: Any, found: Coupled, *data: Tensor) -> Run:
+    def judge(self, result: Any, found: Iterations, *data: Tensor) -> Run:
         """What the iterations ended with, judged; r products more of each in float32 or better."""
         how, iterations, count = found
         schedule, dtype = how.table.schedule, dtype_name(how.state)

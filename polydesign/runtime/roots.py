@@ -15,7 +15,7 @@ from polydesign.model import InputError, Plan, Table, check_integer, dtype_name
 from polydesign.runtime import ops
 from polydesign.runtime.base import DEFAULT, made
 from polydesign.runtime.normalize import scaled_to_one
-from polydesign.runtime.prepare import Coupled, CoupledOperator, check_factor, rescaled, work_dtype
+from polydesign.runtime.prepare import CoupledOperator, Iterations, check_factor, rescaled, work_dtype
 from polydesign.runtime.run import Run
 
 
@@ -41,13 +41,13 @@ class InverseRoot(_Power):
 
     word = "inverse_root"
 
-    def compute(self, P: Tensor) -> tuple[Tensor, Coupled]:
+    def compute(self, P: Tensor) -> tuple[Tensor, Iterations]:
         how, side = self.prepare(P)
         if side is None:
-            return torch.empty_like(P, dtype=how.state), Coupled(how)
+            return torch.empty_like(P, dtype=how.state), Iterations(how)
         ran = self.iterate(side, None, how, self.power)
         X = rescaled(ran.end.G, how.state, [(side, -self.power)], self.root, symmetric=True)
-        return X, Coupled(how, [ran])
+        return X, Iterations(how, [ran])
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +67,15 @@ class MatmulInverseRoot(_Power):
 
     word = "matmul_inverse_root"
 
-    def compute(self, G: Tensor, P: Tensor) -> tuple[Tensor, Coupled]:
+    def compute(self, G: Tensor, P: Tensor) -> tuple[Tensor, Iterations]:
         how, side = self.prepare(P)
         check_factor(G, P, self.plan)
         if side is None or G.numel() == 0:
-            return torch.zeros(G.shape, dtype=how.state, device=G.device), Coupled(how)
+            return torch.zeros(G.shape, dtype=how.state, device=G.device), Iterations(how)
         X, exponent = scaled_to_one(G.to(work_dtype(how.state, G, P)))
         ran = self.iterate(side, X.to(how.state), how, self.power)
         X = rescaled(ran.end.G, how.state, [(side, -self.power)], self.root, exponent)
-        return X, Coupled(how, [ran])
+        return X, Iterations(how, [ran])
 
 
 class TwoSidedInverseRoot(_Power):
@@ -87,20 +87,20 @@ class TwoSidedInverseRoot(_Power):
 
     word = "two_sided_inverse_root"
 
-    def compute(self, Q: Tensor, G: Tensor, P: Tensor) -> tuple[Tensor, Coupled]:
+    def compute(self, Q: Tensor, G: Tensor, P: Tensor) -> tuple[Tensor, Iterations]:
         how, right = self.prepare(P)
         _, left = self.prepare(Q, "Q", dtype_name(how.state))
         check_factor(G, P, self.plan)
         if G.shape[-2] != Q.shape[-1] or G.shape[:-2] != Q.shape[:-2]:
             raise InputError("Q", f"{tuple(Q.shape)} does not go with G {tuple(G.shape)}: Q is (..., m, m)")
         if left is None or right is None or G.numel() == 0:
-            return torch.zeros(G.shape, dtype=how.state, device=G.device), Coupled(how)
+            return torch.zeros(G.shape, dtype=how.state, device=G.device), Iterations(how)
         X, exponent = scaled_to_one(G.to(work_dtype(how.state, G, P, Q)))
         first = self.iterate(right, X.to(how.state), how, self.power)
         last = self.iterate(left, first.end.G.mT, how, self.power)
         powers = [(right, -self.power), (left, -self.power)]
         X = rescaled(last.end.G.mT, how.state, powers, self.root, exponent)
-        return X.contiguous(), Coupled(how, [first, last])
+        return X.contiguous(), Iterations(how, [first, last])
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,12 +119,12 @@ class Root(CoupledOperator):
         check_integer("root", self.root, 2)
         super().check()
 
-    def compute(self, P: Tensor) -> tuple[Tensor, Coupled]:
+    def compute(self, P: Tensor) -> tuple[Tensor, Iterations]:
         how, side = self.prepare(P, zero=True)
         if side is None:
-            return torch.empty_like(P, dtype=how.state), Coupled(how)
+            return torch.empty_like(P, dtype=how.state), Iterations(how)
         ran = self.iterate(side, side.X, how, self.root - 1)
-        return rescaled(ran.end.G, how.state, [(side, 1)], self.root, symmetric=True), Coupled(how, [ran])
+        return rescaled(ran.end.G, how.state, [(side, 1)], self.root, symmetric=True), Iterations(how, [ran])
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,15 +138,15 @@ class SqrtAndInverseSqrt(CoupledOperator):
     plan: Plan = DEFAULT
     word = "sqrt_and_inverse_sqrt"
 
-    def compute(self, P: Tensor) -> tuple[tuple[Tensor, Tensor], Coupled]:
+    def compute(self, P: Tensor) -> tuple[tuple[Tensor, Tensor], Iterations]:
         how, side = self.prepare(P)
         if side is None:
             empty = torch.empty_like(P, dtype=how.state)
-            return (empty, empty.clone()), Coupled(how)
+            return (empty, empty.clone()), Iterations(how)
         ran = self.iterate(side, None, how)
         S = rescaled(ops.sym_mm(side.X, ran.end.G), how.state, [(side, 1)], 2, symmetric=True)
         R = rescaled(ran.end.G, how.state, [(side, -1)], 2, symmetric=True)
-        return (S, R), Coupled(how, [ran], beside=1)
+        return (S, R), Iterations(how, [ran], beside=1)
 
 
 def inverse_root(

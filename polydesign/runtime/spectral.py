@@ -188,6 +188,7 @@ class SpectralPolynomial(SpectralOperator):
 
     def check(self) -> None:
         super().check()
+        self.__dict__["c"] = tuple(self.c)
         if not self.c:
             raise InputError("c", "is empty: give the coefficients, in increasing powers")
         for index, number in enumerate(self.c):
