@@ -141,21 +141,17 @@ class PseudoInverse(Projected):
         super().check()
         InverseRoot(1, 1, self.inverse_table)
 
-    def inverse(self, dtype: str) -> InverseRoot:
-        """What inverts K."""
-        plan = Plan(dtype=dtype, check=self.plan.check, compile=self.plan.compile)
-        return made(InverseRoot, 1, 1, self.inverse_table, plan)
-
     def decide(self, dtype: str) -> Tables:
-        self.inverse(dtype)
-        return super().decide(dtype)
+        plan = Plan(dtype=dtype, check=self.plan.check, compile=self.plan.compile)
+        return super().decide(dtype)._replace(inverse=InverseRoot(1, 1, self.inverse_table, plan))
 
     def made_of(self, part: Above, signs: Signs, M: Tensor) -> Tensor:
         step = step_of(signs, part)
         # M/θ: eigenvalues of K from 1 up, whatever the scale.
         scaled = signs.tall(signs.sum([(M, 1 / self.threshold)]))
         K = signs.sum([(signs.mm(step.mT, scaled), 1.0), (part.projector, -1.0)], 1.0)
-        done = self.inverse(str(signs.plan.dtype)).run(symmetric_part(K))
+        assert signs.tables.inverse is not None
+        done = signs.tables.inverse.run(symmetric_part(K))
         if self.plan.check and K.numel():
             _check_served(self.threshold, done)
         signs.inverse, signs.matmuls = done, signs.matmuls + done.matmuls

@@ -19,10 +19,11 @@ from polydesign.runtime.run import Run
 
 
 class Tables(NamedTuple):
-    """What runs: the table of the signs, and that for clipping where no data is looked at."""
+    """What runs: the table of the signs, that for clipping where no data is looked at, and what inverts."""
 
     sign: Table | None
     clip: Table | None = None
+    inverse: Operator | None = None
 
 
 class Signs:

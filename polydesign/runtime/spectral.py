@@ -145,13 +145,14 @@ class SpectralRelu(Threshold):
     state's; so are its errors, which do not grow with M, and what is raised.
     """
 
+    clip: Clip = field(init=False, repr=False)
     word = "spectral_relu"
     formulas = Clip.formulas
 
-    @property
-    def clip(self) -> Clip:
-        """What is subtracted."""
-        return made(Clip, -1.0, self.threshold, self.table, self.plan, formula=self.formula)
+    def check(self) -> None:
+        super().check()
+        clip = Clip(-1.0, self.threshold, self.table, self.plan, formula=self.formula)
+        self.__dict__["clip"] = clip
 
     @property
     def purposes(self) -> Sequence[str]:

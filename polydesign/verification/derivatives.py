@@ -72,8 +72,7 @@ def derivative_case(setting: Setting) -> Case:
 
     def explained(judged: Tensor) -> float:
         every = torch.nn.functional.pad(judged, (0, n % 2), value=False)
-        amplified = amplification(schedule, second, every)
-        return modelled(setting, STATE_ROUNDINGS, SUM_ROUNDINGS, amplified)
+        return modelled(setting, STATE_ROUNDINGS, SUM_ROUNDINGS, amplification(schedule, second, every))
 
     return Case(
         x=x,
