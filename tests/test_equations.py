@@ -16,7 +16,7 @@ from polydesign.model import InputError, Plan
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import matmuls
 from polydesign.runtime import (
-    EquationInfo,
+    Run,
     lyapunov,
     lyapunov_with_info,
     ops,
@@ -130,7 +130,7 @@ def test_sylvester_beside_scipy(case: str, seed: int, device: str) -> None:
     assert left(A, B, C, X) <= ASKED
     assert info.table.startswith(table)
     assert info.residual.item() <= info.residuals[0].item() + ASKED / 100
-    assert isinstance(info, EquationInfo)
+    assert isinstance(info, Run)
     # The negative control: one entry off in the eighth digit.
     X[0, 0] += 1e-8 * X.abs().max()
     assert left(A, B, C, X) > ASKED

@@ -24,7 +24,7 @@ from polydesign.runtime import (
     spectral_truncate_with_info,
 )
 from polydesign.runtime.defaults import SIGN
-from polydesign.runtime.lowrank import PROJECTED
+from polydesign.runtime.lowrank import Truncate
 from polydesign.verification import lowrank as verified
 from polydesign.verification.metrics import spectral, truncated
 from polydesign.verification.sweep import measure
@@ -75,7 +75,7 @@ def allowed(dtype: str, k: int) -> float:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("formula", PROJECTED)
+@pytest.mark.parametrize("formula", Truncate.formulas)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_truncation_is_eckart_youngs(
     dtype: str, formula: str, shape: tuple[int, ...], seed: int, device: str
@@ -101,7 +101,7 @@ def test_truncation_is_eckart_youngs(
         assert info.gap[1] - info.gap[0] < 0.006
 
 
-@pytest.mark.parametrize("formula", PROJECTED)
+@pytest.mark.parametrize("formula", Truncate.formulas)
 def test_truncation_of_what_is_far_above_is_relative_to_it(formula: str, seed: int) -> None:
     """Singular values up to 1000·θ; composed resolves the one just above, unnested does not."""
     sigma = torch.tensor([1000.0, 30.0, 1.3, 0.7, 0.01, 0.0]).double()
@@ -112,7 +112,7 @@ def test_truncation_of_what_is_far_above_is_relative_to_it(formula: str, seed: i
     assert resolved == (formula == "composed") == (info.gap[1] < 1.3)
 
 
-@pytest.mark.parametrize("formula", PROJECTED)
+@pytest.mark.parametrize("formula", Truncate.formulas)
 @pytest.mark.parametrize("largest", [1.5, 10.0])
 def test_inside_the_gap(formula: str, largest: float, seed: int, device: str) -> None:
     """As the docstrings say: a fraction of σ, rising with σ, no vector turned, and at the ends it is over."""
@@ -144,7 +144,7 @@ def test_inside_the_gap(formula: str, largest: float, seed: int, device: str) ->
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("formula", PROJECTED)
+@pytest.mark.parametrize("formula", Truncate.formulas)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_pseudo_inverse(dtype: str, formula: str, shape: tuple[int, ...], seed: int, device: str) -> None:
     M, _, _ = known(*shape, sigma=spectrum(min(shape[-2:])), seed=seed)
@@ -193,7 +193,7 @@ def test_range_projector(dtype: str, side: str, shape: tuple[int, ...], seed: in
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("formula", PROJECTED)
+@pytest.mark.parametrize("formula", Truncate.formulas)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_effective_rank(dtype: str, formula: str, shape: tuple[int, ...], seed: int, device: str) -> None:
     sigma = spectrum(min(shape[-2:]))
@@ -218,7 +218,7 @@ def test_gradients_pass_and_the_rank_is_flat_outside_the_gap(seed: int) -> None:
     assert torch.isfinite(M.grad).all()
 
 
-@pytest.mark.parametrize("formula", PROJECTED)
+@pytest.mark.parametrize("formula", Truncate.formulas)
 @pytest.mark.parametrize("shape", [(10, 14), (14, 10), (9, 9)])
 @pytest.mark.parametrize("normalization", [None, "schatten4"])
 def test_products_run_are_products_counted(
@@ -265,7 +265,7 @@ def test_products_run_are_products_counted(
     assert took(lambda: range_projector(M, 1.0, side=long, **settings)) == P + extra
 
 
-@pytest.mark.parametrize("formula", PROJECTED)
+@pytest.mark.parametrize("formula", Truncate.formulas)
 def test_scale_zero_and_empty(formula: str, device: str) -> None:
     M = torch.zeros(2, 6, 8, device=device)
     M[0, :2, :2] = torch.diag(torch.tensor([3.0, 2.0]))

@@ -11,7 +11,7 @@ from torch import Tensor
 from polydesign.model import InputError, Plan
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import matmuls
-from polydesign.runtime import Info, mcsgn, mcsgn_with_info, msign, ops
+from polydesign.runtime import Run, mcsgn, mcsgn_with_info, msign, ops
 from polydesign.runtime.execute import matrix_sign
 
 pytestmark = pytest.mark.numerics
@@ -61,7 +61,7 @@ def test_eigenvalues_keep_the_promised_error(name: str, skew: float, seed: int, 
         assert (norm2(msign(M, QUINTICS) - exact) > 10 * condition * QUINTICS.schedule.error).all()
     identity = torch.eye(len(VALUES), dtype=M.dtype, device=device)
     torch.testing.assert_close(info.residual, torch.linalg.matrix_norm(X @ X - identity) / len(VALUES) ** 0.5)
-    assert isinstance(info, Info)
+    assert isinstance(info, Run)
     assert not info.transposed
 
 

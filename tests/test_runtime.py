@@ -15,7 +15,7 @@ from torch import Tensor
 from polydesign.model import InputError, Plan, Schedule, Step, Table
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import matmuls
-from polydesign.runtime import Info, defaults, msign, msign_with_info, ops
+from polydesign.runtime import Run, base, defaults, msign, msign_with_info, ops
 from polydesign.runtime.execute import direct
 from polydesign.runtime.normalize import frobenius, times_power_of_two
 from polydesign.verification.spectra import sample
@@ -234,7 +234,7 @@ def test_msign_is_the_naive_iteration(seed: int, device: str) -> None:
     schedule = replace(QUINTICS.schedule, steps=(wrong, *QUINTICS.schedule.steps[1:]))
     assert spectral(X - naive(M / torch.linalg.matrix_norm(M), schedule)) > bound
     gram = X @ X.mT - torch.eye(24, dtype=X.dtype, device=device)
-    assert isinstance(info, Info)
+    assert isinstance(info, Run)
     assert info.dtype == "float64"
     torch.testing.assert_close(info.norm, torch.linalg.matrix_norm(M))
     torch.testing.assert_close(info.residual, torch.linalg.matrix_norm(gram) / 24**0.5)
@@ -368,12 +368,14 @@ def test_default_table_follows_the_state(monkeypatch: pytest.MonkeyPatch) -> Non
         return QUINTICS
 
     monkeypatch.setattr(defaults, "load", load)
-    defaults._loaded.cache_clear()
+    defaults.loaded.cache_clear()
+    base._made.cache_clear()
     M = torch.eye(3)
     msign(M)
     msign(M)  # read once
     msign(M, plan=Plan(dtype="bf16"))
-    defaults._loaded.cache_clear()
+    defaults.loaded.cache_clear()
+    base._made.cache_clear()
     assert asked == [defaults.SIGN["float32"], defaults.SIGN["bfloat16"]]
 
 

@@ -13,8 +13,9 @@ from tables import with_coefficients
 import polydesign
 from polydesign.model import InputError, Table
 from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.rounding.running import MOST_EXPLAINED
 from polydesign.verification import metrics, operators
-from polydesign.verification.roots import MOST_EXPLAINED, amplification, lowest_eigenvalue
+from polydesign.verification.roots import amplification, lowest_eigenvalue
 from polydesign.verification.samples import from_matrix, from_symmetric
 from polydesign.verification.spectra import ALL_SPECTRA, DEFAULT_POSITIVE, names, sample_positive
 from polydesign.verification.sweep import measure

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from polydesign.model import InputError, Plan, Table, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
-from polydesign.runtime.checks import SIGNS, check_table, check_unchosen
+from polydesign.runtime.base import DEFAULT, Operator, made
 from polydesign.runtime.defaults import SIGN, chosen
-from polydesign.runtime.operators import RESIDUAL_ROUNDINGS, mcsgn_with_info
+from polydesign.runtime.operators import RESIDUAL_ROUNDINGS, MatrixSign
 from polydesign.search.sector import sector_table
 
 SECTORS = (75.0, 80.0)
@@ -45,18 +45,42 @@ class BlockSign:
     passes: int
 
 
-def candidates(table: Table | None, plan: Plan, state: str) -> list[Table]:
-    """The tables to try, in this order; of a state's precision where none is given."""
-    check_unchosen(plan, table)
-    if table is not None:
-        return [check_table(table, 2, "mcsgn", SIGNS)]
-    first = chosen(2, state, plan, SIGN[state])
-    # Who asks for a number of products gets no more.
-    return (
-        [first]
-        if plan.matmuls is not None or plan.error is not None
-        else [first, *map(sector_table, SECTORS)]
-    )
+@dataclass(frozen=True, eq=False)
+class BlockOperator(Operator):
+    """What stands in a block of the sign of a block matrix, by `MatrixSign` in passes until it squares to I.
+
+    **The eigenvalues of the block have to be in the sector that the table serves**, on both sides of the
+    imaginary axis. Tables for an interval [l, u] serve real eigenvalues and no others: half a degree off the
+    axis is too much. Where no table is given and that of the state's precision fails, `sector_table(75)`
+    runs, and then `sector_table(80)`. What no table reaches is refused, with the residuals: eigenvalues on
+    the imaginary axis or more than 80 degrees off the real one, and a block so far from normal that rounding
+    moves its eigenvalues that far.
+
+    Args:
+        table: Of root 2; None tries the catalogue's and those of the sectors.
+        plan: Of the sign; dtype is its precision, None for the inputs'. With check False nothing is judged,
+            one pass of the first table runs, and no data is looked at.
+
+    Raises:
+        InputError: When the object is made, for a table of another root, and for what `MatrixSign` refuses
+            then; when it runs, for what is not floating, not square, or of shapes that do not fit, for NaN
+            and infinity, and where the sign does not apply.
+    """
+
+    table: Table | None = None
+    plan: Plan = DEFAULT
+
+    def check(self) -> None:
+        MatrixSign(self.table, self.plan)
+
+    def decide(self, dtype: str) -> list[Table]:
+        """The tables to try, in this order."""
+        if self.table is not None:
+            return [self.table]
+        first = chosen(2, dtype, self.plan, SIGN[dtype])
+        # Who asks for a number of products gets no more, and what is not judged is not tried again.
+        alone = self.plan.matmuls is not None or self.plan.error is not None or not self.plan.check
+        return [first] if alone else [first, *map(sector_table, SECTORS)]
 
 
 def block_sign(
@@ -104,16 +128,21 @@ def explained(table: Table, dtype: str) -> float:
 
 def _passes(H: Tensor, table: Table, plan: Plan) -> BlockSign:
     """Passes until the sign squares to I or is lost."""
-    W, info = mcsgn_with_info(H, table, plan)
-    run = BlockSign(W, info.residual, _growth(W), table, info.matmuls, 1)
+    run = _signed(H, table, plan)
     inner = replace(plan, normalization="none", check=False)
     while plan.check and run.passes < PASSES and _unconverged(run) and torch.isfinite(run.residual).all():
         # Eigenvalues may lie above 1 by the table's error; u is 1 for most tables.
         scale = table.schedule.interval[1] / (1 + table.schedule.error)
-        W, info = mcsgn_with_info(W * scale, table, inner)
-        spent = run.matmuls + info.matmuls
-        run = BlockSign(W, info.residual, _growth(W), table, spent, run.passes + 1)
+        again = _signed(run.sign * scale, table, inner)
+        run = replace(again, matmuls=run.matmuls + again.matmuls, passes=run.passes + 1)
     return run
+
+
+def _signed(H: Tensor, table: Table, plan: Plan) -> BlockSign:
+    """One pass."""
+    run = made(MatrixSign, table, plan).run(H)
+    assert run.residual is not None
+    return BlockSign(run.result, run.residual, _growth(run.result), table, run.matmuls, 1)
 
 
 def _unconverged(run: BlockSign) -> str:

@@ -96,20 +96,14 @@ def check_unchosen(plan: Plan, table: Table | None) -> None:
             raise InputError(f"plan.{name}", "chooses a table where none is given: leave one of them out")
 
 
-def scalar_normalization(table: Table, plan: Plan, operator: str) -> str:
-    """The normalization that runs, for an operator on eigenvalues: those stand one divisor only."""
-    return check_scalar(plan.normalization or table.normalization, operator)
-
-
-def check_scalar(name: str, operator: str) -> str:
-    """The normalization, if it is one divisor a matrix."""
-    if name == "aol":
+def check_scalar(normalization: str | None, operator: str) -> None:
+    """Refuse a normalization of more than one divisor, for an operator on eigenvalues or of sums."""
+    if normalization == "aol":
         raise InputError(
             "normalization",
             f"aol rescales each row by its own factor, and {operator} of that is another matrix: "
             'write Plan(normalization="schatten4")',
         )
-    return name
 
 
 def check_vouched(name: str, M: Tensor, upper: float) -> None:

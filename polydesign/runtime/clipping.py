@@ -12,26 +12,21 @@ all its values are at most β, and what rounding does to M is what remains.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table, check_number, dtype_name
+from polydesign.model import InputError, Plan, Table, check_number
 from polydesign.model.precision import UNIT_ROUNDOFF
-from polydesign.runtime.checks import (
-    SIGNS,
-    check_finite,
-    check_matrix,
-    check_scalar,
-    check_table,
-    check_unchosen,
-)
-from polydesign.runtime.defaults import clip_table, clip_tables
+from polydesign.runtime.base import DEFAULT, made
+from polydesign.runtime.checks import SIGNS
+from polydesign.runtime.defaults import clip_table
 from polydesign.runtime.normalize import NORMALIZATIONS
-from polydesign.runtime.signs import Signs
-from polydesign.table.catalogue import load
+from polydesign.runtime.run import Run
+from polydesign.runtime.signs import Signs, SpectralOperator
 
 BOUND = "schatten8"
 """What bounds ‖M‖₂ where the plan names no normalization: within a factor n^(1/8), guaranteed."""
@@ -39,111 +34,6 @@ BOUND = "schatten8"
 PAST = 1.07
 """The composed formula's results are taken to be at most this times β: three times what the worst table that
 ships leaves in exact arithmetic (0.0222), for its rounding."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClipInfo:
-    """What ran: the formula, all matrix products (0 for an empty matrix), the precision of the state, and the
-    table of the composed formula or that was given; None where msign chose its own."""
-
-    formula: str
-    matmuls: int
-    dtype: str
-    table: str | None
-
-
-def spectral_clip(
-    M: Tensor,
-    low: float = -1.0,
-    high: float = 1.0,
-    *,
-    table: Table | None = None,
-    plan: Plan | None = None,
-    formula: str = "composed",
-) -> Tensor:
-    """U max(α, min(Σ, β)) Vᵀ for M = U Σ Vᵀ, α = low, β = high; singular values are not negative, so every
-    α <= 0 is the interval [−β, β], U min(Σ, β) Vᵀ.
-
-    M: (..., m, n), any floating dtype and batch; it is not changed. table, plan: as in `msign`; the result
-    has M's shape, in the state's dtype. Sums and products outside of msign are in the wider of M's dtype and
-    the state's. formula, with ms = msign(M), for m >= n (else on Mᵀ), D(θ) = U |Σ − θ| Vᵀ, and min(σ, β) =
-    (|σ + β| − |σ − β|)/2; for α > 0 [(α + β)·ms + D(α) − D(β)]/2:
-
-    - nested: D(θ) = msign(M − θ·ms)·(msᵀ M − θ·I), D(−β) = M + β·ms. 2 msign (α > 0: 3), 2 products (3).
-    - unnested: D(θ) = (M − θ·ms)·msign(MᵀM − θ²·I). 2 msign, one of n×n, 2 products (3, 3).
-    - cancelling: unnested with D(−β) = (M + β·ms)·msign(MᵀM + β²·I) too: 3 msign, 3 products.
-    - block: β·Q + P·M with [[P, Q], [Qᵀ, ·]] = msign([[β·I, M], [Mᵀ, β·I]]), of size m + n; 1 msign, 1
-      product. α > 0: C_β − C_α + α·ms.
-    - composed: β·f(M·l/β) for a table whose map f is min(x/l, 1), the iteration of msign alone: no product
-      more but for the bound of ‖M‖₂ (schatten8: 2; plan.check=False with a table: none). table None chooses
-      one by β over that bound, from 0.1 to 1e-4, with 10 to 25 products. A table for signs is refused: below
-      β it gives its own curve in place of the line. α > 0: C_β − C_α + α·msign(C_α), where msign has its own
-      table unless one is given. plan.normalization: of the bound.
-
-    The default is the one that measured best (scripts/studies/clipping.py, figures/clipping.json: singular
-    values up to 1000·β, most below β). Mean error of the singular values, in units of β, with what rounding
-    M and clipping exactly costs: bfloat16 0.12 (0.099), float16 0.013 (0.0029), float32 0.010 (6e-8), in 22
-    to 26 products; the best published one, cancelling in bfloat16, 0.33 in 39. In float32 the table decides,
-    not rounding: about 1 % of β (sampling.clip_error), 0.002 with one of 32 products. For less than that and
-    a gap in the spectrum at β, take a published formula, a wide state and a table with small l. Sources:
-    kexue.fm 11059 (Su: nested, unnested, cancelling), leloykun (block); composed is ours.
-
-    Raises InputError as `msign` does; for high not positive, low not below it, or an unknown formula; for the
-    composed formula where ‖M‖₂ may be above u·β/l of the table, or of all that come with the package.
-    """
-    return spectral_clip_with_info(M, low, high, table=table, plan=plan, formula=formula)[0]
-
-
-def spectral_clip_with_info(
-    M: Tensor,
-    low: float = -1.0,
-    high: float = 1.0,
-    *,
-    table: Table | None = None,
-    plan: Plan | None = None,
-    formula: str = "composed",
-) -> tuple[Tensor, ClipInfo]:
-    """The same result as `spectral_clip`, with what ran; it costs nothing more."""
-    purposes = ("clip",) if formula == "composed" else SIGNS
-    signs = prepared(M, table, plan, formula, FORMULAS, "spectral_clip", purposes)
-    check_interval(low, high)
-    with torch.autocast(M.device.type, enabled=False):
-        wide = signs.outer(M)
-        found = FORMULAS[formula](signs, wide, max(low, 0.0), high) if M.numel() else torch.empty_like(wide)
-    return signs.state_of(found), ClipInfo(formula, signs.matmuls, dtype_name(signs.state), signs.used)
-
-
-def prepared(
-    M: Tensor,
-    table: Table | None,
-    plan: Plan | None,
-    formula: str,
-    known: Collection[str],
-    operator: str,
-    purposes: Sequence[str] = SIGNS,
-) -> Signs:
-    """Checks that all operators here share, and what runs and counts their products."""
-    plan = plan or Plan()
-    check_matrix("M", M)
-    if formula not in known:
-        raise InputError("formula", f"{formula!r} is not one of {', '.join(known)}")
-    check_unchosen(plan, table)
-    if table is not None:
-        check_table(table, 2, operator, purposes)
-    check_scalar(plan.normalization or (table.normalization if table else BOUND), operator)
-    if plan.check:
-        check_finite("M", M)
-    return Signs(M, table, plan)
-
-
-def check_interval(low: float, high: float) -> None:
-    """Refuse what is no interval with a positive upper end."""
-    for name, number in (("low", low), ("high", high)):
-        check_number(name, number)
-    if high <= 0:
-        raise InputError("high", f"must be positive, and is {high!r}: singular values are not negative")
-    if low >= high:
-        raise InputError("low", f"must lie below high = {high!r}, and is {low!r}")
 
 
 def _nested(signs: Signs, M: Tensor, low: float, high: float) -> Tensor:
@@ -215,24 +105,23 @@ def composed(signs: Signs, M: Tensor, beta: float) -> Tensor:
     if signs.table is not None and signs.plan.check:
         largest = bound(signs, M)
         sums = max(M.shape[-2:]) * UNIT_ROUNDOFF["float32"]
-        if largest * lower > beta * upper * (1 + 4 * UNIT_ROUNDOFF[dtype_name(signs.state)] + sums):
+        if largest * lower > beta * upper * (1 + 4 * UNIT_ROUNDOFF[str(signs.plan.dtype)] + sums):
             raise InputError(
                 "high",
                 f"is {beta:g}, and the largest singular value may be {largest:.4g}: {table.name} serves up "
                 f"to {upper / lower:.4g} times high; take a table with a smaller lower end, or no table",
             )
-    signs.used = table.name
+    signs.used = table
     scaled = M.to(torch.promote_types(M.dtype, torch.float32)) * (lower / beta)
     return signs.msign(scaled, normalized=True, table=table)
 
 
 def _fitting(signs: Signs, M: Tensor, beta: float) -> Table:
     """The clip table for this ratio; without a look at the data the one that serves the largest."""
-    state = dtype_name(signs.state)
-    if not signs.plan.check:
-        return load(clip_tables(state)[-1].path)
+    if signs.tables.clip is not None:
+        return signs.tables.clip
     largest = bound(signs, M)
-    return clip_table(state, beta / largest if largest else math.inf, signs.plan)
+    return clip_table(str(signs.plan.dtype), beta / largest if largest else math.inf, signs.plan)
 
 
 def bound(signs: Signs, M: Tensor) -> float:
@@ -256,3 +145,97 @@ FORMULAS: dict[str, Callable[[Signs, Tensor, float, float], Tensor]] = {
     "block": _block,
 }
 """Formula -> the clipped matrix from M, α >= 0 (0: no lower end) and β."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clip(SpectralOperator):
+    """U max(α, min(Σ, β)) Vᵀ for M = U Σ Vᵀ, α = low, β = high, called with M: (..., m, n).
+
+    Singular values are not negative, so every α <= 0 is the interval [−β, β], U min(Σ, β) Vᵀ. formula, with
+    ms = msign(M), for m >= n (else on Mᵀ), D(θ) = U |Σ − θ| Vᵀ, and min(σ, β) = (|σ + β| − |σ − β|)/2; for
+    α > 0 [(α + β)·ms + D(α) − D(β)]/2:
+
+    - nested: D(θ) = msign(M − θ·ms)·(msᵀ M − θ·I), D(−β) = M + β·ms. 2 msign (α > 0: 3), 2 products (3).
+    - unnested: D(θ) = (M − θ·ms)·msign(MᵀM − θ²·I). 2 msign, one of n×n, 2 products (3, 3).
+    - cancelling: unnested with D(−β) = (M + β·ms)·msign(MᵀM + β²·I) too: 3 msign, 3 products.
+    - block: β·Q + P·M with [[P, Q], [Qᵀ, ·]] = msign([[β·I, M], [Mᵀ, β·I]]), of size m + n; 1 msign, 1
+      product. α > 0: C_β − C_α + α·ms.
+    - composed: β·f(M·l/β) for a table whose map f is min(x/l, 1), the iteration of msign alone: no product
+      more but for the bound of ‖M‖₂ (schatten8: 2; plan.check=False with a table: none). table None chooses
+      one by β over that bound, from 0.1 to 1e-4, with 10 to 25 products. A table for signs is refused: below
+      β it gives its own curve in place of the line. α > 0: C_β − C_α + α·msign(C_α), where msign has its own
+      table unless one is given. plan.normalization: of the bound.
+
+    The default is the one that measured best (scripts/studies/clipping.py, figures/clipping.json: singular
+    values up to 1000·β, most below β). Mean error of the singular values, in units of β, with what rounding
+    M and clipping exactly costs: bfloat16 0.12 (0.099), float16 0.013 (0.0029), float32 0.010 (6e-8), in 22
+    to 26 products; the best published one, cancelling in bfloat16, 0.33 in 39. In float32 the table decides,
+    not rounding: about 1 % of β (sampling.clip_error), 0.002 with one of 32 products. For less than that and
+    a gap in the spectrum at β, take a published formula, a wide state and a table with small l. Sources:
+    kexue.fm 11059 (Su: nested, unnested, cancelling), leloykun (block); composed is ours.
+
+    Raises InputError as `SpectralOperator` does; for high not positive, low not below it; and, when it runs,
+    for the composed formula where ‖M‖₂ may be above u·β/l of the table, or of all that come with the package.
+    The Run's table is that of the composed formula, or the one that was given.
+    """
+
+    low: float = -1.0
+    high: float = 1.0
+    table: Table | None = None
+    plan: Plan = DEFAULT
+    word = "spectral_clip"
+    formulas = tuple(FORMULAS)
+
+    @property
+    def purposes(self) -> Sequence[str]:
+        return ("clip",) if self.formula == "composed" else SIGNS
+
+    def check(self) -> None:
+        super().check()
+        for name, number in (("low", self.low), ("high", self.high)):
+            check_number(name, number)
+        if self.high <= 0:
+            raise InputError(
+                "high", f"must be positive, and is {self.high!r}: singular values are not negative"
+            )
+        if self.low >= self.high:
+            raise InputError("low", f"must lie below high = {self.high!r}, and is {self.low!r}")
+
+    @property
+    def signed(self) -> bool:
+        return self.formula != "composed" or self.low > 0
+
+    def combine(self, signs: Signs, M: Tensor) -> Tensor:
+        clip = FORMULAS[self.formula]
+        found = clip(signs, M, max(self.low, 0.0), self.high) if M.numel() else torch.empty_like(M)
+        return signs.state_of(found)
+
+
+def spectral_clip(
+    M: Tensor,
+    low: float = -1.0,
+    high: float = 1.0,
+    table: Table | None = None,
+    plan: Plan | None = None,
+    *,
+    formula: str = "composed",
+) -> Tensor:
+    """U max(α, min(Σ, β)) Vᵀ, α = low, β = high, by `Clip`.
+
+    Args:
+        M: (..., m, n), any floating dtype.
+        low: α; every α <= 0 is no lower end.
+        high: β > 0.
+        table: For clipping, or for signs where the formula is not composed; None for the catalogue's.
+        plan: How it runs.
+        formula: One of composed, nested, unnested, cancelling, block.
+
+    Returns:
+        Tensor of M's shape in the state's dtype.
+    """
+    return made(Clip, low, high, table, plan, formula=formula)(M)
+
+
+def spectral_clip_with_info(M: Tensor, *how: Any, **named: Any) -> tuple[Tensor, Run]:
+    """The same result as `spectral_clip`, bit for bit, with its Run; the arguments are the same."""
+    return made(Clip, *how, **named).run(M).with_result()

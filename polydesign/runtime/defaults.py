@@ -46,7 +46,7 @@ def clip_table(dtype: str, lower: float, plan: Plan) -> Table:
             f"lower={lower / 2:.1g}, dtype={dtype!r})"
             + ("" if dtype in ("float32", "float64") else ", or write Plan(dtype='float32')"),
         )
-    table = _loaded(str(fitting.path))
+    table = loaded(str(fitting.path))
     products = fitting.matmuls
     if plan.matmuls is not None and plan.matmuls < products:
         raise InputError(
@@ -69,7 +69,7 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
     Raises InputError naming the field of the plan, with what there is.
     """
     if plan.matmuls is None and plan.error is None:
-        return _loaded(default)
+        return loaded(default)
     known = budgets(root, dtype, coupled=coupled)
     if not known:
         raise InputError(
@@ -84,12 +84,12 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
             raise InputError(
                 "plan.matmuls", f"is {plan.matmuls}, and the smallest table takes {min(known)}: give as many"
             )
-        return _loaded(str(known[max(fitting)].path))
+        return loaded(str(known[max(fitting)].path))
     assert plan.error is not None
     errors = {number: found.observed for number, found in known.items() if found.observed is not None}
     for number, error in errors.items():
         if error <= plan.error:
-            return _loaded(str(known[number].path))
+            return loaded(str(known[number].path))
     best = min(errors.values())
     raise InputError(
         "plan.error",
@@ -120,5 +120,6 @@ def _option(root: int, coupled: bool) -> str:
 
 
 @lru_cache
-def _loaded(source: str) -> Table:
+def loaded(source: str) -> Table:
+    """The table, read once."""
     return load(source)

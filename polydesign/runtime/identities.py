@@ -8,11 +8,8 @@ which is the last, 160 degrees. A and B are first
 brought to one size by a power of 4. Nothing has to be symmetric; where A is, and positive, runtime/roots.py
 costs less and rounds less. That it is the principal root is checked by its eigenvalues.
 
-The result has the dtype of the state. Cost: a table's products, of side 2n, a pass.
-
-Raised everywhere: InputError for what is not floating, not square, or of shapes that do not fit, for NaN and
-infinity, for a table of another root, and where mcsgn does not apply (block_sign.py), with the residuals.
-With plan.check False nothing is judged and one pass of the first table runs.
+The result has the dtype of the state. Cost: a table's products, of side 2n, a pass. What a
+block_sign.BlockOperator needs and refuses holds for the block.
 """
 
 from __future__ import annotations
@@ -23,60 +20,91 @@ import torch
 from torch import Tensor
 
 from polydesign.model import InputError, Plan, Table, dtype_name
-from polydesign.runtime.block_sign import BlockSign, block_sign, candidates
+from polydesign.runtime.base import made
+from polydesign.runtime.block_sign import BlockOperator, BlockSign, block_sign
 from polydesign.runtime.checks import check_finite, check_square
 from polydesign.runtime.normalize import scaled_to_one, times_power_of_two
-
-__all__ = ["geometric_factor", "principal_sqrt_and_inverse_sqrt"]
-
-
-def geometric_factor(A: Tensor, B: Tensor, table: Table | None = None, plan: Plan | None = None) -> Tensor:
-    """A(BA)^(−1/2) = (AB)^(−1/2)A for square A and B: (..., n, n), BA with eigenvalues off (−∞, 0].
-
-    With B = A⁻¹ it is A; with B = Aᵀ it is the polar factor, for which msign is there; for positive A and
-    P, geometric_factor(A, P⁻¹) is their geometric mean P (P⁻¹A)^(1/2).
-    """
-    return _factors(A, B, table, plan or Plan())[0]
+from polydesign.runtime.run import Run
 
 
-def principal_sqrt_and_inverse_sqrt(
-    A: Tensor, table: Table | None = None, plan: Plan | None = None
-) -> tuple[Tensor, Tensor]:
-    """A^(1/2) and A^(−1/2) from one sign, eigenvalues with positive real parts, for A off (−∞, 0].
-
-    A: (..., n, n), not symmetric in general: mcsgn [[0, A], [I, 0]] = [[0, A^(1/2)], [A^(−1/2), 0]].
-    """
-    check_square("A", A)
-    eye = torch.eye(A.shape[-1], dtype=A.dtype, device=A.device).expand(A.shape)
-    return _factors(A, eye, table, plan or Plan())
-
-
-def _factors(A: Tensor, B: Tensor, table: Table | None, plan: Plan) -> tuple[Tensor, Tensor]:
+class _Factors(BlockOperator):
     """A(BA)^(−1/2) and its inverse."""
-    for name, M in (("A", A), ("B", B)):
-        check_square(name, M)
-        if plan.check:
-            check_finite(name, M)
-    if A.shape != B.shape:
-        raise InputError("B", f"has shape {tuple(B.shape)}, and {tuple(A.shape)} goes with A")
-    state = plan.dtype or dtype_name(torch.promote_types(A.dtype, B.dtype))
-    if not A.numel():
-        empty = A.new_empty(A.shape, dtype=getattr(torch, state))
-        return empty, empty.clone()
-    with torch.autocast(A.device.type, enabled=False):
+
+    def factors(self, A: Tensor, B: Tensor) -> tuple[tuple[Tensor, Tensor], Run]:
+        """Both, and the Run for that."""
+        for name, M in (("A", A), ("B", B)):
+            check_square(name, M)
+            if self.plan.check:
+                check_finite(name, M)
+        if A.shape != B.shape:
+            raise InputError("B", f"has shape {tuple(B.shape)}, and {tuple(A.shape)} goes with A")
+        state = self.plan.dtype or dtype_name(torch.promote_types(A.dtype, B.dtype))
+        dtype, n = getattr(torch, state), A.shape[-1]
+        if not A.numel():
+            empty = A.new_empty(A.shape, dtype=dtype)
+            both = empty, empty.clone()
+            return both, Run(self.word, both, state, 0)
         H, half = factor_block(A, B)
-        n = A.shape[-1]
         run = block_sign(
             H,
-            candidates(table, plan, state),
-            replace(plan, dtype=state),
+            self.resolved(state),
+            replace(self.plan, dtype=state),
             "A",
             "[[0, A], [B, 0]]",
             lambda run: _not_principal(run, H[..., n:, :n]),
         )
         F, inverse = run.sign[..., :n, n:].double(), run.sign[..., n:, :n].double()
-        dtype = getattr(torch, state)
-        return times_power_of_two(F, half).to(dtype), times_power_of_two(inverse, -half).to(dtype)
+        both = times_power_of_two(F, half).to(dtype), times_power_of_two(inverse, -half).to(dtype)
+        return both, Run(self.word, both, state, run.matmuls, run.table.name, run.residual, passes=run.passes)
+
+
+class GeometricFactor(_Factors):
+    """A(BA)^(−1/2) = (AB)^(−1/2)A for square A and B: (..., n, n), BA with eigenvalues off (−∞, 0].
+
+    With B = A⁻¹ it is A; with B = Aᵀ it is the polar factor, for which Sign is there; for positive A and
+    P, GeometricFactor of A and P⁻¹ is their geometric mean P (P⁻¹A)^(1/2).
+    """
+
+    word = "geometric_factor"
+
+    def compute(self, A: Tensor, B: Tensor) -> tuple[Tensor, Run]:
+        (F, _), run = self.factors(A, B)
+        return F, replace(run, result=F)
+
+
+class PrincipalSqrtAndInverseSqrt(_Factors):
+    """A^(1/2) and A^(−1/2) from one sign, eigenvalues with positive real parts, for A off (−∞, 0].
+
+    Called with A: (..., n, n), not symmetric in general: mcsgn [[0, A], [I, 0]] = [[0, A^(1/2)],
+    [A^(−1/2), 0]].
+    """
+
+    word = "principal_sqrt_and_inverse_sqrt"
+
+    def compute(self, A: Tensor) -> tuple[tuple[Tensor, Tensor], Run]:
+        check_square("A", A)
+        return self.factors(A, torch.eye(A.shape[-1], dtype=A.dtype, device=A.device).expand(A.shape))
+
+
+def geometric_factor(A: Tensor, B: Tensor, table: Table | None = None, plan: Plan | None = None) -> Tensor:
+    """A(BA)^(−1/2), by `GeometricFactor`.
+
+    Args:
+        A, B: (..., n, n).
+        table: Of root 2, None for the catalogue's and those of the sectors.
+        plan: Of the sign.
+
+    Returns:
+        Tensor of A's shape in the state's dtype.
+    """
+    return made(GeometricFactor, table, plan)(A, B)
+
+
+def principal_sqrt_and_inverse_sqrt(
+    A: Tensor, table: Table | None = None, plan: Plan | None = None
+) -> tuple[Tensor, Tensor]:
+    """A^(1/2) and A^(−1/2), by `PrincipalSqrtAndInverseSqrt`; arguments as of `geometric_factor`."""
+    return made(PrincipalSqrtAndInverseSqrt, table, plan)(A)
 
 
 def factor_block(A: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:

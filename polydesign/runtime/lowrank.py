@@ -13,58 +13,56 @@ every result below, and no singular vector is turned. Rounding moves M's singula
 u·‖M‖ of θ may land on either side. A null space is on the lower side like everything small: no sign of a
 small singular value is asked for.
 
-M: (..., m, n), any floating dtype and batch; it is not changed. table (of the signs), plan: as in `msign`;
-results in the state's dtype. Raised everywhere: InputError as `spectral_step` does. Cost: what P takes is a
-clip iteration (none for unnested), the bound of ‖M‖₂ (schatten8: 2), one product, and one msign of the
-shorter side; each function says what it adds.
+What they share is said by signs.SpectralOperator; InputError is raised as by SpectralStep. Cost: what P takes
+is a clip iteration (none for unnested), the bound of ‖M‖₂ (schatten8: 2), one product, and one msign of
+the shorter side; each class says what it adds.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table, dtype_name
-from polydesign.runtime.clipping import prepared
-from polydesign.runtime.defaults import SIGN, chosen
-from polydesign.runtime.prepare import RootInfo, symmetric_part
-from polydesign.runtime.roots import inverse_root_with_info
-from polydesign.runtime.signs import Signs
-from polydesign.runtime.spectral import Above, above, check_threshold, gap, step_of
-
-PROJECTED = ("composed", "unnested")
-"""Formulas that have a projector."""
+from polydesign.model import InputError, Plan, Table
+from polydesign.runtime.base import made
+from polydesign.runtime.prepare import symmetric_part
+from polydesign.runtime.roots import InverseRoot
+from polydesign.runtime.run import Run
+from polydesign.runtime.signs import Signs, Tables
+from polydesign.runtime.spectral import Above, Threshold, above, gap, step_of
 
 SIDES = ("left", "right")
 
 
-@dataclass(frozen=True, slots=True)
-class LowRankInfo:
-    """What ran and how much is above the threshold.
+class Projected(Threshold):
+    """Operators with a threshold that are made of the projector P. rank and gap are in the Run."""
 
-    formula, matmuls (0 for an empty matrix), dtype: as in `ClipInfo`. rank: tr P, shape (...), as
-    `effective_rank`. gap: the singular values that are neither kept nor removed in exact arithmetic. inverse:
-    what the inverse of `pseudo_inverse` did, judged; None for the others.
-    """
+    formulas = ("composed", "unnested")
 
-    formula: str
-    matmuls: int
-    dtype: str
-    rank: Tensor
-    gap: tuple[float, float]
-    inverse: RootInfo | None = None
+    def combine(self, signs: Signs, M: Tensor) -> Tensor:
+        signs.part = above(signs, M, self.threshold, self.formula)
+        return self.made_of(signs.part, signs, M)
+
+    def made_of(self, part: Above, signs: Signs, M: Tensor) -> Tensor:
+        """The result, made of the projector."""
+        raise NotImplementedError
+
+    def judge(self, result: Tensor, found: Signs, *data: Tensor) -> Run:
+        sign = found.tables.sign
+        assert sign is not None
+        return replace(
+            super().judge(result, found, *data),
+            table=None,
+            rank=_rank(found.part).detach(),
+            gap=gap(found.part, self.threshold, sign.schedule.interval[0]),
+            inverse=found.inverse,
+        )
 
 
-def spectral_truncate(
-    M: Tensor,
-    threshold: float,
-    *,
-    table: Table | None = None,
-    plan: Plan | None = None,
-    formula: str = "composed",
-) -> Tensor:
+class Truncate(Projected):
     """U Σ·1[Σ > θ] Vᵀ for M = U Σ Vᵀ, θ = threshold > 0: hard thresholding, M·P. 1 product beside P.
 
     For σ_k > θ > σ_(k+1) it is the best approximation of rank k (Eckart and Young 1936), up to ‖M‖₂·E/2 in
@@ -72,81 +70,57 @@ def spectral_truncate(
     σ·(1 + E/2), so that the error is then up to the gap's upper end. Errors are relative to σ: what is below
     θ is left at E/2 of itself, or less.
     """
-    return spectral_truncate_with_info(M, threshold, table=table, plan=plan, formula=formula)[0]
+
+    word = "spectral_truncate"
+
+    def made_of(self, part: Above, signs: Signs, M: Tensor) -> Tensor:
+        kept = signs.mm(signs.tall(M), part.projector)
+        return signs.state_of(signs.like(M, kept))
 
 
-def spectral_truncate_with_info(
-    M: Tensor,
-    threshold: float,
-    *,
-    table: Table | None = None,
-    plan: Plan | None = None,
-    formula: str = "composed",
-) -> tuple[Tensor, LowRankInfo]:
-    """The same result as `spectral_truncate`, bit for bit, with what ran; it costs nothing more."""
-    signs = _prepared(M, threshold, table, plan, formula, "spectral_truncate")
-    with torch.autocast(M.device.type, enabled=False):
-        X = signs.outer(M)
-        part = above(signs, X, threshold, formula)
-        kept = signs.mm(signs.tall(X), part.projector)
-        return signs.state_of(signs.like(M, kept)), _info(signs, part, threshold, formula)
-
-
-def range_projector(
-    M: Tensor,
-    threshold: float,
-    *,
-    side: str = "left",
-    table: Table | None = None,
-    plan: Plan | None = None,
-    formula: str = "composed",
-) -> Tensor:
+@dataclass(frozen=True, eq=False)
+class RangeProjector(Projected):
     """left: U 1[Σ > θ] Uᵀ, (..., m, m), on the range of M; right: V 1[Σ > θ] Vᵀ, (..., n, n), on that of Mᵀ.
 
     On the shorter side it is P itself, and nothing is added. On the longer one it is S Sᵀ, S the
-    `spectral_step` of M: one msign of M and 2 products more; values then are f²p², within about 3E of 1.
+    `SpectralStep` of M: one msign of M and 2 products more; values then are f²p², within about 3E of 1.
     """
-    signs = _prepared(M, threshold, table, plan, formula, "range_projector")
-    if side not in SIDES:
-        raise InputError("side", f"{side!r} is not one of {', '.join(SIDES)}")
-    with torch.autocast(M.device.type, enabled=False):
-        X = signs.outer(M.mT if side == "left" else M)
-        part = above(signs, X, threshold, formula)
+
+    side: str = field(default="left", kw_only=True)
+    word = "range_projector"
+
+    def check(self) -> None:
+        super().check()
+        if self.side not in SIDES:
+            raise InputError("side", f"{self.side!r} is not one of {', '.join(SIDES)}")
+
+    def combine(self, signs: Signs, M: Tensor) -> Tensor:
+        return super().combine(signs, M.mT if self.side == "left" else M)
+
+    def made_of(self, part: Above, signs: Signs, M: Tensor) -> Tensor:
         P = part.projector
-        if X.shape[-2] < X.shape[-1]:
+        if M.shape[-2] < M.shape[-1]:
             step = step_of(signs, part)
             P = signs.mm(step, step.mT)
         return signs.state_of(P)
 
 
-def effective_rank(
-    M: Tensor,
-    threshold: float,
-    *,
-    table: Table | None = None,
-    plan: Plan | None = None,
-    formula: str = "composed",
-) -> Tensor:
+class EffectiveRank(Projected):
     """tr P = Σ p(σ), shape (...), in float32 or better: how many singular values are above θ. Only P runs.
 
     A polynomial in M where θ and the tables stay, so smooth, and no integer: a value in the gap counts as
     p(σ), every other one is off by at most E/2 and rounding. Its gradient is zero but for values in the gap.
     """
-    signs = _prepared(M, threshold, table, plan, formula, "effective_rank")
-    with torch.autocast(M.device.type, enabled=False):
-        return _rank(above(signs, signs.outer(M), threshold, formula))
+
+    word = "effective_rank"
+
+    def made_of(self, part: Above, signs: Signs, M: Tensor) -> Tensor:
+        return _rank(part)
 
 
-def pseudo_inverse(
-    M: Tensor,
-    threshold: float,
-    *,
-    table: Table | None = None,
-    inverse_table: Table | None = None,
-    plan: Plan | None = None,
-    formula: str = "composed",
-) -> Tensor:
-    """V Σ⁻¹·1[Σ > θ] Uᵀ, (..., n, m), for M = U Σ Vᵀ: the pseudo-inverse of `spectral_truncate`.
+@dataclass(frozen=True, eq=False)
+class PseudoInverse(Projected):
+    """V Σ⁻¹·1[Σ > θ] Uᵀ, (..., n, m), for M = U Σ Vᵀ: the pseudo-inverse of what `Truncate` leaves.
 
     K⁻¹Sᵀ, K = SᵀM + θ·(I − P), S = msign(M)·P, for m >= n (else on Mᵀ): K is Σ on the range, θ on what is
     removed, so it is symmetric positive and as well conditioned as ‖M‖₂/θ. A value σ becomes
@@ -156,52 +130,129 @@ def pseudo_inverse(
     19 products by default), and one for its residual, not counted. inverse_table: of root 1, None for the
     default; its error adds to all of it, relatively, and rounding adds about u·‖M‖₂/θ.
 
-    Raises InputError as `spectral_step` does, for an inverse_table of another root, and with plan.check where
-    θ is below what it serves: l₁ times its bound of ‖K‖₂, ‖K‖_F for the tables of the package (l₁ = 1e-4).
+    Raises InputError also for an inverse_table of another root, and with plan.check where θ is below what it
+    serves: l₁ times its bound of ‖K‖₂, ‖K‖_F for the tables of the package (l₁ = 1e-4).
     """
-    return pseudo_inverse_with_info(
-        M, threshold, table=table, inverse_table=inverse_table, plan=plan, formula=formula
-    )[0]
 
+    inverse_table: Table | None = field(default=None, kw_only=True)
+    word = "pseudo_inverse"
 
-def pseudo_inverse_with_info(
-    M: Tensor,
-    threshold: float,
-    *,
-    table: Table | None = None,
-    inverse_table: Table | None = None,
-    plan: Plan | None = None,
-    formula: str = "composed",
-) -> tuple[Tensor, LowRankInfo]:
-    """The same result as `pseudo_inverse`, bit for bit, with what ran; it costs nothing more."""
-    signs = _prepared(M, threshold, table, plan, formula, "pseudo_inverse")
-    with torch.autocast(M.device.type, enabled=False):
-        part = above(signs, signs.outer(M), threshold, formula)
+    def check(self) -> None:
+        super().check()
+        InverseRoot(1, 1, self.inverse_table)
+
+    def decide(self, dtype: str) -> Tables:
+        plan = Plan(dtype=dtype, check=self.plan.check, compile=self.plan.compile)
+        return super().decide(dtype)._replace(inverse=InverseRoot(1, 1, self.inverse_table, plan))
+
+    def made_of(self, part: Above, signs: Signs, M: Tensor) -> Tensor:
         step = step_of(signs, part)
         # M/θ: eigenvalues of K from 1 up, whatever the scale.
-        scaled = signs.tall(signs.sum([(signs.outer(M), 1 / threshold)]))
+        scaled = signs.tall(signs.sum([(M, 1 / self.threshold)]))
         K = signs.sum([(signs.mm(step.mT, scaled), 1.0), (part.projector, -1.0)], 1.0)
-        plan = signs.plan
-        inner = Plan(dtype=dtype_name(signs.state), check=plan.check, compile=plan.compile)
-        inverted, done = inverse_root_with_info(symmetric_part(K), 1, 1, inverse_table, inner)
-        if plan.check and K.numel():
-            _check_served(threshold, done)
-        signs.matmuls += done.matmuls
-        X = signs.mm(step, inverted.to(signs.wide))
-        found = signs.state_of(signs.like(M, signs.sum([(X, 1 / threshold)])).mT)
-        return found, _info(signs, part, threshold, formula, done)
+        assert signs.tables.inverse is not None
+        done = signs.tables.inverse.run(symmetric_part(K))
+        if self.plan.check and K.numel():
+            _check_served(self.threshold, done)
+        signs.inverse, signs.matmuls = done, signs.matmuls + done.matmuls
+        X = signs.mm(step, done.result.to(signs.wide))
+        return signs.state_of(signs.like(M, signs.sum([(X, 1 / self.threshold)])).mT)
 
 
-def _prepared(
-    M: Tensor, threshold: float, table: Table | None, plan: Plan | None, formula: str, operator: str
-) -> Signs:
-    signs = prepared(M, table, plan, formula, PROJECTED, operator)
-    check_threshold(threshold)
-    return signs
+def spectral_truncate(
+    M: Tensor,
+    threshold: float,
+    table: Table | None = None,
+    plan: Plan | None = None,
+    *,
+    formula: str = "composed",
+) -> Tensor:
+    """U Σ·1[Σ > θ] Vᵀ, by `Truncate`.
+
+    Args:
+        M: (..., m, n), any floating dtype.
+        threshold: θ > 0.
+        table: Of the signs, None for the catalogue's.
+        plan: How it runs.
+        formula: One of composed, unnested.
+
+    Returns:
+        Tensor of M's shape in the state's dtype.
+    """
+    return made(Truncate, threshold, table, plan, formula=formula)(M)
 
 
-def _check_served(threshold: float, done: RootInfo) -> None:
+def spectral_truncate_with_info(M: Tensor, *how: Any, **named: Any) -> tuple[Tensor, Run]:
+    """The same result as `spectral_truncate`, bit for bit, with its Run; the arguments are the same."""
+    return made(Truncate, *how, **named).run(M).with_result()
+
+
+def range_projector(
+    M: Tensor,
+    threshold: float,
+    table: Table | None = None,
+    plan: Plan | None = None,
+    *,
+    side: str = "left",
+    formula: str = "composed",
+) -> Tensor:
+    """U 1[Σ > θ] Uᵀ, (..., m, m), or V 1[Σ > θ] Vᵀ, (..., n, n), by `RangeProjector`.
+
+    Args:
+        M, threshold, table, plan, formula: As of `spectral_truncate`.
+        side: left for the former, right for the latter.
+
+    Returns:
+        Square tensor in the state's dtype.
+    """
+    return made(RangeProjector, threshold, table, plan, side=side, formula=formula)(M)
+
+
+def effective_rank(
+    M: Tensor,
+    threshold: float,
+    table: Table | None = None,
+    plan: Plan | None = None,
+    *,
+    formula: str = "composed",
+) -> Tensor:
+    """How many singular values are above θ, shape (...), by `EffectiveRank`.
+
+    Arguments as of `spectral_truncate`; the result is in float32 or better.
+    """
+    return made(EffectiveRank, threshold, table, plan, formula=formula)(M)
+
+
+def pseudo_inverse(
+    M: Tensor,
+    threshold: float,
+    table: Table | None = None,
+    plan: Plan | None = None,
+    *,
+    inverse_table: Table | None = None,
+    formula: str = "composed",
+) -> Tensor:
+    """V Σ⁻¹·1[Σ > θ] Uᵀ, by `PseudoInverse`.
+
+    Args:
+        M, threshold, table, plan, formula: As of `spectral_truncate`.
+        inverse_table: Of root 1, None for the catalogue's.
+
+    Returns:
+        Tensor of shape (..., n, m) in the state's dtype.
+    """
+    rest = {"inverse_table": inverse_table, "formula": formula}
+    return made(PseudoInverse, threshold, table, plan, **rest)(M)
+
+
+def pseudo_inverse_with_info(M: Tensor, *how: Any, **named: Any) -> tuple[Tensor, Run]:
+    """The same result as `pseudo_inverse`, bit for bit, with its Run; the arguments are the same."""
+    return made(PseudoInverse, *how, **named).run(M).with_result()
+
+
+def _check_served(threshold: float, done: Run) -> None:
     """Refuse K, in units of θ, with eigenvalues of 1 below the inverse table's interval."""
+    assert done.interval is not None
     least = done.interval[..., 0].max().item()
     if least > 1:
         raise InputError(
@@ -215,12 +266,3 @@ def _rank(part: Above) -> Tensor:
     P = part.projector
     diagonal = P.diagonal(dim1=-2, dim2=-1)
     return diagonal.to(torch.promote_types(P.dtype, torch.float32)).sum(dim=-1)
-
-
-def _info(
-    signs: Signs, part: Above, threshold: float, formula: str, done: RootInfo | None = None
-) -> LowRankInfo:
-    state = dtype_name(signs.state)
-    table = signs.table or chosen(2, state, signs.plan, SIGN[state])
-    ends = gap(part, threshold, table.schedule.interval[0])
-    return LowRankInfo(formula, signs.matmuls, state, _rank(part).detach(), ends, done)

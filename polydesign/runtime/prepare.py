@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table, check_integer, check_number, dtype_name
+from polydesign.model import InputError, Plan, Schedule, Table, check_integer, check_number, dtype_name
 from polydesign.program.cost import matmuls
+from polydesign.runtime import compiled, execute
+from polydesign.runtime.base import Operator, Resolved
 from polydesign.runtime.checks import (
     ROOTS,
     check_finite,
     check_matrix,
+    check_scalar,
     check_square,
     check_symmetric,
-    check_table,
-    check_unchosen,
     check_vouched,
     residual_warnings,
-    scalar_normalization,
 )
 from polydesign.runtime.defaults import chosen
-from polydesign.runtime.execute import Coupled
 from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two
+from polydesign.runtime.run import Run
 
 LOWEST_EIGENVALUE = 1e-4
 """Down to which the tables are designed that ship, or that a refusal proposes, relative to ‖P‖_F."""
@@ -47,92 +47,166 @@ RESIDUAL_ROUNDINGS = {"bfloat16": 16, "float16": 16, "float32": 64, "float64": 6
 the default tables, sides 64 and 256, eigenvalues down to 1e-3 (5.1 in half precision, 3.3 beyond it)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RootInfo:
-    """What a run did and what came out; tensors have one entry a matrix of the batch, shape (...).
-
-    matmuls: matrix products of the iteration and of the normalization (0 for an empty matrix). dtype:
-    precision of the state, named as in torch. residual: ‖P_T − I‖_F/√n, P_T = P Wʳ after the last step, in
-    float32 or better. promised: an upper bound of it in exact arithmetic, (1 + E)ʳ − 1, for a spectrum in
-    the table's interval; a residual far above it and above the rounding of the state means eigenvalues below
-    that interval. norm: ν, what P was divided by, in float64. interval: [lʳ, uʳ]·ν·(1 + eps), shape (...,
-    2), in float64: the eigenvalues of P + eps·ν·I that the table promises for. warnings: one line where the
-    residual is above `promised` and what rounding explains, with the numbers; none where plan.check is
-    False, because it looks at the data.
-    """
-
-    matmuls: int
-    dtype: str
-    residual: Tensor
-    promised: float
-    norm: Tensor
-    interval: Tensor
-    warnings: tuple[str, ...] = ()
-
-
-class Ready(NamedTuple):
+class Side(NamedTuple):
     """X = (P/ν + eps·I)/(1 + eps) in the state's dtype; P + eps·ν·I = ν·(1 + eps)·X.
 
     norm: ν in float64, shape (...). The divisor ν·(1 + eps) is scaled_norm·2^exponent, each (..., 1, 1).
-    products: what the normalization took.
+    products: what the normalization took. name: the argument that P is.
     """
 
     X: Tensor
     norm: Tensor
     scaled_norm: Tensor
     exponent: Tensor
-    table: Table
     products: int
+    name: str
 
 
-def prepare(
-    P: Tensor,
-    root: int,
-    table: Table | None,
-    plan: Plan,
-    eps: float,
-    operator: str,
-    *,
-    name: str = "P",
-    state: torch.dtype | None = None,
-    zero: bool = False,
-) -> tuple[Ready | None, torch.dtype]:
-    """What the iteration starts from, and the dtype of its state; None in place of it for an empty P.
+class Ended(NamedTuple):
+    """One iteration: what it started from and ended with, s, and whether G was the identity."""
 
-    name: the argument, in refusals. state: the dtype, where another argument decides it. zero: whether a zero
-    matrix has a result. The division by 1 + eps keeps the damped spectrum in (0, 1], where the table is good.
+    side: Side
+    end: execute.Coupled
+    power: int
+    from_identity: bool
+
+
+class Iterations(NamedTuple):
+    """What a `CoupledOperator` ends with: its iterations, and the products beside them."""
+
+    how: Resolved
+    iterations: Sequence[Ended] = ()
+    beside: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class CoupledOperator(Operator):
+    """A function of symmetric positive P by the coupled iteration, whose tables have the root r.
+
+    P (..., n, n) is divided by ν (‖P‖_F, or what the table's or the plan's normalization says; aol is
+    refused) and iterated in the plan's precision, and the result is multiplied by the power of ν that this
+    calls for, in float32 or better, last. A table of root r with error E on [l, u] promises, in exact
+    arithmetic, P^(−s/r) with eigenvalues off by at most (1 + E)ˢ − 1 relatively, for every eigenvalue λ of P
+    with (λ/ν)^(1/r) in [l, u]; smaller ones come out too small in P^(−s/r), which the residual of `run`
+    shows. That residual takes r products of its own, so a call does not compute it and does not warn.
+
+    Args:
+        table: Of root r, None takes the one of DEFAULT_TABLES for this root and precision.
+        plan: dtype: precision of the state and of the result, None for P's own. A result that does not fit
+            that dtype is infinite: P^(−1) for ‖P‖ = 1e-6 has no place in float16.
+        eps: Damping relative to the normalization: the operators then work on P + eps·ν·I.
+
+    Raises:
+        InputError: When the object is made, for a root or power that is no whole number, a negative eps, the
+            gram form, aol, and a table of another root or purpose. When it runs, for a root without a
+            default table; for what is not floating, not square, or of shapes that do not fit; with
+            plan.check also for NaN and infinity, for P that is not symmetric within its rounding, and for a
+            zero matrix in P where the result holds an inverse (there is none, and damping is relative to a
+            norm of zero). Not checked: that P is positive.
     """
-    check_square(name, P)
-    check_number("eps", eps)
-    if eps < 0:
-        raise InputError("eps", f"must not be negative, and is {eps!r}")
-    if state is None:
-        state = getattr(torch, plan.dtype or dtype_name(P.dtype, f"{name}.dtype"))
-        assert isinstance(state, torch.dtype)
-    if plan.form != "direct":
-        raise InputError("plan.form", f"{plan.form} is of msign, and {operator} is coupled: leave form out")
-    check_unchosen(plan, table)
-    table = check_table(_default_table(root, state, plan) if table is None else table, root, operator, ROOTS)
-    normalization = scalar_normalization(table, plan, operator)
-    if P.numel() == 0:
-        return None, state
-    if plan.check:
-        check_finite(name, P)
-        check_symmetric(name, P)
-        if normalization == "none":
-            check_vouched(name, P, table.schedule.interval[1] ** root)
-    with torch.autocast(P.device.type, enabled=False):
-        work = work_dtype(state, P)
-        X, scaled_norm, exponent, _, products = NORMALIZATIONS[normalization](P, work)
-        if plan.check and not zero and (X.abs().amax(dim=(-2, -1)) == 0).any():
+
+    eps: float = field(default=0.0, kw_only=True)
+
+    @property
+    def purposes(self) -> Sequence[str]:
+        return ROOTS
+
+    def check(self) -> None:
+        check_integer("root", self.order, 1)
+        check_number("eps", self.eps)
+        if self.eps < 0:
+            raise InputError("eps", f"must not be negative, and is {self.eps!r}")
+        if self.plan.form != "direct":
+            raise InputError(
+                "plan.form", f"{self.plan.form} is of msign, and {self.word} is coupled: leave form out"
+            )
+        check_scalar(self.normalization, self.word)
+
+    def decide(self, dtype: str) -> Resolved:
+        table = _default_table(self.order, dtype, self.plan) if self.table is None else self.table
+        return Resolved(
+            table, getattr(torch, dtype), self.plan.normalization or table.normalization, "coupled"
+        )
+
+    def iterate(self, side: Side, G: Tensor | None, how: Resolved, power: int = 1) -> Ended:
+        """The iteration on a prepared P, with nothing in place of an identity G."""
+        run = compiled.coupled if self.plan.compile else execute.coupled
+        return Ended(side, run(side.X, G, how.table.schedule, power=power), power, G is None)
+
+    def prepare(
+        self, P: Tensor, name: str = "P", dtype: str | None = None, *, zero: bool = False
+    ) -> tuple[Resolved, Side | None]:
+        """How it runs, and what it starts from; None for an empty P.
+
+        dtype: of the state, where another argument decides it. zero: whether a zero matrix has a result. The
+        division by 1 + eps keeps the damped spectrum in (0, 1], where the table is good.
+        """
+        check_square(name, P)
+        how: Resolved = self.resolved(str(dtype or self.plan.dtype or dtype_name(P.dtype, f"{name}.dtype")))
+        if P.numel() == 0:
+            return how, None
+        if self.plan.check:
+            check_finite(name, P)
+            check_symmetric(name, P)
+            if how.normalization == "none":
+                check_vouched(name, P, how.table.schedule.interval[1] ** self.order)
+        work = work_dtype(how.state, P)
+        X, scaled_norm, exponent, _, products = NORMALIZATIONS[how.normalization](P, work)
+        if self.plan.check and not zero and (X.abs().amax(dim=(-2, -1)) == 0).any():
             raise InputError(name, "holds a zero matrix, which has no inverse, damped or not: leave it out")
         norm = _divisor(scaled_norm, exponent)
-        if eps:
-            diagonal = X.diagonal(dim1=-2, dim2=-1) + eps
-            X = torch.diagonal_scatter(X, diagonal, dim1=-2, dim2=-1) / (1 + eps)
-            scaled_norm = scaled_norm * (1 + eps)
-        X = symmetric_part(X).to(state)
-    return Ready(X, norm, scaled_norm, exponent, table, products), state
+        if self.eps:
+            diagonal = X.diagonal(dim1=-2, dim2=-1) + self.eps
+            X = torch.diagonal_scatter(X, diagonal, dim1=-2, dim2=-1) / (1 + self.eps)
+            scaled_norm = scaled_norm * (1 + self.eps)
+        return how, Side(symmetric_part(X).to(how.state), norm, scaled_norm, exponent, products, name)
+
+    def judge(self, result: Any, found: Iterations, *data: Tensor) -> Run:
+        """What the iterations ended with, judged; r products more of each in float32 or better."""
+        how, iterations, count = found
+        schedule, dtype = how.table.schedule, dtype_name(how.state)
+        nothing = torch.zeros((*data[-1].shape[:-2], 2), dtype=torch.float64, device=data[-1].device)
+        residual, norm, interval, warnings = nothing[..., 0], nothing[..., 0], nothing, ()
+        promised = (1 + schedule.error) ** self.order - 1 if iterations else 0.0
+        for number, (side, end, power, identity) in enumerate(iterations):
+            of_side, interval = _residual(end, self.order), _interval(side, schedule)
+            residual, norm = torch.maximum(residual, of_side) if number else of_side, side.norm
+            count += side.products
+            count += matmuls(schedule, form="coupled", power=power, from_identity=identity)
+            if self.plan.check:
+                what, cure = f"eigenvalues of {side.name}", ", or raise eps"
+                warnings += residual_warnings(
+                    of_side, promised, dtype, interval, what, RESIDUAL_ROUNDINGS, cure
+                )
+        return Run(
+            operator=self.word,
+            result=result,
+            dtype=dtype,
+            matmuls=count,
+            table=how.table.name,
+            residual=residual,
+            promised=promised,
+            norm=None if len(iterations) > 1 else norm,
+            interval=None if len(iterations) > 1 else interval,
+            warnings=warnings,
+            form="coupled",
+        )
+
+
+def _residual(end: execute.Coupled, root: int) -> Tensor:
+    """‖P Wʳ − I‖_F/√n, shape (...)."""
+    wide = torch.promote_types(end.P.dtype, torch.float32)
+    X, W = end.P.detach().to(wide), end.W.detach().to(wide)
+    for _ in range(root):
+        X = X @ W
+    X.diagonal(dim1=-2, dim2=-1).sub_(1)
+    return X.square().sum(dim=(-2, -1)).div(X.shape[-1]).sqrt()
+
+
+def _interval(side: Side, schedule: Schedule) -> Tensor:
+    """The eigenvalues that are promised for, shape (..., 2), in float64."""
+    ends = torch.tensor([end**schedule.root for end in schedule.interval], dtype=torch.float64)
+    return _divisor(side.scaled_norm, side.exponent)[..., None] * ends.to(side.norm.device)
 
 
 def check_factor(G: Tensor, P: Tensor, plan: Plan) -> None:
@@ -162,7 +236,7 @@ def symmetric_part(M: Tensor) -> Tensor:
 def rescaled(
     X: Tensor,
     state: torch.dtype,
-    sides: Sequence[tuple[Ready, int]],
+    sides: Sequence[tuple[Side, int]],
     root: int,
     exponent: Tensor | None = None,
     *,
@@ -179,62 +253,23 @@ def rescaled(
         torch.ones((), dtype=torch.float64, device=X.device),
         torch.zeros_like(sides[0][0].exponent),
     )
-    for ready, k in sides:
-        power = power + torch.div(ready.exponent * k, root, rounding_mode="floor")
-        rest = torch.remainder(ready.exponent * k, root).double() / root
-        factor = factor * ready.scaled_norm.double() ** (k / root) * torch.exp2(rest)
+    for side, k in sides:
+        power = power + torch.div(side.exponent * k, root, rounding_mode="floor")
+        rest = torch.remainder(side.exponent * k, root).double() / root
+        factor = factor * side.scaled_norm.double() ** (k / root) * torch.exp2(rest)
     if exponent is not None:
         power = power + exponent
-    work = work_dtype(state, X, *(ready.scaled_norm for ready, _ in sides))
+    work = work_dtype(state, X, *(side.scaled_norm for side, _ in sides))
     X = symmetric_part(X.to(work)) if symmetric else X.to(work)
     return times_power_of_two(X * factor.to(work), power).to(state)
-
-
-def root_info(
-    P: Tensor, plan: Plan, power: int, ready: Ready | None, end: Coupled | None, *, from_identity: bool
-) -> RootInfo:
-    """What `coupled` ended with, judged; r products more in float32 or better."""
-    batch = P.shape[:-2]
-    dtype = plan.dtype or dtype_name(P.dtype)
-    if ready is None or end is None:
-        nothing = torch.zeros((*batch, 2), dtype=torch.float64, device=P.device)
-        return RootInfo(0, dtype, nothing[..., 0], 0.0, nothing[..., 0], nothing)
-    schedule = ready.table.schedule
-    wide = torch.promote_types(end.P.dtype, torch.float32)
-    with torch.autocast(P.device.type, enabled=False):
-        X, W = end.P.detach().to(wide), end.W.detach().to(wide)
-        for _ in range(schedule.root):
-            X = X @ W
-        X.diagonal(dim1=-2, dim2=-1).sub_(1)
-        residual = X.square().sum(dim=(-2, -1)).div(P.shape[-1]).sqrt()
-    ends = torch.tensor([end**schedule.root for end in schedule.interval], dtype=torch.float64)
-    promised = (1 + schedule.error) ** schedule.root - 1
-    interval = _divisor(ready.scaled_norm, ready.exponent)[..., None] * ends.to(P.device)
-    warnings = ()
-    if plan.check:
-        what = "eigenvalues of P"
-        warnings = residual_warnings(
-            residual, promised, dtype, interval, what, RESIDUAL_ROUNDINGS, ", or raise eps"
-        )
-    return RootInfo(
-        matmuls=matmuls(schedule, form="coupled", power=power, from_identity=from_identity) + ready.products,
-        dtype=dtype,
-        residual=residual,
-        promised=promised,
-        norm=ready.norm,
-        interval=interval,
-        warnings=warnings,
-    )
 
 
 def _divisor(scaled_norm: Tensor, exponent: Tensor) -> Tensor:
     return times_power_of_two(scaled_norm.double(), exponent)[..., 0, 0]
 
 
-def _default_table(root: int, state: torch.dtype, plan: Plan) -> Table:
-    check_integer("root", root, 1)
-    width = "half" if torch.finfo(state).bits <= 16 else "wide"
-    dtype = str(state).removeprefix("torch.")
+def _default_table(root: int, dtype: str, plan: Plan) -> Table:
+    width = "half" if dtype in ("bfloat16", "float16") else "wide"
     if (root, width) not in DEFAULT_TABLES and plan.matmuls is None and plan.error is None:
         lower = LOWEST_EIGENVALUE ** (1 / root)
         raise InputError(

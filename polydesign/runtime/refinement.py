@@ -3,93 +3,100 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from polydesign.model import Plan, Table, check_integer, dtype_name
+from polydesign.model import check_integer, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
-from polydesign.runtime.block_sign import candidates, explained
+from polydesign.runtime.block_sign import BlockOperator, explained
 from polydesign.runtime.checks import check_finite
-from polydesign.runtime.solvers import Riccati, Sylvester
+from polydesign.runtime.run import Run
+from polydesign.runtime.solvers import RiccatiEquation, SylvesterEquation
+
+Equation = SylvesterEquation | RiccatiEquation
 
 
-@dataclass(frozen=True, slots=True)
-class EquationInfo:
-    """What a run did and what came out; tensors have one entry an equation of the batch, shape (...).
+@dataclass(frozen=True, eq=False)
+class EquationOperator(BlockOperator):
+    """X of a matrix equation through one sign of a block H of side m + n (Roberts, 1980).
 
-    matmuls: products of the block's side, of all tables that were tried, passes and refinements; 0 for an
-    empty equation. dtype: precision of the sign. table: the name of the one that served. passes: how often it
-    ran for the first solve. sign_residual: ‖W² − I‖_F/√N of the first solve, N the block's side. residuals:
-    one tensor a solve, the last one for the result, before that is rounded to its dtype: ‖R‖_F, R what is
-    left of the equation in float64, over the sum of the Frobenius norms of the equation's terms, such as
-    ‖AX‖ + ‖XB‖ + ‖C‖. warnings: one line where the last of them is above what the table and the rounding of
-    the state explain, products of length N and all; none where plan.check is False.
+    What a `BlockOperator` needs and refuses holds for H. The result is of the widest dtype among the inputs
+    and the state. In the Run, matmuls are products of the block's side, of all tables that were tried, passes
+    and refinements, and a warning says where the residual is above what the table and the rounding of the
+    state explain, products of length N and all.
+
+    Args:
+        table: Of root 2, None as of `BlockOperator`.
+        plan: Of the sign.
+        refine: Steps of iterative refinement. Each computes the residual of the equation in float64 and
+            solves for the correction with the table that served; its error is multiplied by the relative
+            error of one solve, so a sign in float32 or bfloat16 gives float64 results where it gives any
+            digits.
     """
 
-    matmuls: int
-    dtype: str
-    table: str
-    passes: int
-    sign_residual: Tensor
-    residuals: tuple[Tensor, ...]
-    warnings: tuple[str, ...]
+    refine: int = field(default=0, kw_only=True)
 
-    @property
-    def residual(self) -> Tensor:
-        """Of the result, shape (...)."""
-        return self.residuals[-1]
+    def check(self) -> None:
+        check_integer("refine", self.refine, 0)
+        super().check()
 
+    def equation(
+        self, *data: Any, **named: Any
+    ) -> tuple[SylvesterEquation | RiccatiEquation, Mapping[str, Tensor]]:
+        """The equation, and the inputs by name, if they fit."""
+        raise NotImplementedError
 
-def refined(
-    equation: Sylvester | Riccati, inputs: Mapping[str, Tensor], table: Table | None, plan: Plan, refine: int
-) -> tuple[Tensor, EquationInfo]:
-    """X of the equation after so many refinements, in the widest dtype among the inputs and the state."""
-    check_integer("refine", refine, 0)
-    given = reduce(torch.promote_types, (M.dtype for M in inputs.values()))
-    state = plan.dtype or dtype_name(given)
-    kept = torch.promote_types(given, getattr(torch, state))
-    tables = candidates(table, plan, state)
-    shape, device = list(inputs.values())[-1].shape, list(inputs.values())[-1].device
-    if not all(M.numel() for M in inputs.values()):
-        nothing = torch.zeros(shape[:-2], dtype=torch.float64, device=device)
-        info = EquationInfo(0, state, "", 0, nothing, (nothing,), ())
-        return torch.zeros(shape, dtype=kept, device=device), info
-    if plan.check:
-        for name, M in inputs.items():
-            check_finite(name, M)
-    plan = replace(plan, dtype=state)
-    wide = type(equation)(*(getattr(equation, field.name).double() for field in fields(equation)))
-    with torch.autocast(device.type, enabled=False):
+    def compute(self, *data: Tensor) -> tuple[Tensor, Run]:
+        equation, inputs = self.equation(*data)
+        given = reduce(torch.promote_types, (M.dtype for M in inputs.values()))
+        state = self.plan.dtype or dtype_name(given)
+        kept = torch.promote_types(given, getattr(torch, state))
+        tables = self.resolved(state)
+        if not all(M.numel() for M in inputs.values()):
+            X = torch.zeros(data[-1].shape, dtype=kept, device=data[-1].device)
+            none = torch.zeros(X.shape[:-2], dtype=torch.float64, device=X.device)
+            return X, Run(
+                self.word, X, state, 0, residual=none, sign_residual=none, residuals=(none,), passes=0
+            )
+        if self.plan.check:
+            for name, M in inputs.items():
+                check_finite(name, M)
+        plan = replace(self.plan, dtype=state)
+        wide = type(equation)(*(getattr(equation, field.name).double() for field in fields(equation)))
         X, run = wide.solve(tables, plan)
         R, residual = wide.left(X)
         residuals, matmuls = [residual], run.matmuls
         # What failed once is not tried again.
         tables = tables[tables.index(run.table) :]
-        for _ in range(refine):
+        for _ in range(self.refine):
             D, again = wide.correction(X, R, tables, plan)
             X = X + D
             R, residual = wide.left(X)
             residuals.append(residual)
             matmuls += again.matmuls
-    allowed = explained(run.table, state) + run.sign.shape[-1] * UNIT_ROUNDOFF[state]
-    warnings = ()
-    if plan.check and not (residual <= allowed).all():
-        worst = residual.nan_to_num(nan=torch.inf).max().item()
-        warnings = (
-            f"the residual of the equation is {worst:.2g}, and the table with the rounding of {state} "
-            f"explains {allowed:.2g}: some eigenvalues are near the imaginary axis, or the block is far from "
-            "normal: raise refine, or take a higher precision",
+        allowed = explained(run.table, state) + run.sign.shape[-1] * UNIT_ROUNDOFF[state]
+        warnings = ()
+        if plan.check and not (residual <= allowed).all():
+            worst = residual.nan_to_num(nan=torch.inf).max().item()
+            warnings = (
+                f"the residual of the equation is {worst:.2g}, and the table with the rounding of {state} "
+                f"explains {allowed:.2g}: some eigenvalues are near the imaginary axis, or the block is far "
+                "from normal: raise refine, or take a higher precision",
+            )
+        X = X.to(kept)
+        return X, Run(
+            operator=self.word,
+            result=X,
+            dtype=state,
+            matmuls=matmuls,
+            table=run.table.name,
+            residual=residual,
+            warnings=warnings,
+            passes=run.passes,
+            sign_residual=run.residual,
+            residuals=tuple(residuals),
         )
-    info = EquationInfo(
-        matmuls=matmuls,
-        dtype=state,
-        table=run.table.name,
-        passes=run.passes,
-        sign_residual=run.residual,
-        residuals=tuple(residuals),
-        warnings=warnings,
-    )
-    return X.to(kept), info

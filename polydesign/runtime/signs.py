@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from polydesign.model import Plan, Table, dtype_name
+from polydesign.model import InputError, Plan, Table, dtype_name
 from polydesign.runtime import ops
-from polydesign.runtime.operators import msign_counted
+from polydesign.runtime.base import Operator, made
+from polydesign.runtime.checks import check_finite, check_matrix, check_scalar
+from polydesign.runtime.defaults import SIGN, chosen, clip_tables, loaded
+from polydesign.runtime.operators import AnySign
+from polydesign.runtime.run import Run
+
+
+class Tables(NamedTuple):
+    """What runs: the table of the signs, that for clipping where no data is looked at, and what inverts."""
+
+    sign: Table | None
+    clip: Table | None = None
+    inverse: Operator | None = None
 
 
 class Signs:
     """What an operator that is made of signs runs on.
 
     state: the dtype of the iterations and of the result. Products and sums outside of them are in the wider
-    of M's dtype and the state's. table: the one given, or None. used: the name of the table that ran, where
-    it was given or chosen here. matmuls: the products so far.
+    of M's dtype and the state's. table: the one given, or None; tables: what was decided. used: the table
+    that ran, where it was given or is the clip table. matmuls: the products so far. part: the projector that
+    the result is made of, and inverse: the Run of an inverse, where there is one.
     """
 
-    def __init__(self, M: Tensor, table: Table | None, plan: Plan) -> None:
-        state = getattr(torch, plan.dtype or dtype_name(M.dtype, "M.dtype"))
-        assert isinstance(state, torch.dtype)
-        self.state, self.wide = state, torch.promote_types(state, M.dtype)
-        self.table, self.plan = table, plan
-        self.used = None if table is None else table.name
-        self.matmuls = 0
+    part: Any = None
+    inverse: Run | None = None
+
+    def __init__(self, M: Tensor, table: Table | None, plan: Plan, tables: Tables) -> None:
+        self.state: torch.dtype = getattr(torch, plan.dtype)
+        self.wide = torch.promote_types(self.state, M.dtype)
+        self.table, self.plan, self.tables = table, plan, tables
+        self.used, self.matmuls = table, 0
 
     def outer(self, M: Tensor) -> Tensor:
         """M in the dtype of sums and products."""
@@ -42,13 +57,9 @@ class Signs:
 
         Only what the caller passed is checked, by the caller: a refusal of X would name what he never saw.
         """
-        plan = replace(self.plan, dtype=self.state, check=False)
-        if normalized:
-            plan = replace(plan, normalization="none")
-        table = table or self.table
-        if table is not None:
-            plan = replace(plan, matmuls=None, error=None)
-        found, count = msign_counted(X, table, plan)
+        name = "none" if normalized else self.plan.normalization
+        plan = replace(self.plan, check=False, normalization=name, matmuls=None, error=None)
+        found, count = made(AnySign, table or self.tables.sign, plan).counted(X)
         self.matmuls += count
         return found.to(self.wide)
 
@@ -68,3 +79,60 @@ class Signs:
     def like(self, M: Tensor, X: Tensor) -> Tensor:
         """X, made of tall(M), turned back."""
         return X.mT if M.shape[-2] < M.shape[-1] else X
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralOperator(Operator):
+    """A function of the singular values of M that is made of signs and products, called with M: (..., m, n).
+
+    M has any floating dtype and batch, and is not changed. The result is in the state's dtype; sums and
+    products outside of the signs are in the wider of M's dtype and the state's.
+
+    Args:
+        table: Of the signs, None for the catalogue's.
+        plan: Of the signs.
+        formula: One of `formulas`.
+
+    Raises:
+        InputError: When the object is made, for an unknown formula, for aol, and for what `Sign` refuses
+            then; when it runs, as Sign does.
+    """
+
+    formula: str = field(default="composed", kw_only=True)
+    formulas: ClassVar[Collection[str]]
+
+    def check(self) -> None:
+        if self.formula not in self.formulas:
+            raise InputError("formula", f"{self.formula!r} is not one of {', '.join(self.formulas)}")
+        check_scalar(self.normalization, self.word)
+
+    @property
+    def signed(self) -> bool:
+        """Whether a sign runs, whatever the data."""
+        return True
+
+    def decide(self, dtype: str) -> Tables:
+        sign, clip = self.table, None
+        if sign is None and self.signed:
+            sign = chosen(2, dtype, self.plan, SIGN[dtype])
+        if self.formula == "composed" and not self.plan.check:
+            clip = loaded(str(clip_tables(dtype)[-1].path))
+        return Tables(sign, clip)
+
+    def compute(self, M: Tensor) -> tuple[Tensor, Signs]:
+        check_matrix("M", M)
+        dtype = self.plan.dtype or dtype_name(M.dtype, "M.dtype")
+        tables = self.resolved(dtype)
+        if self.plan.check:
+            check_finite("M", M)
+        signs = Signs(M, self.table, replace(self.plan, dtype=dtype), tables)
+        return self.combine(signs, signs.outer(M)), signs
+
+    def combine(self, signs: Signs, M: Tensor) -> Tensor:
+        """The result."""
+        raise NotImplementedError
+
+    def judge(self, result: Tensor, found: Signs, *data: Tensor) -> Run:
+        table = None if found.used is None else found.used.name
+        formula = self.formula or None
+        return Run(self.word, result, str(found.plan.dtype), found.matmuls, table, formula=formula)

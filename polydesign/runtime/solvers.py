@@ -23,7 +23,7 @@ raise the norm that the eigenvalues are divided by."""
 
 
 @dataclass(frozen=True)
-class Sylvester:
+class SylvesterEquation:
     """AX + XB = C."""
 
     A: Tensor
@@ -57,11 +57,11 @@ class Sylvester:
     ) -> tuple[Tensor, BlockSign]:
         """D with AD + DB = R."""
         del X
-        return Sylvester(self.A, self.B, R).solve(tables, plan)
+        return SylvesterEquation(self.A, self.B, R).solve(tables, plan)
 
 
 @dataclass(frozen=True)
-class Riccati:
+class RiccatiEquation:
     """AᵀX + XA − XGX + Q = 0."""
 
     A: Tensor
@@ -92,7 +92,7 @@ class Riccati:
     ) -> tuple[Tensor, BlockSign]:
         """Newton's D: A₁ᵀD + DA₁ = −R, A₁ = A − GX; what D then leaves is −DGD."""
         A = self.A - self.G @ X
-        D, run = Sylvester(A.mT, A, -R).solve(tables, plan)
+        D, run = SylvesterEquation(A.mT, A, -R).solve(tables, plan)
         return symmetric_part(D), run
 
 

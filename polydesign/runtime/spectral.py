@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Schedule, Table, check_number, dtype_name
+from polydesign.model import InputError, Plan, Schedule, Table, check_number
 from polydesign.model.program import monomial
-from polydesign.runtime.clipping import FORMULAS, PAST, bound, composed, prepared, spectral_clip
+from polydesign.runtime.base import DEFAULT, made
+from polydesign.runtime.clipping import PAST, Clip, bound, composed
 from polydesign.runtime.defaults import clip_tables
 from polydesign.runtime.execute import inner
-from polydesign.runtime.signs import Signs
-from polydesign.table.catalogue import load
-
-STEPS = ("composed", "unnested", "nested")
-"""Formulas of `spectral_step`; the first two have a projector (`above`)."""
+from polydesign.runtime.signs import Signs, SpectralOperator, Tables
 
 CURVE_POINTS = 20_001
 """On which a clip table's curve is inverted, as a line between them: off by about 1e-8."""
@@ -40,40 +37,19 @@ class Above(NamedTuple):
     curve: Schedule | None = None
 
 
-def spectral_step(
-    M: Tensor,
-    threshold: float,
-    *,
-    table: Table | None = None,
-    plan: Plan | None = None,
-    formula: str = "composed",
-) -> Tensor:
-    """U 1[Σ > θ] Vᵀ for M = U Σ Vᵀ: singular values above θ = threshold > 0 become 1, those below it 0.
+@dataclass(frozen=True, eq=False)
+class Threshold(SpectralOperator):
+    """Operators with a threshold θ > 0 of the singular values."""
 
-    M, table, plan, result: as in `spectral_clip`. table: of the signs; clipping chooses its own. Nothing is
-    multiplied by M, so an error of the sign is one of the result.
+    threshold: float
+    table: Table | None = None
+    plan: Plan = DEFAULT
 
-    - unnested: ms·[I + msign(MᵀM − θ²·I)]/2, ms = msign(M), for m >= n (else on Mᵀ), after division by
-      a bound ν of ‖M‖₂. 2 msign, one of n×n, 2 products, and those of the bound (schatten8: 2). Values with
-      |σ² − θ²| < l·ν² come out between 0 and 1, l the table's lower end.
-    - composed: the same of U min(Σ, 2θ) Vᵀ: a third iteration, by the clip table, in place of the division.
-      What is not resolved is then about |σ − θ| < 2.5·l·θ, however large M is. The clip table's curve
-      rises, so θ itself is sent where the curve has it, and is not off by the table's error.
-    - nested: [ms + msign(M − θ·ms)]/2, 2 msign. **Not for small singular values:** where ms does not
-      resolve σ and comes out below 1, the second sign is −1 all the same, and the mean down to −1/2.
-
-    Raises InputError as `spectral_clip` does; for composed where 2θ is too small beside ‖M‖₂ for the clip
-    tables.
-    """
-    signs = prepared(M, table, plan, formula, STEPS, "spectral_step")
-    check_threshold(threshold)
-    with torch.autocast(M.device.type, enabled=False):
-        X = signs.outer(M)
-        if formula == "nested":
-            ms = signs.msign(X)
-            step = signs.msign(signs.sum([(X, 1.0), (ms, -threshold)]))
-            return signs.state_of(signs.sum([(ms, 0.5), (step, 0.5)]))
-        return signs.state_of(signs.like(M, step_of(signs, above(signs, X, threshold, formula))))
+    def check(self) -> None:
+        super().check()
+        check_number("threshold", self.threshold)
+        if self.threshold <= 0:
+            raise InputError("threshold", f"must be positive, and is {self.threshold!r}")
 
 
 def above(signs: Signs, M: Tensor, threshold: float, formula: str) -> Above:
@@ -86,14 +62,15 @@ def above(signs: Signs, M: Tensor, threshold: float, formula: str) -> Above:
     if not M.numel():
         C = X
     elif formula == "composed":
-        clipping = Signs(M, None, replace(signs.plan, dtype=signs.state, matmuls=None, error=None))
+        clipping = Signs(M, None, replace(signs.plan, matmuls=None, error=None), signs.tables)
         try:
             C = composed(clipping, X, 2 * threshold)
         except InputError as error:
             if error.field != "high":
                 raise
             raise InputError("threshold", _too_small(threshold, clipping)) from None
-        curve = load(str(clipping.used)).schedule
+        assert clipping.used is not None
+        curve = clipping.used.schedule
         tau = float(curve(curve.interval[0] / 2))
         signs.matmuls += clipping.matmuls
     else:
@@ -114,7 +91,7 @@ def gap(part: Above, threshold: float, lower: float) -> tuple[float, float]:
 
 
 def _too_small(threshold: float, signs: Signs) -> str:
-    state = dtype_name(signs.state)
+    state = str(signs.plan.dtype)
     least = clip_tables(state)[-1].interval[0]
     return (
         f"is {threshold:.4g}, and twice that is below {least:g} of what bounds the largest singular value, "
@@ -129,47 +106,102 @@ def step_of(signs: Signs, part: Above) -> Tensor:
     return signs.mm(signs.msign(signs.sum([(part.matrix, 1 / PAST)]), normalized=True), part.projector)
 
 
-def spectral_relu(
-    M: Tensor,
-    threshold: float,
-    *,
-    table: Table | None = None,
-    plan: Plan | None = None,
-    formula: str = "composed",
-) -> Tensor:
+class SpectralStep(Threshold):
+    """U 1[Σ > θ] Vᵀ for M = U Σ Vᵀ: singular values above θ = threshold > 0 become 1, those below it 0.
+
+    table: of the signs; clipping chooses its own. Nothing is multiplied by M, so an error of the sign is one
+    of the result. formula:
+
+    - unnested: ms·[I + msign(MᵀM − θ²·I)]/2, ms = msign(M), for m >= n (else on Mᵀ), after division by
+      a bound ν of ‖M‖₂. 2 msign, one of n×n, 2 products, and those of the bound (schatten8: 2). Values with
+      |σ² − θ²| < l·ν² come out between 0 and 1, l the table's lower end.
+    - composed: the same of U min(Σ, 2θ) Vᵀ: a third iteration, by the clip table, in place of the division.
+      What is not resolved is then about |σ − θ| < 2.5·l·θ, however large M is. The clip table's curve
+      rises, so θ itself is sent where the curve has it, and is not off by the table's error.
+    - nested: [ms + msign(M − θ·ms)]/2, 2 msign. **Not for small singular values:** where ms does not
+      resolve σ and comes out below 1, the second sign is −1 all the same, and the mean down to −1/2.
+
+    Raises InputError as `SpectralOperator` does; for composed where 2θ is too small beside ‖M‖₂ for the clip
+    tables.
+    """
+
+    word = "spectral_step"
+    formulas = ("composed", "unnested", "nested")
+
+    def combine(self, signs: Signs, M: Tensor) -> Tensor:
+        if self.formula == "nested":
+            ms = signs.msign(M)
+            step = signs.msign(signs.sum([(M, 1.0), (ms, -self.threshold)]))
+            return signs.state_of(signs.sum([(ms, 0.5), (step, 0.5)]))
+        part = above(signs, M, self.threshold, self.formula)
+        return signs.state_of(signs.like(M, step_of(signs, part)))
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralRelu(Threshold):
     """U max(Σ − θ, 0) Vᵀ for M = U Σ Vᵀ, θ = threshold > 0: soft thresholding, M − U min(Σ, θ) Vᵀ.
 
-    M, table, plan, formula, products: as in `spectral_clip`, which this subtracts, in the wider of M's dtype
-    and the state's; so are its errors, which do not grow with M. Raises InputError as `spectral_clip` does.
+    table, plan, formula, products: as of `Clip`, which this subtracts, in the wider of M's dtype and the
+    state's; so are its errors, which do not grow with M, and what is raised.
     """
-    check_threshold(threshold)
-    clipped = spectral_clip(M, high=threshold, table=table, plan=plan, formula=formula)
-    wide = torch.promote_types(M.dtype, clipped.dtype)
-    return (M.to(wide) - clipped.to(wide)).to(clipped.dtype)
+
+    clip: Clip = field(init=False, repr=False)
+    word = "spectral_relu"
+    formulas = Clip.formulas
+
+    def check(self) -> None:
+        super().check()
+        clip = Clip(-1.0, self.threshold, self.table, self.plan, formula=self.formula)
+        self.__dict__["clip"] = clip
+
+    @property
+    def purposes(self) -> Sequence[str]:
+        return self.clip.purposes
+
+    def decide(self, dtype: str) -> Tables:
+        return self.clip.resolved(dtype)
+
+    def compute(self, M: Tensor) -> tuple[Tensor, Signs]:
+        clipped, found = self.clip.compute(M)
+        wide = torch.promote_types(M.dtype, clipped.dtype)
+        return (M.to(wide) - clipped.to(wide)).to(clipped.dtype), found
 
 
-def spectral_polynomial(
-    M: Tensor, c: Sequence[float], *, table: Table | None = None, plan: Plan | None = None
-) -> Tensor:
+@dataclass(frozen=True, eq=False)
+class SpectralPolynomial(SpectralOperator):
     """U p(Σ) Vᵀ for M = U Σ Vᵀ and p(σ) = Σ c_k σᵏ, c in increasing powers, even or odd or neither.
 
     M·o(MᵀM) + ms·e(MᵀM) with p(σ) = σ·o(σ²) + e(σ²) and ms = msign(M), which runs only where p has an even
-    term. M, table, plan: as in `msign`; result in the state's dtype. Products beside msign: one for MᵀM,
-    those of o and e by Paterson and Stockmeyer (evaluation/program.monomial), and one for each of the two
-    that is no constant. All of these are in the wider of M's dtype and the state's, and Mᵏ must fit in it.
-    What msign does not resolve loses its even part: for σ near 0 the result is p(0)·f(σ).
+    term. Products beside msign: one for MᵀM, those of o and e by Paterson and Stockmeyer
+    (program/programs.monomial), and one for each of the two that is no constant. All of these are in the
+    wider of M's dtype and the state's, and Mᵏ must fit in it. What msign does not resolve loses its even
+    part: for σ near 0 the result is p(0)·f(σ).
 
-    Raises InputError as `msign` does, and for an empty c or one that is not finite.
+    Raises InputError as `SpectralOperator` does, and for an empty c or one that is not finite.
     """
-    signs = prepared(M, table, plan, "composed", FORMULAS, "spectral_polynomial")
-    numbers = list(c)
-    if not numbers:
-        raise InputError("c", "is empty: give the coefficients, in increasing powers")
-    for index, number in enumerate(numbers):
-        check_number(f"c[{index}]", number)
-    even, odd = _trimmed(numbers[::2]), _trimmed(numbers[1::2])
-    with torch.autocast(M.device.type, enabled=False):
-        tall = signs.tall(signs.outer(M))
+
+    c: Sequence[float]
+    table: Table | None = None
+    plan: Plan = DEFAULT
+    formula: str = field(default="", init=False)
+    word = "spectral_polynomial"
+    formulas = ("",)
+
+    def check(self) -> None:
+        super().check()
+        self.__dict__["c"] = tuple(self.c)
+        if not self.c:
+            raise InputError("c", "is empty: give the coefficients, in increasing powers")
+        for index, number in enumerate(self.c):
+            check_number(f"c[{index}]", number)
+
+    @property
+    def signed(self) -> bool:
+        return any(self.c[::2])
+
+    def combine(self, signs: Signs, M: Tensor) -> Tensor:
+        even, odd = _trimmed(self.c[::2]), _trimmed(self.c[1::2])
+        tall = signs.tall(M)
         gram = signs.mm(tall.mT, tall) if max(len(even), len(odd)) > 1 else None
         terms: list[tuple[Tensor, float]] = []
         for part, factor in ((odd, lambda: tall), (even, lambda: signs.msign(tall))):
@@ -178,6 +210,58 @@ def spectral_polynomial(
         if not terms:
             terms = [(tall, 0.0)]
         return signs.state_of(signs.like(M, signs.sum(terms)))
+
+
+def spectral_step(
+    M: Tensor,
+    threshold: float,
+    table: Table | None = None,
+    plan: Plan | None = None,
+    *,
+    formula: str = "composed",
+) -> Tensor:
+    """U 1[Σ > θ] Vᵀ, by `SpectralStep`.
+
+    Args:
+        M: (..., m, n), any floating dtype.
+        threshold: θ > 0.
+        table: Of the signs, None for the catalogue's.
+        plan: How it runs.
+        formula: One of composed, unnested, nested.
+
+    Returns:
+        Tensor of M's shape in the state's dtype.
+    """
+    return made(SpectralStep, threshold, table, plan, formula=formula)(M)
+
+
+def spectral_relu(
+    M: Tensor,
+    threshold: float,
+    table: Table | None = None,
+    plan: Plan | None = None,
+    *,
+    formula: str = "composed",
+) -> Tensor:
+    """U max(Σ − θ, 0) Vᵀ, θ = threshold, by `SpectralRelu`; the rest as of `spectral_clip`."""
+    return made(SpectralRelu, threshold, table, plan, formula=formula)(M)
+
+
+def spectral_polynomial(
+    M: Tensor, c: Sequence[float], table: Table | None = None, plan: Plan | None = None
+) -> Tensor:
+    """U p(Σ) Vᵀ, p(σ) = Σ c_k σᵏ, by `SpectralPolynomial`.
+
+    Args:
+        M: (..., m, n), any floating dtype.
+        c: Coefficients in increasing powers.
+        table: Of the sign, None for the catalogue's.
+        plan: How it runs.
+
+    Returns:
+        Tensor of M's shape in the state's dtype.
+    """
+    return made(SpectralPolynomial, tuple(c), table, plan)(M)
 
 
 def _times(signs: Signs, X: Tensor, part: list[float], gram: Tensor | None) -> tuple[Tensor, Any]:
@@ -189,14 +273,7 @@ def _times(signs: Signs, X: Tensor, part: list[float], gram: Tensor | None) -> t
     return signs.mm(X, inner(code, gram)), 1.0
 
 
-def _trimmed(part: list[float]) -> list[float]:
+def _trimmed(part: Sequence[float]) -> list[float]:
     while part and part[-1] == 0:
         part = part[:-1]
     return [float(number) for number in part]
-
-
-def check_threshold(threshold: float) -> None:
-    """Refuse what is no positive number."""
-    check_number("threshold", threshold)
-    if threshold <= 0:
-        raise InputError("threshold", f"must be positive, and is {threshold!r}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from polydesign.model import Plan, Table
+from polydesign.model import InputError, Plan, Table
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.rounding.running import MOST_EXPLAINED, allowance
+from polydesign.runtime.normalize import NORMALIZATIONS
 from polydesign.verification.samples import Sample
 
 
@@ -44,7 +47,7 @@ class Case:
     with leftᵀ exact right = I; in exact arithmetic leftᵀ result right = diag f(x)ᵉ, e = exponent. exact and
     result: the operator's, exactly and as it ran. rounded: the exact function of the matrices as the state
     rounds them, None where it does not exist. run: the operator with another table of the same root.
-    explained: how far rounding may carry a judged value, given which are judged. form, restarts: what ran.
+    explained: how far rounding may carry a judged value, given which are judged. form, restarts: as in a Run.
     target: (b, k), where the operator is no power: leftᵀ result right is then diag (f(x)/target)ᵉ; what f(x)
     should be, where that is 1 in the end. None is 1 everywhere.
     """
@@ -52,13 +55,13 @@ class Case:
     x: Tensor
     left: Tensor
     right: Tensor
-    exponent: int
     exact: Tensor
     result: Tensor
     run: Callable[[Table], Tensor]
     rounded: Callable[[], Tensor | None]
     explained: Callable[[Tensor], float]
-    form: str
+    exponent: int = 1
+    form: str = "direct"
     restarts: tuple[int, ...] = ()
     target: Tensor | None = None
 
@@ -86,3 +89,40 @@ class Operator:
 def wide(X: Tensor) -> Tensor:
     """X in float64 on the CPU."""
     return X.to("cpu", torch.float64)
+
+
+def divisor(setting: Setting, M: Tensor) -> Tensor:
+    """What the unrounded M is divided by, (b,), in float64 as the operator's own; 1 for a zero matrix."""
+    return nonzero(NORMALIZATIONS[setting.normalization](M, torch.float64).norm())
+
+
+def nonzero(norm: Tensor) -> Tensor:
+    """The norm, with 1 in place of 0."""
+    return torch.where(norm == 0, torch.ones_like(norm), norm)
+
+
+def refuse_rescaling(setting: Setting, why: str) -> None:
+    """Refuse the normalizations that no judgement goes with."""
+    if setting.normalization in ("aol", "none"):
+        raise InputError("normalization", f"{setting.normalization} {why}")
+
+
+def of_signs(setting: Setting, sides: Sequence[int], values: Tensor, judged: Tensor) -> float:
+    """What rounding explains of msign, from the values that it starts with (rounding/running.allowance)."""
+    smallest, size = values[judged].min().item(), torch.linalg.vector_norm(values, dim=-1).max().item()
+    first, last = sides[-2:]
+    return allowance(
+        setting.table.schedule, str(setting.plan.dtype), (first, last), smallest=smallest, norm=size
+    )
+
+
+def modelled(setting: Setting, state: float, sums: float, amplified: float) -> float:
+    """What rounding explains by a model: roundings of the state and of the sums, amplified."""
+    u = UNIT_ROUNDOFF[str(setting.plan.dtype)]
+    return min((state * u + sums * min(u, UNIT_ROUNDOFF["float32"])) * amplified, MOST_EXPLAINED)
+
+
+def spread(values: Tensor, judged: Tensor) -> Tensor:
+    """ρ = ‖A‖_F/(√n·the least judged |α|), (b,), of the eigenvalues α of A: what one rounding of A costs."""
+    least = torch.where(judged, values.abs(), torch.full_like(values, torch.inf)).amin(dim=-1)
+    return values.square().mean(dim=-1).sqrt() / least

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Table
-from polydesign.rounding.running import allowance
+from polydesign.model import Table
 from polydesign.runtime import spectral_clip
-from polydesign.runtime.normalize import NORMALIZATIONS
-from polydesign.verification.cases import Case, Setting, wide
+from polydesign.verification.cases import Case, Setting, divisor, of_signs, refuse_rescaling, wide
 from polydesign.verification.metrics import clipped, spectral
 
 
@@ -22,14 +19,9 @@ def clip_case(setting: Setting) -> Case:
     clipped, x >= l, and by as much as of msign, because rounding is the same. Below l the deviation is that
     of f(x) from the line x/l, relative to it. Raises InputError for aol.
     """
-    known, table, dtype = setting.known, setting.table, str(setting.plan.dtype)
-    if setting.normalization in ("aol", "none"):
-        raise InputError(
-            "normalization",
-            f"{setting.normalization} bounds no norm that a threshold could refer to: schatten8",
-        )
-    norm = NORMALIZATIONS[setting.normalization](known.matrix, torch.float64).norm()
-    size = torch.where(norm == 0, torch.ones_like(norm), norm)[:, None]
+    known, table = setting.known, setting.table
+    refuse_rescaling(setting, "bounds no norm that a threshold could refer to: schatten8")
+    size = divisor(setting, known.matrix)[:, None]
     x, M = known.sigma / size, known.matrix / size[..., None]
     lower = table.schedule.interval[0]
     target = clipped(x / lower, 0.0, 1.0)
@@ -38,21 +30,14 @@ def clip_case(setting: Setting) -> Case:
     def run(other: Table) -> Tensor:
         return wide(spectral_clip(M.to(setting.device), high=lower, table=other, plan=plan)) / lower
 
-    def explained(judged: Tensor) -> float:
-        smallest, most = x[judged].min().item(), torch.linalg.vector_norm(x, dim=-1).max().item()
-        sides = (M.shape[-2], M.shape[-1])
-        return allowance(table.schedule, dtype, sides, smallest=smallest, norm=most)
-
     return Case(
         x=x,
         left=known.U,
         right=known.V / target[:, None, :],
-        exponent=1,
         exact=(known.U * target[:, None, :]) @ known.V.mT,
         result=run(table),
         run=run,
         rounded=lambda: spectral(wide(M.to(setting.dtype)), lambda sigma: clipped(sigma / lower, 0.0, 1.0)),
-        explained=explained,
-        form="direct",
+        explained=lambda judged: of_signs(setting, M.shape, x, judged),
         target=target,
     )

@@ -9,12 +9,10 @@ import torch
 from torch import Tensor
 
 from polydesign.model import InputError, Table
-from polydesign.model.precision import UNIT_ROUNDOFF
-from polydesign.rounding.running import MOST_EXPLAINED
 from polydesign.runtime import msign_differentiable
 from polydesign.runtime.normalize import NORMALIZATIONS
-from polydesign.runtime.solvers import Sylvester
-from polydesign.verification.cases import Case, Setting, wide
+from polydesign.runtime.solvers import SylvesterEquation
+from polydesign.verification.cases import Case, Setting, modelled, refuse_rescaling, wide
 from polydesign.verification.equations import amplification
 from polydesign.verification.metrics import msign_derivative
 
@@ -37,11 +35,8 @@ def derivative_case(setting: Setting) -> Case:
     which is about 1.43 times as large as ν. The result has f(x₁)·f(x₂) in place of 1, so (1 + E)² − 1 is
     promised; x is the smaller of the two. A last vector without a second has no part in it.
     """
-    if setting.normalization in ("aol", "none"):
-        raise InputError(
-            "normalization", f"{setting.normalization} is not of a derivative, which rescales M: schatten4"
-        )
-    known, dtype, schedule = setting.known, str(setting.plan.dtype), setting.table.schedule
+    refuse_rescaling(setting, "is not of a derivative, which rescales M: schatten4")
+    known, schedule = setting.known, setting.table.schedule
     b, n = known.sigma.shape
     pairs = n // 2
     if not pairs:
@@ -69,17 +64,15 @@ def derivative_case(setting: Setting) -> Case:
     first = S / norm[:, None]
     values = schedule(first) * S
     H, C = ((V * values[:, None, :]) @ factor @ V.mT for factor in (torch.eye(n, dtype=S.dtype), 2 * K))
-    block = NORMALIZATIONS["frobenius"](Sylvester(H, H, C).block()[0], torch.float64).matrix
+    block = NORMALIZATIONS["frobenius"](SylvesterEquation(H, H, C).block()[0], torch.float64).matrix
     share = torch.linalg.matrix_norm(block[..., :n, :n]) / torch.linalg.matrix_norm(H)
     second = values * share[:, None]
     x = torch.minimum(first, second)[:, : 2 * pairs]
     both = (schedule(first) * schedule(second))[:, : 2 * pairs]
 
     def explained(judged: Tensor) -> float:
-        u = UNIT_ROUNDOFF[dtype]
         every = torch.nn.functional.pad(judged, (0, n % 2), value=False)
-        roundings = STATE_ROUNDINGS * u + SUM_ROUNDINGS * min(u, UNIT_ROUNDOFF["float32"])
-        return min(roundings * amplification(schedule, second, every), MOST_EXPLAINED)
+        return modelled(setting, STATE_ROUNDINGS, SUM_ROUNDINGS, amplification(schedule, second, every))
 
     return Case(
         x=x,
@@ -93,6 +86,5 @@ def derivative_case(setting: Setting) -> Case:
             wide((M / norm[:, None, None]).to(setting.dtype)) * norm[:, None, None], D
         ),
         explained=explained,
-        form="direct",
         target=schedule(x) / (both.sign() * both.abs().sqrt()),
     )

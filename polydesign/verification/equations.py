@@ -13,12 +13,10 @@ import torch
 from torch import Tensor
 
 from polydesign.model import Schedule, Table
-from polydesign.model.precision import UNIT_ROUNDOFF
-from polydesign.rounding.running import MOST_EXPLAINED
 from polydesign.runtime import lyapunov, riccati
 from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two
-from polydesign.runtime.solvers import Riccati, Sylvester
-from polydesign.verification.cases import Case, Setting, wide
+from polydesign.runtime.solvers import RiccatiEquation, SylvesterEquation
+from polydesign.verification.cases import Case, Setting, modelled, spread, wide
 from polydesign.verification.metrics import lyapunov_by_eigenvectors, riccati_by_schur
 
 STATE_ROUNDINGS = 4.0
@@ -36,9 +34,9 @@ def lyapunov_case(setting: Setting) -> Case:
     In exact arithmetic the block sign of this equation has f(λ/ν) where X has its ones, in the basis of P's
     eigenvectors: x = λ/ν, ν the block's norm.
     """
-    P, dtype = setting.known.matrix, str(setting.plan.dtype)
+    P = setting.known.matrix
     plan = replace(setting.plan, check=False)
-    H, factor, exponent = Sylvester(P, P, 2 * P).block()
+    H, factor, exponent = SylvesterEquation(P, P, 2 * P).block()
     normalized = NORMALIZATIONS[setting.normalization](H, torch.float64)
     n = P.shape[-1]
     share = torch.linalg.matrix_norm(normalized.matrix[..., :n, :n]) / torch.linalg.matrix_norm(P)
@@ -53,22 +51,19 @@ def lyapunov_case(setting: Setting) -> Case:
         return None if X is None else times_power_of_two(X * factor, exponent)
 
     def explained(judged: Tensor) -> float:
-        u = UNIT_ROUNDOFF[dtype]
-        roundings = STATE_ROUNDINGS * u + SUM_ROUNDINGS * min(u, UNIT_ROUNDOFF["float32"])
-        return min(roundings * amplification(setting.table.schedule, x, judged), MOST_EXPLAINED)
+        amplified = amplification(setting.table.schedule, x, judged)
+        return modelled(setting, STATE_ROUNDINGS, SUM_ROUNDINGS, amplified)
 
     V = setting.known.V
     return Case(
         x=x,
         left=V,
         right=V,
-        exponent=1,
         exact=torch.eye(n, dtype=torch.float64).expand(P.shape),
         result=run(setting.table),
         run=run,
         rounded=rounded,
         explained=explained,
-        form="direct",
     )
 
 
@@ -92,10 +87,10 @@ def riccati_case(setting: Setting) -> Case:
     arithmetic its sign is H P⁻¹ times f(x), x = λ/ν. The least squares for X make of that r(f(x)) times the
     exact X, r(φ) = `riccati_response`, which is no further from 1 than φ; so the table's error is promised.
     """
-    P, dtype = setting.known.matrix, str(setting.plan.dtype)
+    P = setting.known.matrix
     n, plan = P.shape[-1], replace(setting.plan, check=False)
     given = [factor * P for factor in (ALPHA, GAMMA, 2 * GAMMA)]
-    H, _ = Riccati(*given).block()
+    H, _ = RiccatiEquation(*given).block()
     normalized = NORMALIZATIONS[setting.normalization](H, torch.float64).matrix
     share = torch.linalg.matrix_norm(normalized[..., :n, :n]) / torch.linalg.matrix_norm(given[0])
     x = setting.known.sigma * share[..., None]
@@ -111,9 +106,8 @@ def riccati_case(setting: Setting) -> Case:
         return riccati_by_schur(A, G, Q)  # which has the scale of H: ν divides all three
 
     def explained(judged: Tensor) -> float:
-        u = UNIT_ROUNDOFF[dtype]
-        roundings = RICCATI_STATE_ROUNDINGS * u + RICCATI_SUM_ROUNDINGS * min(u, UNIT_ROUNDOFF["float32"])
-        return min(roundings * amplification(setting.table.schedule, x, judged), MOST_EXPLAINED)
+        amplified = amplification(setting.table.schedule, x, judged)
+        return modelled(setting, RICCATI_STATE_ROUNDINGS, RICCATI_SUM_ROUNDINGS, amplified)
 
     signs = setting.table.schedule(x)
     sides = setting.known.V * size**-0.5
@@ -121,13 +115,11 @@ def riccati_case(setting: Setting) -> Case:
         x=x,
         left=sides,
         right=sides,
-        exponent=1,
         exact=size * torch.eye(n, dtype=torch.float64).expand(P.shape),
         result=run(setting.table),
         run=run,
         rounded=rounded,
         explained=explained,
-        form="direct",
         target=signs / riccati_response(signs),
     )
 
@@ -140,7 +132,7 @@ def riccati_response(sign: Tensor) -> Tensor:
 
 
 def amplification(schedule: Schedule, x: Tensor, judged: Tensor) -> float:
-    """Σ of ρ(X_t) over the start and what the steps but the last make of it, ρ = ‖X‖_F/(√n·the least |x|).
+    """Σ of ρ(X_t) over the start and what the steps but the last make of it, ρ as `spread` says.
 
     A stored diagonal block is off by about u·‖X‖_F/√n in any direction. Later steps bring its eigenvalues to
     1 all the same, but the block beside it, which is divided by their sums, keeps the error. Eigenvalues x
@@ -148,7 +140,6 @@ def amplification(schedule: Schedule, x: Tensor, judged: Tensor) -> float:
     """
     total = torch.zeros(x.shape[0], dtype=torch.float64)
     for step in schedule.steps:
-        least = torch.where(judged, x.abs(), torch.full_like(x, torch.inf)).amin(dim=-1)
-        total = total + x.square().mean(dim=-1).sqrt() / least
+        total = total + spread(x, judged)
         x = step(x)
     return total.max().item()

@@ -10,13 +10,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Schedule, Table
-from polydesign.model.precision import UNIT_ROUNDOFF
-from polydesign.rounding.running import MOST_EXPLAINED
+from polydesign.model import Schedule, Table
 from polydesign.runtime import principal_sqrt_and_inverse_sqrt
 from polydesign.runtime.identities import factor_block
 from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two
-from polydesign.verification.cases import Case, Setting, wide
+from polydesign.verification.cases import Case, Setting, modelled, refuse_rescaling, spread, wide
 
 STATE_ROUNDINGS = 0.75
 """Times u of the state and `amplification`, a model from experiment, no bound: twice the largest found
@@ -35,11 +33,8 @@ def principal_case(setting: Setting) -> Case:
     H = [[0, A], [B, 0]], B a multiple of I, is not normal, but H² is A·B on both places of the diagonal, so
     that in exact arithmetic the sign has P^(±1/2) times f(x), x = √(eigenvalue of AB)/ν, in P's eigenvectors.
     """
-    if setting.normalization in ("aol", "none"):
-        raise InputError(
-            "normalization", f"{setting.normalization} is not of a block, which is rescaled: schatten4"
-        )
-    P, dtype = setting.known.matrix, str(setting.plan.dtype)
+    refuse_rescaling(setting, "is not of a block, which is rescaled: schatten4")
+    P = setting.known.matrix
     n, plan = P.shape[-1], replace(setting.plan, check=False)
     eye = torch.eye(n, dtype=torch.float64).expand(P.shape)
     H, half = factor_block(P, eye)
@@ -61,10 +56,8 @@ def principal_case(setting: Setting) -> Case:
         return _both(times_power_of_two(S, half), times_power_of_two(R, -half))
 
     def explained(judged: Tensor) -> float:
-        u = UNIT_ROUNDOFF[dtype]
-        roundings = STATE_ROUNDINGS * u + SUM_ROUNDINGS * min(u, UNIT_ROUNDOFF["float32"])
         amplified = amplification(setting.table.schedule, x, judged[..., :n])
-        return min(roundings * amplified, MOST_EXPLAINED)
+        return modelled(setting, STATE_ROUNDINGS, SUM_ROUNDINGS, amplified)
 
     V, root = setting.known.V, setting.known.sigma.sqrt()
     sides = _both(*(V * power[..., None, :] for power in (root**-0.5, root**0.5)))
@@ -72,18 +65,16 @@ def principal_case(setting: Setting) -> Case:
         x=torch.cat([x, x], dim=-1),
         left=sides,
         right=sides,
-        exponent=1,
         exact=_both(*((V * power[..., None, :]) @ V.mT for power in (root, 1 / root))),
         result=run(setting.table),
         run=run,
         rounded=rounded,
         explained=explained,
-        form="direct",
     )
 
 
 def amplification(schedule: Schedule, x: Tensor, judged: Tensor) -> float:
-    """Σ of ρ(S_t) + ρ(R_t) over the start and the steps but the last, ρ(A) = ‖A‖_F/(√n·the least |α|).
+    """Σ of ρ(S_t) + ρ(R_t) over the start and the steps but the last, ρ as `spread` says.
 
     S_t and R_t are the blocks of the iterate, with eigenvalues in the ratios of √λ·f_t(x) and f_t(x)/√λ, and
     √λ goes as x. A stored block is off by about u·‖A‖_F/√n in any direction. Later steps correct the product
@@ -93,8 +84,7 @@ def amplification(schedule: Schedule, x: Tensor, judged: Tensor) -> float:
     values = x
     for step in schedule.steps:
         for part in (values * x, values / x):
-            least = torch.where(judged, part.abs(), torch.full_like(part, torch.inf)).amin(dim=-1)
-            total = total + part.square().mean(dim=-1).sqrt() / least
+            total = total + spread(part, judged)
         values = step(values)
     return total.max().item()
 

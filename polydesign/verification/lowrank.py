@@ -11,11 +11,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Table
-from polydesign.rounding.running import allowance
+from polydesign.model import Table
 from polydesign.runtime import range_projector
 from polydesign.runtime.normalize import NORMALIZATIONS
-from polydesign.verification.cases import Case, Setting, wide
+from polydesign.verification.cases import Case, Setting, of_signs, refuse_rescaling, wide
 
 SHARE = 0.5
 """θ over the root mean square of the singular values, null space and all: something is always above it."""
@@ -29,12 +28,8 @@ def projector_case(setting: Setting) -> Case:
     x = |y|; a null space of M has y = −θ²/ν². What rounds is the sign alone, Y comes in float64. Raises
     InputError for aol and none.
     """
-    known, table, dtype = setting.known, setting.table, str(setting.plan.dtype)
-    if setting.normalization in ("aol", "none"):
-        raise InputError(
-            "normalization",
-            f"{setting.normalization} bounds no norm that a threshold could refer to: schatten8",
-        )
+    known = setting.known
+    refuse_rescaling(setting, "bounds no norm that a threshold could refer to: schatten8")
     m, n = known.matrix.shape[-2:]
     side, basis = ("left", known.U) if m <= n else ("right", known.V)
     short = known.matrix if m <= n else known.matrix.mT
@@ -56,21 +51,15 @@ def projector_case(setting: Setting) -> Case:
         values, vectors = torch.linalg.eigh(wide(((Y + Y.mT) / 2).to(setting.dtype)))
         return (vectors * torch.where(values >= 0, 1.0, -1.0).to(y)[:, None, :]) @ vectors.mT
 
-    def explained(judged: Tensor) -> float:
-        smallest, most = y.abs()[judged].min().item(), torch.linalg.vector_norm(y, dim=-1).max().item()
-        return allowance(table.schedule, dtype, (min(m, n), min(m, n)), smallest=smallest, norm=most)
-
     return Case(
         x=y.abs(),
         left=Q * signs[:, None, :],
         right=Q,
-        exponent=1,
         exact=(Q * signs[:, None, :]) @ Q.mT,
-        result=run(table),
+        result=run(setting.table),
         run=run,
         rounded=rounded,
-        explained=explained,
-        form="direct",
+        explained=lambda judged: of_signs(setting, (min(m, n), min(m, n)), y.abs(), judged),
     )
 
 

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from polydesign.model import InputError, Table
-from polydesign.rounding.running import allowance
-from polydesign.runtime import Info, mcsgn, mcsgn_with_info, msign, msign_with_info
+from polydesign.runtime import Run, mcsgn, mcsgn_with_info, msign, msign_with_info
 from polydesign.runtime.normalize import NORMALIZATIONS
-from polydesign.verification.cases import Case, Setting, wide
+from polydesign.verification.cases import Case, Setting, nonzero, of_signs, wide
 from polydesign.verification.samples import Sample
 
 SUBSPACE_ROUNDS = 16
@@ -51,11 +50,9 @@ def mcsgn_case(setting: Setting) -> Case:
     return _case(turned, info, wide(result), run)
 
 
-def _case(setting: Setting, info: Info, result: Tensor, run: Callable[[Table], Tensor]) -> Case:
-    """The polar factor; what rounding explains is evaluation/rounding.allowance."""
-    table, dtype = setting.table, str(setting.plan.dtype)
+def _case(setting: Setting, info: Run, result: Tensor, run: Callable[[Table], Tensor]) -> Case:
+    """The polar factor."""
     start = _divided(setting, info.norm.cpu())
-    sides = (result.shape[-2], result.shape[-1])
 
     def rounded() -> Tensor:
         stored = wide(start.matrix.to(setting.dtype))
@@ -63,15 +60,13 @@ def _case(setting: Setting, info: Info, result: Tensor, run: Callable[[Table], T
 
     def explained(judged: Tensor) -> float:
         if not torch.isfinite(start.sigma).all():
-            raise InputError("spectrum", f"{start.name} has no norm in {dtype}: choose another")
-        smallest, size = start.sigma[judged].min(), torch.linalg.vector_norm(start.sigma, dim=-1).max()
-        return allowance(table.schedule, dtype, sides, smallest=smallest.item(), norm=size.item())
+            raise InputError("spectrum", f"{start.name} has no norm in {info.dtype}: choose another")
+        return of_signs(setting, result.shape, start.sigma, judged)
 
     return Case(
         x=start.sigma,
         left=start.U,
         right=start.V,
-        exponent=1,
         exact=start.U @ start.V.mT,
         result=result,
         run=run,
@@ -86,7 +81,7 @@ def _divided(setting: Setting, norm: Tensor) -> Sample:
     """What the iteration starts from, before it is rounded: the matrices divided, decomposed."""
     known = setting.known
     if setting.normalization != "aol":
-        size = torch.where(norm == 0, torch.ones_like(norm), norm)[:, None]
+        size = nonzero(norm)[:, None]
         return replace(known, matrix=known.matrix / size[..., None], sigma=known.sigma / size)
     # aol rescales the rows of the shorter side, which changes both factors.
     tall = known.matrix.shape[-2] > known.matrix.shape[-1]

@@ -17,10 +17,8 @@ from torch import Tensor
 
 from polydesign.model import InputError, Schedule, Table
 from polydesign.model.precision import UNIT_ROUNDOFF
-from polydesign.rounding.running import MOST_EXPLAINED
 from polydesign.runtime import inverse_root, matmul_inverse_root, root
-from polydesign.runtime.normalize import NORMALIZATIONS
-from polydesign.verification.cases import Case, Setting, wide
+from polydesign.verification.cases import Case, Setting, divisor, modelled, wide
 
 STATE_ROUNDINGS = 0.5
 """Times u of the state and the sum of `amplification`. The largest found is 0.30 (the median 0.05), in 156
@@ -111,9 +109,7 @@ def _case(
     """P^power, or G P^power."""
     known, table = setting.known, setting.table
     dtype, schedule = str(setting.plan.dtype), table.schedule
-    # Of the unrounded P, in float64, as the operator's own.
-    norm = NORMALIZATIONS[setting.normalization](known.matrix, torch.float64).norm()
-    size = torch.where(norm == 0, torch.ones_like(norm), norm)
+    size = divisor(setting, known.matrix)
     x = (known.sigma / size[:, None]) ** (1 / schedule.root)
     right = known.V * known.sigma[:, None, :] ** (-power / 2)
     exact = _eigen_power(known.sigma, known.V, power)
@@ -141,10 +137,8 @@ def _case(
         start = every**schedule.root if power > 0 else torch.ones_like(every)
         judged = torch.nn.functional.pad(judged, (0, null), value=False)
         amplified = amplification(schedule, every, judged, exponent, start)
-        u = UNIT_ROUNDOFF[dtype]
-        sums = min(u, UNIT_ROUNDOFF["float32"])
-        found = (STATE_ROUNDINGS * u + (NULL_SUM_ROUNDINGS if null else SUM_ROUNDINGS) * sums) * amplified
-        return min(found, MOST_EXPLAINED) if math.isfinite(found) else MOST_EXPLAINED
+        sums = NULL_SUM_ROUNDINGS if null else SUM_ROUNDINGS
+        return modelled(setting, STATE_ROUNDINGS, sums, amplified if math.isfinite(amplified) else math.inf)
 
     return Case(
         x=x,

@@ -1,0 +1,72 @@
+"""What an operator did in one run, and what came out: one type for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What an operator did, and what came out; tensors have one entry a matrix of the batch, shape (...).
+
+    A field is None, or empty, where the operator has nothing to say of it; that follows from the operator,
+    which a type checker does not see, and is Any for that reason.
+
+    Attributes:
+        operator: Name of the operator, as that of its function: "msign".
+        result: Tensor, or tuple of tensors, that the operator gives when it is called, bit for bit.
+        dtype: Precision of the state, named as in torch.
+        matmuls: Matrix products that ran, those of the normalization with them; 0 for an empty matrix.
+        table: Name of the table that ran; None where several did, or none.
+        residual: How far the result is from what defines it, in float32 or better, in exact arithmetic at
+            most `promised`. msign: ‖X Xᵀ − I‖_F/√n with n the smaller dimension, large for a rank-deficient
+            input, whose null space stays null; mcsgn: ‖X² − I‖_F/√n; roots: ‖P Wʳ − I‖_F/√n after the last
+            step; equations: ‖R‖_F, R what is left in float64, over the sum of the norms of the terms.
+        promised: Upper bound of the residual in exact arithmetic where all of the spectrum is in `interval`:
+            (1 + E)² − 1 for signs, (1 + E)ʳ − 1 for roots.
+        norm: ν, what the matrix was divided by, in float64; aol: the largest divisor of a row.
+        interval: Shape (..., 2), in float64, what the table promises for: singular values of M between l·ν
+            and u·ν (mcsgn: absolute eigenvalues), eigenvalues of P + eps·ν·I between lʳ and uʳ times
+            ν·(1 + eps). With aol, a singular value of M above l·ν sees to as many of diag(s) M above l.
+        warnings: One line where the residual is above what the table and rounding explain, with the numbers;
+            none where plan.check is False, because that looks at the data.
+        form: "direct", "gram" or "coupled"; for an empty matrix what would have run. Where the plan leaves
+            the gram form's restarts open, and nothing less than one before every step will do, it is direct.
+        restarts: Steps before which the gram form started again.
+        transposed: Whether the iteration ran on Mᵀ, so that the Gram matrix is the small one.
+        formula: Name of the formula that ran.
+        passes: Passes of the table in the first solve of an equation.
+        sign_residual: ‖W² − I‖_F/√N of the first solve of an equation, N the block's side.
+        residuals: The residual after each solve of an equation, the last one for the result.
+        rank: tr P, shape (...): how many singular values are above the threshold.
+        gap: Between which singular values nothing is decided in exact arithmetic.
+        inverse: Run of the inverse in a pseudo-inverse.
+    """
+
+    operator: str
+    result: Any
+    dtype: str
+    matmuls: int
+    table: Any = None
+    residual: Any = None
+    promised: Any = None
+    norm: Any = None
+    interval: Any = None
+    warnings: tuple[str, ...] = ()
+    form: Any = None
+    restarts: tuple[int, ...] = ()
+    transposed: bool = False
+    formula: str | None = None
+    passes: int | None = None
+    sign_residual: Any = None
+    residuals: tuple[Tensor, ...] = ()
+    rank: Any = None
+    gap: Any = None
+    inverse: Any = None
+
+    def with_result(self) -> tuple[Any, Run]:
+        """The result and the run, as the functions `..._with_info` give them."""
+        return self.result, self
