@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import pytest
 
 from polydesign.model import InputError
 from polydesign.program.cost import UNIT, Prices, cost
-from polydesign.search.candidates import for_error, for_matmuls
+from polydesign.search.candidates import Candidate, for_error, for_matmuls
 from polydesign.search.joint import Terms, propose
+from polydesign.search.spending import best
 
 SECONDS = Prices(2e-3, 2e-3, 1e-3, "seconds")
 
@@ -53,3 +55,46 @@ def test_without_measurements_the_safest_comes_first() -> None:
     assert found[0].proposal.at_worst == min(one.proposal.at_worst for one in found) < math.inf
     with pytest.raises(InputError, match="matmuls"):
         for_matmuls([terms()], 1, "bfloat16", measured=True)
+
+
+@dataclass(frozen=True)
+class Rank:
+    """What a measuring says, of any kind: here of no matrix at all."""
+
+    index: int
+    worst: float
+    complete: bool = True
+
+
+def test_what_measuring_ranks_first_is_taken() -> None:
+    asked = []
+
+    def last(candidates: list[Candidate], enough: float | None) -> list[Rank]:
+        asked.append((len(candidates), enough))
+        return [Rank(index, 0.1) for index in reversed(range(len(candidates)))]
+
+    expected = for_matmuls([terms()], 9, "bfloat16", measured=True)
+    found, rank, count = best([terms()], "bfloat16", 9, None, last)
+    assert (found, rank, count) == (expected[-1], Rank(len(expected) - 1, 0.1), len(expected))
+    assert asked == [(len(expected), None)]
+    # The control: unmeasured, the model's word counts.
+    safest = for_matmuls([terms()], 9, "bfloat16", measured=False)
+    assert best([terms()], "bfloat16", 9, None, None)[:2] == (safest[0], None)
+
+
+def test_dearer_rounds_are_made_until_measuring_finds_what_is_enough() -> None:
+    rounds: list[list[Candidate]] = []
+
+    def second(candidates: list[Candidate], enough: float | None) -> list[Rank]:
+        rounds.append(candidates)
+        # One that was cut short has not shown that it is good enough.
+        return [Rank(0, 0.2, complete=len(rounds) == 2)]
+
+    found, _, count = best([terms()], "bfloat16", None, 0.3, second)
+    assert len(rounds) == 2
+    assert found is rounds[1][0]
+    assert count == sum(map(len, rounds))
+    with pytest.raises(InputError, match=r"^error: none of \d+ candidates stays below 0.3 .* reaches 0.4"):
+        best([terms()], "bfloat16", None, 0.3, lambda candidates, enough: [Rank(0, 0.4)])
+    with pytest.raises(InputError, match=r"^matmuls: none of \d+ candidates for 9 keeps its values"):
+        best([terms()], "bfloat16", 9, None, lambda candidates, enough: [Rank(0, math.inf)])

@@ -156,6 +156,15 @@ def test_help_and_search_load_neither_torch_nor_matplotlib(arguments):
     assert not loaded & {"torch", "matplotlib", "scipy", "jsonschema"}
 
 
+def test_the_fields_of_strategies_need_no_torch():
+    statement = (
+        "from polydesign.designer.methods import METHODS; [one.settings() for one in METHODS.values()]"
+    )
+    loaded = loaded_by(f"import polydesign.designer.sweeping; {statement}")
+    assert "polydesign.designer.gradient" in loaded
+    assert not loaded & {"torch", "matplotlib", "scipy"}
+
+
 def test_design_needs_no_torch():
     loaded = loaded_by("import polydesign; polydesign.design(degree=5, steps=2)")
     assert "mpmath" in loaded

@@ -227,7 +227,7 @@ def test_a_table_that_promises_nothing_says_so(made: Report) -> None:
     assert "Nothing: a" not in markdown(made)  # negative control
 
 
-@pytest.mark.parametrize("strategy", ["budget", "clip", "equioscillation", "published", "mine"])
+@pytest.mark.parametrize("strategy", ["adam", "budget", "clip", "equioscillation", "published", "mine"])
 @pytest.mark.parametrize(
     "parameters",
     [

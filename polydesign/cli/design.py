@@ -104,7 +104,7 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
     # A list of one number is that number.
     keywords = {k: v[0] if isinstance(v, tuple) and len(v) == 1 else v for k, v in keywords.items()}
     strategy = METHODS[method_of(keywords["method"], keywords)]
-    if strategy.takes_long and output not in (None, "-") and Path(output).exists() and not force:
+    if strategy.takes_long and output and output != "-" and Path(output).exists() and not force:
         raise InputError("output", f"{output} exists; choose another, or replace it with --force")
     reasons: list[str] = []
     with _waiting(strategy, keywords["degree"], quiet) as watch:

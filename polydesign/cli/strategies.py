@@ -84,18 +84,10 @@ def _options(strategy: type[Strategy]) -> list[click.Parameter]:
 
 
 def _option(setting: Setting) -> click.Option:
-    flag = "--" + setting.name.replace("_", "-")
-    kind = _kind(setting)
-    if kind is bool:
-        flag, default = f"{flag}/--no-{flag[2:]}", flag[2:] if setting.default else f"no-{flag[2:]}"
-    else:
-        default = (
-            "x".join(map(str, setting.default)) if isinstance(setting.default, tuple) else setting.default
-        )
-    shown = "" if setting.default is None else f"  [default: {default}]"
-    if kind is bool:
-        return click.Option([flag], is_flag=True, default=None, help=setting.text + shown)
-    return click.Option([flag], type=kind, help=setting.text + shown)
+    kind, default = _kind(setting), setting.default
+    flag = f"--{setting.flag}/--no-{setting.flag}" if kind is bool else f"--{setting.flag}"
+    shown = "" if default is None else f"  [default: {setting.said(default)}]"
+    return click.Option([flag], type=kind, default=None, help=setting.text + shown)
 
 
 def _kind(setting: Setting) -> Any:

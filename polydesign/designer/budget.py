@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from polydesign import __version__
 from polydesign.designer import commands, naming, summaries
-from polydesign.designer.strategy import Found, Strategy, Task
+from polydesign.designer.strategy import Found, Strategy, Task, given
 from polydesign.model import (
     EVALUATIONS,
     FORMS,
@@ -145,14 +145,14 @@ class Budget(Strategy):
         form = "coupled" if self._form(task) == "coupled" else form_of(problem.root)
         options = {"inner_degrees": degrees, "prices": self.prices(form, task.precision), "form": form}
         schedule, strategy, path = best_exactly(problem, self.matmuls, smallest=task.smallest, **options)
-        parameters = _given(asdict(strategy))
+        parameters = given(asdict(strategy))
         parameters |= {"exact": True, "cost": path.cost, "cost_unit": options["prices"].unit}
         goals = {"error": task.error, "matmuls": self.matmuls, "lower": "min" if task.smallest else None}
-        return Found(schedule, parameters | _given(goals), form=form)
+        return Found(schedule, parameters | given(goals), form=form)
 
     def _rounded(self, problem: Problem, degrees: tuple[int, ...], task: Task) -> Found:
         dtype, asked = task.precision, self._form(task)
-        given = form_of(problem.root) if asked == "direct" else asked
+        wanted = form_of(problem.root) if asked == "direct" else asked
         terms = [
             Terms(
                 problem.root,
@@ -166,7 +166,7 @@ class Budget(Strategy):
                 inner_degrees=tuple(n for n in degrees if form != "gram" or n <= MOST_GRAM_DEGREE),
                 evaluations=EVALUATIONS if self.evaluation is None else (self.evaluation,),
             )
-            for form in (("direct", "gram") if given == "auto" else (given,))
+            for form in (("direct", "gram") if wanted == "auto" else (wanted,))
         ]
         if task.smallest:
             lower = smallest_for(terms[0], *both(self.matmuls, task.error))
@@ -175,7 +175,7 @@ class Budget(Strategy):
         chosen, measured, count = best(terms, dtype, self.matmuls, task.error, measure)
         proposal = chosen.proposal
         stated = asdict(replace(self, form=asked))
-        parameters = _given(asdict(proposal.strategy)) | _given({key: stated[key] for key in STATED})
+        parameters = given(asdict(proposal.strategy)) | given({key: stated[key] for key in STATED})
         parameters |= {
             "dtype": dtype,
             "form": chosen.form,
@@ -186,7 +186,7 @@ class Budget(Strategy):
             "candidates": count,
         }
         lower = "min" if task.smallest else None
-        parameters |= _given({"restarts": chosen.restarts, "error": task.error, "lower": lower})
+        parameters |= given({"restarts": chosen.restarts, "error": task.error, "lower": lower})
         observed = None if measured is None else measured.worst
         if measured is not None:
             from polydesign.verification.select import reduced  # torch
@@ -221,18 +221,11 @@ class Budget(Strategy):
 
     def name(self, found: Found, task: Task) -> str:
         """sign-m15-l1e-3-bf16: see naming.budget_name."""
-        schedule, exact = found.schedule, self.headroom is not None
-        return naming.budget_name(
-            schedule.root,
-            self.matmuls,
-            task.error,
-            None if task.smallest else schedule.interval[0],
-            schedule.interval[1],
-            None if exact else task.precision,
-            None if exact or sorted(self.shape) == sorted(SHAPE) else self.shape,
-            self._form(task),
-            task.normalization,
-        )
+        low, high = found.schedule.interval
+        lower = None if task.smallest else low
+        shape = None if found.dtype is None or sorted(self.shape) == sorted(SHAPE) else self.shape
+        end = (found.dtype, shape, self._form(task), task.normalization)
+        return naming.budget_name(task.root, self.matmuls, task.error, lower, high, *end)
 
     @classmethod
     def summary(cls, table: Table) -> list[str]:
@@ -257,10 +250,6 @@ class Budget(Strategy):
             options.append(f"--form {p['form']}")
         note = "It measures candidates in one order of sums; another version may choose another."
         return commands.search(table, options), note
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}
 
 
 def _candidate(index: int, one: Candidate, task: Task) -> Table:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from polydesign.approximation.sampling import stated_clip_error
 from polydesign.designer import commands, naming, summaries
-from polydesign.designer.strategy import Found, Strategy, Task
+from polydesign.designer.strategy import Found, Strategy, Task, given
 from polydesign.model import Table
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Clip(Strategy):
 
     @property
     def _given(self) -> dict[str, float]:
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        return given(asdict(self))
 
     def _resolved(self, task: Task) -> Clipping:
         from polydesign.search.clip import Clipping  # scipy

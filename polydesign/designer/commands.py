@@ -35,9 +35,8 @@ def problem(table: Table, error: float | None = None) -> list[str]:
     options += [] if high == 1 else [f"--upper {short(high)}"]
     if schedule.root == 2 and table.purpose == "root" and stated.get("form") != "coupled":
         options.append("--purpose root")
-    return options + (
-        [] if table.normalization == "frobenius" else [f"--normalization {table.normalization}"]
-    )
+    options += [] if table.normalization == "frobenius" else [f"--normalization {table.normalization}"]
+    return options
 
 
 def evaluation(schedule: Schedule) -> list[str]:

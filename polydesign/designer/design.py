@@ -7,11 +7,14 @@ from dataclasses import asdict
 from inspect import signature
 from typing import Any
 
+from polydesign import __version__
+from polydesign.approximation.certificate import certify as prove
+from polydesign.approximation.sampling import sampled_certificate
 from polydesign.approximation.scalar import schedule_from
-from polydesign.designer.finishing import finished
 from polydesign.designer.methods import method_of, strategy_of
-from polydesign.designer.strategy import Found, Task, nobody
-from polydesign.model import InputError, Schedule, Table
+from polydesign.designer.strategy import Found, Task, given, nobody
+from polydesign.model import InputError, Provenance, Schedule, Table
+from polydesign.table import digest
 from polydesign.table.published import DEFAULT_INTERVAL, published
 
 
@@ -70,28 +73,16 @@ def design(
     '0.000916472189'
     """
     method = method_of(method, settings)
-    task = Task(
-        method=method,
-        root=root,
-        degree=degree,
-        steps=steps,
-        error=error,
-        lower=lower,
-        upper=upper,
-        dtype=dtype,
-        normalization=normalization,
-        purpose=purpose,
-        watch=watch or nobody,
-        cut_short=cut_short or nobody,
-    )
+    told = (watch or nobody, cut_short or nobody)
+    task = Task(method, root, degree, steps, error, lower, upper, dtype, normalization, purpose, *told)
     strategy = strategy_of(method, settings, signature(design).parameters)
     if purpose is not None and purpose not in strategy.serves:
         served = " or ".join(strategy.serves)
         raise InputError("purpose", f"is {served} for method {method}, not {purpose!r}: leave it out")
     found = strategy.search(task)
     if isinstance(found, Schedule):
-        parameters = {key: value for key, value in asdict(strategy).items() if value is not None}  # pyright: ignore[reportArgumentType]
-        found = Found(found, parameters, dtype=task.dtype)
+        stated: Any = strategy
+        found = Found(found, given(asdict(stated)), dtype=task.dtype)
     return finished(
         found,
         method=method,
@@ -99,6 +90,40 @@ def design(
         normalization=normalization,
         purpose=purpose,
         certify=certify,
+    )
+
+
+def finished(
+    found: Found,
+    *,
+    method: str,
+    name: str,
+    normalization: str = "frobenius",
+    purpose: str | None = None,
+    certify: bool = True,
+    source: str | None = None,
+) -> Table:
+    """The table of what was found: every table that is designed is made here.
+
+    Args:
+        method: The strategy of its provenance.
+        purpose: Where the search does not know of another.
+        certify: Prove the error, or else only sample it.
+        source: Where a schedule of the literature is from.
+
+    Raises InputError where its purpose or form does not fit.
+    """
+    schedule = found.schedule
+    return Table(
+        name=name,
+        schedule=schedule,
+        provenance=Provenance(__version__, method, found.parameters, found.seed, source),
+        normalization=normalization,
+        certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
+        purpose=found.purpose or purpose or "",
+        dtype=found.dtype,
+        form=found.form,
+        observed=found.observed,
     )
 
 

@@ -6,13 +6,14 @@ import csv
 import io
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from polydesign.approximation.scalar import schedule_from
 from polydesign.designer import commands, naming, summaries
-from polydesign.designer.strategy import Found, Strategy, Task
+from polydesign.designer.strategy import Found, Strategy, Task, given
 from polydesign.model import EVALUATIONS, InputError, Problem, Table, check_number
 from polydesign.program.programs import preferred
 from polydesign.search.adam_settings import Adam
@@ -31,7 +32,8 @@ COLUMNS = ("iteration", "rate", "current", "best")
 
 SUFFIXES = (".csv", ".png", ".svg")
 
-SETTINGS = tuple(one.name for one in fields(Adam))
+SETTINGS = tuple(one.name for one in fields(Adam) if one.name not in ("seed", "device"))
+"""Those that the parameters of a table name; the seed stands beside them, and the device is the one found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +72,23 @@ class Gradient(Adam, Strategy):
             raise InputError("iterations", f"are {self.iterations} in all, and {self.begin} are done already")
 
     @classmethod
-    def made(cls, given: dict[str, Any]) -> Gradient:
+    def made(cls, settings: dict[str, Any]) -> Gradient:
         """With resume, the settings that are not given are those of the resumed table."""
-        if given.get("resume") is None:
-            return cls(**given)
-        file = os.fspath(given["resume"])
+        if settings.get("resume") is None:
+            return cls(**settings)
+        file = os.fspath(settings["resume"])
         made_by = load(file).provenance
         if made_by.strategy != METHOD:
             raise InputError("resume", f"{file} does not come from a gradient search: use it as the start")
         stored = {name: value for name, value in made_by.parameters.items() if name in SETTINGS}
-        stored |= {"device": "auto", "seed": made_by.seed or 0}
-        done = made_by.parameters["iterations_done"]
-        return cls(**stored | given | {"start": file, "begin": done})
+        stored |= {"seed": made_by.seed or 0, **settings}
+        return cls(**stored | {"start": file, "begin": made_by.parameters["iterations_done"]})
 
     def search(self, task: Task) -> Found:
         """The schedule with the least objective that was seen; Ctrl-C and a timeout leave the best so far."""
         from polydesign.search.adam import machinery, run  # torch
 
-        left_out = task.steps is None and task.error is None and task.one_degree
+        left_out = task.steps is None and task.error is None and not isinstance(task.degree, Sequence)
         problem = task.problem(self._degrees() if left_out else None)
         resumed = None if self.resume is None else load(self.resume)
         rows = None if resumed is None else _rows(resumed, os.fspath(self.resume or ""), problem, task)
@@ -100,9 +101,8 @@ class Gradient(Adam, Strategy):
         self._write(outcome)
         found = [step.coefficients for step in outcome.schedule.steps]
         schedule = schedule_from(problem.root, found, (problem.lower, problem.upper), evaluations)
-        stated = asdict(self)
-        parameters = {name: stated[name] for name in SETTINGS if name not in ("seed", "device")}
-        parameters = {name: value for name, value in parameters.items() if value is not None}
+        stated = given(asdict(self))
+        parameters = {name: stated[name] for name in stated if name in SETTINGS}
         parameters |= {
             "iterations_done": outcome.iterations,
             "stopped": outcome.stopped,
@@ -197,19 +197,12 @@ class Gradient(Adam, Strategy):
     def unfinished(cls, table: Table, why: str, path: str) -> str:
         """How far it came, and the command that goes on."""
         p = table.provenance.parameters
-        low, high = table.schedule.interval
-        for flag, value, default in (
-            ("root", table.schedule.root, 2),
-            ("lower", low, 1e-3),
-            ("upper", high, 1.0),
-            ("normalization", table.normalization, "frobenius"),
-        ):
-            path += "" if value == default else f" --{flag} {value}"
+        again = " ".join([path, *commands.problem(table)])
         reason = "the time was over" if why == "timeout" else why
         hastily = ", rounded without moving later steps" if "round" in p else ""
         return (
             f"{reason} after {p['iterations_done']} of {p['iterations']} iterations; this is the best "
-            f"so far{hastily}, and --method {METHOD} --resume {path} goes on"
+            f"so far{hastily}, and --method {METHOD} --resume {again} goes on"
         )
 
 

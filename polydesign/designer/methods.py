@@ -9,7 +9,7 @@ from polydesign.designer.budget import Budget
 from polydesign.designer.clip import Clip
 from polydesign.designer.gradient import Gradient
 from polydesign.designer.minimax import Minimax
-from polydesign.designer.strategy import Strategy
+from polydesign.designer.strategy import Strategy, given
 from polydesign.model import InputError
 from polydesign.text.similar import closest
 
@@ -53,4 +53,4 @@ def strategy_of(method: str, settings: Mapping[str, Any], keywords: Iterable[str
         close = closest(key, [*own, *keywords], 1, cutoff=0.75)
         meant = f"; did you mean {close[0]}?" if close else ""
         raise InputError(key, f"is not a setting of method {method}{meant}")
-    return METHODS[method].made({key: value for key, value in settings.items() if value is not None})
+    return METHODS[method].made(given(dict(settings)))

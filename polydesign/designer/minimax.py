@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from polydesign.designer import commands, naming, summaries
-from polydesign.designer.strategy import Found, Strategy, Task
+from polydesign.designer.strategy import Found, Strategy, Task, given
 from polydesign.model import EVALUATIONS, InputError, Problem, Table
 from polydesign.program.programs import preferred
 from polydesign.search.band import smallest_lower
@@ -66,9 +66,8 @@ class Minimax(Strategy):
         evaluation = chosen[0] if len(set(chosen)) == 1 else tuple(chosen)
         if self._of_the_precision:
             return replace(DEFAULT_SAFETY[task.precision], evaluation=evaluation, round=self.round)
-        given: dict[str, Any] = {key: value for key, value in asdict(self).items() if value is not None}
-        given["evaluation"] = evaluation
-        return Equioscillation(**given)
+        own: dict[str, Any] = given(asdict(self)) | {"evaluation": evaluation}
+        return Equioscillation(**own)
 
     @property
     def _of_the_precision(self) -> bool:
@@ -78,7 +77,7 @@ class Minimax(Strategy):
         """The best schedule; with lower="min" on the widest interval from which the error is reached."""
         degrees = task.degrees()
         strategy = self.resolved(task, degrees)
-        parameters = {key: value for key, value in asdict(strategy).items() if value is not None}
+        parameters = given(asdict(strategy))
         if self._of_the_precision:
             parameters["dtype"] = task.precision
         if task.smallest and task.error is not None:
@@ -134,10 +133,8 @@ class Minimax(Strategy):
 
 
 def _one_or_more(name: str, value: Any) -> PerStep | None:
-    if value is None:
-        return None
-    if isinstance(value, Sequence):
-        if not value:
-            raise InputError(name, "is an empty list: give one number, or one a step")
-        return tuple(float(v) for v in value) if len(value) > 1 else float(value[0])
-    return float(value)
+    if not isinstance(value, Sequence):
+        return None if value is None else float(value)
+    if not value:
+        raise InputError(name, "is an empty list: give one number, or one a step")
+    return tuple(map(float, value)) if len(value) > 1 else float(value[0])

@@ -43,6 +43,11 @@ def nobody(*_: Any) -> None:
     """Told of something, and does nothing."""
 
 
+def given(values: dict[str, Any]) -> dict[str, Any]:
+    """Without what is None: what was left out."""
+    return {key: value for key, value in values.items() if value is not None}
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """What is asked for, whatever the method; the keywords of `design`, checked.
@@ -92,11 +97,6 @@ class Task:
     def precision(self) -> str:
         """The precision that it will run in: bfloat16 where nobody said."""
         return self.dtype or "bfloat16"
-
-    @property
-    def one_degree(self) -> bool:
-        """Whether there is no list of degrees, one a step."""
-        return self.degree is None or isinstance(self.degree, int)
 
     def degrees(self) -> tuple[int, ...]:
         """One degree a step, or the one that is repeated until the error is reached; quintics by default."""
@@ -170,14 +170,22 @@ class Setting:
         """Whether it is a pair such as the shape of a matrix, written 512x1024."""
         return any(get_origin(kind) is tuple and ... not in get_args(kind) for kind in self.kinds)
 
-    def option(self, value: Any) -> str:
-        """The option that says this: --shared, --no-polish, --headroom 1.01,1.0, --shape 512x1024."""
-        flag = self.name.replace("_", "-")
+    @property
+    def flag(self) -> str:
+        """The option that it is, without dashes in front."""
+        return self.name.replace("_", "-")
+
+    def said(self, value: Any) -> str:
+        """A value as the option takes it: 1.01,1.0 or 512x1024; for yes and no the option itself."""
         if isinstance(value, bool):
-            return f"--{flag}" if value else f"--no-{flag}"
-        values = value if isinstance(value, (list, tuple)) else [value]
-        said = ("x" if self.sides else ",").join(v if isinstance(v, str) else repr(v) for v in values)
-        return f"--{flag} {shlex.quote(said)}"
+            return self.flag if value else f"no-{self.flag}"
+        values = value if isinstance(value, tuple) else (value,)
+        return ("x" if self.sides else ",").join(v if isinstance(v, str) else repr(v) for v in values)
+
+    def option(self, value: Any) -> str:
+        """The option that says this: --no-polish, --headroom 1.01,1.0, --shape 512x1024."""
+        word = self.said(value)
+        return f"--{word}" if isinstance(value, bool) else f"--{self.flag} {shlex.quote(word)}"
 
 
 class Strategy:
@@ -193,9 +201,9 @@ class Strategy:
     serves: ClassVar[tuple[str, ...]] = ("sign", "root", "inverse")
 
     @classmethod
-    def made(cls, given: dict[str, Any]) -> Strategy:
+    def made(cls, settings: dict[str, Any]) -> Strategy:
         """The strategy of the settings that were given; for one that takes the others from elsewhere."""
-        return cls(**given)
+        return cls(**settings)
 
     def search(self, task: Task) -> Schedule | Found:
         """The schedule; as a Found where there is more to say of it than the fields and the task do.
@@ -238,23 +246,17 @@ class Strategy:
     def settings(cls) -> tuple[Setting, ...]:
         """The fields, in order."""
         kinds, texts = get_type_hints(cls), _texts(cls)
-        listed: Any = dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
-        return tuple(
-            Setting(
-                one.name,
-                _alternatives(kinds[one.name]),
-                one.default,
-                texts.get(one.name, ""),
-                one.metadata.get("choices", ()),
-            )
-            for one in listed
-        )
+        found = []
+        for one in dataclasses.fields(cls):  # pyright: ignore[reportArgumentType]
+            choices, text = one.metadata.get("choices", ()), texts.get(one.name, "")
+            found.append(Setting(one.name, _alternatives(kinds[one.name]), one.default, text, choices))
+        return tuple(found)
 
     @classmethod
     def options(cls, stated: dict[str, Any]) -> list[str]:
         """The options that say what is stated, where it is not the default."""
-        plain = {key: tuple(value) if isinstance(value, list) else value for key, value in stated.items()}
-        listed = [(one, plain[one.name]) for one in cls.settings() if plain.get(one.name) is not None]
+        plain = {key: tuple(v) if isinstance(v, list) else v for key, v in given(stated).items()}
+        listed = [(one, plain[one.name]) for one in cls.settings() if one.name in plain]
         return [one.option(value) for one, value in listed if value != one.default]
 
 

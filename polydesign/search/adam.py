@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ import torch
 from polydesign.model import InputError, Problem, Schedule
 from polydesign.search.adam_settings import Adam
 from polydesign.search.composition import Composition
-from polydesign.search.descent import Descent, Pace, Watch
+from polydesign.search.descent import Descent, Watch
 from polydesign.search.finish import guarded, polished
 from polydesign.search.objectives import Looks, parse
 from polydesign.search.quantize import grid
@@ -80,8 +80,7 @@ def run(
     space = Composition(problem.root, problem.degrees, config.shared, config.parameters, device)
     # With fixed points, p(1) = 1 already.
     starts = space.rows(space.parameters_of(_starts(config, problem, rows)))
-    pace = Pace(**{field.name: getattr(config, field.name) for field in fields(Pace)})
-    descent = Descent(pace, space, looks, starts, guarded(looks, problem))
+    descent = Descent(config, space, looks, starts, guarded(looks, problem))
     better: list[Rows] = []
 
     def ended(stopped: str) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from polydesign.model import InputError, check_integer, check_number
@@ -81,3 +82,13 @@ class Adam:
                 raise InputError(
                     "round", f"is for parameters = coefficients: on a grid {self.parameters} do not stay"
                 )
+
+    def rate_at(self, iteration: int) -> float:
+        """The rate of an iteration, counted from 0.
+
+        Without bias correction Adam moves by (1 − 0.9ᵗ)/(1 − 0.999ᵗ)^(1/2) of what it does with it, t being
+        counted from 1: up to 6.6 times as far in the beginning.
+        """
+        rate = self.rate * (self.drop if iteration >= self.drop_after else 1.0)
+        t = iteration - self.begin + 1
+        return rate if self.bias_correction else rate * (1 - 0.9**t) / math.sqrt(1 - 0.999**t)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from polydesign.search.adam_settings import Adam
 from polydesign.search.composition import Composition
 from polydesign.search.objectives import Looks
 from polydesign.search.starts import Rows
@@ -25,30 +24,6 @@ Watch = Callable[[int, float, float], None]
 """Called now and then with (iterations done, current value, best value)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """The settings of the loop: fields of adam.Adam."""
-
-    iterations: int
-    begin: int
-    rate: float
-    drop_after: int
-    drop: float
-    perturbation: float
-    cap: float
-    bias_correction: bool
-
-    def rate_at(self, iteration: int) -> float:
-        """The rate of an iteration, counted from 0.
-
-        Without bias correction Adam moves by (1 − 0.9ᵗ)/(1 − 0.999ᵗ)^(1/2) of what it does with it, t being
-        counted from 1: up to 6.6 times as far in the beginning.
-        """
-        rate = self.rate * (self.drop if iteration >= self.drop_after else 1.0)
-        t = iteration - self.begin + 1
-        return rate if self.bias_correction else rate * (1 - 0.9**t) / math.sqrt(1 - 0.999**t)
-
-
 class Descent:
     """What changes during a search: parameters, the best ones, and the value of each.
 
@@ -57,14 +32,14 @@ class Descent:
 
     def __init__(
         self,
-        pace: Pace,
+        config: Adam,
         space: Composition,
         looks: Looks,
         starts: list[Rows],
         guard: np.ndarray | None,
         limit: float | None = None,
     ) -> None:
-        self.pace, self.space, device = pace, space, space.device
+        self.config, self.space, device = config, space, space.device
         self.terms = [(weight, objective, torch.from_numpy(x).to(device)) for weight, objective, x in looks]
         self.limit = torch.full((len(starts),), torch.inf, dtype=torch.float64, device=device)
         self.guard = None if guard is None else torch.from_numpy(guard).to(device)
@@ -77,26 +52,26 @@ class Descent:
         # The start's own value, before the first step.
         self.least, _ = self._look(self.parameters[None])
         self.first = self.least.clone()
-        self.done = pace.begin
+        self.done = config.begin
         self._path: list[tuple[int, float, float, float]] = []
 
     def go(self, timeout: float | None, watch: Watch | None) -> str:
         """All iterations; returns why it stopped."""
-        pace = self.pace
-        optimizer = torch.optim.Adam([self.parameters], lr=pace.rate, eps=1e-10)
-        shifts = [0.0, pace.perturbation, -pace.perturbation] if pace.perturbation else [0.0]
-        mix = torch.tensor(MIX if pace.perturbation else (1.0,), device=self.parameters.device)
+        config = self.config
+        optimizer = torch.optim.Adam([self.parameters], lr=config.rate, eps=1e-10)
+        shifts = [0.0, config.perturbation, -config.perturbation] if config.perturbation else [0.0]
+        mix = torch.tensor(MIX if config.perturbation else (1.0,), device=self.parameters.device)
         shift = torch.tensor(shifts, dtype=torch.float64, device=self.parameters.device)[:, None, None, None]
-        every = max(1, pace.iterations // RECORDED)
+        every = max(1, config.iterations // RECORDED)
         begun = time.monotonic()
         try:
-            for iteration in range(pace.begin, pace.iterations):
-                rate = pace.rate_at(iteration)
+            for iteration in range(config.begin, config.iterations):
+                rate = config.rate_at(iteration)
                 value, gradient = self._look(self.parameters + shift * self.space.free, gradient=True)
                 assert gradient is not None
                 self._keep(value)
                 norm = gradient.flatten(2).norm(dim=2)[:, :, None, None]
-                capped = gradient / (norm / pace.cap).clamp(min=1.0)
+                capped = gradient / (norm / config.cap).clamp(min=1.0)
                 if iteration % every == 0:
                     self._record(iteration, rate, value, watch)
                     # A restart that has left float64 goes back to its best.

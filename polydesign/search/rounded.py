@@ -154,14 +154,14 @@ class Rounding:
         return found
 
     def _by_adam(self, candidates: list[Rows], frozen: int) -> list[Rows]:
-        pace, space = self.descent.pace, self.descent.space
-        iterations = min(ITERATIONS, pace.iterations)
-        pace = replace(pace, begin=0, iterations=iterations, drop_after=0)
+        config, space = self.descent.config, self.descent.space
+        iterations = min(ITERATIONS, config.iterations)
+        config = replace(config, begin=0, iterations=iterations, drop_after=0)
         space = Composition(
             self.problem.root, self.problem.degrees, False, "coefficients", space.device, frozen=frozen
         )
         limit = float(self.descent.limit.max())
-        tail = Descent(pace, space, self.looks, candidates, self.guard, limit)
+        tail = Descent(config, space, self.looks, candidates, self.guard, limit)
         left = self.deadline - time.monotonic()
         self.stopped = tail.go(left if math.isfinite(left) else None, None)
         return space.rows(tail.best)
