@@ -29,7 +29,7 @@ from polydesign.designer.design import published_table
 from polydesign.designer.naming import budget_name, runs, short
 from polydesign.model import DTYPES, InputError, Problem, Table
 from polydesign.search.greedy import Equioscillation
-from polydesign.table import digest, dumps, loads, save
+from polydesign.table import dumps, loads, save
 from polydesign.table.published import names, published
 
 FOLDER = Path(__file__).resolve().parent.parent / "coeffs"
@@ -122,7 +122,7 @@ def _clip_table(keywords: dict[str, Any], search: bool) -> Table:
         "dtype": keywords["dtype"],
     }
     provenance = replace(found.provenance, polydesign=polydesign.__version__, parameters=parameters)
-    return replace(found, certificate=certify(schedule), provenance=provenance, measured=())
+    return replace(found, certificate=certify(schedule, found.purpose), provenance=provenance, measured=())
 
 
 def _rebuilt(found: Table) -> Table:
@@ -134,7 +134,8 @@ def _rebuilt(found: Table) -> Table:
     )
     again = strategy.search(Problem(schedule.root, schedule.degrees, low, high))
     provenance = replace(found.provenance, polydesign=polydesign.__version__)
-    return replace(found, schedule=again, certificate=certify(again), provenance=provenance, measured=())
+    certificate = certify(again, found.purpose)
+    return replace(found, schedule=again, certificate=certificate, provenance=provenance, measured=())
 
 
 def _budget_table(keywords: dict[str, Any], search: bool) -> Table:
@@ -151,7 +152,7 @@ def _with_measurements(path: Path, table: Table) -> Table:
         found = loads(path.read_text("utf-8"))
     except (InputError, OSError):
         return table
-    of_these = digest(found.schedule) == digest(table.schedule)
+    of_these = found.digest == table.digest
     return replace(table, measured=found.measured) if of_these else table
 
 

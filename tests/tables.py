@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from polydesign.model import Provenance, Schedule, Step, Table
-from polydesign.program.basis import program_constants
+from polydesign.program.basis import program_for
 from polydesign.reporting.comparison import AtLower, Row, Seen
 
 DATA = Path(__file__).parent / "data"
@@ -33,10 +34,16 @@ def table_of(
         p = sum(c * x ** (1 + 2 * j) for j, c in enumerate(row))
         domain = (low, high * room)
         low, high = float(np.min(p)), float(np.max(p))
-        program = program_constants(evaluation, row, domain[1] ** 2)
+        program = program_for(evaluation, row, domain[1] ** 2)
         degree = 1 + 2 * (len(row) - 1)
         steps.append(Step(degree, row, domain, (low, high), max(1 - low, high - 1), evaluation, program))
     return Table(name, Schedule(2, (lower, 1.0), tuple(steps)), Provenance("0", "test", {}, source="test"))
+
+
+def with_coefficients(step: Step, coefficients: tuple[float, ...]) -> Step:
+    """The step with other coefficients, run by the program that it would have for them."""
+    program = program_for(step.evaluation, coefficients, step.domain[1] ** step.root)
+    return replace(step, coefficients=coefficients, program=program)
 
 
 def prototypes() -> list[dict]:

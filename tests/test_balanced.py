@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from polydesign.approximation.remez import best_approximation
 from polydesign.model import InputError
 from polydesign.program import balanced
-from polydesign.program.basis import expansion, program_constants
+from polydesign.program.basis import expanded, program_constants, program_for
 from polydesign.program.programs import build
 from polydesign.rounding.direct import stored, turning_points
 
@@ -38,7 +38,7 @@ def rounding(code, row):
 @pytest.mark.parametrize("lower", LOWER)
 def test_rounds_less_than_the_other_programs_of_the_same_polynomial(n, lower):
     row = best(n, lower)
-    of = {name: rounding(build(name, n, program_constants(name, row, 1.0)), row) for name in NAMES}
+    of = {name: rounding(program_for(name, row, 1.0), row) for name in NAMES}
     assert of["balanced"] < 0.95 * min(of["chebyshev"], of["origin"])
 
 
@@ -49,7 +49,7 @@ NAMES = ("chebyshev", "origin", "balanced")
 def test_its_grid_is_fine_enough(lower):
     """A minimum over the free numbers themselves is at most a tenth less; a poor choice is not."""
     row = best(8, lower)
-    found = rounding(build("balanced", 8, program_constants("balanced", row, 1.0)), row)
+    found = rounding(program_for("balanced", row, 1.0), row)
 
     def of(free):
         return rounding(build("balanced", 8, balanced._octic(row, free[0], free[1], 2.0 ** free[2])), row)
@@ -67,7 +67,7 @@ def test_its_grid_is_fine_enough(lower):
 def test_registers_are_of_order_one_whatever_the_domain(n, upper):
     """S, Y and the factors; the products that follow are as large as q is."""
     row = [c / upper**j for j, c in enumerate(best(n, 0.02))]
-    code = build("balanced", n, program_constants("balanced", row, upper))
+    code = program_for("balanced", row, upper)
     a = np.linspace(0, upper, 65)
     sizes, _ = stored(code, a)
     of_order_one = sizes[1:-1]
@@ -77,7 +77,7 @@ def test_registers_are_of_order_one_whatever_the_domain(n, upper):
 
 def test_the_program_is_exact_for_what_its_constants_say():
     row = best(8, 0.02)
-    exact = expansion("balanced", 8, program_constants("balanced", row, 1.0))
+    exact = expanded(program_for("balanced", row, 1.0))
     code = build("balanced", 8, list(map(Fraction, program_constants("balanced", row, 1.0))))
     a = Fraction(3, 7)
     assert code(a) == sum(c * a**j for j, c in enumerate(exact))

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from references import oracle_cases
+from tables import with_coefficients
 
 import polydesign
 from polydesign.approximation.certificate import (
@@ -141,7 +142,7 @@ def nudged(schedule, index, j, units):
     c = list(step.coefficients)
     c[j] += units * math.ulp(c[j])
     steps = list(schedule.steps)
-    steps[index] = replace(step, coefficients=tuple(c))
+    steps[index] = with_coefficients(step, coefficients=tuple(c))
     return replace(schedule, steps=tuple(steps))
 
 
@@ -408,7 +409,9 @@ def test_coefficients_that_are_not_the_programs_get_no_proof():
     """A schedule made in Python: what it shows, and what runs, must be one polynomial."""
     schedule = polydesign.design(degree=(5, 9), lower=0.1).schedule
     first, second = schedule.steps
-    other = replace(second, coefficients=(*second.coefficients[:-1], second.coefficients[-1] * 1.01))
+    other = with_coefficients(
+        second, coefficients=(*second.coefficients[:-1], second.coefficients[-1] * 1.01)
+    )
     certify(schedule)
     with pytest.raises(ClaimError, match=r"steps\[1\]\.coefficients"):
         certify(replace(schedule, steps=(first, other)))

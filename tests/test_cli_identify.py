@@ -321,7 +321,7 @@ def test_constants_of_a_program_are_known_by_their_header(run, tmp_path):
         "sign-m15-l1e-3-bf16\nrun        exactly 3 steps, 15 matrix"
     )
     text = (tmp_path / "text.py").read_text()
-    constant = repr(polydesign.load("sign-m15-l1e-3-bf16").schedule.steps[0].program[0])
+    constant = repr(polydesign.load("sign-m15-l1e-3-bf16").schedule.steps[0].program.constant)
     assert constant in text
     edited = run("identify", "-", text=text.replace(constant, "1.5"))  # the header alone proves nothing
     assert not edited.stdout.startswith("sign-m15")

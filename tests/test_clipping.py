@@ -15,8 +15,8 @@ from torch import Tensor
 import polydesign
 from polydesign.approximation.sampling import clip_error, stated_clip_error
 from polydesign.model import DTYPES, InputError, Plan, Problem, Table
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.reporting import origin
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import (
     inverse_root,
     mcsgn,
@@ -394,7 +394,10 @@ def test_what_ships_says_what_it_does() -> None:
         ({"root": 4, "degree": 5, "steps": 2}, r"^root: clip schedules have root 2"),
         ({"degree": 5, "steps": 1}, r"^steps: a clip schedule has at least two"),
         ({"degree": 3, "steps": 2, "lower": 1e-4}, r"^steps: these degrees do not reach"),
-        ({"degree": 5, "steps": 2, "round": "bf16"}, r"^round: is not for clip schedules"),
+        (
+            {"degree": 5, "steps": 2, "round": "bf16"},
+            r"^round: is a setting of method equioscillation or adam, and not of clip",
+        ),
         ({"degree": 5, "steps": 2, "headroom": 9.0}, r"^headroom: must lie from 1"),
         ({"degree": 5, "steps": 2, "image_floor": 1.0}, r"^image_floor: must lie in"),
         ({"degree": 5, "steps": 2, "foo": 3}, r"^foo: is not a setting of method clip$"),

@@ -89,16 +89,24 @@ FILES = sorted((SCRIPT.parent.parent / "coeffs").rglob("*.json"))
 
 def own_digest(body: dict[str, Any]) -> str:
     """The digest as docs and schema describe it, from the JSON alone."""
+
+    def pairs(terms: Any) -> Any:
+        return [[register, float(weight).hex()] for register, weight in terms]
+
     steps = []
     for step in body["steps"]:
-        one = {
-            "coefficients": [float(c).hex() for c in step["coefficients"]],
-            "evaluation": step["evaluation"],
-        }
-        if "program" in step:
-            one["program"] = [float(c).hex() for c in step["program"].values()]
-        steps.append(one)
-    content = {"root": body["root"], "interval": [float(x).hex() for x in body["interval"]], "steps": steps}
+        code = step["program"]
+        lines = [
+            {side: pairs(line[side]) for side in ("plus", "left", "right")}
+            | {"weight": float(line["weight"]).hex()}
+            for line in code["lines"]
+        ]
+        result = pairs([code["result"]])[0]
+        steps.append({"lines": lines, "result": result, "constant": float(code["constant"]).hex()})
+    content = {key: body[key] for key in ("purpose", "root")} | {
+        "interval": [float(x).hex() for x in body["interval"]],
+        "steps": steps,
+    }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
@@ -111,15 +119,15 @@ def test_every_file_is_canonical_and_proves_itself(path: Path) -> None:
     assert dumps(table) == text
     assert table.certificate is not None
     assert table.certificate.digest == own_digest(json.loads(text))
-    assert certify(table.schedule) == table.certificate
+    assert certify(table.schedule, table.purpose) == table.certificate
 
 
 def test_another_last_digit_is_seen() -> None:
     """Negative control: one unit in the last place of one constant has another digest, and is refused."""
     table = loads(FILES[0].read_text("utf-8"))
     body = json.loads(FILES[0].read_text("utf-8"))
-    first, *rest = body["steps"][0]["coefficients"]
-    body["steps"][0]["coefficients"] = [math.nextafter(first, math.inf), *rest]
+    code = body["steps"][0]["program"]
+    code["constant"] = math.nextafter(code["constant"], math.inf)
     assert table.certificate is not None
     assert own_digest(body) != table.certificate.digest
     with pytest.raises(InputError, match="digest"):

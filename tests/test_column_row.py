@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from polydesign.model import InputError
-from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime import ColumnRow, column_row
 from polydesign.runtime.structured.column_row import CHOICES, MIDDLES
 from polydesign.verification.metrics import column_row_middle

@@ -10,7 +10,8 @@ from torch._dynamo.utils import counters
 
 import polydesign
 from polydesign.model import Plan
-from polydesign.rounding.running import UNIT_ROUNDOFF, term_rounding
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.rounding.running import term_rounding
 from polydesign.runtime import compiled, execute, msign, ops
 from polydesign.runtime.normalize import frobenius
 

@@ -17,8 +17,8 @@ from click.testing import CliRunner
 import polydesign
 from polydesign.cli import main
 from polydesign.model import DTYPES, InputError, Plan, Table
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.perturbed import Rounding
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import inverse_root, msign
 from polydesign.table import loads
 from polydesign.verification.conformance import check, conformance, kit

@@ -23,7 +23,8 @@ import pytest
 import polydesign
 from polydesign.exporters.targets import export
 from polydesign.model import Table
-from polydesign.rounding.running import INPUT_ROUNDINGS, STEP_ROUNDINGS, SUM_ROUNDINGS, UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.rounding.running import INPUT_ROUNDINGS, STEP_ROUNDINGS, SUM_ROUNDINGS
 from tests.tables import table_of
 
 pytestmark = pytest.mark.consumers

@@ -189,13 +189,13 @@ def test_no_coefficients_are_needed(r: int) -> None:
 
 def test_a_schedule_is_the_sum_of_its_steps() -> None:
     first, between, last = (
-        step_products(*QUINTIC, form="coupled", root=4, power=3, first=index == 0, last=index == 2)
+        step_products(1, form="coupled", root=4, power=3, first=index == 0, last=index == 2)
         for index in range(3)
     )
     assert count([QUINTIC] * 3, root=4, power=3) == first + between + last
     assert between == Products(wide=1, symmetric=1 + 1 + 2 + 1)  # q, P Wʳ, squares, W³
     assert last == Products(wide=1, symmetric=1 + 2)
-    assert step_products(*QUINTIC) == step_products(*QUINTIC, form="gram", last=True) == Products(1, 1, 1)
+    assert step_products(1) == step_products(1, form="gram", last=True) == Products(1, 1, 1)
 
 
 @pytest.mark.parametrize(

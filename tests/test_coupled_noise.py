@@ -10,10 +10,9 @@ import pytest
 
 import polydesign
 from polydesign.designer.design import published_table
-from polydesign.program.programs import program
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.coupled import JUDGED, LOST, follow, judged_from, predict, remaining_error
 from polydesign.rounding.direct import noise
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.verification.select import select
 
 pytestmark = pytest.mark.numerics
@@ -43,7 +42,7 @@ def test_a_step_loses_what_the_formula_says() -> None:
     """One linear step on values that do not spread: rms(P Wʳ) = pʳ and rms(Wʳ) = Wʳ, so δ = 2·LOST·u/r."""
     table = polydesign.design(root=2, degree=3, steps=1, lower=0.5, headroom=1)
     (step,) = table.schedule.steps
-    found = noise(program(step), step.coefficients, 2, 1.0)
+    found = noise(step.program, step.coefficients, 2, 1.0)
     at = float(step(1.0))
     after, kept = follow(found, 2, (1.0, 1.0, 1.0), (at, at, at), 1e-3)
     assert after.turn == pytest.approx(2 * LOST * 1e-3 / 2, rel=1e-12)

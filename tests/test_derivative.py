@@ -14,7 +14,7 @@ from torch.autograd.gradcheck import GradcheckError
 
 import polydesign
 from polydesign.model import InputError, Plan, Table
-from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime import (
     derivative,
     implicit,

@@ -9,7 +9,7 @@ import pytest
 import polydesign
 from polydesign import InputError
 from polydesign.designer import design as designer
-from polydesign.designer.design import DEFAULT_SAFETY
+from polydesign.designer.minimax import DEFAULT_SAFETY
 
 
 def test_the_bare_optimum():

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +20,7 @@ from test_scripts import loaded, script_path
 
 import polydesign
 from polydesign.cli import main
+from polydesign.designer.methods import METHODS
 from polydesign.runtime import msign
 from polydesign.search import joint
 from polydesign.verification.expected import SIGN_CASES
@@ -108,6 +109,15 @@ def run(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, optimizer: Op
                 printed = ran(command)
             else:
                 assert command.startswith(ELSEWHERE), command
+
+
+@pytest.fixture(autouse=True)
+def methods() -> Iterator[None]:
+    """CONTRIBUTING adds a strategy: the tests after it must not have it."""
+    kept = dict(METHODS)
+    yield
+    METHODS.clear()
+    METHODS.update(kept)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -13,8 +13,8 @@ from tables import prototype
 from torch import Tensor
 
 from polydesign.model import InputError, Plan
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import matmuls
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import (
     EquationInfo,
     lyapunov,

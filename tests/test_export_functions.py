@@ -16,8 +16,8 @@ from torch import Tensor
 from polydesign.exporters.functions import promise
 from polydesign.exporters.texts import TEXTS
 from polydesign.model import DTYPES, InputError, Plan, Table, dtype_name
-from polydesign.program.programs import program
-from polydesign.rounding.running import UNIT_ROUNDOFF, running_error
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.rounding.running import running_error
 from polydesign.runtime import inverse_root, msign
 from polydesign.verification.cases import Setting, wide
 from polydesign.verification.metrics import deviation
@@ -121,7 +121,7 @@ def reordering(made: Table, side: int) -> float:
     schedule = made.schedule
     x = np.linspace(0, schedule.interval[1], 100_001)
     slope = np.max(np.abs(np.diff(schedule(x)) / np.diff(x)))
-    errors = sum(running_error(program(s), schedule.root, s.domain[1]) for s in schedule.steps)
+    errors = sum(running_error(s.program, schedule.root, s.domain[1]) for s in schedule.steps)
     return float(2 * side * UNIT_ROUNDOFF["float64"] * errors * slope)
 
 

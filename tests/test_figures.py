@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from tables import with_coefficients
 
 from polydesign.drawing.figures import comparison_figure, promise, save_figure, schedule_figure
 from polydesign.drawing.panels import alternation, number, short
@@ -211,7 +212,7 @@ def test_best_steps_equioscillate(table: Table) -> None:
 
 def test_a_spoilt_step_shows() -> None:
     step = cubic(0.1, 1.0)
-    spoilt = replace(step, coefficients=(1.05 * step.coefficients[0], step.coefficients[1]))
+    spoilt = with_coefficients(step, coefficients=(1.05 * step.coefficients[0], step.coefficients[1]))
     _, extreme = data(lines(axes(schedule_figure(last(spoilt)), "step 1"), "_extreme")[0])
     assert np.max(np.abs(np.abs(extreme) / step.half_width - 1)) > 0.05
 

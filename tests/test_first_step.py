@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from polydesign.model import Plan, Problem, Provenance, Table
-from polydesign.rounding.running import MOST_EXPLAINED, UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.rounding.running import MOST_EXPLAINED
 from polydesign.runtime import msign
 from polydesign.search.joint import Terms, propose
 from polydesign.verification.metrics import deviation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import signal
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -11,9 +12,11 @@ from click.testing import CliRunner
 import polydesign
 from polydesign.approximation.certificate import check_certificate
 from polydesign.cli import main
-from polydesign.designer.gradient import descend
+from polydesign.designer.gradient import Gradient
+from polydesign.designer.strategy import Task
 from polydesign.model import InputError, Problem
 from polydesign.search import rounded
+from polydesign.search.adam import run as searched
 from polydesign.search.descent import Descent
 from polydesign.table import dumps, loads
 
@@ -76,15 +79,15 @@ def test_the_same_seed_gives_the_same_table_and_leaves_what_it_got(tmp_path, mon
     settings = {"iterations": 20, "device": "cpu", "restarts": 2, "perturbation": 0.05, "start": str(start)}
     settings |= {"round": word, "seed": 1, "objective": objective}
     given, text = dict(settings), start.read_bytes()
-    problem = Problem(2, (5, 5), 0.05)
-    first, second = (descend(problem, settings, evaluations=("monomial",) * 2) for _ in range(2))
+    strategy, task = Gradient(**settings, evaluation="monomial"), Task("adam", steps=2, lower=0.05)
+    first, second = (strategy.search(task) for _ in range(2))
     assert first == second
     assert (settings, start.read_bytes()) == (given, text)
     tables = [polydesign.design(method="adam", steps=2, lower=0.05, **settings) for _ in range(2)]
     assert dumps(tables[0]) == dumps(tables[1])
     assert tables[0].schedule == first.schedule
-    other = descend(problem, settings | {"seed": 2})
-    assert other.outcome.rows != first.outcome.rows
+    problem = Problem(2, (5, 5), 0.05)
+    assert searched(replace(strategy, seed=2), problem).rows != searched(strategy, problem).rows
 
 
 def test_degrees_come_from_the_start():
@@ -224,7 +227,10 @@ def test_an_interrupt_leaves_a_valid_table(run, tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         (("--steps", 3, "--objective", "best"), "Error: --objective: 'best' is not one of topk"),
-        (("--steps", 3, "--headroom", 1.01), "Error: --headroom: is for method equioscillation"),
+        (
+            ("--steps", 3, "--headroom", 1.01),
+            "Error: --headroom: is a setting of method equioscillation or budget or clip, and not of adam",
+        ),
         (("--steps", 3, "--trajectory", "t.txt"), "must end in .csv, .png, .svg"),
         (("--steps", 3, "--timeout", 0), "Error: --timeout: must be positive"),
         (("--error", 0.1), "Error: --error: the gradient search needs a number of steps"),
@@ -239,11 +245,13 @@ def test_refusals(run, arguments, message):
 
 
 def test_settings_belong_to_adam():
-    with pytest.raises(InputError, match="objective: is a setting of method adam only"):
+    with pytest.raises(
+        InputError, match="objective: is a setting of method adam, and not of equioscillation"
+    ):
         polydesign.design(steps=3, objective="sup")
-    with pytest.raises(InputError, match="speed: is not a setting of adam"):
+    with pytest.raises(InputError, match="speed: is not a setting of method adam"):
         polydesign.design(steps=3, method="adam", speed=3)
-    with pytest.raises(InputError, match="method: 'magic' is not one of equioscillation, adam"):
+    with pytest.raises(InputError, match="method: 'magic' is not one of equioscillation, budget, adam, clip"):
         polydesign.design(steps=3, method="magic")
     result = CliRunner().invoke(main, ["search", "--steps", "3", "--seed", "1"])
-    assert "Error: --seed: is a setting of --method adam only" in result.stderr
+    assert "Error: --seed: is a setting of method budget or adam, and not of equioscillation" in result.stderr

@@ -11,7 +11,7 @@ from tables import prototype
 from torch import Tensor
 
 from polydesign.model import InputError, Plan
-from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime import (
     geometric_factor,
     mcsgn,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from pages import written
 
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.coupled import LOST
 from polydesign.rounding.direct import SUMS, longest_sum
-from polydesign.rounding.running import UNIT_ROUNDOFF
 
 pytestmark = pytest.mark.numerics
 

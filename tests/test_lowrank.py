@@ -12,7 +12,8 @@ from torch import Tensor
 
 import polydesign
 from polydesign.model import InputError, Plan
-from polydesign.rounding.running import UNIT_ROUNDOFF, allowance
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.rounding.running import allowance
 from polydesign.runtime import (
     effective_rank,
     ops,

@@ -9,8 +9,8 @@ from tables import prototype, published
 from torch import Tensor
 
 from polydesign.model import InputError, Plan
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import matmuls
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import Info, mcsgn, mcsgn_with_info, msign, ops
 from polydesign.runtime.execute import matrix_sign
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import polydesign
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.basis import expanded
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import Plan, inverse_root, msign_with_info
 from polydesign.verification.spectra import sample, sample_positive
 
@@ -41,7 +41,7 @@ def exactly(schedule, x):
     """f(x) in 40 digits, rounded to float64."""
     context = mpmath.MPContext()
     context.dps = 40
-    rows = [[context.convert(c) for c in expanded(step)] for step in schedule.steps]
+    rows = [[context.convert(c) for c in expanded(step.program)] for step in schedule.steps]
     values = [context.mpf(float(v)) for v in x]
     for row in rows:
         powers = [v**schedule.root for v in values]

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from polydesign.model import InputError
-from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime import monarch_apply, monarch_dense, monarch_project
 
 pytestmark = pytest.mark.numerics

@@ -16,10 +16,11 @@ from tables import prototype
 import polydesign
 from polydesign.approximation.remez import best_approximation
 from polydesign.model import EVALUATIONS, InputError
-from polydesign.program.basis import program_constants
-from polydesign.program.programs import IDENTITY, Combination, Program, build, constant_names
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.model.program import IDENTITY, Combination, Program
+from polydesign.program.basis import program_for
+from polydesign.program.programs import build, check_evaluation
 from polydesign.rounding.direct import Noise, follow, noise, predict, remaining_error, roundoff, stored
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import ops
 from polydesign.runtime.execute import direct
 
@@ -33,7 +34,7 @@ def programs() -> list[tuple[str, int]]:
     for evaluation in EVALUATIONS:
         for n in (1, 2, 3, 4, 5, 6, 8):
             try:
-                constant_names(evaluation, n)
+                check_evaluation(evaluation, n)
             except InputError:
                 continue
             found.append((evaluation, n))
@@ -44,7 +45,7 @@ def programs() -> list[tuple[str, int]]:
 def made(evaluation: str, n: int) -> tuple[Program, tuple[float, ...]]:
     """The program of the best step on [LOWER, 1], and its coefficients."""
     row = tuple(map(float, best_approximation(2, n, LOWER, 1.0).coefficients))
-    return build(evaluation, n, program_constants(evaluation, row, Fraction(1)) or row), row
+    return program_for(evaluation, row, Fraction(1)), row
 
 
 def run(
@@ -61,7 +62,7 @@ def run(
         value = sum((Fraction(w) * (1 if r == IDENTITY else values[r]) for r, w in terms), Fraction(0))
         return keep(value) if rounded else value
 
-    values = [keep(a)]
+    values = [Fraction(1), keep(a)]
     for line in code.lines:
         added = sum(r != IDENTITY for r, _ in line.plus) > 1
         value = total(line.plus, bool(line.left) and added)

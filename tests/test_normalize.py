@@ -18,8 +18,8 @@ from torch import Tensor
 
 import polydesign
 from polydesign.model import InputError, Plan, Table
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import matmuls
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import inverse_root, inverse_root_with_info, mcsgn, msign, msign_with_info, normalize
 from polydesign.runtime import ops as products_of
 from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two

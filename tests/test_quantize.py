@@ -15,7 +15,6 @@ from polydesign import InputError
 from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import image, schedule_from
 from polydesign.model import Problem, evaluate
-from polydesign.program.programs import constants
 from polydesign.search import quantize
 from polydesign.search.greedy import Equioscillation
 from polydesign.search.quantize import grid, on_grid
@@ -49,7 +48,7 @@ def test_what_runs_lies_on_the_grid_and_serves_what_arrives(root, degrees, lower
     schedule.check_chain()
     received = schedule.interval
     for step in schedule.steps:
-        assert all(where.nearest(c) == c for c in constants(step))
+        assert all(where.nearest(c) == c for c in step.program.constants)
         assert step.domain == pytest.approx(
             (received[0], received[1] * keywords.get("headroom", 1)), rel=1e-14
         )
@@ -138,7 +137,7 @@ def test_constants_do_not_wander_off_together_on_a_narrow_interval():
         schedule = Equioscillation(round="1/1024", evaluation=evaluation).search(Problem(2, (9,) * 6, 1e-3))
         optimum = Equioscillation(evaluation=evaluation).search(Problem(2, (9,) * 6, 1e-3))
         for step, best in zip(schedule.steps, optimum.steps, strict=True):
-            assert sum(map(abs, constants(step))) < 1.5 * sum(map(abs, constants(best)))
+            assert sum(map(abs, step.program.constants)) < 1.5 * sum(map(abs, best.program.constants))
 
 
 def test_published_multiples_of_1_1024_are_recognised():

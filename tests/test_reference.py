@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import polydesign
-from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime import ops
 from polydesign.verification import reference
 from polydesign.verification.reference import CHUNK, FixedSums

@@ -8,10 +8,11 @@ from itertools import combinations
 import pytest
 import torch
 from references import published
-from tables import table_of
+from tables import table_of, with_coefficients
 
 import polydesign
 from polydesign.model import InputError, Plan
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import Products, count, matmuls
 from polydesign.rounding.gram import (
     MOST_EXHAUSTIVE,
@@ -21,7 +22,6 @@ from polydesign.rounding.gram import (
     shift,
     simulate,
 )
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import inverse_root, msign, msign_with_info, ops, root
 from polydesign.runtime.execute import direct, gram
 from polydesign.verification.metrics import deviation
@@ -65,8 +65,7 @@ def test_gram_is_direct(name, restarts, seed, device):
     assert torch.linalg.matrix_norm(found - expected, ord=2).max() <= tolerance
     assert torch.equal(X, before)
     last = schedule.steps[-1]
-    wrong = replace(last, coefficients=(*last.coefficients[:-1], 1.001 * last.coefficients[-1]))
-    wrong = replace(wrong, program=tuple(1.001 * c for c in last.program))
+    wrong = with_coefficients(last, coefficients=(*last.coefficients[:-1], 1.001 * last.coefficients[-1]))
     other = gram(X, (*schedule.steps[:-1], wrong), restarts)
     assert torch.linalg.matrix_norm(other - expected, ord=2).max() > tolerance
 

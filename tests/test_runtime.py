@@ -9,12 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tables import prototype, published, table_of
+from tables import prototype, published, table_of, with_coefficients
 from torch import Tensor
 
 from polydesign.model import InputError, Plan, Schedule, Step, Table
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import matmuls
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import Info, defaults, msign, msign_with_info, ops
 from polydesign.runtime.execute import direct
 from polydesign.runtime.normalize import frobenius, times_power_of_two
@@ -145,7 +145,7 @@ def test_every_inner_degree_is_the_polynomial(inner: int, seed: int) -> None:
     X = frobenius(random(2, 12, 20, seed=seed), torch.float64).matrix
     bound = 4 * rounding_bound(schedule, 32, UNIT_ROUNDOFF["float64"])  # naive reference errs as well
     assert spectral(direct(X, schedule) - naive(X, schedule)) <= bound
-    worse = replace(schedule.steps[0], coefficients=(*row[:-1], row[-1] + 1e-6))
+    worse = with_coefficients(schedule.steps[0], coefficients=(*row[:-1], row[-1] + 1e-6))
     visible = spectral(direct(X[:, :1], [worse]) - naive(X[:, :1], schedule))
     assert inner > 4 or visible > bound  # the top term of a high degree is small on a normalized matrix
 
@@ -230,7 +230,7 @@ def test_msign_is_the_naive_iteration(seed: int, device: str) -> None:
     bound = 4 * rounding_bound(QUINTICS.schedule, 64, UNIT_ROUNDOFF["float64"])
     assert spectral(X - reference) <= bound
     first = QUINTICS.schedule.steps[0]
-    wrong = replace(first, coefficients=(first.coefficients[0] + 1e-6, *first.coefficients[1:]))
+    wrong = with_coefficients(first, coefficients=(first.coefficients[0] + 1e-6, *first.coefficients[1:]))
     schedule = replace(QUINTICS.schedule, steps=(wrong, *QUINTICS.schedule.steps[1:]))
     assert spectral(X - naive(M / torch.linalg.matrix_norm(M), schedule)) > bound
     gram = X @ X.mT - torch.eye(24, dtype=X.dtype, device=device)

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import polydesign
 from polydesign.approximation.certificate import check_certificate
 from polydesign.cli import main
-from polydesign.designer.spending import Spending
+from polydesign.designer.budget import Budget
 from polydesign.model import InputError
 from polydesign.program.cost import cost, flops, matmuls
 from polydesign.table import dumps, loads
@@ -161,12 +161,15 @@ def test_json_and_no_measure(run):
     [
         (("--matmuls", 1), "--matmuls: 1 are too few"),
         (("--method", "budget"), "say how many products, or give the error"),
-        (("--shape", "8x8"), "--shape: is a setting of the budget search"),
+        (("--shape", "8x8"), "--shape: is a setting of method budget, and not of equioscillation"),
         (("--matmuls", 9, "--steps", 3), "--steps: is not for a budget"),
-        (("--matmuls", 9, "--round", "bf16"), "--round: is not for a budget"),
+        (
+            ("--matmuls", 9, "--round", "bf16"),
+            "--round: is a setting of method equioscillation or adam, and not of budget",
+        ),
         (("--matmuls", 9, "--headroom", 1.01), "--headroom: comes out of a budget search"),
         (("--matmuls", 9, "--image-floor", 0.1), "--image-floor: comes out of a budget search"),
-        (("--matmuls", 9, "--rate", 0.1), "--rate: is a setting of --method adam only"),
+        (("--matmuls", 9, "--rate", 0.1), "--rate: is a setting of method adam, and not of budget"),
         (("--matmuls", 9, "--symmetric", 0.5), "--matmuls: counts products one by one"),
         (("--matmuls", 9, "--lower", "min"), "--lower: min is the smallest lower end"),
         (("--matmuls", 9, "--degree", 4), "--degree"),
@@ -196,12 +199,12 @@ def test_an_existing_file_is_refused_before_the_search(run, tmp_path):
 )
 def test_settings_are_checked(field, value):
     with pytest.raises(InputError) as refused:
-        Spending(**{field: value})
+        Budget(**{field: value})
     assert refused.value.field == field
 
 
 def test_settings_of_another_method():
-    with pytest.raises(InputError, match="objective: is not a setting of budget"):
+    with pytest.raises(InputError, match="objective: is a setting of method adam, and not of budget"):
         polydesign.design(matmuls=9, objective="sup")
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from polydesign.model import InputError
-from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime import lower_solve, ops, triangular_inverse
 
 pytestmark = pytest.mark.numerics

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ import polydesign
 from polydesign.cli import main
 from polydesign.designer import sweeping
 from polydesign.designer.sweeping import Outcome, grid, read_problems, sweep
-from polydesign.model import InputError
+from polydesign.model import InputError, Table
 
 pytestmark = pytest.mark.numerics
 
@@ -125,9 +125,9 @@ def test_what_is_there_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     sweep(problems[:2], tmp_path, jobs=1)
     solved, design = [], sweeping.design
 
-    def counting(**problem: Any) -> Any:
+    def counting(cut_short: Callable[[str], None], **problem: Any) -> Any:
         solved.append(problem)
-        return design(**problem)
+        return design(**problem, cut_short=cut_short)
 
     monkeypatch.setattr(sweeping, "design", counting)
     first = sweep(problems, tmp_path, jobs=1)
@@ -186,7 +186,7 @@ def test_a_failure_stops_nothing(tmp_path: Path) -> None:
     assert "degree: a step of root 2 has degree 1 + n·2" in str(outcomes[0].failure)
     assert "lower: must be a number" in str(outcomes[3].failure)
     (again,) = sweep([{"degree": 3, "steps": 2, "lower": 0.1, "steps_": 1}], tmp_path, jobs=1)
-    assert "steps_: is a setting of" in str(again.failure)
+    assert "steps_: is not a setting of method equioscillation; did you mean steps?" in str(again.failure)
 
 
 def test_a_crash_is_a_failure_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,11 +212,18 @@ def test_two_tables_of_one_name(tmp_path: Path) -> None:
 def test_an_interrupted_search_is_no_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A gradient search gives the best so far when it is interrupted, in a sweep of one process too."""
     table = polydesign.design(degree=3, steps=2)
-    stopped = replace(table.provenance, parameters=table.provenance.parameters | {"stopped": "interrupted"})
-    monkeypatch.setattr(sweeping, "design", lambda **problem: replace(table, provenance=stopped))
+
+    def stopping(cut_short: Callable[[str], None], why: str) -> Table:
+        cut_short(why)
+        return table
+
+    monkeypatch.setattr(sweeping, "design", stopping)
     with pytest.raises(KeyboardInterrupt):
-        sweep([{"degree": 3}], tmp_path, jobs=1)
+        sweep([{"why": "interrupted"}], tmp_path, jobs=1)
     assert list(tmp_path.iterdir()) == []
+    # The control: a search whose time was over is an outcome.
+    (outcome,) = sweep([{"why": "timeout"}], tmp_path, jobs=1)
+    assert outcome.table == f"{table.name}.json"
 
 
 @pytest.mark.parametrize(("jobs", "processes"), [(1, 1), (3, 3), (9, 4), (None, min(os.cpu_count() or 1, 4))])

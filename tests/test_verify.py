@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from tables import prototype, published, table_of
+from tables import prototype, published, table_of, with_coefficients
 
 import polydesign
 from polydesign.model import InputError, Plan, Table
-from polydesign.rounding.running import UNIT_ROUNDOFF, allowance, term_rounding
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.rounding.running import allowance, term_rounding
 from polydesign.table import digest
 from polydesign.verification.files import read_matrix
 from polydesign.verification.metrics import deviation, measured_map, orthogonality, relative_error, values
@@ -33,7 +34,7 @@ U64 = 2.0**-52
 def with_first_coefficient(table: Table, factor: float) -> Table:
     """The table with one coefficient wrong and every claim unchanged."""
     first, *rest = table.schedule.steps
-    wrong = replace(first, coefficients=(first.coefficients[0] * factor, *first.coefficients[1:]))
+    wrong = with_coefficients(first, coefficients=(first.coefficients[0] * factor, *first.coefficients[1:]))
     return replace(table, schedule=replace(table.schedule, steps=(wrong, *rest)))
 
 
@@ -370,7 +371,7 @@ def test_a_wrong_coefficient_is_not_excused(dtype: str, seed: int, device: str) 
     # Large enough to carry every value of the map, also one at 1 − E, past 1 + E by more than is allowed.
     factor = 1 + 2 * QUINTICS.schedule.error + 64 * UNIT_ROUNDOFF[dtype]
     *steps, last = QUINTICS.schedule.steps
-    wrong = replace(last, coefficients=tuple(c * factor for c in last.coefficients))
+    wrong = with_coefficients(last, coefficients=tuple(c * factor for c in last.coefficients))
     table = replace(QUINTICS, schedule=replace(QUINTICS.schedule, steps=(*steps, wrong)))
     for spectrum in ("gaussian", "harmonic"):
         settings = {"shape": (128, 192), "dtype": dtype, "spectrum": spectrum, "seed": seed, "device": device}
@@ -412,7 +413,7 @@ def test_the_promise_holds_on_every_spectrum(spectrum: str, dtype: str, seed: in
 
 def with_last_step(factor: float) -> Table:
     *steps, last = QUINTICS.schedule.steps
-    wrong = replace(last, coefficients=tuple(c * factor for c in last.coefficients))
+    wrong = with_coefficients(last, coefficients=tuple(c * factor for c in last.coefficients))
     return replace(QUINTICS, schedule=replace(QUINTICS.schedule, steps=(*steps, wrong)))
 
 

@@ -8,10 +8,11 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from tables import with_coefficients
 
 import polydesign
 from polydesign.model import InputError, Table
-from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.verification import metrics, operators
 from polydesign.verification.roots import MOST_EXPLAINED, amplification, lowest_eigenvalue
 from polydesign.verification.samples import from_matrix, from_symmetric
@@ -35,7 +36,7 @@ def designed(r: int) -> Table:
 def perturbed(table: Table, factor: float) -> Table:
     """The table with its last step times a factor, and every claim unchanged."""
     *steps, last = table.schedule.steps
-    wrong = replace(last, coefficients=tuple(c * factor for c in last.coefficients))
+    wrong = with_coefficients(last, coefficients=tuple(c * factor for c in last.coefficients))
     return replace(table, schedule=replace(table.schedule, steps=(*steps, wrong)), certificate=None)
 
 

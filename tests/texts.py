@@ -11,7 +11,7 @@ import numpy as np
 
 import polydesign
 from polydesign.model import Provenance, Schedule, Step, Table
-from polydesign.program.basis import program_constants
+from polydesign.program.basis import program_for
 
 SHIPPED = [
     "sign-d5x6-l1e-3-bf16",  # quintics
@@ -58,7 +58,7 @@ def pade(name: str, evaluation: str, inner: int, root: int, count: int = 3) -> T
         x = np.linspace(low, high, 20_001)
         p = sum(c * x ** (1 + root * j) for j, c in enumerate(row))
         low, high = float(np.min(p)), float(np.max(p))
-        program = program_constants(evaluation, row, domain[1] ** root)
+        program = program_for(evaluation, row, domain[1] ** root)
         error = max(1 - low, high - 1)
         steps.append(Step(1 + inner * root, row, domain, (low, high), error, evaluation, program))
     schedule = Schedule(root, (0.3, 1.0), tuple(steps))

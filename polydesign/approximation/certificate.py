@@ -15,9 +15,9 @@ from typing import Any
 from polydesign.approximation.edge import edge, safe_up_to
 from polydesign.approximation.enclosure import Enclosure, exact_rows, exactly, levelled_error, step_image
 from polydesign.approximation.remez import best_approximation
-from polydesign.approximation.sampling import same_polynomial
 from polydesign.approximation.scalar import arithmetic
 from polydesign.model import Certificate, ClaimError, InputError, Schedule, digest
+from polydesign.program.basis import defines
 
 RELATIVE_WIDTH = Fraction(1, 10**24)
 """To this an error is enclosed; certificates state it to DIGITS digits, rounded outward."""
@@ -34,8 +34,8 @@ _OPTIMUM_DIGITS = 30
 Bracket = tuple[Fraction, Fraction]
 
 
-def certify(schedule: Schedule) -> Certificate:
-    """Prove what the schedule does; deterministic, and a function of the schedule alone.
+def certify(schedule: Schedule, purpose: str = "") -> Certificate:
+    """Prove what the schedule does; deterministic. purpose: of the table, for the digest.
 
     error: encloses max |f − 1| over [l, u]. optimum: encloses the least error that any schedule with these
     degrees, in this order and without headroom, can have there. safe_edge: brackets the largest X such that
@@ -47,7 +47,7 @@ def certify(schedule: Schedule) -> Certificate:
     are not those of its program.
     """
     for index, step in enumerate(schedule.steps):
-        if not same_polynomial(step):
+        if not defines(step.program, step.coefficients):
             raise ClaimError(f"steps[{index}].coefficients", "are not those that its program defines")
     error = _decimals(enclose(schedule)[-1].half_width)
     highest = Fraction(error[1])
@@ -61,7 +61,7 @@ def certify(schedule: Schedule) -> Certificate:
     return Certificate(
         kind="proved",
         error=error,
-        digest=digest(schedule),
+        digest=digest(schedule, purpose),
         optimum=_decimals((min(least[0], highest), min(least[1], highest))),  # it is one of the schedules
         safe_edge=safe and _decimals(safe),
         basin_edge=basin and _decimals(basin),
@@ -178,7 +178,9 @@ def _decimals(bracket: Bracket) -> tuple[str, str]:
     )
 
 
-def check_certificate(schedule: Schedule, stated: Certificate, *, published: bool = False) -> Certificate:
+def check_certificate(
+    schedule: Schedule, stated: Certificate, purpose: str = "", *, published: bool = False
+) -> Certificate:
     """Prove everything again from the constants alone, and refuse what the certificate states beyond it.
 
     Returns the new certificate. Raises ClaimError naming the first claim that does not follow: the images
@@ -186,9 +188,9 @@ def check_certificate(schedule: Schedule, stated: Certificate, *, published: boo
     the error, the optimum and the edges.
     """
     check_images(schedule, published=published)
-    if stated.digest != digest(schedule):
-        raise ClaimError("certificate.digest", "belongs to other coefficients or another interval")
-    fresh = certify(schedule)
+    if stated.digest != digest(schedule, purpose):
+        raise ClaimError("certificate.digest", "is of another purpose or interval, or of other constants")
+    fresh = certify(schedule, purpose)
     if stated.kind != "proved":
         return fresh
     for name in ("error", "optimum"):

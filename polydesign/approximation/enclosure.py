@@ -46,7 +46,7 @@ def exactly(low: float | Fraction, high: float | Fraction) -> Enclosure:
 
 def exact_rows(schedule: Schedule) -> list[tuple[Fraction, ...]]:
     """The coefficients of every step as rationals: those that the float64 constants define exactly."""
-    return [expanded(step) for step in schedule.steps]
+    return [expanded(step.program) for step in schedule.steps]
 
 
 def _from_one(ends: Ends) -> Fraction:

@@ -13,38 +13,10 @@ from typing import Any
 
 from polydesign.approximation.scalar import Interval, received_step
 from polydesign.model import InputError, Schedule, Step, check_number
-from polydesign.program.programs import constant_names
+from polydesign.model.program import Combination, Line, Program, monomial
 
 ROWS = ("all", "all-but-last", "first")
 """Which rows a factor is folded into."""
-
-_Powers = dict[str, tuple[int, int]]
-
-_FACTORED: _Powers = dict.fromkeys(("rho", "c2", "c1", "c0", "cI"), (0, 1)) | {"scale": (1, 0)}
-
-POWERS: dict[tuple[str, int], _Powers] = {
-    **{("chebyshev", n): {f"t{j}": (0, 1) for j in range(n + 1)} | {"scale": (1, 0)} for n in range(1, 7)},
-    ("chebyshev", 8): _FACTORED,
-    ("origin", 3): {"w": (-1, 0), "p1": (3, 1), "k2": (2, 1), "k1": (1, 1), "c": (0, 1)},
-    ("origin", 4): {"w": (-1, 0), "p2": (4, 1), "p1": (3, 1), "k2": (2, 1), "k1": (1, 1), "c": (0, 1)},
-    **{
-        ("origin", n): {"w": (-1, 0), "r2": (-1, 0), "r1": (-2, 0), "p3": (6, 1), "p2": (5, 1), "p1": (4, 1)}
-        | {"k3": (3, 1), "k2": (2, 1), "k1": (1, 1), "c": (0, 1)}
-        for n in (5, 6)
-    },
-    ("origin", 8): {"w": (-1, 0), "alpha": (-1, 0), "beta": (-2, 0), "gamma": (-3, 0)}
-    | {"a1": (-2, 0), "a2": (-3, 0), "b1": (-2, 0), "b2": (-3, 0)}
-    | {"rho": (8, 1), "c2": (4, 1), "c1": (2, 1), "c0": (1, 1), "c": (0, 1)},
-    ("balanced", 4): {"s2": (2, 0), "s1": (1, 0), "p2": (0, 1), "p1": (1, 1), "p0": (0, 1)}
-    | {"k": (1, 1), "c": (0, 1)},
-    ("balanced", 8): {"s2": (2, 0), "s1": (1, 0), "alpha": (1, 0), "rho": (0, 1), "a2": (1, 0), "b2": (1, 0)}
-    | {"k": (1, 1), "c": (0, 1)},
-}
-"""(evaluation, inner degree) -> constant -> (a, o): folding s divides it by s^(a·r + o); others stay.
-
-A becomes A/s^r in the program (see program/programs.py for what the constants do), and q is divided by s.
-Registers of `origin` hold no weight on their highest power, so there the lower ones are multiplied.
-"""
 
 
 def fold(schedule: Schedule, factor: Any, which: str = "all") -> Schedule:
@@ -69,14 +41,13 @@ def fold(schedule: Schedule, factor: Any, which: str = "all") -> Schedule:
     for index, step in enumerate(schedule.steps):
         scale = factor if index in chosen else Fraction(1)
         try:
-            program = _folded_program(step, scale)
-            row = [float(Fraction(c) / scale ** (1 + j * step.root)) for j, c in enumerate(step.coefficients)]
-        except OverflowError:
-            row, program = [math.inf], ()
-        if not _in_float64((*row, *program), (*step.coefficients, *step.program)):
-            raise InputError("factor", f"{float(factor):g} takes step {index + 1} out of float64")
+            code = folded(step, scale)
+        except OverflowError as problem:
+            raise InputError(
+                "factor", f"{float(factor):g} takes step {index + 1} out of float64"
+            ) from problem
         try:
-            found, received = received_step(schedule.root, row, step.evaluation, program, received)
+            found, received = received_step(schedule.root, code, step.evaluation, received)
         except InputError as problem:  # an image that is not finite
             raise InputError(
                 "factor",
@@ -100,17 +71,64 @@ def _checked(factor: Any) -> Fraction:
     return Fraction(factor)
 
 
-def _in_float64(new: tuple[float, ...], old: tuple[float, ...]) -> bool:
-    """Whether all of them are finite, and none became zero."""
-    return all(map(math.isfinite, new)) and all(n or not o for n, o in zip(new, old, strict=True))
+def folded(step: Step, factor: Fraction) -> Program:
+    """The step's program for p(x/s): q(A/σ)/s with σ = s^r, of as many roundings as before.
+
+    A factor enters where a register is multiplied by a constant anyway: a register that is made of whole
+    numbers alone, as A·A, then stands for so many times what it was, and whatever reads it has a constant
+    smaller by that. Raises OverflowError where a constant leaves float64.
+    """
+    sigma = factor**step.root
+    if step.evaluation == "monomial":
+        row = [Fraction(c) / (factor * sigma**j) for j, c in enumerate(step.coefficients)]
+        return monomial([_float(new, old) for new, old in zip(row, step.coefficients, strict=True)])
+    code = step.program
+    scales = _scales(code, sigma, 1 / factor)
+
+    def weighed(terms: Combination, scale: Fraction) -> Combination:
+        return tuple((r, _times(w, scale / scales[r])) for r, w in terms)
+
+    lines = []
+    for line, scale in zip(code.lines, scales[2:], strict=True):
+        left, right = _own_scale(line.left, scales), _own_scale(line.right, scales)
+        if isinstance(line.weight, int):
+            # A factor that is a sum of constants takes what is left of the scale.
+            left = scale / (right or 1) if left is None else left
+            right = scale / left if right is None else right
+        left, right = left or Fraction(1), right or Fraction(1)
+        weight = _times(line.weight, scale / (left * right)) if line.left else 1
+        factors = weighed(line.left, left), weighed(line.right, right)
+        lines.append(Line(weighed(line.plus, scale), *factors, weight))
+    register, weight = code.result
+    result = register, _times(weight, 1 / (factor * scales[register]))
+    return Program(tuple(lines), result, _times(code.constant, 1 / factor))
 
 
-def _folded_program(step: Step, factor: Fraction) -> tuple[float, ...]:
-    if not step.program:
-        return ()
-    powers = POWERS[step.evaluation, step.inner_degree]
-    numbers = []
-    for name, c in zip(constant_names(step.evaluation, step.inner_degree), step.program, strict=True):
-        of_a, of_output = powers.get(name, (0, 0))
-        numbers.append(float(Fraction(c) / factor ** (of_a * step.root + of_output)))
-    return tuple(numbers)
+def _scales(code: Program, sigma: Fraction, last: Fraction) -> list[Fraction]:
+    """By what every register is multiplied; `last` for the result's, if it has a constant to put it in."""
+    scales = [Fraction(1), sigma]
+    for line in code.lines:
+        left, right = _own_scale(line.left, scales), _own_scale(line.right, scales)
+        fixed = _own_scale(line.plus, scales)
+        if isinstance(line.weight, int) and left is not None and right is not None:
+            fixed = left * right
+        is_result = len(scales) == code.result[0] and isinstance(code.result[1], int)
+        scales.append(fixed or (last if is_result else Fraction(1)))
+    return scales
+
+
+def _own_scale(terms: Combination, scales: list[Fraction]) -> Fraction | None:
+    """That of the register which a sum holds a whole number of times; None where it holds constants alone."""
+    return next((scales[r] for r, w in terms if isinstance(w, int)), None)
+
+
+def _times(weight: Any, scale: Fraction) -> Any:
+    """A constant times the scale. A whole number stays where the scale is 1."""
+    return weight if scale == 1 else _float(Fraction(weight) * scale, weight)
+
+
+def _float(new: Fraction, old: float) -> float:
+    found = float(new)
+    if not math.isfinite(found) or (old and not found):
+        raise OverflowError
+    return found

@@ -16,7 +16,8 @@ import mpmath
 import numpy as np
 
 from polydesign.model import Schedule, Step
-from polydesign.program.basis import expansion, program_constants
+from polydesign.model.program import Program
+from polydesign.program.basis import expanded, program_for
 
 Interval = tuple[Any, Any]
 """Ends as floats or as mpmath numbers: 1 ± E with E far below 1e-16 needs the latter."""
@@ -168,29 +169,27 @@ def schedule_from(
     steps = []
     received: Interval = interval
     for row, evaluation in zip(rows, evaluations or ["monomial"] * len(rows), strict=True):
-        program = program_constants(evaluation, row, Fraction(float(received[1])) ** root)
-        step, received = received_step(root, row, evaluation, program, received)
+        code = program_for(evaluation, row, Fraction(float(received[1])) ** root)
+        step, received = received_step(root, code, evaluation, received)
         steps.append(step)
     return Schedule(root, interval, tuple(steps))
 
 
-def received_step(
-    root: int, row: Sequence[float], evaluation: str, program: tuple[float, ...], received: Interval
-) -> tuple[Step, Interval]:
-    """The step of these coefficients, or of this program's where there is one, on what it receives.
+def received_step(root: int, code: Program, evaluation: str, received: Interval) -> tuple[Step, Interval]:
+    """The step of this program on what it receives. evaluation: the program's name.
 
     Returns it with its image in all digits, which the next step receives.
     """
-    exact: Sequence[Any] = expansion(evaluation, len(row) - 1, program) if program else row
+    exact = expanded(code)
     leaves = image(exact, root, received)
     step = Step(
-        degree=1 + root * (len(row) - 1),
+        degree=1 + root * (len(exact) - 1),
         coefficients=tuple(float(c) for c in exact),
         domain=(float(received[0]), float(received[1])),
         image=(float(leaves[0]), float(leaves[1])),
         half_width=float(half_width(leaves)),
         evaluation=evaluation,
-        program=program,
+        program=code,
     )
     return step, leaves
 

@@ -67,7 +67,7 @@ class _Group(click.Group):
             ctx.exit(130)
         except InputError as problem:
             command = self.commands.get(ctx.invoked_subcommand or "")
-            options = command.params if command else []
+            options = command.get_params(ctx) if command else []
             flags = {p.name: p.opts[-1] for p in options if isinstance(p, click.Option)}
             # A plan's fields are options of the same name; restarts[1] belongs to --restarts.
             name = problem.field.removeprefix("plan.").partition("[")[0]

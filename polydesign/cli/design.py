@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import ROUND_CEILING, ROUND_FLOOR
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from polydesign.cli.budget import (
-    asks_for_budget,
-    budget_options,
-    by_budget,
-    proposing,
-    spent,
-    without_budget,
-)
-from polydesign.cli.gradient import (
-    by_gradient,
-    free_place,
-    gradient_options,
-    rounding_price,
-    searched,
-    unfinished,
-    watched,
-)
-from polydesign.model import DTYPES, EVALUATIONS, NORMALIZATIONS, PURPOSES
+from polydesign.cli.strategies import Numbers, Search
+from polydesign.model import DTYPES, NORMALIZATIONS, PURPOSES, InputError
 from polydesign.text.digits import in_digits
 
 if TYPE_CHECKING:
+    from polydesign.designer.strategy import Strategy
     from polydesign.model import Schedule, Table
 
 
@@ -40,23 +26,6 @@ if TYPE_CHECKING:
 # degree 17 by up to 2.8 and holds on most matrices, but not on blocks of equal entries: roundings add up.
 _ROUNDING_PER_ROOM = 85
 _MOST_ROUNDING = 1
-
-
-class Numbers(click.ParamType):
-    """One number, or several separated by commas: one a step."""
-
-    def __init__(self, kind: type) -> None:
-        self.kind = kind
-        self.name = "number[,number...]"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return tuple(self.kind(part) for part in value.split(","))
-        except ValueError:
-            what = "whole numbers" if self.kind is int else "numbers"
-            self.fail(f"{value!r} is not a list of {what} such as 5 or 5,9,9", param, ctx)
 
 
 class LowerEnd(click.ParamType):
@@ -68,7 +37,7 @@ class LowerEnd(click.ParamType):
         return value if value == "min" else click.FLOAT.convert(value, param, ctx)
 
 
-@click.command(short_help="Design a schedule and write it as a table.")
+@click.command(cls=Search, short_help="Design a schedule and write it as a table.")
 @click.option(
     "--degree",
     type=Numbers(int),
@@ -89,19 +58,6 @@ class LowerEnd(click.ParamType):
     "--dtype",
     help=f"Precision it will run in; sets the safety below: {', '.join(DTYPES)}.  [default: bfloat16]",
 )
-@click.option("--headroom", type=Numbers(float), help="Design each step up to u times this.")
-@click.option("--cushion", type=Numbers(float), help="Raise a step's lower end to u times this.")
-@click.option("--image-floor", type=Numbers(float), help="Least lower/upper of a step's designed image.")
-@click.option(
-    "--evaluation",
-    type=click.Choice(EVALUATIONS),
-    help="How q is computed.  [default: chebyshev from inner degree 3 on]",
-)
-@click.option(
-    "--round",
-    metavar="GRID",
-    help="Coefficients on a grid: 1/1024 (any 1/N), decimals:4, bf16, fp16 or fp32.",
-)
 @click.option(
     "--normalization",
     type=click.Choice(NORMALIZATIONS),
@@ -114,8 +70,6 @@ class LowerEnd(click.ParamType):
     type=click.Choice(tuple(PURPOSES)),
     help="root: a schedule of root 2 is for P^(-1/2), not for signs.  [default: what root and method say]",
 )
-@budget_options
-@gradient_options
 @click.option("--name", help="Name of the table.  [default: made from the parameters]")
 @click.option("-o", "--output", help="File to write, or - for standard output.  [default: coeffs/NAME.json]")
 @click.option("--force", is_flag=True, help="Replace a different file.")
@@ -144,45 +98,72 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
       polydesign search --steps 6 --method adam --round bf16
     """
     from polydesign.designer.design import design
+    from polydesign.designer.methods import METHODS, method_of
     from polydesign.table import dumps, save
 
-    for option in ("degree", "headroom", "cushion", "image_floor"):
-        if isinstance(keywords[option], tuple) and len(keywords[option]) == 1:
-            keywords[option] = keywords[option][0]
-    if asks_for_budget(keywords):
-        waiting = proposing(keywords, output, force, quiet)
-    else:
-        waiting = watched(without_budget(keywords), output, force, quiet)
-    with _spinner(keywords), waiting as wanted:
-        table = design(**wanted)
+    # A list of one number is that number.
+    keywords = {k: v[0] if isinstance(v, tuple) and len(v) == 1 else v for k, v in keywords.items()}
+    strategy = METHODS[method_of(keywords["method"], keywords)]
+    if strategy.takes_long and output not in (None, "-") and Path(output).exists() and not force:
+        raise InputError("output", f"{output} exists; choose another, or replace it with --force")
+    reasons: list[str] = []
+    with _waiting(strategy, keywords["degree"], quiet) as watch:
+        table = design(**keywords, watch=watch, cut_short=reasons.append)
     if output == "-":
         click.echo(dumps(table), nl=False)
         return
-    path = Path(output) if output else free_place(table, Path("coeffs", f"{table.name}.json"), force)
+    path = Path(output) if output else Path("coeffs", f"{table.name}.json")
+    if strategy.takes_long and not output and not force:
+        path = _free(path, dumps(table))
     written = save(table, path, force=force)
     if as_json:
         click.echo(dumps(table), nl=False)
     elif not quiet:
-        click.echo(_summary(table))
+        click.echo(_summary(table, strategy))
         click.echo(f"wrote {path}" if written else f"{path} holds this table already; left as it is")
-    cut_short = unfinished(table, str(path))
-    for warning in ([cut_short] if cut_short else []) + _warnings(table, keywords["dtype"] or "bfloat16"):
+    cut_short = [strategy.unfinished(table, why, str(path)) for why in reasons]
+    for warning in cut_short + _warnings(table, keywords["dtype"] or "bfloat16"):
         click.echo(f"Warning: {warning}", err=True)
 
 
-def _spinner(keywords: dict[str, Any]) -> Any:
-    """A spinner on a terminal where the search can take seconds: high inner degrees need many digits."""
-    degree = keywords["degree"] or 5
-    highest = max(degree) if isinstance(degree, tuple) else degree
-    has_bar = keywords["method"] == "adam" or asks_for_budget(keywords)
-    if highest < 13 or has_bar or not sys.stderr.isatty():
-        return nullcontext()
+search.output = ("name", "output", "force", "certify", "as_json", "quiet")
+
+
+@contextmanager
+def _waiting(strategy: type[Strategy], degree: Any, quiet: bool) -> Iterator[Callable[..., None] | None]:
+    """On a terminal a bar for a search that takes long, as a callable that is told how far it is; a spinner
+    where high inner degrees need many digits, which can take seconds."""
+    highest = max(degree) if isinstance(degree, tuple) else degree or 5
+    if quiet or not sys.stderr.isatty() or (highest < 13 and not strategy.takes_long):
+        yield None
+        return
     from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    return Console(stderr=True).status("designing")
+    console = Console(stderr=True)
+    if not strategy.takes_long:
+        with console.status("designing"):
+            yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("searching", total=None)
+
+        def watch(done: int, total: int, *values: float) -> None:
+            words = zip(("now", "best"), values, strict=False)
+            what = ", ".join(f"{word} {value:.6g}" for word, value in words) or "measuring"
+            bar.update(task, completed=done, total=total, description=what)
+
+        yield watch
 
 
-def _summary(table: Table) -> str:
+def _free(path: Path, text: str) -> Path:
+    """The path, or path-2, path-3, … where others are there: what took long must find a place."""
+    places = itertools.chain([path], (path.with_name(f"{path.stem}-{i}.json") for i in itertools.count(2)))
+    return next(one for one in places if not one.exists() or one.read_text("utf-8") == text)
+
+
+def _summary(table: Table, strategy: type[Strategy]) -> str:
     from polydesign.program.cost import matmuls_of
 
     schedule = table.schedule
@@ -191,11 +172,7 @@ def _summary(table: Table) -> str:
         f"{table.name}: root {schedule.root}, {len(schedule.steps)} steps, "
         f"{matmuls_of(table)} matrix products, [{low:g}, {high:g}]{_evaluation(schedule)}",
         f"error     {_how(table)}",
-        # A clip schedule is no approximation of 1: the least error of that says nothing of it.
-        *([] if table.purpose == "clip" else [f"optimum   {_cost(table)}"]),
-        searched(table) if by_gradient(table) else f"safety    {_safety(table.provenance.parameters)}",
-        *([spent(table)] if by_budget(table) else []),
-        *_goals(table),
+        *strategy.summary(table),
         "",
         "step degree  max |p(x) - 1|  coefficients of q, increasing powers",
     ]
@@ -215,19 +192,6 @@ def _evaluation(schedule: Schedule) -> str:
     return found
 
 
-def _cost(table: Table) -> str:
-    certificate = table.certificate
-    if certificate is None or certificate.optimum is None:
-        return "not known without a proof"
-    optimum = float(certificate.optimum[1])
-    if optimum < 1e-300:
-        return "below 1e-300 for these degrees without safety"
-    ratio = table.schedule.error / optimum
-    if by_gradient(table):
-        return f"{optimum:.9g} in the worst case for these degrees; this error is {ratio:.5g} times that"
-    return f"{optimum:.9g} for these degrees without safety; the safety costs a factor {ratio:.5g}"
-
-
 def _how(table: Table) -> str:
     certificate = table.certificate
     assert certificate is not None
@@ -238,46 +202,6 @@ def _how(table: Table) -> str:
     if certificate.safe_edge is None:
         return proved
     return f"{proved}; the same up to x = {in_digits(certificate.safe_edge[0], 7, ROUND_FLOOR)}"
-
-
-def _safety(parameters: dict[str, Any]) -> str:
-    def said(value: Any) -> str:
-        return ", ".join(f"{v:g}" for v in value) if isinstance(value, list) else f"{value:g}"
-
-    parts = [f"headroom {said(parameters['headroom'])}"]
-    if parameters.get("image_floor"):
-        tail = parameters.get("floor_free_tail", 0)
-        parts.append(
-            f"image floor {said(parameters['image_floor'])}" + (f" but for the last {tail}" if tail else "")
-        )
-    elif "cushion" in parameters:
-        parts.append(f"cushion {said(parameters['cushion'])}")
-    if "dtype" in parameters and "floor_free_tail" in parameters and "candidates" not in parameters:
-        parts.append(f"the default for {parameters['dtype']}")
-    return "; ".join(parts)
-
-
-def _goals(table: Table) -> list[str]:
-    """What was asked for beside the error: coefficients on a grid, the smallest lower end."""
-    parameters, lines = table.provenance.parameters, []
-    if table.purpose == "clip":
-        from polydesign.approximation.sampling import stated_clip_error
-
-        low, off = table.schedule.interval[0], stated_clip_error(table.schedule)
-        lines.append(f"clipping  |f(x) - min(x/{low:g}, 1)| <= {off:g} on a grid of [0, 1]")
-    if "round" in parameters and by_gradient(table):
-        lines.append(rounding_price(table))
-    elif "round" in parameters:
-        unrounded = parameters["unrounded_error"]
-        price = f"; it costs a factor {table.schedule.error / unrounded:.5g}" if unrounded > 1e-300 else ""
-        lines.append(f"rounding  to {parameters['round']}; without it {unrounded:.9g}{price}")
-    if parameters.get("lower") == "min":
-        slope = prod(step.coefficients[0] for step in table.schedule.steps)
-        lines.append(
-            f"lower     {table.schedule.interval[0]!r}, the smallest from which the error is at most "
-            f"{parameters['error']:g}; slope at 0: {slope:.6g}"
-        )
-    return lines
 
 
 def _warnings(table: Table, dtype: str) -> list[str]:

@@ -32,9 +32,9 @@ def certify(table: Source, *, renew: bool = False) -> Certificate:
     published = found.provenance.source is not None
     try:
         if not renew and found.certificate is not None:
-            return check_certificate(found.schedule, found.certificate, published=published)
+            return check_certificate(found.schedule, found.certificate, found.purpose, published=published)
         check_images(found.schedule, published=published)
-        return prove(found.schedule)
+        return prove(found.schedule, found.purpose)
     except ClaimError as problem:
         where = "table" if isinstance(table, Table) else find(table)
         raise ClaimError(f"{where}: $.{problem.field}", problem.problem) from problem

@@ -2,48 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 from polydesign import __version__
 from polydesign.approximation.certificate import certify as prove
 from polydesign.approximation.sampling import sampled_certificate
-from polydesign.model import Provenance, Schedule, Table
+from polydesign.designer.strategy import Found
+from polydesign.model import Provenance, Table
 from polydesign.table import digest
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A schedule, and what its table is to say of it.
+def finished(
+    found: Found,
+    *,
+    method: str,
+    name: str,
+    normalization: str = "frobenius",
+    purpose: str | None = None,
+    certify: bool = True,
+    source: str | None = None,
+) -> Table:
+    """The table of what was found: every table that is designed is made here.
 
-    method: the word of model.METHODS. parameters: all that the method was told, and what it reports. name:
-    where the caller gives none. The rest is as in a Table.
-    """
-
-    schedule: Schedule
-    method: str
-    parameters: dict[str, Any]
-    name: str
-    seed: int | None = None
-    purpose: str = ""
-    dtype: str | None = None
-    form: str = ""
-    observed: float | None = None
-
-
-def finished(found: Found, *, name: str | None, normalization: str, certify: bool) -> Table:
-    """The table of what was found, under the caller's name if there is one.
+    Args:
+        method: The strategy of its provenance.
+        purpose: Where the search does not know of another.
+        certify: Prove the error, or else only sample it.
+        source: Where a schedule of the literature is from.
 
     Raises InputError where its purpose or form does not fit.
     """
-    schedule = found.schedule
+    schedule, meant = found.schedule, found.purpose or purpose or ""
     return Table(
-        name=name or found.name,
+        name=name,
         schedule=schedule,
-        provenance=Provenance(__version__, found.method, found.parameters, found.seed),
+        provenance=Provenance(__version__, method, found.parameters, found.seed, source),
         normalization=normalization,
-        certificate=prove(schedule) if certify else sampled_certificate(schedule, digest(schedule)),
-        purpose=found.purpose,
+        certificate=prove(schedule, meant)
+        if certify
+        else sampled_certificate(schedule, digest(schedule, meant)),
+        purpose=meant,
         dtype=found.dtype,
         form=found.form,
         observed=found.observed,

@@ -9,7 +9,6 @@ from polydesign import __version__
 from polydesign.approximation import fold as rows
 from polydesign.approximation.certificate import certify
 from polydesign.model import InputError, Provenance, Schedule, Table
-from polydesign.table import digest
 from polydesign.table.catalogue import Source, as_table
 
 
@@ -73,7 +72,7 @@ def _changed(
             f"{old.name} is made for clipping, and a factor would tilt its line: design it with --headroom",
         )
     schedule = change(old.schedule, factor, which)
-    made = {"factor": factor, "rows": which, "table": old.name, "digest": digest(old.schedule)}
+    made = {"factor": factor, "rows": which, "table": old.name, "digest": old.digest}
     if old.provenance.source is None:
         _check_sign(schedule, factor)
     return replace(
@@ -81,7 +80,7 @@ def _changed(
         name=name or f"{old.name}-{strategy}{factor:g}" + ("" if which == "all" else f"-{which}"),
         schedule=schedule,
         provenance=Provenance(__version__, strategy, made, source=old.provenance.source),
-        certificate=certify(schedule),
+        certificate=certify(schedule, old.purpose),
         observed=None,
         measured=(),
     )

@@ -1,154 +1,227 @@
-"""A gradient search as the designer and the command line ask for it: settings, resumption, trajectory.
-
-What comes back is a schedule and everything that its provenance must hold; designer/design.py makes the
-table.
-"""
+"""Method adam: a gradient search with its settings, resumption and trajectory."""
 
 from __future__ import annotations
 
 import csv
 import io
 import os
-from collections.abc import Callable
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+import re
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from polydesign.approximation.scalar import schedule_from
-from polydesign.model import InputError, Problem, Schedule, Table, check_number
+from polydesign.designer import commands, naming, summaries
+from polydesign.designer.strategy import Found, Strategy, Task
+from polydesign.model import EVALUATIONS, InputError, Problem, Table, check_number
 from polydesign.program.programs import preferred
-from polydesign.search.adam import Adam, Outcome, machinery, run
+from polydesign.search.adam_settings import Adam
+from polydesign.search.greedy import Equioscillation
 from polydesign.search.starts import STARTS, Rows, fitted
 from polydesign.table.catalogue import load
 from polydesign.table.published import names, published
 from polydesign.text.files import write_atomically
 
-STRATEGY = "adam"
+if TYPE_CHECKING:
+    from polydesign.search.adam import Outcome
+
+METHOD = "adam"
 
 COLUMNS = ("iteration", "rate", "current", "best")
 
 SUFFIXES = (".csv", ".png", ".svg")
 
-DEFAULTS = {field.name: field.default for field in fields(Adam) if field.default is not MISSING}
-"""The settings of the search, with what they are where nobody says otherwise."""
+SETTINGS = tuple(one.name for one in fields(Adam))
 
 
 @dataclass(frozen=True, slots=True)
-class Descent:
-    """A schedule found by gradients; parameters and seed: for its provenance."""
+class Gradient(Adam, Strategy):
+    """Gradient search for another objective than the worst case.
 
-    schedule: Schedule
-    parameters: dict[str, Any]
-    seed: int
-    outcome: Outcome
+    It has no headroom, cushion or image floor, and needs evaluation="monomial" for round where a degree is 7
+    or more. Degree and steps may be left out where the start or the resumed table has them.
 
+    Args:
+        evaluation: How q is computed.  [default: that of the resumed table, or chebyshev from inner degree 3]
+        timeout: Seconds of adam; the best so far is then polished.
+        resume: A table of an earlier --method adam that goes on, with its settings where none are given;
+            root, interval and normalization are given again.
+        trajectory: Write the way down: .csv, or a figure, .png or .svg.
 
-def degrees_of(settings: dict[str, Any]) -> tuple[int, ...] | None:
-    """The degrees of the table that a search resumes or starts from, or None where it is no table."""
-    resume, start = settings.get("resume"), settings.get("start", DEFAULTS["start"])
-    if resume is not None:
-        return load(resume).schedule.degrees
-    if start in STARTS:
-        return None
-    if start in names():
-        entry = published(start)
-        return tuple(1 + entry.root * (len(row) - 1) for row in entry.steps_run())
-    return load(start).schedule.degrees
-
-
-def descend(
-    problem: Problem,
-    settings: dict[str, Any],
-    *,
-    evaluations: tuple[str, ...] | None = None,
-    normalization: str = "frobenius",
-    timeout: float | None = None,
-    resume: str | os.PathLike[str] | None = None,
-    trajectory: str | os.PathLike[str] | None = None,
-    watch: Callable[[int, int, float, float], None] | None = None,
-) -> Descent:
-    """Search with these settings (fields of adam.Adam; those left out have its defaults).
-
-    evaluations: one a step; None for those of the table that goes on, where the degrees are its own, or else
-    the preferred ones. normalization: of the table to come. timeout: seconds. resume: a table of an earlier
-    search of the same root, interval and normalization, whose settings count where none are given, and whose
-    coefficients, as they were before rounding, are the start; iterations already done are not done again, and
-    its grid is that of the result unless another is given. trajectory: a file of it, of SUFFIXES. watch:
-    called with (iterations done, iterations in all, current value, best value).
-
-    Raises InputError naming the setting.
+    Raises InputError naming the field.
     """
-    for name in settings:
-        if name not in DEFAULTS:
-            raise InputError(name, f"is not a setting of {STRATEGY}: {', '.join(DEFAULTS)}")
-    if timeout is not None:
-        check_number("timeout", timeout)
-        if timeout <= 0:
-            raise InputError("timeout", f"must be positive, and is {timeout!r}")
-    if trajectory is not None and Path(trajectory).suffix not in SUFFIXES:
-        raise InputError("trajectory", f"{os.fspath(trajectory)} must end in {', '.join(SUFFIXES)}")
-    rows = None
-    if resume is None:
-        config = Adam(**settings)
-    else:
-        table = load(resume)
-        _check_same(table, os.fspath(resume), problem, normalization)
-        if evaluations is None and table.schedule.degrees == problem.degrees:
-            evaluations = tuple(step.evaluation for step in table.schedule.steps)
-        config = _resumed(table, os.fspath(resume), settings)
-        rows = _unrounded(table, os.fspath(resume), problem)
-    if config.iterations < config.begin:
-        raise InputError("iterations", f"are {config.iterations} in all, and {config.begin} are done already")
 
-    if evaluations is None:
-        evaluations = tuple(preferred((degree - 1) // problem.root) for degree in problem.degrees)
+    evaluation: str | None = field(default=None, metadata={"choices": EVALUATIONS})
+    timeout: float | None = None
+    resume: str | os.PathLike[str] | None = None
+    trajectory: str | os.PathLike[str] | None = None
 
-    def told(done: int, current: float, best: float) -> None:
-        if watch is not None:
-            watch(done, config.iterations, current, best)
+    takes_long: ClassVar[bool] = True
 
-    if config.round is not None and any(word != "monomial" for word in evaluations):
-        raise InputError(
-            "round",
-            "of a gradient search is for coefficients of powers of A: write evaluation monomial "
-            "(steps of degree 7 and more run in Chebyshev polynomials otherwise)",
-        )
-    outcome = run(config, problem, timeout=timeout, watch=told, rows=rows)
-    if trajectory is not None and Path(trajectory).suffix == ".csv":
-        write_atomically(Path(trajectory), as_csv(outcome))
-    elif trajectory is not None:
+    def __post_init__(self) -> None:
+        Adam.__post_init__(self)
+        if self.timeout is not None:
+            check_number("timeout", self.timeout)
+            if self.timeout <= 0:
+                raise InputError("timeout", f"must be positive, and is {self.timeout!r}")
+        if self.trajectory is not None and Path(self.trajectory).suffix not in SUFFIXES:
+            raise InputError("trajectory", f"{os.fspath(self.trajectory)} must end in {', '.join(SUFFIXES)}")
+        if self.iterations < self.begin:
+            raise InputError("iterations", f"are {self.iterations} in all, and {self.begin} are done already")
+
+    @classmethod
+    def made(cls, given: dict[str, Any]) -> Gradient:
+        """With resume, the settings that are not given are those of the resumed table."""
+        if given.get("resume") is None:
+            return cls(**given)
+        file = os.fspath(given["resume"])
+        made_by = load(file).provenance
+        if made_by.strategy != METHOD:
+            raise InputError("resume", f"{file} does not come from a gradient search: use it as the start")
+        stored = {name: value for name, value in made_by.parameters.items() if name in SETTINGS}
+        stored |= {"device": "auto", "seed": made_by.seed or 0}
+        done = made_by.parameters["iterations_done"]
+        return cls(**stored | given | {"start": file, "begin": done})
+
+    def search(self, task: Task) -> Found:
+        """The schedule with the least objective that was seen; Ctrl-C and a timeout leave the best so far."""
+        from polydesign.search.adam import machinery, run  # torch
+
+        left_out = task.steps is None and task.error is None and task.one_degree
+        problem = task.problem(self._degrees() if left_out else None)
+        resumed = None if self.resume is None else load(self.resume)
+        rows = None if resumed is None else _rows(resumed, os.fspath(self.resume or ""), problem, task)
+        evaluations = self._evaluations(problem, resumed)
+
+        def told(done: int, current: float, best: float) -> None:
+            task.watch(done, self.iterations, current, best)
+
+        outcome = run(self, problem, timeout=self.timeout, watch=told, rows=rows)
+        self._write(outcome)
+        found = [step.coefficients for step in outcome.schedule.steps]
+        schedule = schedule_from(problem.root, found, (problem.lower, problem.upper), evaluations)
+        stated = asdict(self)
+        parameters = {name: stated[name] for name in SETTINGS if name not in ("seed", "device")}
+        parameters = {name: value for name, value in parameters.items() if value is not None}
+        parameters |= {
+            "iterations_done": outcome.iterations,
+            "stopped": outcome.stopped,
+            "start_value": outcome.start_value,
+            "value": outcome.value,
+            **machinery(self),
+        }
+        if outcome.unrounded is not None:
+            parameters["unrounded_value"] = outcome.unrounded_value
+            parameters["unrounded_rows"] = list(map(list, outcome.unrounded))
+        if outcome.stopped != "done":
+            task.cut_short(outcome.stopped)
+        return Found(schedule, parameters, self.seed, dtype=task.dtype)
+
+    def _degrees(self) -> tuple[int, ...] | None:
+        """Of the table that the search resumes or starts from, or None where it is no table."""
+        if self.resume is None and self.start in STARTS:
+            return None
+        if self.resume is None and self.start in names():
+            entry = published(self.start)
+            return tuple(1 + entry.root * (len(row) - 1) for row in entry.steps_run())
+        return load(self.resume or self.start).schedule.degrees
+
+    def _evaluations(self, problem: Problem, resumed: Table | None) -> tuple[str, ...]:
+        if self.evaluation is not None:
+            words = (self.evaluation,) * len(problem.degrees)
+        elif resumed is not None and resumed.schedule.degrees == problem.degrees:
+            words = tuple(step.evaluation for step in resumed.schedule.steps)
+        else:
+            words = tuple(preferred((degree - 1) // problem.root) for degree in problem.degrees)
+        if self.round is not None and set(words) != {"monomial"}:
+            raise InputError(
+                "round",
+                "of a gradient search is for coefficients of powers of A: write evaluation monomial "
+                "(steps of degree 7 and more run in Chebyshev polynomials otherwise)",
+            )
+        return words
+
+    def _write(self, outcome: Outcome) -> None:
+        """The trajectory, where it is asked for."""
+        if self.trajectory is None:
+            return
+        path = Path(self.trajectory)
+        if path.suffix == ".csv":
+            write_atomically(path, as_csv(outcome))
+            return
         from polydesign.drawing.figures import save_figure  # matplotlib
         from polydesign.drawing.trajectory import trajectory_figure
 
-        save_figure(trajectory_figure(outcome.trajectory, config.objective), Path(trajectory))
-    rows = [step.coefficients for step in outcome.schedule.steps]
-    schedule = schedule_from(problem.root, rows, (problem.lower, problem.upper), evaluations)
-    parameters = {
-        name: value
-        for name, value in asdict(config).items()
-        if name not in ("seed", "device") and value is not None
-    }
-    parameters |= {
-        "iterations_done": outcome.iterations,
-        "stopped": outcome.stopped,
-        "start_value": outcome.start_value,
-        "value": outcome.value,
-        **machinery(config),
-    }
-    if outcome.unrounded is not None:
-        parameters["unrounded_value"] = outcome.unrounded_value
-        parameters["unrounded_rows"] = list(map(list, outcome.unrounded))
-    return Descent(schedule, parameters, config.seed, outcome)
+        save_figure(trajectory_figure(outcome.trajectory, self.objective), path)
+
+    def name(self, found: Found, task: Task) -> str:
+        """sign-d5x3-l0.01-adam-topk50."""
+        grid = Equioscillation(round=self.round)
+        name = f"{naming.table_name(found.schedule, grid, None, task.normalization)}-{task.method}-"
+        name += re.sub(r"[^\w.]+", "-", self.objective.replace(":", "")).strip("-")[:80]
+        name += "-shared" if self.shared else ""
+        return name + naming.ending(task.root, found.dtype, task.purpose)
+
+    @classmethod
+    def summary(cls, table: Table) -> list[str]:
+        """The optimum in the worst case, the objective before and after, and what a grid costs it."""
+        p = table.provenance.parameters
+        words = "in the worst case for these degrees; this error is {:.5g} times that"
+        lines = [
+            summaries.optimum(table, words),
+            f"objective {p['objective']} = {p['value']:.9g}; its start, {p['start']}, has "
+            f"{p['start_value']:.9g} ({p['iterations_done']} iterations, seed {table.provenance.seed})",
+        ]
+        if "round" not in p:
+            return lines
+        value, unrounded = p["value"], p["unrounded_value"]
+        price = f"{value - unrounded:+.5g}"
+        if unrounded > 1e-300 and "slope" not in p["objective"]:  # a slope counts as its logarithm
+            price = f"{value / unrounded:.5g} times that"
+        rounding = f"rounding  to {p['round']}: {value:.9g}; without it {unrounded:.9g}; the price is {price}"
+        return [*lines, rounding]
+
+    @classmethod
+    def command(cls, table: Table) -> tuple[str, str]:
+        """None for a search that went on from another, or was cut short."""
+        p = table.provenance.parameters
+        if p["begin"] or p["stopped"] != "done":
+            return "", "Made by adam, with these parameters; it was resumed or cut short."
+        options = [f"--method {METHOD}", *commands.degrees(table.schedule), *commands.problem(table)]
+        options += cls.options(p | {"seed": table.provenance.seed}) + commands.evaluation(table.schedule)
+        options += [f"--dtype {table.dtype}"] if table.dtype else []
+        note = "The same digits on the same machine with as many threads; others agree to a few."
+        return commands.search(table, options), note
+
+    @classmethod
+    def unfinished(cls, table: Table, why: str, path: str) -> str:
+        """How far it came, and the command that goes on."""
+        p = table.provenance.parameters
+        low, high = table.schedule.interval
+        for flag, value, default in (
+            ("root", table.schedule.root, 2),
+            ("lower", low, 1e-3),
+            ("upper", high, 1.0),
+            ("normalization", table.normalization, "frobenius"),
+        ):
+            path += "" if value == default else f" --{flag} {value}"
+        reason = "the time was over" if why == "timeout" else why
+        hastily = ", rounded without moving later steps" if "round" in p else ""
+        return (
+            f"{reason} after {p['iterations_done']} of {p['iterations']} iterations; this is the best "
+            f"so far{hastily}, and --method {METHOD} --resume {path} goes on"
+        )
 
 
-def _check_same(table: Table, file: str, problem: Problem, normalization: str) -> None:
-    """What a search was of must be what it goes on with: other numbers would be another search."""
-    low, high = table.schedule.interval
+def _rows(resumed: Table, file: str, problem: Problem, task: Task) -> Rows | None:
+    """The coefficients before a table was rounded, None for its own: a search goes on from there, and rounds
+    again. What it was of must be what it goes on with: other numbers would be another search."""
+    low, high = resumed.schedule.interval
     for name, stored, asked in (
-        ("root", table.schedule.root, problem.root),
+        ("root", resumed.schedule.root, problem.root),
         ("lower", low, problem.lower),
         ("upper", high, problem.upper),
-        ("normalization", table.normalization, normalization),
+        ("normalization", resumed.normalization, task.normalization),
     ):
         if stored != asked:
             raise InputError(
@@ -156,28 +229,14 @@ def _check_same(table: Table, file: str, problem: Problem, normalization: str) -
                 f"is {asked!r}, and {file} was searched with {stored!r}: write that to go on, or take the "
                 "file as the start of another search",
             )
-
-
-def _resumed(table: Table, file: str, given: dict[str, Any]) -> Adam:
-    if table.provenance.strategy != STRATEGY:
-        raise InputError("resume", f"{file} does not come from a gradient search: use it as the start")
-    stored = table.provenance.parameters
-    settings = {name: stored[name] for name in DEFAULTS if name in stored}
-    settings["device"] = "auto"
-    config = replace(Adam(**settings), seed=table.provenance.seed or 0)
-    return replace(config, **{**given, "start": file, "begin": stored["iterations_done"]})
-
-
-def _unrounded(table: Table, file: str, problem: Problem) -> Rows | None:
-    """The coefficients before a table was rounded: a search goes on from there, and rounds again."""
-    stored = table.provenance.parameters.get("unrounded_rows")
-    if stored is None:
+    listed = resumed.provenance.parameters.get("unrounded_rows")
+    if listed is None:
         return None
     try:
-        rows = tuple(tuple(map(float, row)) for row in stored)
+        rows = tuple(tuple(map(float, row)) for row in listed)
     except (TypeError, ValueError) as refusal:
         raise InputError("resume", f"unrounded_rows in {file} are no rows of numbers") from refusal
-    return fitted(file, table.schedule.root, rows, problem)
+    return fitted(file, resumed.schedule.root, rows, problem)
 
 
 def as_csv(outcome: Outcome) -> str:

@@ -20,7 +20,7 @@ def family(root: int) -> str:
 
 def table_name(
     schedule: Schedule,
-    strategy: Equioscillation,
+    strategy: Equioscillation | None,
     dtype: str | None,
     normalization: str = "frobenius",
     lower: str | None = None,
@@ -29,10 +29,10 @@ def table_name(
 ) -> str:
     """A name made from the parameters: sign-d5x6-l1e-3-bf16, sign-d5-9x3-l1e-3, root4-d9x3-l0.1-h1.01.
 
-    dtype: the precision that it is made for; own_safety: with headroom, cushion and floor of one's own in
-    place of that precision's, which the name then says: sign-d5x6-l1e-3-h1.02-bf16. lower: in place of the
-    number. An evaluation is named where it is not the preferred one; rounding as -r1_1024, -rdecimals4,
-    -rbf16.
+    strategy: None where there is no safety to name. dtype: the precision that it is made for; own_safety:
+    with headroom, cushion and floor of one's own in place of that precision's, which the name then says:
+    sign-d5x6-l1e-3-h1.02-bf16. lower: in place of the number. An evaluation is named where it is not the
+    preferred one; rounding as -r1_1024, -rdecimals4, -rbf16.
     """
     low, high = schedule.interval
     parts = [family(schedule.root)]
@@ -40,12 +40,13 @@ def table_name(
     parts += [f"d{degrees}", f"l{lower or short(low)}"]
     if high != 1:
         parts.append(f"u{short(high)}")
-    if dtype is None or own_safety:
+    if strategy is not None and (dtype is None or own_safety):
         safety = []
         for letter, value, neutral in (
             ("h", strategy.headroom, 1.0),
             ("c", strategy.cushion, 0.0),
             ("f", strategy.image_floor or 0.0, 0.0),
+            ("t", strategy.floor_free_tail, 0),
         ):
             values = value if isinstance(value, tuple) else (value,)
             if any(v != neutral for v in values):
@@ -55,11 +56,17 @@ def table_name(
     parts += [] if dtype is None else [DTYPES[dtype]]
     other = {s.evaluation for s in schedule.steps if s.evaluation != preferred(s.inner_degree)}
     parts += sorted(other)
-    if strategy.round is not None:
+    if strategy is not None and strategy.round is not None:
         parts.append("r" + strategy.round.replace("/", "_").replace(":", ""))
     if normalization != "frobenius":
         parts.append(normalization)
     return "-".join(parts)
+
+
+def ending(root: int, dtype: str | None, purpose: str | None) -> str:
+    """The end of a name: the precision, and whether a table of root 2 is for P^(−1/2) and not for signs."""
+    coupled = "-coupled" if root == 2 and purpose == "root" else ""
+    return (f"-{DTYPES[dtype]}" if dtype else "") + coupled
 
 
 def budget_name(

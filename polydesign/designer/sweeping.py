@@ -131,8 +131,6 @@ def sweep(
     if waiting:
         with _solved([asked[key] for key in waiting], jobs, backend, address) as results:
             for index, found in results:
-                if isinstance(found, Table) and found.provenance.parameters.get("stopped") == "interrupted":
-                    raise KeyboardInterrupt  # a gradient search took it for its own
                 key = waiting[index]
                 kept[key] = _stored(place, key, found)
                 _write_summary(place, kept, asked)
@@ -144,11 +142,17 @@ def _solve(index: int, problem: Mapping[str, Any]) -> tuple[int, Table | str]:
     """The table, or what was wrong: an exception would stop the others, and not every one can be pickled."""
     try:
         with _ONE:
-            return index, design(**problem)
+            return index, design(**problem, cut_short=_stopped)
     except InputError as found:
         return index, str(found)
     except Exception as found:
         return index, f"{type(found).__name__}: {found}"
+
+
+def _stopped(why: str) -> None:
+    """A search that gives its best so far when it is interrupted must not keep the interruption to itself."""
+    if why == "interrupted":
+        raise KeyboardInterrupt
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 
 from polydesign.exporters.target import Target
 from polydesign.model import Table
-from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
 
 _SAMPLES = 1001
 
@@ -30,7 +30,11 @@ def rounded_twin(table: Table) -> list[str]:
     The certificate is of the polynomial that those constants define exactly, and the coefficients are its
     own, rounded to float64.
     """
-    steps = [str(index) for index, step in enumerate(table.schedule.steps, start=1) if step.program]
+    steps = [
+        str(index)
+        for index, step in enumerate(table.schedule.steps, start=1)
+        if step.evaluation != "monomial"
+    ]
     if not steps:
         return []
     return [

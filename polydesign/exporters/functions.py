@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from polydesign.exporters.cautions import undesigned
 from polydesign.exporters.layout import comment, indented, steps_text, wrapped
-from polydesign.exporters.straight import Routine, Row, routines
+from polydesign.exporters.printer import Routine, Row, routines
 from polydesign.exporters.target import how_known, stated_error
 from polydesign.model import InputError, Table
 

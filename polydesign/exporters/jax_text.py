@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from polydesign.exporters.functions import Library, write
-from polydesign.exporters.straight import Routine, plain
+from polydesign.exporters.printer import Printer, Routine, plain
 from polydesign.exporters.target import Target
 from polydesign.model import Table
-from polydesign.program.programs import Combination
+from polydesign.model.program import Terms
 
 
 def jax_text(table: Table) -> str:
@@ -19,42 +19,34 @@ def jax_text(table: Table) -> str:
     return write(table, _JAX)
 
 
-def _sum(terms: list[tuple[Any, str]], shift: Any = None) -> str:
-    listed = [f"({plain(weight)}, {term})" for weight, term in terms]
-    return (
-        f"_sum({', '.join(['A.dtype', *listed, *([] if shift is None else [f'identity={plain(shift)}'])])})"
-    )
+def _sum(terms: Terms, shift: Any = None) -> str:
+    listed = [f"({plain(weight)}, {term})" for term, weight in terms]
+    last = [] if shift is None else [f"identity={plain(shift)}"]
+    return f"_sum({', '.join(['A.dtype', *listed, *last])})"
 
 
-def _lines(routine: Routine) -> list[str]:
+class _Printer(Printer):
     """A register a line; factors that are sums come before it, by a name of their own."""
-    lines: list[str] = []
 
-    def side(terms: Combination, name: str) -> str:
-        found = routine.single(terms)
-        if found is None:
-            named, shift = routine.split(terms)
-            lines.append(f"{name} = {_sum([(weight, register) for register, weight in named], shift)}")
-        return found or name
+    def total(self, terms: Terms, shift: Any) -> str:
+        return _sum(terms, shift)
 
-    for name, line in zip(routine.registers[1:], routine.program.lines, strict=True):
-        addends, shift = routine.split(line.plus)
-        terms = [(weight, register) for register, weight in addends]
-        if line.left:
-            left, right = side(line.left, "left"), side(line.right, "right")
-            terms.append((line.weight, f"_product({left}, {right})"))
-        lines.append(f"{name} = {_sum(terms, shift)}")
-    return lines
+    def factor(self, terms: Terms, shift: Any, side: str) -> str:
+        self.lines.append(f"{side} = {_sum(terms, shift)}")
+        return side
+
+    def product(self, left: str, right: str, weight: Any, addend: Terms, shift: Any) -> str:
+        return _sum([*addend, (f"_product({left}, {right})", weight)], shift)
 
 
 def _add(routine: Routine) -> str:
     register, weight, constant = routine.final
-    return f"X = {_sum([(constant, 'X'), (weight, f'_product({register}, X)')])}"
+    return f"X = {_sum([('X', constant), (f'_product({register}, X)', weight)])}"
 
 
 def _inner(routine: Routine) -> str:
     register, weight, constant = routine.final
-    return f"W = {_sum([(weight, register)], constant)}"
+    return f"W = {_sum([(register, weight)], constant)}"
 
 
 _HELPERS = {
@@ -136,7 +128,7 @@ _JAX = Library(
     imports="import jax.numpy as jnp\n",
     helpers=_HELPERS,
     gram="A = _product(X, X.mT).astype(X.dtype)",
-    lines=_lines,
+    lines=lambda routine: _Printer(routine).written(),
     add=_add,
     inner=_inner,
     product=lambda a, b: f"_product({a}, {b}).astype(dtype)",

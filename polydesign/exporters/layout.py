@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from polydesign.exporters.straight import Routine, Row
+from polydesign.exporters.printer import Routine, Row
 from polydesign.exporters.target import header
 from polydesign.model import Table
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polydesign.exporters.functions import Library, write
-from polydesign.exporters.straight import Routine, factor, infix, is_one, plain
+from polydesign.exporters.printer import Infix, Routine, is_one, plain
 from polydesign.exporters.target import Target
 from polydesign.model import Table
 
@@ -19,16 +19,16 @@ def numpy_text(table: Table) -> str:
 
 
 def _lines(routine: Routine) -> list[str]:
-    return infix(routine, "@", lambda total, weight: f"_add_identity({total}, {weight})")
+    return Infix(routine, "@", lambda total, weight: f"_add_identity({total}, {weight})").written()
 
 
 def _scaled(routine: Routine) -> str:
     register, weight, _ = routine.final
-    return register if is_one(weight) else f"{factor(weight)} * {register}"
+    return register if is_one(weight) else f"{plain(weight)} * {register}"
 
 
 def _add(routine: Routine) -> str:
-    return f"X = {factor(routine.final[2])} * X + {_scaled(routine)} @ X"
+    return f"X = {plain(routine.final[2])} * X + {_scaled(routine)} @ X"
 
 
 def _inner(routine: Routine) -> str:

@@ -7,7 +7,7 @@ where C does not contract products and sums (-ffp-contract=off; standard C modes
 from __future__ import annotations
 
 from polydesign.exporters.layout import WIDTH, comment, identifier, indented, steps_text, wrapped
-from polydesign.exporters.straight import Routine, factor, infix, is_one, routines
+from polydesign.exporters.printer import Infix, Routine, is_one, plain, routines
 from polydesign.exporters.target import Target, header
 from polydesign.model import Table
 from polydesign.program.cost import matmuls_of
@@ -49,9 +49,9 @@ def _argument(root: int) -> str:
 
 def _lines(routine: Routine, root: int) -> list[str]:
     register, weight, constant = routine.final
-    scaled = register if is_one(weight) else f"{factor(weight)} * {register}"
-    lines = infix(routine, "*", _plus)
-    return [*_power(root), *lines, f"x = {factor(constant)} * x + {scaled} * x"]
+    scaled = register if is_one(weight) else f"{plain(weight)} * {register}"
+    lines = Infix(routine, "*", _plus).written()
+    return [*_power(root), *lines, f"x = {plain(constant)} * x + {scaled} * x"]
 
 
 def _plus(total: str, multiple: str) -> str:

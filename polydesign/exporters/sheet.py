@@ -4,53 +4,56 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 
 from polydesign.exporters.layout import comment
+from polydesign.exporters.printer import program_text
 from polydesign.exporters.target import Target, header
 from polydesign.model import Step, Table
-from polydesign.program.programs import constant_names
-from polydesign.table import digest
 
 
 def csv_text(table: Table) -> str:
-    """One row a step, RFC 4180: what it is, c0, c1, … of q, and the constants that run where they differ.
+    """One row a step, RFC 4180: what it is, c0, c1, … of q, and the program that runs where they do not.
 
-    Name, digest and root are columns, since CSV has no comments. constants: the names of k0, k1, … in order;
-    empty, like cells to the right of a row's last number, where a step has none.
+    Name, digest and root are columns, since CSV has no comments. program: its lines, with constants k0, k1,
+    …; empty, like cells to the right of a row's last number, where a step has none.
     """
     steps = table.schedule.steps
     most = max(len(step.coefficients) for step in steps)
-    programs = max(len(step.program) for step in steps)
+    programs = max(len(_constants(step)) for step in steps)
     columns = ["name", "digest", "root", "normalization", "step", "degree", "evaluation"]
     columns += ["domain_low", "domain_high", "image_low", "image_high", "half_width"]
     columns += [f"c{j}" for j in range(most)]
-    columns += ["constants", *(f"k{j}" for j in range(programs))] if programs else []
+    columns += ["program", *(f"k{j}" for j in range(programs))] if programs else []
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(columns)
-    same = [table.name, digest(table.schedule), table.schedule.root, table.normalization]
+    same = [table.name, table.digest, table.schedule.root, table.normalization]
     for index, step in enumerate(steps, start=1):
         numbers = [*step.domain, *step.image, step.half_width, *step.coefficients]
         cells = [*same, index, step.degree, step.evaluation, *map(repr, map(float, numbers))]
         cells += [""] * (most - len(step.coefficients))
         if programs:
-            names = constant_names(step.evaluation, step.inner_degree)
-            cells += [" ".join(names), *map(repr, step.program), *[""] * (programs - len(step.program))]
+            constants = _constants(step)
+            cells += [program_text(step), *map(repr, constants), *[""] * (programs - len(constants))]
         writer.writerow(cells)
     return out.getvalue()
 
 
 def markdown_text(table: Table) -> str:
     """A heading, the promise and digest as a list, and a table of a row a step."""
-    said = "\n".join(f"- {_inline(line)}" for line in [digest(table.schedule), *header(table)[1:]])
+    said = "\n".join(f"- {_inline(line)}" for line in [table.digest, *header(table)[1:]])
     rows = ["| step | degree | image | evaluation | numbers |", "|--:|--:|:--|:--|:--|"]
     for index, step in enumerate(table.schedule.steps, start=1):
         low, high = step.image
-        numbers = ", ".join(f"{name} = `{c!r}`" for name, c in _named(step))
+        listed = [*_numbered("c", step.coefficients), *_numbered("k", _constants(step))]
+        numbers = ", ".join(f"{name} = `{c!r}`" for name, c in listed)
         rows.append(f"| {index} | {step.degree} | [{low:.6g}, {high:.6g}] | {step.evaluation} | {numbers} |")
     what = "c0, c1, … are the coefficients of q, p(x) = x q(x^r), in increasing powers."
-    if any(step.program for step in table.schedule.steps):
-        what += " A step that is not monomial runs the other constants, named as in its program."
+    programs = dict.fromkeys(filter(None, map(program_text, table.schedule.steps)))
+    if programs:
+        listed = ", ".join(f"`{text}`" for text in programs)
+        what += f" A step that is not monomial runs its program with the constants k0, k1, …: {listed}."
     joined = "\n".join(rows)
     return f"### {_inline(table.name)}\n\n{said}\n\n{joined}\n\n{what}\n"
 
@@ -60,10 +63,13 @@ def _inline(text: str) -> str:
     return "".join(f"\\{c}" if c in "\\`*_[]<>|#" else c for c in " ".join(text.split()))
 
 
-def _named(step: Step) -> list[tuple[str, float]]:
-    coefficients = [(f"c{j}", c) for j, c in enumerate(step.coefficients)]
-    names = constant_names(step.evaluation, step.inner_degree)
-    return [*coefficients, *zip(names, step.program, strict=True)]
+def _numbered(letter: str, numbers: Sequence[float]) -> list[tuple[str, float]]:
+    return [(f"{letter}{j}", number) for j, number in enumerate(numbers)]
+
+
+def _constants(step: Step) -> tuple[float, ...]:
+    """Those that run, where they are not the coefficients."""
+    return () if step.evaluation == "monomial" else step.program.constants
 
 
 def latex_text(table: Table) -> str:
@@ -111,7 +117,7 @@ def latex_text(table: Table) -> str:
 
 def _runs(table: Table) -> list[str]:
     """What a reader of the coefficients must know, as comments."""
-    if not any(step.program for step in table.schedule.steps):
+    if not any(map(_constants, table.schedule.steps)):
         return []
     return [
         "% In half precision run the constants of the programs, which are in the table's file and its CSV:",

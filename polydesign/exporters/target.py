@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING
 
 from polydesign.model import InputError, Table
-from polydesign.table import digest
 from polydesign.text.digits import in_digits
 
 Rows = list[tuple[float, ...]]
@@ -40,7 +39,7 @@ def header(table: Table) -> list[str]:
     schedule = table.schedule
     (low, high), count = schedule.interval, len(schedule.steps)
     lines = [
-        f"{table.name}, {digest(schedule)}",
+        f"{table.name}, {table.digest}",
         f"root {schedule.root}: |f(x) - 1| <= {stated_error(table, 6)} for x in [{low:.12g}, {high:.12g}] "
         f"({how_known(table)}), input normalization {table.normalization}",
         *filter(None, [made_for(table), _lost(table)]),

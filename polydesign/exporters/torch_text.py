@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from polydesign.exporters.functions import Library, write
-from polydesign.exporters.straight import Routine, factor, is_one, plain
+from polydesign.exporters.printer import Printer, Routine, is_one, plain
 from polydesign.exporters.target import Target
 from polydesign.model import Table
-from polydesign.program.programs import Combination
+from polydesign.model.program import Terms
 
 
 def torch_text(table: Table) -> str:
@@ -23,44 +23,33 @@ def torch_text(table: Table) -> str:
     return write(table, _TORCH)
 
 
-def _sum(named: list[tuple[str, Any]], shift: Any) -> str:
-    """Σ weight·matrix + shift·I as a call of _combine."""
-    arguments = [f"({plain(weight)}, {name})" for name, weight in named]
-    if shift is not None:
-        arguments.append(f"identity={plain(shift)}")
-    return f"_combine({', '.join(arguments)})"
-
-
-def _lines(routine: Routine) -> list[str]:
+class _Printer(Printer):
     """A register a line; factors and addends that are sums come before, by a name of their own."""
-    lines: list[str] = []
 
-    def named(terms: Combination, name: str) -> str:
-        found = routine.single(terms)
-        if found is None:
-            lines.append(f"{name} = {_sum(*routine.split(terms))}")
-        return found or name
+    def total(self, terms: Terms, shift: Any) -> str:
+        arguments = [f"({plain(weight)}, {name})" for name, weight in terms]
+        if shift is not None:
+            arguments.append(f"identity={plain(shift)}")
+        return f"_combine({', '.join(arguments)})"
 
-    for name, line in zip(routine.registers[1:], routine.program.lines, strict=True):
-        addends, shift = routine.split(line.plus)
-        if not line.left:
-            lines.append(f"{name} = {_sum(addends, shift)}")
-            continue
-        left, right = named(line.left, "left"), named(line.right, "right")
-        alpha = "" if is_one(line.weight) else f", alpha={plain(line.weight)}"
-        if not addends and not alpha:
+    def factor(self, terms: Terms, shift: Any, side: str) -> str:
+        self.lines.append(f"{side} = {self.total(terms, shift)}")
+        return side
+
+    def addend(self, terms: Terms) -> Terms:
+        return [(self.factor(terms, None, "plus"), 1)] if len(terms) > 1 else terms
+
+    def product(self, left: str, right: str, weight: Any, addend: Terms, shift: Any) -> str:
+        alpha = "" if is_one(weight) else f", alpha={plain(weight)}"
+        if not addend and not alpha:
             value = f"{left} @ {right}"
-        elif not addends:
+        elif not addend:
             value = f"torch.baddbmm({left}, {left}, {right}, beta=0.0{alpha})"
-        elif len(addends) == 1:
-            value = f"torch.baddbmm({addends[0][0]}, {left}, {right}, beta={plain(addends[0][1])}{alpha})"
         else:
-            plus = named(tuple((i, w) for i, w in line.plus if i >= 0), "plus")
-            value = f"torch.baddbmm({plus}, {left}, {right}{alpha})"
-        lines.append(
-            f"{name} = {value}" if shift is None else f"{name} = _add_identity({value}, {plain(shift)})"
-        )
-    return lines
+            ((name, beta),) = addend
+            scale = "" if is_one(beta) else f", beta={plain(beta)}"
+            value = f"torch.baddbmm({name}, {left}, {right}{scale}{alpha})"
+        return value if shift is None else f"_add_identity({value}, {plain(shift)})"
 
 
 def _add(routine: Routine) -> str:
@@ -71,7 +60,7 @@ def _add(routine: Routine) -> str:
 
 def _inner(routine: Routine) -> str:
     register, weight, constant = routine.final
-    scaled = register if is_one(weight) else f"{factor(weight)} * {register}"
+    scaled = register if is_one(weight) else f"{plain(weight)} * {register}"
     return f"W = _add_identity({scaled}, {plain(constant)})"
 
 
@@ -169,7 +158,7 @@ _TORCH = Library(
     imports="import torch\n",
     helpers=_HELPERS,
     gram="A = X @ X.mT",
-    lines=_lines,
+    lines=lambda routine: _Printer(routine).written(),
     add=_add,
     inner=_inner,
     product=lambda a, b: f"{a} @ {b}",

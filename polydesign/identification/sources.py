@@ -75,7 +75,8 @@ def _of_the_header(text: str) -> Table | None:
             table = load(path)
         except (InputError, OSError, AttributeError):
             continue
-        numbers = [c for step in table.schedule.steps for c in step.program]
+        programs = [step.program for step in table.schedule.steps if step.evaluation != "monomial"]
+        numbers = [c for program in programs for c in program.constants]
         if numbers and all(repr(c) in text for c in numbers):
             return table
     return None

@@ -11,7 +11,6 @@ from polydesign.model.checks import (
     EVALUATIONS,
     FORMS,
     LEAST_RATIO,
-    METHODS,
     MOST_HEADROOM,
     MOST_INNER_DEGREE,
     MOST_ROOT,
@@ -26,7 +25,9 @@ from polydesign.model.checks import (
     check_interval,
     check_normalization,
     check_number,
+    check_purpose,
     dtype_name,
+    purpose_of,
 )
 from polydesign.model.digest import digest
 from polydesign.model.measurement import (
@@ -47,8 +48,6 @@ from polydesign.model.table import (
     Certificate,
     Provenance,
     Table,
-    check_purpose,
-    purpose_of,
 )
 
 __all__ = [
@@ -56,7 +55,6 @@ __all__ = [
     "EVALUATIONS",
     "FORMS",
     "LEAST_RATIO",
-    "METHODS",
     "MOST_HEADROOM",
     "MOST_INNER_DEGREE",
     "MOST_ROOT",

@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-DTYPES = {
-    "bfloat16": "bf16",
-    "float16": "fp16",
-    "float32": "fp32",
-    "float64": "fp64",
-}
+from polydesign.model.precision import PRECISIONS
+
+DTYPES = {name: one.short for name, one in PRECISIONS.items()}
 """Precisions, named as in torch, with their short names."""
 
 LEAST_RATIO = 1e-12  # of lower to upper
@@ -33,9 +30,6 @@ PURPOSES = {
     "clip": "clipping singular values: f(x) is near min(x/l, 1) from 0 to u",
 }
 """What a table may be for: which operators run it."""
-
-METHODS = ("equioscillation", "adam", "budget", "clip")
-"""What design can search with; a table's provenance names it as its strategy."""
 
 
 class InputError(ValueError):
@@ -115,3 +109,19 @@ def check_interval(field: str, interval: Any, *, positive: bool) -> None:
         raise InputError(f"{field}[0]", f"must be greater than 0, not {low!r}")
     if low > high:
         raise InputError(field, f"its lower end {low!r} lies above its upper end {high!r}")
+
+
+def purpose_of(root: int) -> str:
+    """What a schedule of this root is for where nobody says."""
+    return {1: "inverse", 2: "sign"}.get(root, "root")
+
+
+def check_purpose(purpose: str | None, root: int) -> str:
+    """The purpose, purpose_of where it is None; refuses an unknown one, and one that needs another root."""
+    purpose = purpose or purpose_of(root)
+    if purpose not in PURPOSES:
+        raise InputError("purpose", f"{purpose!r} is not one of {', '.join(PURPOSES)}")
+    if not {"inverse": root == 1, "root": root >= 2}.get(purpose, root == 2):
+        needed = {"inverse": "1", "root": "2 or more"}.get(purpose, "2")
+        raise InputError("purpose", f"{purpose} needs root {needed}, and the schedule has root {root}")
+    return purpose

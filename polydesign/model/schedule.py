@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from polydesign.model.checks import (
-    EVALUATIONS,
     LEAST_RATIO,
     MOST_HEADROOM,
     MOST_ROOT,
@@ -18,6 +18,7 @@ from polydesign.model.checks import (
     check_interval,
     check_number,
 )
+from polydesign.model.program import A, Program, check_program, monomial
 
 
 def evaluate(coefficients: Any, root: int, x: Any) -> Any:
@@ -70,15 +71,19 @@ class Problem:
                 raise InputError("error", "finds the number of steps itself: give one degree, and no steps")
 
 
+_POWERS = Program((), (A, 1), 0)
+"""Stands for the powers of A with a step's own coefficients."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step p(x) = x·q(x^r), q(y) = Σ c_j y^j, with what it serves and what it gives.
 
-    coefficients: of q, in increasing powers, the float64 numbers that run. domain: what the step was
-    designed to serve. image: what it maps the previous image onto. half_width: max |p − 1| there, as a
-    number of its own, because 1 ± E loses an E below 1e-16. evaluation: how q is computed. program: where
-    that is not monomial, the constants that run (program/programs.py names them); image and half_width are
-    then of the polynomial that those define exactly, and the coefficients are its own, rounded to float64.
+    coefficients: of q, in increasing powers. domain: what the step was designed to serve. image: what it maps
+    the previous image onto. half_width: max |p − 1| there, as a number of its own, because 1 ± E loses an E
+    below 1e-16. program: what computes q, with the float64 numbers that run; left out, powers of A with the
+    coefficients. image and half_width are of the polynomial that the program defines exactly, and the
+    coefficients are its own, rounded to float64. evaluation: the program's name, for people.
     """
 
     degree: int
@@ -87,7 +92,7 @@ class Step:
     image: tuple[float, float]
     half_width: float
     evaluation: str = "monomial"
-    program: tuple[float, ...] = ()
+    program: Program = _POWERS
 
     def __post_init__(self) -> None:
         check_integer("degree", self.degree, 2)
@@ -106,12 +111,21 @@ class Step:
         check_number("half_width", self.half_width)
         if self.half_width < 0:
             raise InputError("half_width", f"must not be negative, and is {self.half_width!r}")
-        if self.evaluation not in EVALUATIONS:
-            raise InputError("evaluation", f"{self.evaluation!r} is not one of {', '.join(EVALUATIONS)}")
-        if bool(self.program) != (self.evaluation != "monomial"):
-            raise InputError("program", "holds the constants of an evaluation that is not monomial")
-        for index, c in enumerate(self.program):
-            check_number(f"program[{index}]", c)
+        powers = monomial(self.coefficients)
+        if self.program is _POWERS:
+            object.__setattr__(self, "program", powers)
+        if (self.evaluation == "monomial") != (self.program == powers):
+            raise InputError(
+                "evaluation",
+                "monomial is the name of powers of A with the coefficients, and of nothing else",
+            )
+        if not re.fullmatch(r"[\w-]{1,40}", self.evaluation):
+            raise InputError("evaluation", f"{self.evaluation!r} is no name of letters, digits, _ and -")
+        check_program(self.program)
+        if self.program.degree != self.inner_degree:
+            raise InputError(
+                "program", f"has degree {self.program.degree} in A, and the step's q has {self.inner_degree}"
+            )
 
     @property
     def inner_degree(self) -> int:

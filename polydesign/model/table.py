@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,8 +14,10 @@ from polydesign.model.checks import (
     check_integer,
     check_normalization,
     check_number,
+    check_purpose,
     dtype_name,
 )
+from polydesign.model.digest import digest
 from polydesign.model.measurement import Measurement
 from polydesign.model.schedule import Schedule
 
@@ -64,22 +66,6 @@ class Certificate:
             bracket = getattr(self, name)
             if bracket is not None:
                 _check_bracket(name, bracket)
-
-
-def purpose_of(root: int) -> str:
-    """What a schedule of this root is for where nobody says."""
-    return {1: "inverse", 2: "sign"}.get(root, "root")
-
-
-def check_purpose(purpose: str | None, root: int) -> str:
-    """The purpose, purpose_of where it is None; refuses an unknown one, and one that needs another root."""
-    purpose = purpose or purpose_of(root)
-    if purpose not in PURPOSES:
-        raise InputError("purpose", f"{purpose!r} is not one of {', '.join(PURPOSES)}")
-    if not {"inverse": root == 1, "root": root >= 2}.get(purpose, root == 2):
-        needed = {"inverse": "1", "root": "2 or more"}.get(purpose, "2")
-        raise InputError("purpose", f"{purpose} needs root {needed}, and the schedule has root {root}")
-    return purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +117,21 @@ class Table:
         check_normalization(self.normalization, self.schedule.root)
         if self.provenance.source is None:
             self.schedule.check_chain(self._headroom())
+        self._stamp()
+
+    def _stamp(self) -> None:
+        """A proof and a run of this schedule stay with it where it is put to another purpose."""
+        held = [] if self.certificate is None else [self.certificate]
+        others = {one.digest for one in (*held, *self.measured)} - {self.digest}
+        moved = others & {digest(self.schedule, purpose) for purpose in PURPOSES} if others else ()
+        for name in ("certificate", "measured") if moved else ():
+            value = getattr(self, name)
+            of_it = value if isinstance(value, tuple) else (value,)
+            fresh = tuple(
+                replace(one, digest=self.digest) if one is not None and one.digest in moved else one
+                for one in of_it
+            )
+            object.__setattr__(self, name, fresh if isinstance(value, tuple) else fresh[0])
 
     def _check_purpose(self) -> None:
         purpose = check_purpose(self.purpose or None, self.schedule.root)
@@ -156,6 +157,11 @@ class Table:
         if len(listed) != len(self.schedule.steps):
             raise InputError("provenance.parameters.headroom", "has not one number a step")
         return listed
+
+    @property
+    def digest(self) -> str:
+        """Of its purpose and its schedule (model.digest)."""
+        return digest(self.schedule, self.purpose)
 
     def as_tuples(self) -> list[tuple[float, ...]]:
         """The coefficients as a list of tuples, one a step: the type that every consumer accepts."""

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.polynomial import Polynomial
 
-from polydesign.model import InputError, Step
+from polydesign.model import InputError
+from polydesign.model.program import Program
 from polydesign.program.balanced import balanced_constants
-from polydesign.program.programs import build, constant_names
+from polydesign.program.programs import build, check_evaluation
 
 _CANDIDATES = 32
 """Values of the free a₁ that are looked at on either side of 0."""
@@ -23,28 +24,37 @@ _WORTH = 0.9
 _B = np.cos(np.linspace(0, np.pi, 257))
 
 
-def expansion(evaluation: str, inner_degree: int, numbers: Sequence[Any]) -> tuple[Fraction, ...]:
-    """The coefficients of the q that these constants of a program define, exactly."""
-    a: Any = Polynomial([Fraction(0), Fraction(1)])
-    q = build(evaluation, inner_degree, list(map(Fraction, numbers)))(a).coef
-    return tuple(map(Fraction, q)) + (Fraction(0),) * (inner_degree + 1 - len(q))
-
-
 @lru_cache(maxsize=1024)
-def expanded(step: Step) -> tuple[Fraction, ...]:
-    """The exact coefficients of a step: those of its program, or its own where that is monomial."""
-    if not step.program:
-        return tuple(map(Fraction, step.coefficients))
-    return expansion(step.evaluation, step.inner_degree, step.program)
+def expanded(code: Program) -> tuple[Fraction, ...]:
+    """The coefficients of the q that a program's constants define, exactly."""
+    a: Any = Polynomial([Fraction(0), Fraction(1)])
+    exact = code.with_constants(list(map(Fraction, code.constants)))
+    q = exact(a).coef
+    return tuple(map(Fraction, q)) + (Fraction(0),) * (exact.degree + 1 - len(q))
+
+
+def defines(code: Program, coefficients: Sequence[float]) -> bool:
+    """Whether the coefficients are those of the polynomial that the program defines, rounded."""
+    try:
+        return tuple(map(float, expanded(code))) == tuple(coefficients)
+    except OverflowError:
+        return False
+
+
+def program_for(evaluation: str, coefficients: Sequence[Any], upper: Any) -> Program:
+    """The program by which an evaluation computes q = Σ c_j yʲ, y in [0, upper]; see program_constants."""
+    return build(evaluation, len(coefficients) - 1, program_constants(evaluation, coefficients, upper))
 
 
 def program_constants(evaluation: str, coefficients: Sequence[Any], upper: Any) -> tuple[float, ...]:
-    """The constants with which an evaluation computes q = Σ c_j yʲ for y in [0, upper]; () for monomial.
+    """The constants of an evaluation's program for q = Σ c_j yʲ, y in [0, upper].
 
-    coefficients: floats or Fractions. For chebyshev B = scale·A − I with scale = 2/upper in float64, so that
-    B has its spectrum in [−1, 1]; for origin w is upper, in few bits; for balanced see balanced.py. The
-    conversion is exact for these and rounded once, at the end. Raises InputError where the evaluation has no
-    program of this degree, or none for this polynomial.
+    Of monomial they are the coefficients. For chebyshev B = scale·A − I with scale = 2/upper in float64, so
+    that B has its spectrum in [−1, 1]; for origin w is upper, in few bits; for balanced see balanced.py. The
+    conversion is exact for these and rounded at the end.
+
+    coefficients: floats or Fractions. Raises InputError where the evaluation has no program of this degree,
+    or none for this polynomial.
     """
     return _constants(evaluation, tuple(coefficients), upper)
 
@@ -52,8 +62,9 @@ def program_constants(evaluation: str, coefficients: Sequence[Any], upper: Any) 
 @lru_cache(maxsize=16384, typed=True)
 def _constants(evaluation: str, coefficients: tuple[Any, ...], upper: Any) -> tuple[float, ...]:
     n = len(coefficients) - 1
-    if not constant_names(evaluation, n):
-        return ()
+    check_evaluation(evaluation, n)
+    if evaluation == "monomial":
+        return tuple(map(float, coefficients))
     if evaluation == "balanced":
         return balanced_constants(list(map(Fraction, coefficients)), Fraction(upper))
     scale = Fraction(float(2 / upper))
@@ -72,7 +83,28 @@ def _constants(evaluation: str, coefficients: tuple[Any, ...], upper: Any) -> tu
     found = _factored(powers) if n == 8 else _chebyshev(powers)
     if evaluation == "origin":
         return tuple(map(float, _moved_to_origin(found, scale)))
-    return (float(scale), *(float(c) for c in found))
+    numbers = [float(c) for c in found]
+    return (float(scale), *(numbers if n == 8 else chebyshev_weights(numbers)))
+
+
+def chebyshev_weights(t: Sequence[Any]) -> list[Any]:
+    """The constants of programs.chebyshev after its scale, for q = Σ t_j T_j(B).
+
+    They follow from T_i T_j = (T_(i+j) + T_|i−j|)/2.
+    """
+    match t:
+        case [t0, t1]:
+            return [t1, t0]
+        case [t0, t1, t2]:
+            return [2 * t2, t1, t0 - t2]
+        case [t0, t1, t2, t3]:
+            return [2 * t3, t1 - t3, t2, t0]
+        case [t0, t1, t2, t3, t4]:
+            return [2 * t3, 2 * t4, t1 - t3, t2, t0 - t4]
+        case [t0, t1, t2, t3, t4, t5]:
+            return [2 * t4, 2 * t5, t1 - t5, t2 - t4, t3, t0]
+    t0, t1, t2, t3, t4, t5, t6 = t
+    return [2 * t4, 2 * t5, 2 * t6, t1 - t5, t2 - t4, t3, t0 - t6]
 
 
 def _chebyshev(powers: list[Fraction]) -> list[Fraction]:

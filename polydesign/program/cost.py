@@ -111,8 +111,7 @@ def power_products(*exponents: int) -> int:
 
 
 def step_products(
-    inner_degree: int,
-    evaluation: str,
+    inner: int,
     *,
     form: str = "direct",
     root: int = 2,
@@ -121,7 +120,7 @@ def step_products(
     first: bool = False,
     last: bool = False,
 ) -> Products:
-    """The products of one step; those of a schedule are their sum, so that a search can add step to step.
+    """The products of one step whose q takes `inner`; those of a schedule are their sum, step by step.
 
     Direct: A = X Xᵀ, Q·X, and those of q. Gram: those of q, and three symmetric ones, Z·Q and the two of
     R ← (Z + cI) R (Z + cI); the last step of a stretch between restarts has none of the three, but takes the
@@ -132,7 +131,6 @@ def step_products(
     first, last: of the schedule; gram: last of its stretch. Direct looks at neither, gram not at first.
     """
     _check_form(form)
-    inner = products(evaluation, inner_degree)
     if form == "coupled":
         powers = power_products(power) if last else power_products(power, root) + 1
         if from_identity:
@@ -163,18 +161,19 @@ def count(
         root = steps.root if root is None else root
         if root != steps.root:
             raise InputError("root", f"is {root}, and the schedule has root {steps.root}: leave it out")
-        steps = [(step.inner_degree, step.evaluation) for step in steps.steps]
+        inner = [step.program.products for step in steps.steps]
+    else:
+        inner = [products(evaluation, inner_degree) for inner_degree, evaluation in steps]
     root = 2 if root is None else root
     check_integer("root", root, 1)
     check_integer("power", power, 1)
     form = form or ("direct" if root == 2 else "coupled")
-    _check_restarts(restarts, form, len(steps))
-    ends = {len(steps) - 1, *(restart - 1 for restart in restarts)}
+    _check_restarts(restarts, form, len(inner))
+    ends = {len(inner) - 1, *(restart - 1 for restart in restarts)}
     return sum(
         (
             step_products(
-                inner_degree,
-                evaluation,
+                each,
                 form=form,
                 root=root,
                 power=power,
@@ -182,7 +181,7 @@ def count(
                 first=index == 0,
                 last=index in ends,
             )
-            for index, (inner_degree, evaluation) in enumerate(steps)
+            for index, each in enumerate(inner)
         ),
         start=Products(),
     )

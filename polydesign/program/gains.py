@@ -3,11 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from polydesign.program.programs import IDENTITY, Combination, Program
+from polydesign.model.program import Algebra, Program, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """What a register holds at every y, and its derivative by each stored value before it."""
+
+    at: np.ndarray
+    gains: dict[int, np.ndarray]
+
+
+class _Gains(Algebra):
+    """Registers at y, with the values that are rounded in `sizes`, in the order in which they are stored."""
+
+    def __init__(self, y: np.ndarray) -> None:
+        self.one = np.ones_like(y)
+        self.sizes: list[np.ndarray] = []
+        self.y = self.rounded(_Value(y, {}))
+
+    def rounded(self, value: _Value) -> _Value:
+        """A value that is stored: its own rounding reaches it in full."""
+        self.sizes.append(value.at)
+        return _Value(value.at, value.gains | {len(self.sizes) - 1: self.one})
+
+    def sum(self, terms: Terms, shift: Any) -> _Value:
+        listed = [weight * value.at for value, weight in terms]
+        total: Any = sum([*listed, *([] if shift is None else [shift * self.one])], np.zeros_like(self.one))
+        return _Value(total, _added(*((value.gains, weight) for value, weight in terms)))
+
+    def total(self, terms: Terms, shift: Any) -> _Value:
+        return self.sum(terms, shift)
+
+    def factor(self, terms: Terms, shift: Any, side: str) -> _Value:
+        return self.rounded(self.sum(terms, shift))
+
+    def addend(self, terms: Terms) -> _Value:
+        found = self.sum(terms, None)
+        return self.rounded(found) if len(terms) > 1 else found
+
+    def product(self, left: _Value, right: _Value, weight: Any, addend: _Value, shift: Any) -> _Value:
+        added = addend.at if shift is None else addend.at + shift * self.one
+        value = added + weight * left.at * right.at
+        parts = (addend.gains, 1), (left.gains, weight * right.at), (right.gains, weight * left.at)
+        return _Value(value, _added(*parts))
+
+    def register(self, index: int, value: _Value) -> _Value:
+        return self.rounded(value)
+
+
+def _added(*parts: tuple[dict[int, np.ndarray], Any]) -> dict[int, np.ndarray]:
+    found: dict[int, np.ndarray] = {}
+    for gains, factor in parts:
+        for k, gain in gains.items():
+            found[k] = found.get(k, 0.0) + factor * gain
+    return found
 
 
 def stored(code: Program, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -15,41 +70,11 @@ def stored(code: Program, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     A is the first. A sum is stored where it is a factor, or where several registers are added to a product.
     """
-    one = np.ones_like(y)
-    values: list[np.ndarray] = [y]
-    sizes: list[np.ndarray] = [y]
-    gains: list[dict[int, np.ndarray]] = [{0: one}]
-
-    def total(terms: Combination, kept: bool) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-        value = sum((w * (one if r == IDENTITY else values[r]) for r, w in terms), np.zeros_like(y))
-        found: dict[int, np.ndarray] = {}
-        for r, w in terms:
-            _add(found, gains[r] if r != IDENTITY else {}, w)
-        if kept:
-            sizes.append(value)
-            found[len(sizes) - 1] = one
-        return value, found
-
-    for line in code.lines:
-        registers = sum(r != IDENTITY for r, _ in line.plus)
-        value, found = total(line.plus, bool(line.left) and registers > 1)
-        if line.left:
-            left, of_left = total(line.left, len(line.left) > 1)
-            right, of_right = total(line.right, len(line.right) > 1)
-            value = value + line.weight * left * right
-            _add(found, of_left, line.weight * right)
-            _add(found, of_right, line.weight * left)
-        sizes.append(value)
-        found[len(sizes) - 1] = one
-        values.append(value)
-        gains.append(found)
+    algebra = _Gains(y)
+    values = code.registers(algebra.y, algebra)
     index, weight = code.result
-    return np.array(sizes), np.array([weight * gains[index].get(k, 0 * one) for k in range(len(sizes))])
-
-
-def _add(into: dict[int, np.ndarray], more: dict[int, np.ndarray], factor: Any) -> None:
-    for k, gain in more.items():
-        into[k] = into.get(k, 0.0) + factor * gain
+    found, none = values[index].gains, 0 * algebra.one
+    return np.array(algebra.sizes), np.array([weight * found.get(k, none) for k in range(len(algebra.sizes))])
 
 
 def turning_points(coefficients: Sequence[float], root: int, upper: float) -> np.ndarray:

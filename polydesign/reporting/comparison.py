@@ -26,7 +26,6 @@ from polydesign.approximation.scalar import arithmetic
 from polydesign.model import InputError, Measurement, Schedule, Table, check_number
 from polydesign.program.cost import matmuls
 from polydesign.search.budget import exact_front, form_of
-from polydesign.table import digest
 
 LOWERS = (1e-3, 1e-2, 1e-1)
 """Lower ends, relative to the upper one, on which tables are compared where nobody says."""
@@ -191,7 +190,7 @@ def stored(table: Table, further: Sequence[Measurement] = (), source: str = "sto
 def _row(table: Table, lowers: Sequence[float], fronts: Sequence[Front], measured: Sequence[Seen]) -> Row:
     schedule, certificate = table.schedule, table.certificate
     if certificate is None or certificate.kind != "proved":
-        certificate = certify(schedule)
+        certificate = certify(schedule, table.purpose)
     upper = Fraction(schedule.interval[1])
     edges = [
         -_above(-Fraction(bracket[0]) / upper) if bracket else None
@@ -201,7 +200,7 @@ def _row(table: Table, lowers: Sequence[float], fronts: Sequence[Front], measure
     products = matmuls(schedule)
     return Row(
         name=table.name,
-        digest=digest(schedule),
+        digest=table.digest,
         root=schedule.root,
         form=form_of(schedule.root),
         products=products,

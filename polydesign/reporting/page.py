@@ -24,7 +24,6 @@ from polydesign.reporting.tables import (
     notes,
     own,
 )
-from polydesign.table import digest
 
 GENERATOR = "polydesign report"
 """By this in its head a page is known to be ours."""
@@ -104,7 +103,7 @@ def check_given(tables: Sequence[Table], measurements: Sequence[Measurement]) ->
     for name in names:
         if names.count(name) > 1:
             raise InputError("tables", f"two are called {name}: leave one out, or give it another name")
-    known = {digest(table.schedule) for table in tables}
+    known = {table.digest for table in tables}
     for m in measurements:
         if m.digest not in known:
             raise InputError(
@@ -114,7 +113,7 @@ def check_given(tables: Sequence[Table], measurements: Sequence[Measurement]) ->
 
 def _own(table: Table, measurements: Sequence[Measurement]) -> list[Measurement]:
     """The measurements of this table, under its name: those with maps before the same ones without."""
-    mine = [replace(m, table=table.name) for m in measurements if m.digest == digest(table.schedule)]
+    mine = [replace(m, table=table.name) for m in measurements if m.digest == table.digest]
     bare = [replace(m, map=None) for m in mine]
     return [*mine, *(m for m in table.measured if m not in bare)]
 

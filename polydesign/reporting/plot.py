@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from polydesign.drawing.figures import comparison_figure, schedule_figure
 from polydesign.model import InputError, Measurement
-from polydesign.table import digest
 from polydesign.table.catalogue import Source, as_table
 from polydesign.table.measurements import read
 
@@ -40,7 +39,7 @@ def plot(*tables: Source, measured: str | os.PathLike[str] | Sequence[Measuremen
     if len(loaded) > 1:
         return comparison_figure(loaded)
     given = read(measured) if isinstance(measured, (str, os.PathLike)) else measured or ()
-    if any(m.digest != digest(loaded[0].schedule) for m in given):
+    if any(m.digest != loaded[0].digest for m in given):
         about = f"{measured} was" if isinstance(measured, (str, os.PathLike)) else "these were"
         raise InputError("measured", f"{about} measured on another table than {loaded[0].name}")
     return schedule_figure(loaded[0], given)

@@ -28,7 +28,7 @@ import math
 import numpy as np
 
 from polydesign.model import Schedule, dtype_name
-from polydesign.program.programs import program
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.direct import (
     LARGEST,
     Noise,
@@ -37,7 +37,6 @@ from polydesign.rounding.direct import (
     noise,
     roundoff,
 )
-from polydesign.rounding.running import UNIT_ROUNDOFF
 
 LOST = 1.0
 """Of u·rms, what is lost of an eigenvalue. In float32 no kernel that one processor could be made to run lost
@@ -117,7 +116,7 @@ def predict(
     judged, high, lost, error = judged_from(low, root, dtype, rows), high * (1 + u), 0.0, math.inf
     steps = []
     for index, step in enumerate(schedule.steps):
-        found = noise(program(step), step.coefficients, root, max(high, step.domain[1]))
+        found = noise(step.program, step.coefficients, root, max(high, step.domain[1]))
         mass = 1 / rows if normalization == "frobenius" and index == 0 else None
         at = (float(step(low)), float(step(judged)), float(step(high)))
         after, judged = follow(found, root, (low, judged, high), at, u, caution, mass)

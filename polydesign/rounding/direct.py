@@ -24,9 +24,9 @@ from functools import lru_cache
 import numpy as np
 
 from polydesign.model import Schedule, Step, dtype_name
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.model.program import Program
 from polydesign.program.gains import stored, turning_points
-from polydesign.program.programs import Program, program
-from polydesign.rounding.running import UNIT_ROUNDOFF
 
 RANDOM = 0.6
 """Spectral norm of what random rounding adds to a state, in units of u·x·√Σ(gain·size)². From experiment, as
@@ -193,7 +193,7 @@ def start(interval: tuple[float, float], dtype: str, rows: int) -> tuple[tuple[f
 
 @lru_cache(maxsize=1024)
 def _of_step(step: Step, upper: float, mass: float | None) -> Noise:
-    return noise(program(step), step.coefficients, step.root, upper, mass=mass)
+    return noise(step.program, step.coefficients, step.root, upper, mass=mass)
 
 
 def predict(

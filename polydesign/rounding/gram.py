@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from polydesign.model import DTYPES, InputError, Schedule, dtype_name
-from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
 
 SPURIOUS = {"bfloat16": 0.3, "float16": 0.3, "float32": 20.0, "float64": 100.0}
 """What is taken for the most negative eigenvalue of a computed X Xᵀ, in units of u·‖X‖₂², from experiment

@@ -10,27 +10,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from polydesign.model import Schedule
-from polydesign.program.programs import IDENTITY, Combination, Program, program
-from polydesign.rounding.running import UNIT_ROUNDOFF
-
-SMALLEST_NORMAL = {
-    "bfloat16": 2.0**-126,
-    "float16": 2.0**-14,
-    "float32": 2.0**-126,
-    "float64": 2.0**-1022,
-}
-"""Below it a precision rounds by an absolute amount."""
-
-LARGEST = {
-    "bfloat16": (2 - 2.0**-7) * 2.0**127,
-    "float16": 65504.0,
-    "float32": (2 - 2.0**-23) * 2.0**127,
-    "float64": (2 - 2.0**-52) * 2.0**1023,
-}
+from polydesign.model.precision import PRECISIONS, UNIT_ROUNDOFF
+from polydesign.model.program import Algebra, Program, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +34,7 @@ class Rounding:
 
     def stored(self, value: np.ndarray) -> np.ndarray:
         """value (m, n), each entry off by at most u of itself."""
-        size = np.maximum(np.abs(value), SMALLEST_NORMAL[self.dtype])
+        size = np.maximum(np.abs(value), PRECISIONS[self.dtype].smallest_normal)
         size = np.where(value == 0, 0.0, size)
         return value + UNIT_ROUNDOFF[self.dtype] * self._directions(value.shape) * size
 
@@ -77,7 +63,7 @@ def perturbed_sign(M: np.ndarray, norm: float, schedule: Schedule, rounding: Rou
     """U f(Σ/norm) Vᵀ of M = U Σ Vᵀ (m, n), m <= n, as one draw of rounding leaves it; root 2."""
     X = rounding.stored(rounding.stored(M) / rounding.scalar(norm))
     for step in schedule.steps:
-        code = program(step)
+        code = step.program
         Q = _inner(code, rounding.stored(rounding.product(X, X.T)), rounding)
         X = rounding.stored(rounding.product(Q, X) + code.constant * X)
     return X
@@ -89,7 +75,7 @@ def perturbed_inverse_root(P: np.ndarray, norm: float, schedule: Schedule, round
     A = rounding.stored(rounding.stored(P) / rounding.scalar(norm))
     G = np.eye(len(P))
     for index, step in enumerate(schedule.steps):
-        code = program(step)
+        code = step.program
         W = rounding.stored(_inner(code, A, rounding) + code.constant * np.eye(len(P)))
         G = rounding.stored(rounding.product(G, W)) if index else W
         for _ in range(schedule.root):
@@ -97,23 +83,33 @@ def perturbed_inverse_root(P: np.ndarray, norm: float, schedule: Schedule, round
     return rounding.stored(G * norm ** (-1 / schedule.root))
 
 
+class _Perturbed(Algebra):
+    """Matrices whose registers are rounded once, and every sum that is a factor."""
+
+    def __init__(self, rounding: Rounding, identity: np.ndarray) -> None:
+        self.rounding, self.identity = rounding, identity
+
+    def total(self, terms: Terms, shift: Any) -> np.ndarray:
+        found = sum((weight * matrix for matrix, weight in terms), np.zeros_like(self.identity))
+        return found if shift is None else found + shift * self.identity
+
+    def factor(self, terms: Terms, shift: Any, side: str) -> np.ndarray:
+        return self.rounding.stored(self.total(terms, shift))
+
+    def addend(self, terms: Terms) -> np.ndarray:
+        return self.total(terms, None)
+
+    def product(
+        self, left: np.ndarray, right: np.ndarray, weight: Any, addend: np.ndarray, shift: Any
+    ) -> np.ndarray:
+        found = addend if shift is None else addend + shift * self.identity
+        return found + weight * self.rounding.product(left, right)
+
+    def register(self, index: int, value: np.ndarray) -> np.ndarray:
+        return self.rounding.stored(value)
+
+
 def _inner(code: Program, A: np.ndarray, rounding: Rounding) -> np.ndarray:
-    """Q(A) = q(A) − c·I by the program, every register stored once, and every sum that is a factor."""
-    values = [A]
-    identity = np.eye(len(A))
-
-    def total(terms: Combination) -> np.ndarray:
-        matrices = (weight * (identity if r == IDENTITY else values[r]) for r, weight in terms)
-        return sum(matrices, np.zeros_like(A))
-
-    def factor(terms: Combination) -> np.ndarray:
-        found = total(terms)
-        return rounding.stored(found) if len(terms) > 1 else found
-
-    for line in code.lines:
-        value = total(line.plus)
-        if line.left:
-            value = value + line.weight * rounding.product(factor(line.left), factor(line.right))
-        values.append(rounding.stored(value))
+    """Q(A) = q(A) − c·I by the program."""
     index, weight = code.result
-    return weight * values[index]
+    return weight * code.registers(A, _Perturbed(rounding, np.eye(len(A))))[index]

@@ -8,15 +8,8 @@ from typing import Any
 import numpy as np
 
 from polydesign.model import Schedule, Step, dtype_name
-from polydesign.program.programs import IDENTITY, Combination, Program, program
-
-UNIT_ROUNDOFF = {
-    "bfloat16": 2.0**-8,
-    "float16": 2.0**-11,
-    "float32": 2.0**-24,
-    "float64": 2.0**-53,
-}
-"""u, the largest relative error of rounding to nearest, by precision: 2⁻ᵖ for a significand of p bits."""
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.model.program import Algebra, Program, Terms
 
 INPUT_ROUNDINGS = 2
 """Error of a singular value from rounding the entries of x₀, in units of u·‖X₀‖_F/√(m n). Independent
@@ -54,7 +47,7 @@ def term_rounding(step: Step, dtype: str) -> float:
     `running_error` of the step's program, in the precision's u. Where it reaches the order of one, the step
     is no longer the polynomial that was designed, whatever p(x) itself is.
     """
-    return UNIT_ROUNDOFF[dtype_name(dtype)] * running_error(program(step), step.root, step.domain[1])
+    return UNIT_ROUNDOFF[dtype_name(dtype)] * running_error(step.program, step.root, step.domain[1])
 
 
 def running_error(code: Program, root: int, upper: float) -> float:
@@ -65,27 +58,37 @@ def running_error(code: Program, root: int, upper: float) -> float:
     of the result.
     """
     x = upper * np.linspace(0, 1, _POINTS)
-    values: list[Any] = [x**root]
-    errors: list[Any] = [values[0]]
-
-    def size(terms: Combination) -> tuple[Any, Any]:
-        zero = np.zeros_like(x)
-        value = sum((w if r == IDENTITY else w * values[r] for r, w in terms), zero)
-        return value, sum((abs(w) * errors[r] for r, w in terms if r != IDENTITY), zero)
-
-    for line in code.lines:
-        value, error = size(line.plus)
-        if line.left:
-            (left, off), (right, wrong) = size(line.left), size(line.right)
-            off = off + abs(left) * (len(line.left) > 1)  # a sum is rounded before it is multiplied
-            wrong = wrong + abs(right) * (len(line.right) > 1)
-            value = value + line.weight * left * right
-            error = error + abs(line.weight) * (abs(left) * wrong + off * abs(right))
-        values.append(value)
-        errors.append(error + abs(value))
     index, weight = code.result
-    result = abs(x * (weight * values[index] + code.constant))
-    return float(np.max(x * abs(weight) * errors[index] + result))
+    value, error = code.registers((x**root, x**root), _RunningError(np.zeros_like(x)))[index]
+    result = abs(x * (weight * value + code.constant))
+    return float(np.max(x * abs(weight) * error + result))
+
+
+_Erring = tuple[np.ndarray, np.ndarray]
+"""Values, and how far they may be off in units of u."""
+
+
+class _RunningError(Algebra):
+    def __init__(self, zero: np.ndarray) -> None:
+        self.zero = zero
+
+    def total(self, terms: Terms, shift: Any) -> _Erring:
+        value = sum((weight * value for (value, _), weight in terms), self.zero)
+        error = sum((abs(weight) * error for (_, error), weight in terms), self.zero)
+        return value if shift is None else value + shift, error
+
+    def factor(self, terms: Terms, shift: Any, side: str) -> _Erring:
+        return self.register(0, self.total(terms, shift))  # a sum is rounded before it is multiplied
+
+    def addend(self, terms: Terms) -> _Erring:
+        return self.total(terms, None)
+
+    def product(self, left: _Erring, right: _Erring, weight: Any, addend: _Erring, shift: Any) -> _Erring:
+        value = (addend[0] if shift is None else addend[0] + shift) + weight * left[0] * right[0]
+        return value, addend[1] + abs(weight) * (abs(left[0]) * right[1] + left[1] * abs(right[0]))
+
+    def register(self, index: int, value: _Erring) -> _Erring:
+        return value[0], value[1] + abs(value[0])
 
 
 def allowance(

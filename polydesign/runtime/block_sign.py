@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from polydesign.model import InputError, Plan, Table, dtype_name
-from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime.checks import SIGNS, check_table, check_unchosen
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.operators import RESIDUAL_ROUNDINGS, mcsgn_with_info

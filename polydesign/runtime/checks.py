@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from polydesign.model import PURPOSES, InputError, Plan, Table, dtype_name
-from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
 
 
 def check_matrix(name: str, M: Tensor) -> None:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from polydesign.model import InputError, Plan, Table, check_number, dtype_name
-from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime.checks import (
     SIGNS,
     check_finite,

@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from polydesign.model import Schedule
-from polydesign.program.programs import Program, build, constants
+from polydesign.model.program import Program
 from polydesign.runtime import execute
 from polydesign.runtime.execute import Coupled
 
 _RECOMPILATIONS = 64
 """Kinds of input (degrees, dtypes, devices) that may be compiled; torch's own 8 are soon spent."""
 
-Layout = tuple[tuple[str, int, int], ...]
-"""Evaluation, inner degree and number of constants of each step."""
+Layout = tuple[Program, ...]
+"""The programs of the steps, without their constants."""
 
 
 def direct(X: Tensor, schedule: Schedule, A: Tensor | None = None) -> Tensor:
@@ -64,21 +64,22 @@ def _coupled(P: Tensor, G: Tensor | None, layout: Layout, numbers: Tensor, root:
 
 def _programs(layout: Layout, numbers: Tensor) -> list[Program]:
     codes, start = [], 0
-    for evaluation, inner_degree, count in layout:
-        codes.append(build(evaluation, inner_degree, [numbers[start + k] for k in range(count)]))
+    for code in layout:
+        count = len(code.constants)
+        codes.append(code.with_constants([numbers[start + k] for k in range(count)]))
         start += count
     return codes
 
 
 @lru_cache(maxsize=256)
 def _split(schedule: Schedule) -> tuple[Layout, Tensor]:
-    rows = [constants(step) for step in schedule.steps]
-    layout = tuple(
-        (step.evaluation, step.inner_degree, len(row)) for step, row in zip(schedule.steps, rows, strict=True)
-    )
+    codes = [step.program for step in schedule.steps]
+    layout = tuple(code.with_constants([0.0] * len(code.constants)) for code in codes)
     # Not of the inference mode or the default device that this call happens under: the tensor is kept.
     with torch.inference_mode(False):
-        numbers = torch.tensor([n for row in rows for n in row], dtype=torch.float64, device="cpu")
+        numbers = torch.tensor(
+            [n for code in codes for n in code.constants], dtype=torch.float64, device="cpu"
+        )
     return layout, numbers
 
 

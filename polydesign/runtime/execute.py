@@ -12,54 +12,34 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from polydesign.model import Schedule, Step
-from polydesign.program.programs import IDENTITY, Combination, Program, program
+from polydesign.model.program import A as GRAM
+from polydesign.model.program import Algebra, Program, Terms
 from polydesign.runtime import ops
 
 
-def _registers(code: Program, A: Tensor, *, symmetric: bool = True) -> list[Tensor]:
-    """The value of every register of the program, A first; symmetric: whether A is.
+class _Products(Algebra):
+    """A program on matrices; symmetric: whether A is.
 
     A product and the sum it goes into are one operation: c₁A + c₂A² never exists as a rounded A², and its
     small entries cannot underflow in float16.
     """
-    mm, mm_add = (ops.sym_mm, ops.sym_mm_add) if symmetric else (ops.mm, ops.mm_add)
-    values = [A]
-    for line in code.lines:
-        matrices, shift = _split(line.plus, values)
-        if not line.left:
-            values.append(ops.weighted_sum(matrices, shift))
-            continue
-        left, right = _combined(line.left, values), _combined(line.right, values)
-        c, beta = matrices[0] if len(matrices) == 1 else (left, 0)
-        if len(matrices) > 1:
-            c, beta = ops.weighted_sum(matrices), 1
-        if matrices or not isinstance(line.weight, int) or line.weight != 1:
-            value = mm_add(c, left, right, alpha=line.weight, beta=beta)
+
+    def __init__(self, *, symmetric: bool = True) -> None:
+        self.mm, self.mm_add = (ops.sym_mm, ops.sym_mm_add) if symmetric else (ops.mm, ops.mm_add)
+
+    def total(self, terms: Terms, shift: Any) -> Tensor:
+        return ops.weighted_sum(terms, shift)
+
+    def addend(self, terms: Terms) -> tuple[Tensor, Any] | None:
+        return (ops.weighted_sum(terms), 1) if len(terms) > 1 else terms[0] if terms else None
+
+    def product(self, left: Tensor, right: Tensor, weight: Any, addend: Any, shift: Any) -> Tensor:
+        if addend is None and isinstance(weight, int) and weight == 1:
+            value = self.mm(left, right)
         else:
-            value = mm(left, right)
-        values.append(value if shift is None else ops.add_to_diagonal_(value, shift))
-    return values
-
-
-def _split(terms: Combination, values: list[Tensor]) -> tuple[list[tuple[Tensor, Any]], Any]:
-    """The matrices of a sum with their weights, and the multiple of I, or None."""
-    listed = [(values[r], weight) for r, weight in terms if r != IDENTITY]
-    # A factor of zeros alone is still one.
-    matrices = [(matrix, weight) for matrix, weight in listed if not _is_zero(weight)] or listed[:1]
-    return matrices, next((weight for r, weight in terms if r == IDENTITY), None)
-
-
-def _is_zero(weight: Any) -> bool:
-    """Whether it is a plain 0, as a₁ mostly is; compiled code, whose weights are tensors, cannot ask."""
-    return isinstance(weight, float) and weight == 0
-
-
-def _combined(terms: Combination, values: list[Tensor]) -> Tensor:
-    matrices, shift = _split(terms, values)
-    (first, weight), *others = matrices
-    if not others and shift is None and isinstance(weight, int) and weight == 1:
-        return first
-    return ops.weighted_sum(matrices, shift)
+            c, beta = addend or (left, 0)
+            value = self.mm_add(c, left, right, alpha=weight, beta=beta)
+        return value if shift is None else ops.add_to_diagonal_(value, shift)
 
 
 Steps = Schedule | Iterable[Step | Program]
@@ -68,7 +48,7 @@ Steps = Schedule | Iterable[Step | Program]
 
 def _programs(steps: Steps) -> list[Program]:
     found = steps.steps if isinstance(steps, Schedule) else steps
-    return [program(step) if isinstance(step, Step) else step for step in found]
+    return [step.program if isinstance(step, Step) else step for step in found]
 
 
 def direct(X: Tensor, steps: Steps, A: Tensor | None = None) -> Tensor:
@@ -86,7 +66,7 @@ def direct(X: Tensor, steps: Steps, A: Tensor | None = None) -> Tensor:
 
 def _step(X: Tensor, code: Program, A: Tensor | None = None) -> Tensor:
     index, weight = code.result
-    Q = _registers(code, ops.sym_mm(X, X.mT) if A is None else A)[index]
+    Q = code.registers(ops.sym_mm(X, X.mT) if A is None else A, _Products())[index]
     return ops.mm_add(X, Q, X, alpha=weight, beta=code.constant)
 
 
@@ -114,7 +94,7 @@ def _stretch(X: Tensor, codes: list[Program], A: Tensor | None) -> Tensor:
     for remaining, code in zip(reversed(range(len(codes))), codes, strict=True):
         index, alpha = code.result
         beta = code.constant
-        Z = _registers(code, R)[index]
+        Z = code.registers(R, _Products())[index]
         if Q is None:
             Q = ops.weighted_sum([(Z, alpha)], beta)
         else:
@@ -134,7 +114,7 @@ def matrix_sign(X: Tensor, steps: Steps) -> Tensor:
     """
     for code in _programs(steps):
         index, weight = code.result
-        Q = _registers(code, ops.mm(X, X), symmetric=False)[index]
+        Q = code.registers(ops.mm(X, X), _Products(symmetric=False))[index]
         X = ops.mm_add(X, Q, X, alpha=weight, beta=code.constant)
     return X
 
@@ -185,8 +165,8 @@ def coupled(P: Tensor, G: Tensor | None, steps: Steps, *, root: int | None = Non
 def inner(code: Program, A: Tensor) -> Tensor:
     """q(A): the program's Q(A) with its constant on the diagonal. A new tensor, never A itself."""
     index, weight = code.result
-    Q = _registers(code, A)[index]
-    return ops.add_to_diagonal_(Q if index else weight * A, code.constant)
+    Q = code.registers(A, _Products())[index]
+    return ops.add_to_diagonal_(weight * A if index == GRAM else Q, code.constant)
 
 
 def _powers(W: Tensor, exponents: tuple[int, ...]) -> dict[int, Tensor]:

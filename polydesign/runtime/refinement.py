@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from polydesign.model import Plan, Table, check_integer, dtype_name
-from polydesign.rounding.running import UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime.block_sign import candidates, explained
 from polydesign.runtime.checks import check_finite
 from polydesign.runtime.solvers import Riccati, Sylvester

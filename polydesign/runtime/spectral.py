@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from polydesign.model import InputError, Plan, Schedule, Table, check_number, dtype_name
-from polydesign.program.programs import monomial
+from polydesign.model.program import monomial
 from polydesign.runtime.clipping import FORMULAS, PAST, bound, composed, prepared, spectral_clip
 from polydesign.runtime.defaults import clip_tables
 from polydesign.runtime.execute import inner

@@ -19,7 +19,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 
-from polydesign.model import InputError, Problem, Schedule, check_integer, check_number
+from polydesign.model import InputError, Problem, Schedule
+from polydesign.search.adam_settings import Adam
 from polydesign.search.composition import Composition
 from polydesign.search.descent import Descent, Pace, Watch
 from polydesign.search.finish import guarded, polished
@@ -27,8 +28,6 @@ from polydesign.search.objectives import Looks, parse
 from polydesign.search.quantize import grid
 from polydesign.search.rounded import Rounding, ranked, rows_of
 from polydesign.search.starts import Rows, fitted, start_rows
-
-PARAMETERS = ("coefficients", "fixed-points")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,70 +50,6 @@ class Outcome:
     trajectory: tuple[tuple[int, float, float, float], ...]
     unrounded: Rows | None = None
     unrounded_value: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Adam:
-    """torch.optim.Adam on all coefficients, or on fixed points, of a schedule.
-
-    objective: a weighted sum, see objectives.parse. iterations: in all; begin: of them done before (after a
-    resumption; Adam's averages start afresh). rate, then rate·drop after drop_after iterations. start: see
-    starts.start_rows. shared: one polynomial for all steps. restarts: run as one batch; "random" is drawn
-    for each, other starts are multiplied from the second on by 1 + spread·N(0, 1), coefficient by
-    coefficient. perturbation: averages gradients over shifts by ±this, 0 for none; the source has 0.05.
-    cap: on the norm of a gradient. bias_correction: of Adam's averages; the source has none.
-    parameters: coefficients, or fixed-points: q(y) = 1 + γ(y − 1)Π(y − zᵢ)
-    with γ and zᵢ free, which keeps p(1) = 1; the start has its fixed point nearest to 1 moved there. polish:
-    of coefficients, an objective alone, no sum, ends in polish.py. round: a grid for the coefficients
-    (quantize.grid): at the end step after step is put there, and the later ones move again (rounded.py).
-    device: as in torch; auto is a GPU where there is one.
-
-    The same seed on the same machine with the same number of threads gives the same digits. Other machines
-    and other versions of torch sum in another order, and a search of thousands of steps enlarges that: there
-    the values agree to a few digits, the coefficients need not.
-
-    Raises InputError naming the field.
-    """
-
-    objective: str = "topk:50"
-    iterations: int = 20_000
-    begin: int = 0
-    rate: float = 1e-3
-    drop_after: int = 10_000
-    drop: float = 0.1
-    start: str = "minimax"
-    shared: bool = False
-    restarts: int = 1
-    spread: float = 0.02
-    seed: int = 0
-    perturbation: float = 0.0
-    cap: float = 1.0
-    bias_correction: bool = True
-    parameters: str = "coefficients"
-    polish: bool = True
-    round: str | None = None
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        parse(self.objective)
-        for name, least in (("iterations", 0), ("begin", 0), ("drop_after", 0), ("restarts", 1), ("seed", 0)):
-            check_integer(name, getattr(self, name), least)
-        for name in ("rate", "drop", "spread", "perturbation", "cap"):
-            check_number(name, getattr(self, name))
-            if getattr(self, name) < 0 or (getattr(self, name) == 0 and name in ("rate", "drop", "cap")):
-                raise InputError(name, f"must be positive, and is {getattr(self, name)!r}")
-        if self.parameters not in PARAMETERS:
-            raise InputError("parameters", f"{self.parameters!r} is not one of {', '.join(PARAMETERS)}")
-        if self.round is not None:
-            object.__setattr__(self, "round", grid(self.round).word)
-            if self.parameters != "coefficients":
-                raise InputError(
-                    "round", f"is for parameters = coefficients: on a grid {self.parameters} do not stay"
-                )
-
-    def search(self, problem: Problem) -> Schedule:
-        """The schedule with the least objective that was seen. Raises what `run` raises."""
-        return run(self, problem).schedule
 
 
 def run(

@@ -21,7 +21,7 @@ from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import exactly
 from polydesign.model import LEAST_RATIO, MOST_STEPS, InputError, check_integer, check_number
 from polydesign.program.cost import UNIT, Prices, step_products
-from polydesign.program.programs import preferred
+from polydesign.program.programs import preferred, products
 
 INNER_DEGREES = (1, 2, 3, 4, 5, 6, 8)
 """Inner degrees that a step may have: those with a program of as few products as any higher one has."""
@@ -92,7 +92,12 @@ def additive(
     def step(n: int, evaluation: str, **ends: bool) -> float:
         return prices.of(
             step_products(
-                n, evaluation, form=form, root=root, power=power, from_identity=from_identity, **ends
+                products(evaluation, n),
+                form=form,
+                root=root,
+                power=power,
+                from_identity=from_identity,
+                **ends,
             )
         )
 

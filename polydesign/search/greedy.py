@@ -30,7 +30,8 @@ from polydesign.model import (
     check_integer,
     check_number,
 )
-from polydesign.program.basis import expansion, program_constants
+from polydesign.program.basis import expanded, program_constants
+from polydesign.program.programs import build
 from polydesign.search.quantize import Grid, grid, on_grid
 
 SMALLEST_FLOAT64 = 5e-324
@@ -202,11 +203,9 @@ def design_step(
         # Near 1 every step is judged as if it were the last: the limit step about 1 is on many grids, and
         # that about 1.001 is on none.
         numbers = on_grid(where, root, evaluation, targets, (bottom, top), low, last=last or near)
-        if evaluation == "monomial":
-            coefficients, numbers = numbers, ()
-            mapped = image(coefficients, root, received)
-    if numbers:
-        exact = expansion(evaluation, inner_degree, numbers)
+    code = build(evaluation, inner_degree, numbers)
+    if where is not None or evaluation != "monomial":
+        exact = expanded(code)
         coefficients, mapped = tuple(map(float, exact)), image(exact, root, received)
     step = Step(
         degree=1 + inner_degree * root,
@@ -215,7 +214,7 @@ def design_step(
         image=(float(mapped[0]), float(mapped[1])),
         half_width=max(float(half_width(mapped)), SMALLEST_FLOAT64),
         evaluation=evaluation,
-        program=numbers,
+        program=code,
     )
     return step, mapped
 

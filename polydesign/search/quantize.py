@@ -20,16 +20,10 @@ import numpy as np
 from flint import fmpz_mat
 
 from polydesign.approximation.scalar import exactly, half_width, image
-from polydesign.model import DTYPES, InputError, dtype_name, evaluate
-from polydesign.program.basis import expansion, program_constants
+from polydesign.model import InputError, dtype_name, evaluate
+from polydesign.model.precision import PRECISIONS
+from polydesign.program.basis import expanded, program_constants
 from polydesign.program.programs import build
-
-_FORMATS = {
-    "bfloat16": (8, -133, (2 - 2.0**-7) * 2.0**127),
-    "float16": (11, -24, 65504.0),
-    "float32": (24, -149, (2 - 2.0**-23) * 2.0**127),
-}
-"""Bits of the significand, exponent of the smallest positive number, largest number."""
 
 _MOST_DECIMALS = 12
 _MOST_WHOLE = 2**53  # a float64 holds every whole number up to it
@@ -97,13 +91,15 @@ def grid(word: str) -> Grid:
     if kind == "1" and number.isascii() and number.isdigit() and 0 < int(number) <= 10**_MOST_DECIMALS:
         return Grid(f"1/{int(number)}", Fraction(1, int(number)))
     try:
-        name = dtype_name(word, "round")
-        return Grid(DTYPES[name], None, *_FORMATS[name])
-    except (InputError, KeyError):
+        form = PRECISIONS[dtype_name(word, "round")]
+    except InputError:
+        form = None
+    if form is None or form.name == "float64":
         raise InputError(
             "round",
             f"{word!r} is not 1/N (1/1024), decimals:K with K up to {_MOST_DECIMALS}, bf16, fp16 or fp32",
-        ) from None
+        )
+    return Grid(form.short, None, form.bits, form.least_exponent, form.largest)
 
 
 def on_grid(
@@ -116,7 +112,7 @@ def on_grid(
     *,
     last: bool,
 ) -> tuple[float, ...]:
-    """The constants of a step on the grid: its coefficients, or for chebyshev the scale and t_0, …, t_n.
+    """The constants of a step on the grid: those of the evaluation (program_constants).
 
     targets: the coefficients of the polynomials to stay close to. designed: the interval that is judged;
     lowest: the lower end of what arrives, below it where there is a cushion. Of the points found whose image
@@ -149,7 +145,7 @@ def on_grid(
             )
 
     def exact(numbers: tuple[float, ...]) -> Sequence[Any]:
-        return expansion(evaluation, n, (*fixed, *numbers)) if fixed else numbers
+        return expanded(build(evaluation, n, (*fixed, *numbers))) if fixed else numbers
 
     def ratios(coefficients: Sequence[Any], low: Any, high: Any) -> tuple[Any, Any]:
         return low / high, min(low, evaluate(coefficients, root, lowest)) / high

@@ -12,8 +12,8 @@ from functools import cache, lru_cache
 from polydesign.approximation.exchange import ConvergenceError
 from polydesign.approximation.remez import best_approximation
 from polydesign.model import InputError
-from polydesign.program.basis import program_constants
-from polydesign.program.programs import build, constant_names
+from polydesign.program.basis import program_for
+from polydesign.program.programs import check_evaluation
 from polydesign.rounding.direct import Noise, noise
 
 
@@ -40,10 +40,10 @@ def standard(root: int, n: int, evaluation: str, cushion: float, mass: float | N
     if row is None:
         return None
     try:
-        constants = program_constants(evaluation, row, Fraction(1)) or row
+        code = program_for(evaluation, row, Fraction(1))
     except InputError:  # no program for just these coefficients
         return None
-    return Standard(row, noise(build(evaluation, n, constants), row, root, 1.0, mass=mass))
+    return Standard(row, noise(code, row, root, 1.0, mass=mass))
 
 
 @cache
@@ -52,7 +52,7 @@ def evaluations_of(n: int, allowed: tuple[str, ...]) -> tuple[str, ...]:
     found = []
     for evaluation in allowed:
         try:
-            constant_names(evaluation, n)
+            check_evaluation(evaluation, n)
         except InputError:
             continue
         if (evaluation == "monomial") == (n <= 2) or len(allowed) == 1:

@@ -24,10 +24,10 @@ from polydesign.model import (
     Schedule,
     Step,
     Table,
-    digest,
 )
+from polydesign.model.program import Line, Program, check_program
+from polydesign.program.basis import defines
 from polydesign.program.cost import matmuls, matmuls_of
-from polydesign.program.programs import constant_names
 from polydesign.table import measurements
 from polydesign.table.upgrade import upgraded
 from polydesign.table.writing import SCHEMA
@@ -83,19 +83,9 @@ def from_json(body: Any) -> Table:
     steps = []
     for index, item in enumerate(body["steps"]):
         try:
-            steps.append(
-                Step(
-                    degree=item["degree"],
-                    coefficients=tuple(float(c) for c in item["coefficients"]),
-                    domain=_pair(item["domain"]),
-                    image=_pair(item["image"]),
-                    half_width=float(item["half_width"]),
-                    evaluation=item["evaluation"],
-                    program=_program(item),
-                )
-            )
+            steps.append(_step(item))
         except InputError as problem:
-            raise InputError(f"$.steps[{index}].{problem.field}", problem.problem) from problem
+            raise type(problem)(f"$.steps[{index}].{problem.field}", problem.problem) from problem
     try:
         schedule = Schedule(body["root"], _pair(body["interval"]), tuple(steps))
         provenance = Provenance(**body["provenance"])
@@ -109,7 +99,7 @@ def from_json(body: Any) -> Table:
             form=body["form"],
             observed=body["error"]["observed"],
         )
-        table = replace(table, certificate=_certificate(body, schedule), measured=_measured(body, schedule))
+        table = replace(table, certificate=_certificate(body, table), measured=_measured(body, table))
         # v1 counted the products of the direct form for root 2, whatever the table was made for.
         _check_statements(body, table, matmuls_of(table) if body is given else matmuls(table.schedule))
     except InputError as problem:
@@ -119,17 +109,36 @@ def from_json(body: Any) -> Table:
     return table
 
 
-def _program(item: Any) -> tuple[float, ...]:
-    """The constants of a step's program in their order."""
-    names = constant_names(item["evaluation"], len(item["coefficients"]) - 1)
-    found = item.get("program", {})
-    for name in names:
-        if name not in found:
-            raise InputError(f"program.{name}", "is missing")
-    for name in found:
-        if name not in names:
-            raise InputError(f"program.{name}", f"is not a constant of this evaluation, {item['evaluation']}")
-    return tuple(float(found[name]) for name in names)
+def _step(item: Any) -> Step:
+    code = _program(item["program"])
+    check_program(code)
+    coefficients = tuple(map(float, item["coefficients"]))
+    # Before what goes with the coefficients, so that what was edited is what is named.
+    if code.degree == len(coefficients) - 1 and not defines(code, coefficients):
+        raise ClaimError(
+            "coefficients",
+            "are not those that the program defines; design the table again with polydesign search",
+        )
+    return Step(
+        degree=item["degree"],
+        coefficients=coefficients,
+        domain=_pair(item["domain"]),
+        image=_pair(item["image"]),
+        half_width=float(item["half_width"]),
+        evaluation=item["evaluation"],
+        program=code,
+    )
+
+
+def _program(item: Any) -> Program:
+    def pairs(terms: Any) -> Any:
+        return tuple((register, weight) for register, weight in terms)
+
+    lines = tuple(
+        Line(pairs(one["plus"]), pairs(one["left"]), pairs(one["right"]), one["weight"])
+        for one in item["lines"]
+    )
+    return Program(lines, pairs((item["result"],))[0], item["constant"])
 
 
 def _pair(ends: Any) -> tuple[float, float]:
@@ -170,11 +179,12 @@ def _check_schema(body: Any) -> None:
     raise InputError(path, problem if len(problem) < 200 else problem[:200] + "…")
 
 
-def _certificate(body: Any, schedule: Schedule) -> Certificate | None:
+def _certificate(body: Any, table: Table) -> Certificate | None:
+    schedule = table.schedule
     item = body.get("certificate")
     if item is None:
         return None
-    _check_digest("$.certificate.digest", item["digest"], schedule)
+    _check_digest("$.certificate.digest", item["digest"], table)
     try:
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in item.items()}
         certificate = Certificate(**fields)
@@ -200,19 +210,19 @@ def _certificate(body: Any, schedule: Schedule) -> Certificate | None:
     return certificate
 
 
-def _check_digest(path: str, stated: str, schedule: Schedule) -> None:
-    if stated != digest(schedule):
+def _check_digest(path: str, stated: str, table: Table) -> None:
+    if stated != table.digest:
         raise ClaimError(
             path,
-            "does not belong to these coefficients and this interval: the table was edited by "
+            "does not belong to these programs, this interval and this purpose: the table was edited by "
             "hand; design it again with polydesign search",
         )
 
 
-def _measured(body: Any, schedule: Schedule) -> tuple[Measurement, ...]:
+def _measured(body: Any, table: Table) -> tuple[Measurement, ...]:
     found = []
     for index, item in enumerate(body["error"]["measured"]):
-        _check_digest(f"$.error.measured[{index}].digest", item["digest"], schedule)
+        _check_digest(f"$.error.measured[{index}].digest", item["digest"], table)
         try:
             found.append(measurements.from_entry({**item, "table": body["name"]}))
         except InputError as problem:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import warnings
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from fractions import Fraction
 from typing import Any
 
-from polydesign.model import InputError, dtype_name
+from polydesign.approximation.certificate import certify
+from polydesign.approximation.scalar import Interval, received_step
+from polydesign.model import ClaimError, InputError, Schedule, Step, digest, dtype_name
+from polydesign.model.program import monomial
+from polydesign.program.basis import chebyshev_weights
+from polydesign.program.programs import build
+from polydesign.table.writing import step_json
 
 EARLIER = "polydesign/schedule/v1"
 
@@ -14,11 +25,31 @@ class FormatNote(UserWarning):
     """A file of an earlier version was read."""
 
 
+NAMES: dict[str, dict[int, str]] = {
+    "monomial": {},
+    "chebyshev": {**{n: "scale " + " ".join(f"t{j}" for j in range(n + 1)) for n in range(1, 7)}}
+    | {8: "scale rho alpha a1 a2 b1 b2 c2 c1 c0 cI"},
+    "origin": {
+        3: "w p1 k2 k1 c",
+        4: "w p2 p1 k2 k1 c",
+        5: "w r2 r1 p2 p1 k3 k2 k1 c",
+        6: "w r2 r1 p3 p2 p1 k3 k2 k1 c",
+        8: "w rho alpha beta gamma a1 a2 b1 b2 c2 c1 c0 c",
+    },
+    "balanced": {4: "s2 s1 s0 p2 p1 p0 k c", 8: "s2 s1 alpha beta rho a1 a2 a0 b1 b2 b0 k c"},
+}
+"""Evaluation -> inner degree -> the constants that v1 names, in the order of programs.build."""
+
+
 def upgraded(body: Any) -> Any:
     """The JSON object of a table as v2 has it; what is no object of v1 comes back as it is.
 
     v1 said in its provenance what a table is for, in which precision and form, and what its search measured.
-    A table that someone has described otherwise there is one of its root, for exact arithmetic.
+    A table that someone has described otherwise there is one of its root, for exact arithmetic. v1 named the
+    constants of a few programs; v2 has the programs. Where a constant that runs was a difference of two, it
+    was rounded as it ran: the step is then another by a part in 1e16, and is enclosed and proved anew.
+
+    Raises InputError for a v1 step without its constants, ClaimError for a digest that is not the file's.
     """
     if not isinstance(body, dict) or body.get("schema") != EARLIER:
         return body
@@ -47,7 +78,13 @@ def upgraded(body: Any) -> Any:
     if isinstance(error, dict):
         observed = said.get("measured")
         known["error"] = {"observed": observed if isinstance(observed, float) else None} | error
-    return body | known
+    body = body | known
+    try:
+        return with_programs(body)
+    except (AttributeError, KeyError, TypeError, ValueError) as problem:
+        if isinstance(problem, InputError):
+            raise
+        return body  # the schema says where it is wrong
 
 
 def _precision(said: Any) -> str | None:
@@ -55,3 +92,79 @@ def _precision(said: Any) -> str | None:
         return dtype_name(said)
     except InputError:
         return None
+
+
+def with_programs(body: dict[str, Any]) -> dict[str, Any]:
+    """The object with the programs of its steps spelled out, and the digests that go with them."""
+    stated = [holder for holder in (body.get("certificate"), *body["error"]["measured"]) if holder]
+    before = _digest(body)
+    for holder in stated:
+        if holder["digest"] != before:
+            raise ClaimError("$.certificate.digest", "does not belong to this file: it was edited by hand")
+    root, interval = body["root"], (float(body["interval"][0]), float(body["interval"][1]))
+    steps = [_step(item, f"$.steps[{index}]") for index, item in enumerate(body["steps"])]
+    moved = any(map(_moved, body["steps"]))
+    if moved:
+        received: Interval = interval
+        for index, step in enumerate(steps):
+            fresh, received = received_step(root, step.program, step.evaluation, received)
+            top = max(step.domain[1], fresh.domain[1])  # headroom stays
+            steps[index] = replace(fresh, domain=(fresh.domain[0], top))
+    schedule = Schedule(root, interval, tuple(steps))
+    now = digest(schedule, body["purpose"])
+    certificate = body.get("certificate")
+    if certificate and moved and certificate["kind"] == "proved":
+        certificate = {k: v for k, v in asdict(certify(schedule)).items() if v is not None}
+    # What was measured was held against the promise of before.
+    measured = [run | {"digest": now} for run in body["error"]["measured"] if not moved]
+    error = body["error"] | {"measured": measured, "exact": schedule.error}
+    found = body | {"steps": [step_json(step) for step in steps], "error": error}
+    found |= {"certificate": certificate | {"digest": now}} if certificate else {}
+    return json.loads(json.dumps(found))  # tuples become lists
+
+
+def _step(item: dict[str, Any], where: str) -> Step:
+    n = len(item["coefficients"]) - 1
+    coefficients = tuple(map(float, item["coefficients"]))
+    domain, image = ((float(item[key][0]), float(item[key][1])) for key in ("domain", "image"))
+    evaluation, stated = item["evaluation"], item.get("program", {})
+    names = NAMES[evaluation].get(n, "").split()
+    for name in names:
+        if name not in stated:
+            raise InputError(f"{where}.program.{name}", "is missing")
+    for name in stated:
+        if name not in names:
+            raise InputError(f"{where}.program.{name}", f"is not a constant of this evaluation, {evaluation}")
+    numbers = [float(stated[name]) for name in names]
+    if _by_chebyshev(item):
+        numbers[1:] = chebyshev_weights(numbers[1:])
+    code = monomial(coefficients) if evaluation == "monomial" else build(evaluation, n, numbers)
+    return Step(item["degree"], coefficients, domain, image, float(item["half_width"]), evaluation, code)
+
+
+def _by_chebyshev(item: dict[str, Any]) -> bool:
+    return item["evaluation"] == "chebyshev" and len(item["coefficients"]) < 9
+
+
+def _moved(item: dict[str, Any]) -> bool:
+    """Whether a constant that runs is not what the file's numbers are exactly."""
+    if not _by_chebyshev(item):
+        return False
+    numbers = list(item["program"].values())[1:]
+    return chebyshev_weights(list(map(Fraction, numbers))) != chebyshev_weights(list(map(float, numbers)))
+
+
+def _digest(body: dict[str, Any]) -> str:
+    """As v1 made it: of root, interval, and the steps' constants and evaluations."""
+    steps = [
+        {"coefficients": _hex(step["coefficients"]), "evaluation": step["evaluation"]}
+        | ({"program": _hex(step["program"].values())} if step.get("program") else {})
+        for step in body["steps"]
+    ]
+    known = {"root": body["root"], "interval": _hex(body["interval"]), "steps": steps}
+    canonical = json.dumps(known, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _hex(numbers: Iterable[float]) -> list[str]:
+    return [float(number).hex() for number in numbers]

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from polydesign.model import Step, Table
+from polydesign.model.program import Program
 from polydesign.program.cost import matmuls_of
-from polydesign.program.programs import constant_names
 from polydesign.table import measurements
 
 SCHEMA = "polydesign/schedule/v2"
@@ -27,7 +27,7 @@ def to_json(table: Table) -> dict[str, Any]:
         "normalization": table.normalization,
         "dtype": table.dtype,
         "form": table.form,
-        "steps": [_step(step) for step in schedule.steps],
+        "steps": [step_json(step) for step in schedule.steps],
         "error": {
             "exact": schedule.error,
             "observed": table.observed,
@@ -41,22 +41,26 @@ def to_json(table: Table) -> dict[str, Any]:
     return json.loads(json.dumps(body, allow_nan=False))  # tuples become lists, as a reader sees them
 
 
-def _step(step: Step) -> dict[str, Any]:
-    """A step as the file keeps it: the constants of its program by name, where it has one."""
-    entry = asdict(step)
-    names = constant_names(step.evaluation, step.inner_degree)
-    del entry["program"]
-    return entry | ({"program": dict(zip(names, step.program, strict=True))} if names else {})
+def step_json(step: Step) -> dict[str, Any]:
+    """A step as the file keeps it."""
+    names = ("degree", "coefficients", "domain", "image", "half_width", "evaluation")
+    return {name: getattr(step, name) for name in names} | {"program": program_json(step.program)}
+
+
+def program_json(code: Program) -> dict[str, Any]:
+    """A program as the file keeps it."""
+    return {"lines": [asdict(line) for line in code.lines], "result": code.result, "constant": code.constant}
 
 
 def dumps(table: Table) -> str:
-    """The text of the file: one field or one list of numbers a line, floats in shortest round-trip form."""
+    """The text of the file: a field, a list of numbers or a line of a program a line, floats in shortest
+    round-trip form."""
     return _pretty(to_json(table), "") + "\n"
 
 
 def _pretty(value: Any, indent: str) -> str:
     deeper = indent + "  "
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict) and value and "plus" not in value:
         lines = [f"{deeper}{json.dumps(key)}: {_pretty(item, deeper)}" for key, item in value.items()]
         return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
     if isinstance(value, (list, tuple)) and any(isinstance(item, (dict, list, tuple)) for item in value):

@@ -20,7 +20,6 @@ from torch import Tensor
 
 from polydesign import __version__
 from polydesign.model import InputError, Table, check_integer, check_number, dtype_name
-from polydesign.table import digest
 from polydesign.verification.contestants import OPERATORS, OURS, contestants, table_for
 from polydesign.verification.machine import processor, today
 from polydesign.verification.metrics import deviation
@@ -234,7 +233,7 @@ def _setting(
     return Setting(
         operator=operator,
         table=table.name,
-        digest=digest(table.schedule),
+        digest=table.digest,
         root=table.schedule.root,
         interval=table.schedule.interval,
         promised=table.schedule.promise(table.schedule.root - 1 if operator == "root" else 1),

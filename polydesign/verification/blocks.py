@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from polydesign.model import InputError, Plan, Schedule
-from polydesign.program.programs import IDENTITY, Combination, Program, program
+from polydesign.model.program import Algebra, Program, Terms
 
 COUNT = 300_000
 """Blocks that are looked at."""
@@ -81,7 +81,7 @@ def follow_blocks(schedule: Schedule, blocks: Blocks, plan: Plan) -> Tensor:
     run = _Run(getattr(torch, dtype), blocks.h)
     root = torch.sqrt(blocks.h * blocks.w)
     entry = run.rounded(blocks.x / root)
-    codes = [program(step) for step in schedule.steps]
+    codes = [step.program for step in schedule.steps]
     # A stretch of one step is run as the direct form runs it.
     starts = range(1, len(codes)) if plan.form == "direct" else plan.restarts or ()
     for start, stop in pairwise((0, *starts, len(codes))):
@@ -116,7 +116,7 @@ def lost(schedule: Schedule, plan: Plan, *, count: int = COUNT, seed: int = 0) -
     return gone / done
 
 
-class _Run:
+class _Run(Algebra):
     """Operations on matrices of two numbers, with the rounding of ops.py."""
 
     def __init__(self, dtype: torch.dtype, rows: Tensor) -> None:
@@ -128,15 +128,24 @@ class _Run:
     def stored(self, d: Tensor, o: Tensor) -> _Symmetric:
         return _Symmetric(self.rounded(d), self.rounded(o))
 
-    def product(
+    def mm(
         self, a: _Symmetric, b: _Symmetric, weight: Any = 1, c: _Symmetric | None = None, beta: Any = 0
-    ):
+    ) -> _Symmetric:
         d = weight * (a.d * b.d + (self.rows - 1) * a.o * b.o)
         # One row has no entries off the diagonal.
         o = weight * (a.d * b.o + a.o * b.d + (self.rows - 2).clamp(min=0) * a.o * b.o)
         return self.stored(d, o) if c is None else self.stored(d + beta * c.d, o + beta * c.o)
 
-    def total(self, terms: list[tuple[_Symmetric, Any]], shift: Any = None) -> _Symmetric:
+    def addend(self, terms: Terms) -> tuple[_Symmetric | None, Any]:
+        return (self.total(terms), 1) if len(terms) > 1 else terms[0] if terms else (None, 0)
+
+    def product(
+        self, left: _Symmetric, right: _Symmetric, weight: Any, addend: Any, shift: Any
+    ) -> _Symmetric:
+        value = self.mm(left, right, weight, *addend)
+        return value if shift is None else _Symmetric(self.rounded(value.d + shift), value.o)
+
+    def total(self, terms: Terms, shift: Any = None) -> _Symmetric:
         d = sum((w * m.d for m, w in terms), torch.zeros_like(self.rows))
         o = sum((w * m.o for m, w in terms), torch.zeros_like(self.rows))
         return self.stored(d if shift is None else d + shift, o)
@@ -145,30 +154,9 @@ class _Run:
         """The entries of a·X."""
         return (a.d + (self.rows - 1) * a.o) * entry
 
-    def registers(self, code: Program, A: _Symmetric) -> list[_Symmetric]:
-        values = [A]
-        for line in code.lines:
-            matrices, shift = _split(line.plus, values)
-            if not line.left:
-                values.append(self.total(matrices, shift))
-                continue
-            left, right = self.factor(line.left, values), self.factor(line.right, values)
-            c, beta = matrices[0] if len(matrices) == 1 else (None, 0)
-            if len(matrices) > 1:
-                c, beta = self.total(matrices), 1
-            value = self.product(left, right, line.weight, c, beta)
-            values.append(value if shift is None else _Symmetric(self.rounded(value.d + shift), value.o))
-        return values
-
-    def factor(self, terms: Combination, values: list[_Symmetric]) -> _Symmetric:
-        matrices, shift = _split(terms, values)
-        (first, weight), *others = matrices
-        plain = not others and shift is None and isinstance(weight, int) and weight == 1
-        return first if plain else self.total(matrices, shift)
-
     def step(self, code: Program, A: _Symmetric, entry: Tensor) -> Tensor:
         index, weight = code.result
-        Q = self.registers(code, A)[index]
+        Q = code.registers(A, self)[index]
         return self.rounded(weight * self.applied(Q, entry) + code.constant * entry)
 
     def stretch(self, codes: list[Program], R: _Symmetric, entry: Tensor) -> Tensor:
@@ -176,16 +164,10 @@ class _Run:
         for remaining, code in zip(reversed(range(len(codes))), codes, strict=True):
             index, alpha = code.result
             beta = code.constant
-            Z = self.registers(code, R)[index]
-            Q = self.total([(Z, alpha)], beta) if Q is None else self.product(Z, Q, alpha, Q, beta)
+            Z = code.registers(R, self)[index]
+            Q = self.total([(Z, alpha)], beta) if Q is None else self.mm(Z, Q, alpha, Q, beta)
             if remaining:
-                RZ = self.product(Z, R, alpha, R, beta)
-                R = self.product(Z, RZ, alpha, RZ, beta)
+                RZ = self.mm(Z, R, alpha, R, beta)
+                R = self.mm(Z, RZ, alpha, RZ, beta)
         assert Q is not None
         return self.rounded(self.applied(Q, entry))
-
-
-def _split(terms: Combination, values: list[_Symmetric]) -> tuple[list[tuple[_Symmetric, Any]], Any]:
-    """The registers of a sum with their weights, without those of weight 0, and the multiple of I or None."""
-    listed = [(values[r], weight) for r, weight in terms if r != IDENTITY]
-    return [(m, w) for m, w in listed if w != 0] or listed[:1], dict(terms).get(IDENTITY)

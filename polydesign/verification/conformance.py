@@ -18,8 +18,9 @@ import numpy as np
 
 import polydesign
 from polydesign.model import InputError, Table, dtype_name
-from polydesign.rounding.running import MOST_EXPLAINED, UNIT_ROUNDOFF
-from polydesign.table import digest, dumps
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.rounding.running import MOST_EXPLAINED
+from polydesign.table import dumps
 from polydesign.table.catalogue import Source, as_table
 from polydesign.text.files import write_together
 from polydesign.verification.expected import DRAWS, MARGIN, cases, chosen_operator, distance
@@ -49,7 +50,7 @@ def kit(table: Table, *, operator: str | None = None, seed: int = 0) -> dict[str
         "schema": SCHEMA,
         "polydesign": polydesign.__version__,
         "table": table.name,
-        "digest": digest(schedule),
+        "digest": table.digest,
         "operator": chosen_operator(table, operator),
         "root": schedule.root,
         "normalization": table.normalization,

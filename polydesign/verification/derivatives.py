@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from polydesign.model import InputError, Table
-from polydesign.rounding.running import MOST_EXPLAINED, UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.rounding.running import MOST_EXPLAINED
 from polydesign.runtime import msign_differentiable
 from polydesign.runtime.normalize import NORMALIZATIONS
 from polydesign.runtime.solvers import Sylvester

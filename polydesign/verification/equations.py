@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from polydesign.model import Schedule, Table
-from polydesign.rounding.running import MOST_EXPLAINED, UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.rounding.running import MOST_EXPLAINED
 from polydesign.runtime import lyapunov, riccati
 from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two
 from polydesign.runtime.solvers import Riccati, Sylvester

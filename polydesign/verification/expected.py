@@ -14,15 +14,14 @@ import numpy as np
 
 from polydesign.approximation.scalar import arithmetic
 from polydesign.model import DTYPES, InputError, Schedule, Table, check_integer, evaluate
+from polydesign.model.precision import PRECISIONS, UNIT_ROUNDOFF
 from polydesign.program.basis import expanded
 from polydesign.rounding.perturbed import (
-    LARGEST,
-    SMALLEST_NORMAL,
     Rounding,
     perturbed_inverse_root,
     perturbed_sign,
 )
-from polydesign.rounding.running import MOST_EXPLAINED, UNIT_ROUNDOFF
+from polydesign.rounding.running import MOST_EXPLAINED
 
 DRAWS = 16
 """Runs for a precision and matrix, half of them random and half coherent."""
@@ -201,7 +200,7 @@ def _norm(sigma: np.ndarray, p: float) -> float:
 def _map(schedule: Schedule, x: np.ndarray) -> np.ndarray:
     """f(x) of the exact polynomials that the programs define, in DIGITS digits, rounded once."""
     context = arithmetic(DIGITS)
-    rows = [[context.convert(c) for c in expanded(step)] for step in schedule.steps]
+    rows = [[context.convert(c) for c in expanded(step.program)] for step in schedule.steps]
     values = [context.convert(float(one)) for one in x]
     for row in rows:
         values = [evaluate(row, schedule.root, value) for value in values]
@@ -221,8 +220,8 @@ def _tolerance(
     largest = [float(np.abs(part).max()) for part in (*inputs, *results)]
     if not any(largest):
         return 0.0
-    room = SMALLEST_NORMAL[dtype] / UNIT_ROUNDOFF[dtype]
-    if not all(room <= size <= LARGEST[dtype] for size in largest):
+    room = PRECISIONS[dtype].smallest_normal / UNIT_ROUNDOFF[dtype]
+    if not all(room <= size <= PRECISIONS[dtype].largest for size in largest):
         return None
     worst = 0.0
     for draw in range(DRAWS):

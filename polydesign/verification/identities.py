@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from polydesign.model import InputError, Schedule, Table
-from polydesign.rounding.running import MOST_EXPLAINED, UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.rounding.running import MOST_EXPLAINED
 from polydesign.runtime import principal_sqrt_and_inverse_sqrt
 from polydesign.runtime.identities import factor_block
 from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from polydesign.model import InputError, Schedule, Table
-from polydesign.rounding.running import MOST_EXPLAINED, UNIT_ROUNDOFF
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.rounding.running import MOST_EXPLAINED
 from polydesign.runtime import inverse_root, matmul_inverse_root, root
 from polydesign.runtime.normalize import NORMALIZATIONS
 from polydesign.verification.cases import Case, Setting, wide

@@ -20,7 +20,6 @@ from polydesign.model import (
     check_integer,
     dtype_name,
 )
-from polydesign.table import digest
 from polydesign.verification import metrics
 from polydesign.verification.cases import Case, Operator, Setting
 from polydesign.verification.machine import processor
@@ -88,7 +87,7 @@ def measure(
     batch, *sides = known.matrix.shape
     return Measurement(
         table=table.name,
-        digest=digest(table.schedule),
+        digest=table.digest,
         dtype=dtype,
         shape=tuple(sides) if batch == 1 else (batch, *sides),
         spectrum=known.name,

@@ -24,7 +24,7 @@ import click
 import torch
 
 import polydesign
-from polydesign.designer.spending import Spending
+from polydesign.designer.budget import Budget
 from polydesign.model import DTYPES, InputError, Plan, Table
 from polydesign.program.cost import cost, matmuls
 from polydesign.rounding.gram import choose_restarts
@@ -174,7 +174,7 @@ def gram_quintics(
     """So many quintics of this precision in the gram form: with the one restart that is best on matrices, and
     with the restarts that the package chooses."""
     table = polydesign.design(degree=5, steps=steps, dtype=dtype)
-    prices = Spending(shape=WIDE, symmetric=HALF).prices("gram", dtype)
+    prices = Budget(shape=WIDE, symmetric=HALF).prices("gram", dtype)
 
     def row(restarts: tuple[int, ...]) -> dict[str, Any]:
         plan = Plan(form="gram", restarts=restarts)

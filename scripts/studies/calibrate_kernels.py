@@ -24,9 +24,9 @@ from machines import MORE, ROWS
 
 import polydesign
 from polydesign.model import Plan, Table
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding import coupled as coupled_noise
 from polydesign.rounding import direct as noise
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.text.files import write_atomically
 from polydesign.verification.cases import Setting
 from polydesign.verification.machine import machine

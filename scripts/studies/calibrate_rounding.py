@@ -32,12 +32,11 @@ from polydesign.approximation.remez import best_approximation
 from polydesign.drawing.figures import save_figure
 from polydesign.drawing.scatter import Point, prediction_figure
 from polydesign.model import DTYPES, EVALUATIONS, Plan, Provenance, Schedule, Step, Table
-from polydesign.program.basis import program_constants
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.program.basis import program_for
 from polydesign.program.cost import matmuls
-from polydesign.program.programs import program
 from polydesign.rounding import direct as model
 from polydesign.rounding.direct import turning_points
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime.execute import direct
 from polydesign.search.joint import Terms, propose
 from polydesign.table.catalogue import catalogue
@@ -154,7 +153,7 @@ def single(case: Case, step: Step, place: int, spectrum: str, X: torch.Tensor) -
     E = Y - exact
     upper = float(max(s[0], step.domain[1]))
     mass = None if place else 1 / min(X.shape)
-    found = model.noise(program(step), step.coefficients, 2, upper, mass=mass)
+    found = model.noise(step.program, step.coefficients, 2, upper, mass=mass)
     random, coherent = (np.interp(s, found.x, of) for of in (found.random, found.coherent))
     moved = u * np.max(np.maximum(random, coherent) + abs(p))
     size = torch.linalg.matrix_norm(E, 2).item()
@@ -189,8 +188,8 @@ def blocks(small: bool) -> list[dict[str, Any]]:
         for evaluation in EVALUATIONS:
             if evaluation == "monomial":
                 continue
-            numbers = program_constants(evaluation, row, Fraction(1))
-            step = Step(1 + 2 * n, row, (lower, 1.0), image, float(best.error), evaluation, numbers)
+            code = program_for(evaluation, row, Fraction(1))
+            step = Step(1 + 2 * n, row, (lower, 1.0), image, float(best.error), evaluation, code)
             count = 10_000 if small else BLOCK_COUNT
             drawn = random_blocks(count, lower=lower)
             # Room for the rounding of X and A: what they do is to move x along the step.
@@ -201,7 +200,7 @@ def blocks(small: bool) -> list[dict[str, Any]]:
             schedule = Schedule(2, (lower, 1.0), (step,))
             after = follow_blocks(schedule, some, Plan(dtype)).numpy()
             beyond = np.maximum(after - image[1], image[0] - after) / u
-            found = model.noise(program(step), row, 2, 1.0)
+            found = model.noise(step.program, row, 2, 1.0)
             peaks = turning_points(row, 2, 1.0)
             unit = np.max(np.interp(peaks, found.x, found.coherent)) / model.COHERENT
             tail = np.sort(beyond)[-max(1, round(RARE * count))]

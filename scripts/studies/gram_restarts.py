@@ -16,8 +16,8 @@ import torch
 
 import polydesign
 from polydesign.model import DTYPES, InputError, Table
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.gram import SPURIOUS, choose_restarts, every, limit, shift, simulate
-from polydesign.rounding.running import UNIT_ROUNDOFF
 from polydesign.runtime import Plan, msign_with_info, ops
 from polydesign.runtime.execute import direct
 from polydesign.text.files import write_atomically

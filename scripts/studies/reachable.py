@@ -23,8 +23,8 @@ from scipy.optimize import least_squares, linprog
 from polydesign import Equioscillation, Problem
 from polydesign.approximation.high_degree import levelled
 from polydesign.approximation.remez import best_approximation
-from polydesign.program.basis import program_constants
-from polydesign.program.programs import IDENTITY, Combination, Line, Program, build, program
+from polydesign.model.program import IDENTITY, A, Combination, Line, Program
+from polydesign.program.basis import program_for
 from polydesign.rounding.running import running_error
 from polydesign.runtime.execute import direct
 from polydesign.text.files import write_atomically
@@ -51,17 +51,17 @@ def four_products(p: Any, scale: float = 2.0) -> Program:
     """
 
     def factor(start: int, count: int) -> Combination:
-        return (*((1 + j, p[start + j]) for j in range(count)), (1 + count, 1))
+        return (*((2 + j, p[start + j]) for j in range(count)), (2 + count, 1))
 
-    linear = tuple((1 + j, p[12 + j]) for j in range(4))
+    linear = tuple((2 + j, p[12 + j]) for j in range(4))
     lines = (
-        Line(((0, scale), (IDENTITY, -1))),
-        Line(((IDENTITY, -1),), ((1, 1),), ((1, 1),), 2),
-        Line((), ((2, 1),), ((1, p[0]), (2, 1))),
+        Line(((A, scale), (IDENTITY, -1))),
+        Line(((IDENTITY, -1),), ((2, 1),), ((2, 1),), 2),
+        Line((), ((3, 1),), ((2, p[0]), (3, 1))),
         Line((), factor(1, 2), factor(3, 2)),
         Line(linear, factor(5, 3), factor(8, 3), p[16]),
     )
-    return Program(lines, (5, 1), p[11])
+    return Program(lines, (6, 1), p[11])
 
 
 def points(lower: float) -> Any:
@@ -173,7 +173,7 @@ def composed(products: int, lower: float) -> tuple[float, tuple[int, ...]]:
 def compared(lower: float, pool: list[tuple[float, Any]]) -> dict[str, Any]:
     """The best found and the quietest near it, beside the others on [lower, 1]."""
     step = best_approximation(2, 8, lower, 1.0)
-    seventeen = build("chebyshev", 8, program_constants("chebyshev", step.coefficients, 1))
+    seventeen = program_for("chebyshev", step.coefficients, 1)
     entry: dict[str, Any] = {
         "lower": lower,
         "degree_17": {"error": step.error, "running_error": running_error(seventeen, 2, 1.0)},
@@ -195,7 +195,7 @@ def schedule_ending(
     top = high * headroom
     _, p = quiet(searched(low / top, seeds, {**effort, "starts": 0}))
     p = np.concatenate([p[:BENT], p[BENT:] / top])
-    codes = [*map(program, first.steps), four_products(p, 2 / top**2)]
+    codes = [*(step.program for step in first.steps), four_products(p, 2 / top**2)]
     x = np.linspace(low, high, 20001)
     return codes, float(np.max(abs(1 - x * codes[-1](x**2))))
 
@@ -232,7 +232,7 @@ def contestants(effort: Effort, seeds: list[Any]) -> list[tuple[str, list[Progra
             Problem(2, degrees, 1e-3)
         )
         name = f"{degrees} headroom {headroom}, floor {floor[0] if floor else 0}"
-        found.append((name, [program(step) for step in found_schedule.steps], found_schedule.error))
+        found.append((name, [step.program for step in found_schedule.steps], found_schedule.error))
     for headroom, floor in ((1.05, 0.2), (1.005, 0.1), (1.0, 0.0)):
         codes, error = schedule_ending(headroom, floor, effort, seeds)
         found.append((f"(17, 17, four products) headroom {headroom}, floor {floor}", codes, error))

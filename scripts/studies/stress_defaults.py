@@ -28,7 +28,6 @@ import torch
 
 import polydesign
 from polydesign.model import InputError, Plan, Table, dtype_name
-from polydesign.table import digest
 from polydesign.table.catalogue import catalogue
 from polydesign.text.files import write_atomically
 from polydesign.verification.machine import machine
@@ -125,7 +124,7 @@ def matrices(case: Draw, lower: float) -> list[tuple[int, Sample]]:
 def examine(table: Table, plan: Plan, device: str, seed: int, sides: tuple[int, int], index: int) -> Line:
     """What draw number `index` shows: one entry a matrix. A worst of None is a result that is not finite."""
     torch.set_num_threads(1)  # sums in another order would be another result
-    case = drawn(seed, digest(table.schedule), index, sides)
+    case = drawn(seed, table.digest, index, sides)
     found = []
     for place, known in matrices(case, table.schedule.interval[0]):
         run = measure(table, dtype=str(plan.dtype), matrix=known, device=device, plan=plan)
@@ -138,7 +137,7 @@ def begun(table: Table, plan: Plan, device: torch.device, seed: int, sides: tupl
     return {
         "table": table.name,
         "setting": {
-            "digest": digest(table.schedule),
+            "digest": table.digest,
             "normalization": table.normalization,
             "dtype": plan.dtype,
             "form": plan.form,

@@ -1,0 +1,56 @@
+"""The strategies by name: the only place where they are listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from polydesign.designer.budget import Budget
+from polydesign.designer.clip import Clip
+from polydesign.designer.gradient import Gradient
+from polydesign.designer.minimax import Minimax
+from polydesign.designer.strategy import Strategy
+from polydesign.model import InputError
+from polydesign.text.similar import closest
+
+METHODS: dict[str, type[Strategy]] = {
+    "equioscillation": Minimax,
+    "budget": Budget,
+    "adam": Gradient,
+    "clip": Clip,
+}
+"""What `design` can search with. A table's provenance names it as its strategy."""
+
+
+def method_of(method: str | None, settings: Mapping[str, Any]) -> str:
+    """The method, or where none is named: budget for so many products, or else equioscillation.
+
+    Raises InputError for an unknown one.
+    """
+    if method is None:
+        return "equioscillation" if settings.get("matmuls") is None else "budget"
+    if method not in METHODS:
+        raise InputError("method", f"{method!r} is not one of {', '.join(METHODS)}")
+    return method
+
+
+def strategy_of(method: str, settings: Mapping[str, Any], keywords: Iterable[str]) -> Strategy:
+    """The strategy of this method with these settings; None is what is left out.
+
+    keywords: of `design`, which a misspelt setting may have meant. Raises InputError for what is no setting
+    of the method, naming the methods that have it or the name that comes close.
+    """
+    fields = {name: {one.name: one for one in strategy.settings()} for name, strategy in METHODS.items()}
+    own = fields[method]
+    for key, value in settings.items():
+        owners = [name for name, listed in fields.items() if key in listed]
+        if key in own and own[key].choices and value not in (None, *own[key].choices):
+            raise InputError(key, f"{value!r} is not one of {', '.join(own[key].choices)}")
+        if key in own or (owners and value is None):
+            continue
+        if owners:
+            raise InputError(key, f"is a setting of method {' or '.join(owners)}, and not of {method}")
+        close = closest(key, [*own, *keywords], 1, cutoff=0.75)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        raise InputError(key, f"is not a setting of method {method}{meant}")
+    return METHODS[method].made({key: value for key, value in settings.items() if value is not None})

@@ -1,0 +1,143 @@
+"""Method equioscillation: the composition that is best for the worst case, with a precision's safety."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from polydesign.designer import commands, naming, summaries
+from polydesign.designer.strategy import Found, Strategy, Task
+from polydesign.model import EVALUATIONS, InputError, Problem, Table
+from polydesign.program.programs import preferred
+from polydesign.search.band import smallest_lower
+from polydesign.search.greedy import Equioscillation, PerStep
+
+DEFAULT_SAFETY = {
+    "bfloat16": Equioscillation(headroom=1.01, image_floor=0.1, floor_free_tail=2),
+    "float16": Equioscillation(headroom=1.005, image_floor=0.1, floor_free_tail=2),
+    "float32": Equioscillation(headroom=1.0001),
+    "float64": Equioscillation(headroom=1.000001),
+}
+"""What a precision gets when headroom, cushion and image floor are not given.
+
+These come from experiment, not from a bound: 1.01 and 0.1 are the published habit for bfloat16 (Polar
+Express, arXiv 2505.16932), 1.005 is half of it for an eighth of the rounding; in float32 and float64 a
+step's rounding moves a singular value by far less than the headroom.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Minimax(Strategy):
+    """Best approximations one after the other, with room for rounding.
+
+    Headroom, cushion and image floor are the precision's (DEFAULT_SAFETY) where none of them is given; giving
+    any of them replaces all, and headroom=1, cushion=0 is the bare optimum. The formulas are in
+    search/greedy.py.
+
+    Args:
+        headroom: Design each step up to u times this.
+        cushion: Raise a step's lower end to u times this.
+        image_floor: Least lower/upper of a step's designed image.
+        floor_free_tail: So many steps at the end have no image floor.
+        evaluation: How q is computed.  [default: chebyshev from inner degree 3 on]
+        round: Coefficients on a grid: 1/1024 (any 1/N), decimals:4, bf16, fp16 or fp32; each step is designed
+            for what the rounded ones before it leave.
+
+    Raises InputError naming the field.
+    """
+
+    headroom: PerStep | None = None
+    cushion: PerStep | None = None
+    image_floor: PerStep | None = None
+    floor_free_tail: int | None = None
+    evaluation: str | None = field(default=None, metadata={"choices": EVALUATIONS})
+    round: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("headroom", "cushion", "image_floor"):
+            object.__setattr__(self, name, _one_or_more(name, getattr(self, name)))
+        if self.floor_free_tail is not None and self.image_floor is None:
+            raise InputError("floor_free_tail", "is that of an image floor: give image_floor too")
+
+    def resolved(self, task: Task, degrees: tuple[int, ...]) -> Equioscillation:
+        """The search with the safety that the precision chooses, and with evaluations."""
+        chosen = [self.evaluation or preferred((degree - 1) // task.root) for degree in degrees]
+        evaluation = chosen[0] if len(set(chosen)) == 1 else tuple(chosen)
+        if self._of_the_precision:
+            return replace(DEFAULT_SAFETY[task.precision], evaluation=evaluation, round=self.round)
+        given: dict[str, Any] = {key: value for key, value in asdict(self).items() if value is not None}
+        given["evaluation"] = evaluation
+        return Equioscillation(**given)
+
+    @property
+    def _of_the_precision(self) -> bool:
+        return self.headroom is None and self.cushion is None and self.image_floor is None
+
+    def search(self, task: Task) -> Found:
+        """The best schedule; with lower="min" on the widest interval from which the error is reached."""
+        degrees = task.degrees()
+        strategy = self.resolved(task, degrees)
+        parameters = {key: value for key, value in asdict(strategy).items() if value is not None}
+        if self._of_the_precision:
+            parameters["dtype"] = task.precision
+        if task.smallest and task.error is not None:
+            lower = smallest_lower(strategy, task.root, degrees, task.error, float(task.upper))
+            problem = Problem(task.root, degrees, lower, float(task.upper))
+            parameters |= {"lower": "min", "error": task.error}
+        else:
+            problem = task.problem(degrees)
+        schedule = strategy.search(problem)
+        if strategy.round is not None:
+            same = replace(problem, degrees=schedule.degrees, error=None)
+            parameters["unrounded_error"] = replace(strategy, round=None).search(same).error
+        return Found(schedule, parameters, dtype=task.precision if self._of_the_precision else task.dtype)
+
+    def name(self, found: Found, task: Task) -> str:
+        """sign-d5x6-l1e-3-bf16: see naming.table_name."""
+        low = f"min-e{naming.short(task.error)}" if task.smallest and task.error is not None else None
+        schedule, own = found.schedule, not self._of_the_precision
+        strategy = self.resolved(task, schedule.degrees)
+        name = naming.table_name(schedule, strategy, found.dtype, task.normalization, low, own_safety=own)
+        return name + naming.ending(task.root, None, task.purpose)
+
+    @classmethod
+    def summary(cls, table: Table) -> list[str]:
+        """The optimum, the safety, and what a grid and the smallest lower end come to."""
+        stated = table.provenance.parameters
+        default = f"; the default for {stated['dtype']}" if "dtype" in stated else ""
+        lines = [summaries.optimum(table), summaries.safety(stated) + default]
+        if "round" in stated:
+            free = stated["unrounded_error"]
+            price = f"; it costs a factor {table.schedule.error / free:.5g}" if free > 1e-300 else ""
+            lines.append(f"rounding  to {stated['round']}; without it {free:.9g}{price}")
+        return lines + summaries.smallest(table)
+
+    @classmethod
+    def command(cls, table: Table) -> tuple[str, str]:
+        """With the safety, or with the precision that has it."""
+        stated, schedule = table.provenance.parameters, table.schedule
+        options = [*commands.degrees(schedule), *commands.problem(table)]
+        if "dtype" in stated:
+            options.append(f"--dtype {stated['dtype']}")
+        else:
+            safety = {key: stated.get(key) for key in ("headroom", "cushion", "image_floor")}
+            options += cls.options(safety | {"floor_free_tail": stated.get("floor_free_tail") or None})
+            options += [f"--dtype {table.dtype}"] if table.dtype else []
+        if "round" in stated:
+            options.append(f"--round {stated['round']}")
+        options += commands.evaluation(schedule)
+        note = "The same digits on the same platform."
+        if "dtype" in stated:
+            note += " Headroom and floor are the defaults of that precision."
+        return commands.search(table, options), note
+
+
+def _one_or_more(name: str, value: Any) -> PerStep | None:
+    if value is None:
+        return None
+    if isinstance(value, Sequence):
+        if not value:
+            raise InputError(name, "is an empty list: give one number, or one a step")
+        return tuple(float(v) for v in value) if len(value) > 1 else float(value[0])
+    return float(value)

@@ -1,0 +1,273 @@
+"""What a strategy is: the page to read before you add one.
+
+A strategy is one frozen dataclass, a subclass of `Strategy`, in a file of its own, with one entry in METHODS
+(designer/methods.py). Its fields are its hyper-parameters, and `search` is all that it must have. The rest
+follows from the fields: keywords of `design`, options of `polydesign search` in a group of their own in
+--help, keys of `polydesign sweep`, provenance in the file, the table's name, the lines of the summary, and
+the command that makes the table again.
+
+- Fields have defaults, and simple types: bool, int, float, str, float | tuple[float, ...] for a number or one
+  a step, tuple[int, int] for the sides of a matrix, each with | None where nothing is said. The words that a
+  field may hold stand in its metadata: field(default="a", metadata={"choices": ("a", "b")}).
+- The first line of the docstring is the heading of the options, and its Args are their help texts. No field
+  may be called as a keyword of `design` is.
+- A module of a strategy imports torch and scipy in the functions that need them, and not at its top.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shlex
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from inspect import cleandoc
+from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
+
+from polydesign.designer import commands, naming, summaries
+from polydesign.model import (
+    InputError,
+    Problem,
+    Schedule,
+    Table,
+    check_degree,
+    check_integer,
+    check_normalization,
+    check_purpose,
+    dtype_name,
+)
+
+
+def nobody(*_: Any) -> None:
+    """Told of something, and does nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is asked for, whatever the method; the keywords of `design`, checked.
+
+    Args:
+        method: The name that the strategy has in METHODS.
+        degree: 1 + n·root, one for all steps or one a step; None where nobody said.
+        lower: A number, or "min": the smallest lower end from which the error is reached.
+        dtype: The full name of a precision; None where nobody said.
+        watch: Called now and then with (done, in all), and with numbers that a strategy has to show.
+        cut_short: Called with "timeout" or "interrupted" where a search gives the best so far in place of
+            what it would have found.
+
+    Raises InputError naming the keyword.
+    """
+
+    method: str
+    root: int = 2
+    degree: int | Sequence[int] | None = None
+    steps: int | None = None
+    error: float | None = None
+    lower: float | str = 1e-3
+    upper: float = 1.0
+    dtype: str | None = None
+    normalization: str = "frobenius"
+    purpose: str | None = None
+    watch: Callable[..., None] = nobody
+    cut_short: Callable[[str], None] = nobody
+
+    def __post_init__(self) -> None:
+        if self.dtype is not None:
+            object.__setattr__(self, "dtype", dtype_name(self.dtype))
+        if isinstance(self.lower, str) and not self.smallest:
+            raise InputError("lower", f"must be a number, or min, not {self.lower!r}")
+        if self.smallest and self.error is None:
+            raise InputError("lower", "min is the smallest lower end for an error: give error too")
+        check_normalization(self.normalization, self.root)
+        check_integer("root", self.root, 1)
+        check_purpose(self.purpose, self.root)
+
+    @property
+    def smallest(self) -> bool:
+        """Whether the smallest lower end is asked for."""
+        return self.lower == "min"
+
+    @property
+    def precision(self) -> str:
+        """The precision that it will run in: bfloat16 where nobody said."""
+        return self.dtype or "bfloat16"
+
+    @property
+    def one_degree(self) -> bool:
+        """Whether there is no list of degrees, one a step."""
+        return self.degree is None or isinstance(self.degree, int)
+
+    def degrees(self) -> tuple[int, ...]:
+        """One degree a step, or the one that is repeated until the error is reached; quintics by default."""
+        degree = 5 if self.degree is None else self.degree
+        listed = (degree,) if isinstance(degree, int) else tuple(degree)
+        if self.smallest and self.steps is None and isinstance(degree, int):
+            raise InputError("lower", "min is for so many steps: give steps too, or one degree a step")
+        if not listed:
+            raise InputError("degree", "give at least one")
+        for one in listed:
+            check_degree("degree", one, self.root)
+        if self.error is not None and not self.smallest:
+            if self.steps is not None:
+                raise InputError(
+                    "steps",
+                    "the error decides the number of steps: give one of them, or lower min with both",
+                )
+            return listed
+        if self.steps is not None:
+            check_integer("steps", self.steps, 1)
+            if len(listed) == 1:
+                return listed * self.steps
+            if len(listed) != self.steps:
+                raise InputError(
+                    "steps", f"is {self.steps}, and {len(listed)} degrees are given: leave steps out"
+                )
+        elif isinstance(degree, int):
+            raise InputError("steps", f"say how many steps of degree {degree}, or give error")
+        return listed
+
+    def problem(self, degrees: tuple[int, ...] | None = None) -> Problem:
+        """The problem with these degrees, or with those of `degrees`. Refuses lower="min"."""
+        if isinstance(self.lower, str):
+            raise InputError("lower", f"min is not for method {self.method}: give a number")
+        degrees = degrees or self.degrees()
+        return Problem(self.root, degrees, float(self.lower), float(self.upper), self.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A schedule, and what its table is to say of it.
+
+    Args:
+        parameters: All that the strategy was told, and what it reports: for people, in the provenance.
+        seed: Of random numbers.
+        purpose: "" for the task's, or else for what the root says.
+        dtype, form, observed: As in a Table.
+    """
+
+    schedule: Schedule
+    parameters: dict[str, Any]
+    seed: int | None = None
+    purpose: str = ""
+    dtype: str | None = None
+    form: str = ""
+    observed: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A field of a strategy as keyword and option. kinds: its types; choices: the words that it may be."""
+
+    name: str
+    kinds: tuple[Any, ...]
+    default: Any
+    text: str
+    choices: tuple[str, ...]
+
+    @property
+    def sides(self) -> bool:
+        """Whether it is a pair such as the shape of a matrix, written 512x1024."""
+        return any(get_origin(kind) is tuple and ... not in get_args(kind) for kind in self.kinds)
+
+    def option(self, value: Any) -> str:
+        """The option that says this: --shared, --no-polish, --headroom 1.01,1.0, --shape 512x1024."""
+        flag = self.name.replace("_", "-")
+        if isinstance(value, bool):
+            return f"--{flag}" if value else f"--no-{flag}"
+        values = value if isinstance(value, (list, tuple)) else [value]
+        said = ("x" if self.sides else ",").join(v if isinstance(v, str) else repr(v) for v in values)
+        return f"--{flag} {shlex.quote(said)}"
+
+
+class Strategy:
+    """The base of all strategies: what one has beside its fields and `search`.
+
+    takes_long: whether a search may take more than seconds; the command line then shows how far it is, makes
+    sure beforehand that the result has a place, and does not lose it where its name is taken. serves: the
+    purposes (model.PURPOSES) that its schedules may have.
+    """
+
+    __slots__ = ()
+    takes_long: ClassVar[bool] = False
+    serves: ClassVar[tuple[str, ...]] = ("sign", "root", "inverse")
+
+    @classmethod
+    def made(cls, given: dict[str, Any]) -> Strategy:
+        """The strategy of the settings that were given; for one that takes the others from elsewhere."""
+        return cls(**given)
+
+    def search(self, task: Task) -> Schedule | Found:
+        """The schedule; as a Found where there is more to say of it than the fields and the task do.
+
+        Most begin with task.problem(). Raises InputError naming the keyword.
+        """
+        raise NotImplementedError
+
+    def name(self, found: Found, task: Task) -> str:
+        """The name of the table, where the caller gives none: different settings have different names."""
+        own = [
+            f"{s.name}{getattr(self, s.name)}" for s in self.settings() if getattr(self, s.name) != s.default
+        ]
+        plain = naming.table_name(found.schedule, None, None, task.normalization)
+        parts = [plain, task.method, *(re.sub(r"[^\w.]+", "-", one).strip("-") for one in own)]
+        return "-".join(parts) + naming.ending(found.schedule.root, found.dtype, task.purpose)
+
+    @classmethod
+    def summary(cls, table: Table) -> list[str]:
+        """The lines of the command line between the error and the steps, each with a word of at most nine
+        letters in front."""
+        stated = ", ".join(f"{key} {value}" for key, value in table.provenance.parameters.items())
+        return [summaries.optimum(table), f"settings  {stated or 'none'}"]
+
+    @classmethod
+    def command(cls, table: Table) -> tuple[str, str]:
+        """The command line that makes the table again, and what to know of it; the first may be empty."""
+        stated = table.provenance.parameters
+        options = [f"--method {table.provenance.strategy}", *commands.degrees(table.schedule)]
+        options += [*commands.problem(table), *cls.options(stated)]
+        options += [f"--dtype {table.dtype}"] if table.dtype else []
+        return commands.search(table, options), "The same digits on the same platform."
+
+    @classmethod
+    def unfinished(cls, table: Table, why: str, path: str) -> str:
+        """What to say of a search that was cut short (Task.cut_short) and whose table is at this path."""
+        return f"cut short ({why}); this is the best so far"
+
+    @classmethod
+    def settings(cls) -> tuple[Setting, ...]:
+        """The fields, in order."""
+        kinds, texts = get_type_hints(cls), _texts(cls)
+        listed: Any = dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
+        return tuple(
+            Setting(
+                one.name,
+                _alternatives(kinds[one.name]),
+                one.default,
+                texts.get(one.name, ""),
+                one.metadata.get("choices", ()),
+            )
+            for one in listed
+        )
+
+    @classmethod
+    def options(cls, stated: dict[str, Any]) -> list[str]:
+        """The options that say what is stated, where it is not the default."""
+        plain = {key: tuple(value) if isinstance(value, list) else value for key, value in stated.items()}
+        listed = [(one, plain[one.name]) for one in cls.settings() if plain.get(one.name) is not None]
+        return [one.option(value) for one, value in listed if value != one.default]
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+
+
+def _texts(cls: type) -> dict[str, str]:
+    """What the docstrings of a class and of its bases say of each of Args, on one line."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        _, _, listed = cleandoc(base.__doc__ or "").partition("\nArgs:\n")
+        block = re.split(r"\n(?=\S)", listed)[0]
+        for name, text in re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", block, flags=re.MULTILINE):
+            found[name] = " ".join(text.split())
+    return found

@@ -1,0 +1,49 @@
+"""Lines that `polydesign search` prints of a table it found."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from polydesign.model import Table
+
+SAFETY = "for these degrees without safety; the safety costs a factor {:.5g}"
+
+
+def optimum(table: Table, words: str = SAFETY) -> str:
+    """What is possible with these degrees; words: how to say the ratio of the table's error to it."""
+    certificate = table.certificate
+    if certificate is None or certificate.optimum is None:
+        return "optimum   not known without a proof"
+    least = float(certificate.optimum[1])
+    if least < 1e-300:
+        return "optimum   below 1e-300 for these degrees without safety"
+    return f"optimum   {least:.9g} {words.format(table.schedule.error / least)}"
+
+
+def safety(stated: dict[str, Any]) -> str:
+    """Headroom, and the image floor or the cushion."""
+    parts = [f"headroom {_numbers(stated['headroom'])}"]
+    if stated.get("image_floor"):
+        tail = stated.get("floor_free_tail", 0)
+        but = f" but for the last {tail}" if tail else ""
+        parts.append(f"image floor {_numbers(stated['image_floor'])}{but}")
+    elif "cushion" in stated:
+        parts.append(f"cushion {_numbers(stated['cushion'])}")
+    return f"safety    {'; '.join(parts)}"
+
+
+def smallest(table: Table) -> list[str]:
+    """The lower end, where the smallest was asked for."""
+    stated = table.provenance.parameters
+    if stated.get("lower") != "min":
+        return []
+    slope = prod(step.coefficients[0] for step in table.schedule.steps)
+    return [
+        f"lower     {table.schedule.interval[0]!r}, the smallest from which the error is at most "
+        f"{stated['error']:g}; slope at 0: {slope:.6g}"
+    ]
+
+
+def _numbers(value: Any) -> str:
+    return ", ".join(f"{v:g}" for v in value) if isinstance(value, list) else f"{value:g}"

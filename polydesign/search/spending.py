@@ -1,0 +1,125 @@
+"""A choice for a budget: candidates that the rounding model proposes, and of these one that was measured.
+
+No matrix is known here: what measures candidates is handed in, and tells which of them errs least. Without it
+the model's word counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from polydesign.model import InputError, Problem, Schedule, dtype_name
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.program.programs import preferred
+from polydesign.search.band import smallest_lower
+from polydesign.search.budget import Path, cheapest, exact_front, widest
+from polydesign.search.candidates import Candidate, for_error, for_matmuls
+from polydesign.search.greedy import Equioscillation
+from polydesign.search.joint import Terms
+
+_STORED = 0.125
+"""Times u: no error below that is looked for. Storing the result once leaves more on what is measured."""
+
+
+class Ranked(Protocol):
+    """What measuring says of a candidate: its place in the list, its largest error, and whether it met all
+    matrices, which one that is worse than the best so far need not."""
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def worst(self) -> float: ...
+
+    @property
+    def complete(self) -> bool: ...
+
+
+R = TypeVar("R", bound=Ranked)
+
+Measure = Callable[[list[Candidate], float | None], Sequence[R]]
+"""Candidates measured, the best first. The second is an error that suffices: the first candidate that reaches
+it, in the order given, ends the measuring."""
+
+
+def both(matmuls: int | None, error: float | None) -> tuple[int, float]:
+    """matmuls and the error, for the smallest lower end."""
+    if matmuls is None or error is None:
+        raise InputError("lower", "min is the smallest lower end for matmuls and an error: give both")
+    return matmuls, error
+
+
+def best(
+    terms: list[Terms], dtype: str, matmuls: int | None, error: float | None, measure: Measure[R] | None
+) -> tuple[Candidate, R | None, int]:
+    """The candidate that errs least for so many products, or without matmuls the cheapest that reaches the
+    error; what was measured of it; and of how many candidates it is the best.
+
+    terms: one for each form. Raises InputError where nothing can be had for that.
+    """
+    if matmuls is not None:
+        enough = None
+        rounds = iter([for_matmuls(terms, matmuls, dtype, measured=measure is not None)])
+    else:
+        assert error is not None
+        enough = error
+        if error < _STORED * UNIT_ROUNDOFF[dtype_name(dtype)]:
+            raise _out_of_reach(error, dtype)
+        rounds = for_error(terms, error, dtype, measured=measure is not None)
+    count, least = 0, math.inf
+    for candidates in rounds:
+        if measure is None:
+            return candidates[0], None, len(candidates)
+        ranked = measure(candidates, enough)
+        count, first = count + len(candidates), ranked[0]
+        if enough is None and not math.isfinite(first.worst):
+            raise InputError(
+                "matmuls",
+                f"none of {count} candidates for {matmuls} keeps its values in {dtype} on blocks of "
+                f"equal entries, nor on all other matrices: take more, a higher precision, or form direct",
+            )
+        if enough is None or (first.complete and first.worst <= enough):
+            return candidates[first.index], first, count
+        least = min(least, *(one.worst for one in ranked))
+    assert enough is not None
+    if not count:
+        raise _out_of_reach(enough, dtype)
+    raise InputError(
+        "error",
+        f"none of {count} candidates stays below {enough!r} in {dtype} on matrices; the best reaches "
+        f"{least:.3g}: ask for a larger error, or a higher precision",
+    )
+
+
+def best_exactly(
+    problem: Problem, matmuls: int | None, *, smallest: bool = False, **options: Any
+) -> tuple[Schedule, Equioscillation, Path]:
+    """The best sequence of degrees without rounding and headroom: its schedule, what makes it, what it costs.
+
+    problem: root and interval; its degrees do not count. smallest: on the widest interval from which so many
+    products reach the problem's error. options: of budget.exact_front.
+    """
+    root, low, high, error = problem.root, problem.lower, problem.upper, problem.error
+    if smallest:
+        most, wanted = both(matmuls, error)
+        _, path = widest(root, high, wanted, most, **options)
+    elif matmuls is not None:
+        path = exact_front(root, low, high, matmuls, **options)[-1]
+    else:
+        assert error is not None
+        path = cheapest(root, low, high, error, **options)
+    if not path.choices:
+        raise InputError("matmuls", f"{matmuls} are too few: no step costs so little")
+    degrees = tuple(1 + root * n for n in path.choices)
+    strategy = Equioscillation(evaluation=tuple(preferred(n) for n in path.choices))
+    if smallest:
+        low = smallest_lower(strategy, root, degrees, both(matmuls, error)[1], high)
+    return strategy.search(Problem(root, degrees, low, high)), strategy, path
+
+
+def _out_of_reach(error: float, dtype: str) -> InputError:
+    return InputError(
+        "error", f"{error!r} is out of reach in {dtype}: rounding leaves more; take a higher precision"
+    )
