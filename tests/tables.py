@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from polydesign.model import Provenance, Schedule, Step, Table
 from polydesign.program.basis import program_for
+from polydesign.reporting.comparison import AtLower, Row, Seen
 
 DATA = Path(__file__).parent / "data"
 
@@ -59,3 +62,20 @@ def prototype(name: str, evaluation: str = "monomial") -> Table:
 def published(name: str) -> Table:
     entry = next(e for e in json.loads((DATA / "published.json").read_text()) if e["name"] == name)
     return table_of([tuple(map(float, row)) for row in entry["coefficients"]], name=name)
+
+
+def rows_from_json(body: list[dict[str, Any]]) -> tuple[Row, ...]:
+    """The rows that polydesign.reporting.comparison.to_json gave."""
+
+    def numbers(item: dict[str, Any]) -> dict[str, Any]:
+        return {key: math.inf if value is None else value for key, value in item.items()}
+
+    rows = []
+    for item in body:
+        edges = {key: item[key] for key in ("safe_edge", "basin_edge")}
+        rest = numbers(item) | edges
+        rest |= {key: tuple(item[key]) for key in ("degrees", "interval")}
+        rest["at"] = tuple(AtLower(**numbers(at)) for at in item["at"])
+        rest["measured"] = tuple(Seen(**seen) for seen in item["measured"])
+        rows.append(Row(**rest))
+    return tuple(rows)

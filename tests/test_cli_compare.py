@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from tables import rows_from_json
 
 from polydesign.cli import main
-from polydesign.reporting.comparison import from_json
 
 OURS, THEIRS, BARE = "sign-d5x5-l1e-3-bf16", "jordan_5", "cans_quintic_5"
 
@@ -34,7 +34,7 @@ def test_ours_beside_published_ones() -> None:
 def test_json_csv_and_figure(tmp_path: Path) -> None:
     result = run(OURS, THEIRS, "--json", "--lower", "0.01", "--csv", tmp_path / "c.csv")
     body = json.loads(result.stdout)
-    rows = from_json(body["tables"])
+    rows = rows_from_json(body["tables"])
     assert [row.name for row in rows] == [OURS, THEIRS]
     assert [at.lower for at in rows[0].at] == [0.01]
     assert len((tmp_path / "c.csv").read_text().splitlines()) == 3
@@ -45,7 +45,7 @@ def test_json_csv_and_figure(tmp_path: Path) -> None:
 
 def test_fresh_measurements_of_all_tables_on_the_same_matrices(device: str) -> None:
     how = ["--measure", "--shape", "64x96", "--device", device, "--json"]
-    rows = {row.name: row for row in from_json(json.loads(run(OURS, BARE, *how).stdout)["tables"])}
+    rows = {row.name: row for row in rows_from_json(json.loads(run(OURS, BARE, *how).stdout)["tables"])}
     assert {seen.source for row in rows.values() for seen in row.measured} == {"fresh"}
     for dtype in ("bfloat16", "float16", "float32"):
         seen = rows[OURS].seen(dtype)

@@ -70,7 +70,7 @@ def compare(
 
         if Path(output).suffix.lower() not in SUFFIXES:  # before minutes are spent
             raise InputError("output", f"{output!r} is no picture: end its name in {' or '.join(SUFFIXES)}")
-    with progress(quiet=quiet or as_json) as advance:
+    with progress(quiet=quiet or as_json or not how["measure"]) as advance:
         found = polydesign.compare(tables, progress=advance, **how)
     if csv_file:
         write_atomically(Path(csv_file), found.to_csv())

@@ -54,7 +54,7 @@ def report(tables: tuple[str, ...], output: str, quiet: bool, **how: Any) -> Non
     """
     from polydesign.reporting.folder import PAGE, TEXT
 
-    with progress(quiet=quiet) as advance:
+    with progress(quiet=quiet or not how["measure"]) as advance:
         polydesign.report(tables, output, progress=advance, **how)
     if not quiet:
         for name in (PAGE, TEXT):

@@ -80,7 +80,7 @@ def _changed(
         name=name or f"{old.name}-{strategy}{factor:g}" + ("" if which == "all" else f"-{which}"),
         schedule=schedule,
         provenance=Provenance(__version__, strategy, made, source=old.provenance.source),
-        certificate=certify(schedule),
+        certificate=certify(schedule, old.purpose),
         observed=None,
         measured=(),
     )

@@ -95,6 +95,7 @@ def identify(
     Raises:
         InputError: Where there is no list in the source (the field is then its line), or root, lower or steps
             does not go with it.
+        OSError: Where a path cannot be read.
 
     >>> found = identify("(3.4445, -4.7750, 2.0315)")
     >>> found.matches[0].name, len(found.schedule.steps), round(found.schedule.error, 6)

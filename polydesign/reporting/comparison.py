@@ -269,20 +269,3 @@ def to_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
     return [plain(asdict(row)) for row in rows]
-
-
-def from_json(body: Sequence[dict[str, Any]]) -> tuple[Row, ...]:
-    """The rows that to_json gave."""
-
-    def numbers(item: dict[str, Any]) -> dict[str, Any]:
-        return {key: math.inf if value is None else value for key, value in item.items()}
-
-    rows = []
-    for item in body:
-        edges = {key: item[key] for key in ("safe_edge", "basin_edge")}
-        rest = numbers(item) | edges
-        rest |= {key: tuple(item[key]) for key in ("degrees", "interval")}
-        rest["at"] = tuple(AtLower(**numbers(at)) for at in item["at"])
-        rest["measured"] = tuple(Seen(**seen) for seen in item["measured"])
-        rows.append(Row(**rest))
-    return tuple(rows)

@@ -91,9 +91,9 @@ def verify(
                 progress(done, len(runs), name)
             measurements.append(measure(found, spectrum=name, matrix=sample, **settings))
     except InputError as problem:
-        raise InputError(
-            {"spectrum": "spectra"}.get(problem.field, problem.field), problem.problem
-        ) from problem
+        if problem.field != "spectrum":
+            raise
+        raise InputError("spectra", problem.problem) from problem
     return measurements
 
 
@@ -101,8 +101,6 @@ def _sample(matrix: Any) -> Sample:
     from polydesign.verification.files import read_matrix
     from polydesign.verification.samples import from_matrix
 
-    return (
-        read_matrix(os.fspath(matrix))
-        if isinstance(matrix, (str, os.PathLike))
-        else from_matrix(matrix, "matrix")
-    )
+    if isinstance(matrix, (str, os.PathLike)):
+        return read_matrix(os.fspath(matrix))
+    return from_matrix(matrix, "matrix")
