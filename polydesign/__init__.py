@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from polydesign.reporting.compare import Comparison, compare
     from polydesign.reporting.plot import plot
     from polydesign.reporting.report import report
-    from polydesign.search.greedy import Equioscillation
+    from polydesign.search.minimax import Equioscillation
     from polydesign.table import load, save
     from polydesign.table.listing import tables
     from polydesign.verification.conformance import conformance
@@ -64,7 +64,7 @@ __getattr__ = lazy(
         "reporting.compare": "compare Comparison",
         "reporting.plot": "plot",
         "reporting.report": "report",
-        "search.greedy": "Equioscillation",
+        "search.minimax": "Equioscillation",
         "table": "load save",
         "table.listing": "tables",
         "verification.conformance": "conformance",

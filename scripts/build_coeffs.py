@@ -28,7 +28,7 @@ from polydesign.approximation.sampling import stated_clip_error
 from polydesign.designer.design import published_table
 from polydesign.designer.naming import budget_name, runs, short
 from polydesign.model import DTYPES, InputError, Problem, Table
-from polydesign.search.greedy import Equioscillation
+from polydesign.search.minimax import Equioscillation
 from polydesign.table import dumps, loads, save
 from polydesign.table.published import names, published
 

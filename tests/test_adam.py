@@ -11,7 +11,7 @@ from polydesign.model import InputError, Problem
 from polydesign.search.adam import Adam, run
 from polydesign.search.composition import Composition
 from polydesign.search.finish import valid
-from polydesign.search.greedy import Equioscillation
+from polydesign.search.minimax import Equioscillation
 from polydesign.search.polish import Goal, compose, polish, polish_mean_square
 from polydesign.search.starts import STARTS, start_rows
 

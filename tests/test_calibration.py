@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from polydesign.model import InputError
-from polydesign.program.calibration import Calibration, Measured, dumps, load
+from polydesign.program.calibration import Calibration, MeasuredPrices, dumps, load
 from polydesign.program.cost import UNIT, Prices, cost
 from polydesign.runtime import ops
 from polydesign.verification.calibrate import REPEATS, calibrate
@@ -28,10 +28,10 @@ def small(**options: Any) -> Calibration:
 def known() -> Calibration:
     """Prices that tell every kind and shape from every other."""
     products = (
-        Measured("bfloat16", (4, 4), 1, 15, 1.5, Prices(1.0, 2.0, 4.0, "seconds")),
-        Measured("bfloat16", (4, 10), 1, 15, 1.5, Prices(8.0, 16.0, 32.0, "seconds")),
-        Measured("bfloat16", (4, 10), 3, 15, 1.5, Prices(64.0, 128.0, 256.0, "seconds")),
-        Measured("float32", (10, 4), 1, 7, 1.5, Prices(512.0, 1024.0, 2048.0, "seconds")),
+        MeasuredPrices("bfloat16", (4, 4), 1, 15, 1.5, Prices(1.0, 2.0, 4.0, "seconds")),
+        MeasuredPrices("bfloat16", (4, 10), 1, 15, 1.5, Prices(8.0, 16.0, 32.0, "seconds")),
+        MeasuredPrices("bfloat16", (4, 10), 3, 15, 1.5, Prices(64.0, 128.0, 256.0, "seconds")),
+        MeasuredPrices("float32", (10, 4), 1, 7, 1.5, Prices(512.0, 1024.0, 2048.0, "seconds")),
     )
     return Calibration("2026-01-31", "2.13.0", "cpu", {"device_name": "an abacus"}, products)
 

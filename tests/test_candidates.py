@@ -10,7 +10,7 @@ import pytest
 from polydesign.model import InputError
 from polydesign.program.cost import UNIT, Prices, cost
 from polydesign.search.candidates import Candidate, for_error, for_matmuls
-from polydesign.search.joint import Terms, propose
+from polydesign.search.rounding_aware import Terms, propose
 from polydesign.search.spending import best
 
 SECONDS = Prices(2e-3, 2e-3, 1e-3, "seconds")

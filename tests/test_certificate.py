@@ -31,7 +31,7 @@ from polydesign.approximation.remez import best_approximation, solved
 from polydesign.approximation.scalar import derivative, horner, schedule_from
 from polydesign.designer.design import published_table
 from polydesign.model import ClaimError, InputError, Problem, Schedule, Step
-from polydesign.search.greedy import Equioscillation
+from polydesign.search.minimax import Equioscillation
 from polydesign.table.published import names, published
 
 QUINTICS = polydesign.design(degree=5, steps=6)

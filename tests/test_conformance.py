@@ -18,7 +18,7 @@ import polydesign
 from polydesign.cli import main
 from polydesign.model import DTYPES, InputError, Plan, Table
 from polydesign.model.precision import UNIT_ROUNDOFF
-from polydesign.rounding.perturbed import Rounding
+from polydesign.rounding.perturbed import RandomRounding
 from polydesign.runtime import inverse_root, msign
 from polydesign.table import loads
 from polydesign.verification.conformance import check, conformance, kit
@@ -313,7 +313,7 @@ def test_a_coherent_draw_moves_equal_entries_further() -> None:
     def moved(coherent: bool) -> float:
         found = []
         for seed in range(9):
-            draw = Rounding("bfloat16", np.random.default_rng(seed), coherent)
+            draw = RandomRounding("bfloat16", np.random.default_rng(seed), coherent)
             change = draw.stored(block) - block
             assert np.abs(change).max() <= UNIT_ROUNDOFF["bfloat16"] * 0.1 * (1 + 2**-40)
             found.append(abs(change.mean()) / 0.1)
@@ -324,7 +324,7 @@ def test_a_coherent_draw_moves_equal_entries_further() -> None:
 
 
 def test_below_its_normal_numbers_a_precision_rounds_absolutely() -> None:
-    draw = Rounding("float16", np.random.default_rng(0), coherent=False)
+    draw = RandomRounding("float16", np.random.default_rng(0), coherent=False)
     u, value = UNIT_ROUNDOFF["float16"], np.full((64, 64), 2.0**-20)
     change = np.abs(draw.stored(value) - value).max()
     assert 0.9 * u * 2.0**-14 < change <= u * 2.0**-14

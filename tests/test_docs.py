@@ -22,7 +22,7 @@ import polydesign
 from polydesign.cli import main
 from polydesign.designer.methods import METHODS
 from polydesign.runtime import msign
-from polydesign.search import joint
+from polydesign.search import rounding_aware
 from polydesign.verification.expected import SIGN_CASES
 
 RUN = {"python", "sh", "toml"}
@@ -88,8 +88,8 @@ def run(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, optimizer: Op
     """
     monkeypatch.chdir(folder)
     # One front for eighteen: the schedules are others than the reader's, and no page shows them.
-    monkeypatch.setattr(joint, "CAUTIONS", (1.0,))
-    monkeypatch.setattr(joint, "TURNS", (0.1,))
+    monkeypatch.setattr(rounding_aware, "CAUTIONS", (1.0,))
+    monkeypatch.setattr(rounding_aware, "TURNS", (0.1,))
     module: Any = ModuleType("my_optimizer")
     module.orthogonalize = optimizer
     monkeypatch.setitem(sys.modules, "my_optimizer", module)

@@ -14,7 +14,7 @@ import pytest
 import polydesign
 from polydesign.approximation.sampling import sampled_certificate
 from polydesign.approximation.scalar import schedule_from
-from polydesign.exporters.cautions import cautions
+from polydesign.exporters.caveats import caveats
 from polydesign.exporters.target import header
 from polydesign.exporters.targets import CODEBASES, TARGETS, export
 from polydesign.model import InputError, Provenance, Table
@@ -402,16 +402,16 @@ def test_warns_where_rounding_reaches_beyond_the_promise():
             assert "Warning:" in export(bare, name)
             assert "Warning:" not in export(roomy, name)
     narrow = polydesign.load("sign-d5x6-l1e-3-fp16")  # room for the roundings of float16, not of bfloat16
-    assert cautions(narrow, CODEBASES["gram-newton-schulz"]) == []
-    (line,) = cautions(narrow, CODEBASES["timm"])
+    assert caveats(narrow, CODEBASES["gram-newton-schulz"]) == []
+    (line,) = caveats(narrow, CODEBASES["timm"])
     assert line.startswith(
         "rounding in bfloat16 can lift a singular value to 1.0078278, and sign-d5x6-l1e-3-fp16"
     )
     assert "keeps its promise up to 1.0053448 only" in line
-    assert cautions(repeated(JORDAN, 5), CODEBASES["torch"]) == []  # what lies above 1 errs by less than 0.53
-    (line,) = cautions(table_of(bare.as_tuples()), CODEBASES["timm"])
+    assert caveats(repeated(JORDAN, 5), CODEBASES["torch"]) == []  # what lies above 1 errs by less than 0.53
+    (line,) = caveats(table_of(bare.as_tuples()), CODEBASES["timm"])
     assert "test keeps its promise up to 1 only" in line
-    (line,) = cautions(narrow, CODEBASES["optax"])
+    (line,) = caveats(narrow, CODEBASES["optax"])
     assert line.startswith("where updates are bfloat16, rounding")
 
 
@@ -419,16 +419,16 @@ def test_a_text_for_every_dtype_warns_of_the_coarsest():
     """Where the table was made for none; one that names its precision runs in that, or says what is coarser."""
     bare = polydesign.load("polar_express_deg5")
     for name, dtype in (("torch-function", "bfloat16"), ("jax", "bfloat16"), ("numpy", "float32")):
-        (line,) = cautions(bare, TARGETS[name])
+        (line,) = caveats(bare, TARGETS[name])
         assert line.startswith(f"where the dtype is {dtype}, rounding in {dtype} can lift")
         assert f"# Warning: where the dtype is {dtype}" in export(bare, name)
-        assert cautions(repeated(JORDAN, 5), TARGETS[name]) == []  # it has room
+        assert caveats(repeated(JORDAN, 5), TARGETS[name]) == []  # it has room
         assert "Warning" not in export(polydesign.load("sign-d5x5-l1e-3-bf16"), name)
-    assert cautions(bare, TARGETS["c"]) == []
+    assert caveats(bare, TARGETS["c"]) == []
     # A precision that is only named gives no room; the default's own safety does.
     named = polydesign.design(steps=5, headroom=1, dtype="bf16")
-    assert len(cautions(named, TARGETS["torch-function"])) == 1
-    assert cautions(polydesign.design(steps=5, dtype="bf16"), TARGETS["torch-function"]) == []
+    assert len(caveats(named, TARGETS["torch-function"])) == 1
+    assert caveats(polydesign.design(steps=5, dtype="bf16"), TARGETS["torch-function"]) == []
 
 
 def test_norm_and_quotient_reach_what_the_warning_says():
@@ -453,6 +453,6 @@ def test_a_value_runs_away_where_the_warning_says_so(name, runs_away):
         A = X @ X.mT
         X = a * X + (b * A + c * (A @ A)) @ X
     value = torch.linalg.matrix_norm(X.double(), 2).item()
-    assert bool(cautions(table, CODEBASES["timm"])) == runs_away
+    assert bool(caveats(table, CODEBASES["timm"])) == runs_away
     assert (value > 1e3) == runs_away
     assert runs_away or abs(value - 1) <= table.schedule.error + 4 * 2.0**-8  # as much as one step may lose

@@ -11,7 +11,7 @@ from polydesign.model import Plan, Problem, Provenance, Table
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.running import MOST_EXPLAINED
 from polydesign.runtime import msign
-from polydesign.search.joint import Terms, propose
+from polydesign.search.rounding_aware import Terms, propose
 from polydesign.verification.metrics import deviation
 from polydesign.verification.spectra import sample
 

@@ -7,9 +7,9 @@ import random
 import numpy as np
 import pytest
 
-from polydesign.identification.known import Candidate, candidates
-from polydesign.identification.likeness import Tolerance, bounds, grids, simplest
+from polydesign.identification.known import KnownRows, candidates
 from polydesign.identification.matches import SPREAD, find_matches
+from polydesign.identification.similarity import Tolerance, bounds, grids, simplest
 from polydesign.model import InputError
 from polydesign.table.catalogue import load
 from polydesign.table.published import names, published
@@ -231,7 +231,7 @@ def test_a_row_of_few_digits_is_no_row_of_a_long_table():
 
 def test_rows_with_more_digits_than_the_known_ones():
     full = published("polar_express_deg5").rows
-    short = Candidate("short", 2, tuple(tuple(round(c, 3) for c in row) for row in full), False)
+    short = KnownRows("short", 2, tuple(tuple(round(c, 3) for c in row) for row in full), False)
     (best,) = find_matches(full, known=[short])
     assert best.how == ("with more digits than its 3 decimals",)
     assert find_matches([tuple(c * 1.02 for c in row) for row in full], known=[short]) == []
@@ -264,7 +264,7 @@ def test_a_factor_is_of_a_size_that_people_fold():
 
 
 def test_a_factor_is_read_off_an_interval():
-    one = Candidate("x", 2, ((2.0, -1.5, 0.5),), False)
+    one = KnownRows("x", 2, ((2.0, -1.5, 0.5),), False)
     row = tuple(c / 1.01 ** (1 + 2 * j) for j, c in enumerate(one.rows[0]))
     found = bounds(row, one.rows[0], 2, Tolerance(""))
     assert found is not None

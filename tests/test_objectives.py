@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from polydesign.model import InputError, Problem
-from polydesign.search.laws import LAWS, quantiles
 from polydesign.search.objectives import OBJECTIVES, MeanSquare, Slope, Sup, TopK, parse
+from polydesign.search.spectral_laws import LAWS, quantiles
 
 pytestmark = pytest.mark.numerics
 

@@ -16,7 +16,7 @@ from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import image, schedule_from
 from polydesign.model import Problem, evaluate
 from polydesign.search import quantize
-from polydesign.search.greedy import Equioscillation
+from polydesign.search.minimax import Equioscillation
 from polydesign.search.quantize import grid, on_grid
 
 pytestmark = pytest.mark.numerics

@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from polydesign.cli import main
 from polydesign.designer.design import design, published_table
 from polydesign.model import InputError, Table
-from polydesign.reporting import origin, pictures, words
+from polydesign.reporting import origin, pictures, sentences
 from polydesign.reporting.comparison import Seen, compared_rows
 from polydesign.reporting.folder import write
 from polydesign.reporting.page import Report, html, laid_out, markdown
@@ -162,7 +162,7 @@ def test_the_same_tables_give_the_same_bytes(small: list[Table], one: Report) ->
     kept = replace(small[0], measured=(replace(run, map=None),))
     assert laid_out([kept], [run]).chapters == found.chapters
     lost = replace(run, worst=None, holds=False, spectrum="rank2")
-    (row,) = (r for r in words.rounding(compared_rows(small[:1])[0], {}, [run, lost]) if r[0] == "fp32")
+    (row,) = (r for r in sentences.rounding(compared_rows(small[:1])[0], {}, [run, lost]) if r[0] == "fp32")
     assert row[3:] == ("not finite", "rank2", "1 of 2")
     rows = compared_rows(small)
     for draw in (lambda: pictures.maps_picture(small), lambda: pictures.products_picture(rows)):
@@ -247,14 +247,14 @@ def test_a_file_says_what_it_likes_of_its_origin(
     if strategy in ("published", "mine"):
         assert command == ""  # under this name nothing is published
     assert [origin.caution(table, dtype) for dtype in ("float32", "float16")] == [1, 1]
-    assert words.expected(table)
+    assert sentences.expected(table)
 
 
 def test_a_stated_caution_is_taken(tables: list[Table]) -> None:
     stated = replace(tables[0].provenance, parameters={"caution": 4.0})
     table = replace(tables[0], provenance=stated, dtype="float16")
     assert [origin.caution(table, dtype) for dtype in ("float32", "float16")] == [1, 4]
-    assert "in fp16 for 4 of that noise" in words.expected(table)
+    assert "in fp16 for 4 of that noise" in sentences.expected(table)
 
 
 COMMANDS = ["sign-d5x6-l1e-3", OURS, PROGRAM, "inverse-d3x7-l1e-4-fp32", "root4-d9x4-l0.1-bf16"]

@@ -94,7 +94,7 @@ def test_rounding_to_nearest_is_kept_where_all_else_is_worse(few, monkeypatch):
         return [tuple(where.nearest(1.25 * c) for c in free)]
 
     monkeypatch.setattr(rounded, "near", astray)
-    monkeypatch.setattr(rounded.Rounding, "_settled", lambda self, rows: rows)
+    monkeypatch.setattr(rounded.GridRounding, "_settled", lambda self, rows: rows)
     found = run(config, PROBLEM)
     assert found.unrounded is not None
     assert rows_of(found.schedule) == nearest(found.unrounded, "1/1024")
@@ -107,7 +107,7 @@ def test_moving_the_later_steps_is_worth_it(few, monkeypatch):
     best = run(config, problem)
     assert best.unrounded is not None
     assert naive("sup", nearest(best.unrounded, "bf16"), problem) > 10 * best.value
-    monkeypatch.setattr(rounded.Rounding, "_moved", lambda self, candidates, frozen: candidates)
+    monkeypatch.setattr(rounded.GridRounding, "_moved", lambda self, candidates, frozen: candidates)
     assert run(config, problem).value > 1.05 * best.value
 
 
@@ -116,14 +116,14 @@ def test_a_value_far_below_the_units_of_the_grid_is_kept(few, monkeypatch):
     problem = Problem(2, (5,) * 4, 0.015)
     law = "mean-square:marchenko-pastur:64x256"
     config = Adam(law, iterations=300, round="1/1024", device="cpu")
-    ended, offered = rounded.Rounding._ended_by_limits, []
+    ended, offered = rounded.GridRounding._ended_by_limits, []
 
     def noted(self, rows, t):
         found = ended(self, rows, t)
         offered.extend(found)
         return found
 
-    monkeypatch.setattr(rounded.Rounding, "_ended_by_limits", noted)
+    monkeypatch.setattr(rounded.GridRounding, "_ended_by_limits", noted)
     found = run(config, problem)
     assert found.unrounded_value is not None
     # The limit step makes 2.5 e³ of a small e. The step before it has an e of its own, which that formula gives
@@ -252,9 +252,9 @@ def test_an_interrupt_of_the_command_leaves_a_table_on_the_grid(tmp_path):
         (Descent, "sorted"),  # before the polish
         (adam, "polished"),
         (adam, "ranked"),  # after it
-        (adam, "Rounding"),
-        (rounded.Rounding, "_best"),
-        (rounded.Rounding, "_settled"),
+        (adam, "GridRounding"),
+        (rounded.GridRounding, "_best"),
+        (rounded.GridRounding, "_settled"),
         (Descent, "value_of"),
     ],
 )

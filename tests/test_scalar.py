@@ -18,7 +18,7 @@ from polydesign.approximation.scalar import (
     relative_half_width,
 )
 from polydesign.model import Problem, evaluate
-from polydesign.search.greedy import Equioscillation
+from polydesign.search.minimax import Equioscillation
 
 coefficient = st.floats(-30, 30, allow_nan=False)
 

@@ -309,7 +309,7 @@ def test_a_purpose_that_does_not_fit_is_refused(keywords, field):
 
 
 def test_a_purpose_is_checked_before_the_search(monkeypatch):
-    monkeypatch.setattr("polydesign.search.greedy.Equioscillation.search", None)
+    monkeypatch.setattr("polydesign.search.minimax.Equioscillation.search", None)
     with pytest.raises(InputError, match=r"^purpose: inverse needs root 1"):
         polydesign.design(steps=2, purpose="inverse")
 

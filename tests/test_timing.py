@@ -11,7 +11,7 @@ from clock import Clock
 from polydesign.verification import timing
 
 
-def timed(clock: Clock, calls: dict[str, Any], **options: Any) -> dict[str, timing.Run]:
+def timed(clock: Clock, calls: dict[str, Any], **options: Any) -> dict[str, timing.TimedRun]:
     defaults = {"rounds": 5, "budget": 1e6, "seed": 0}
     return timing.interleaved(calls, timer=clock.timer, **{**defaults, **options})
 

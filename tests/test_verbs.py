@@ -331,7 +331,7 @@ def test_pages_import_from_public_places(page: Path) -> None:
     [
         ("from polydesign.table.catalogue import load", ["polydesign.table.catalogue.load"]),
         ("from polydesign.exporters import target", ["polydesign.exporters.target"]),
-        ("import polydesign.search.greedy", ["polydesign.search.greedy"]),
+        ("import polydesign.search.minimax", ["polydesign.search.minimax"]),
         (
             "from polydesign import Table, program\nfrom polydesign.program import cost\nimport polydesign.runtime",
             [],

@@ -93,7 +93,7 @@ def optimum(schedule: Schedule) -> Bracket:
     """An enclosure of the least error that schedules with these degrees on this interval can have.
 
     The best error on [a, b] depends on a/b alone and falls as a/b rises, so the best composition is the
-    greedy one (search/greedy.py), and a lower bound E' of a step's best error bounds the next one's from
+    greedy one (search/minimax.py), and a lower bound E' of a step's best error bounds the next one's from
     below on [1 − E', 1 + E']: there de la Vallée-Poussin's levelled error at any n + 2 points is one
     (enclosure.levelled_error). From above, any steps will do: those of the solver, enclosed.
     """

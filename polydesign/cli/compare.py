@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 import polydesign
-from polydesign.cli.design import Numbers
 from polydesign.cli.measure import Shape
 from polydesign.cli.progress import progress
+from polydesign.cli.strategies import NumberList
 from polydesign.model import InputError
 
 
@@ -21,7 +21,7 @@ from polydesign.model import InputError
 @click.argument("tables", metavar="FILE_OR_NAME...", nargs=-1, required=True)
 @click.option(
     "--lower",
-    type=Numbers(float),
+    type=NumberList(float),
     default="1e-3,1e-2,1e-1",
     show_default=True,
     help="Lower ends of the common intervals, in units of the upper end; the first gives the order.",

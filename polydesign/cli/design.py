@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polydesign.cli.strategies import Numbers, Search
+from polydesign.cli.strategies import NumberList, Search
 from polydesign.model import DTYPES, NORMALIZATIONS, PURPOSES, InputError
 from polydesign.text.digits import in_digits
 
@@ -40,7 +40,7 @@ class LowerEnd(click.ParamType):
 @click.command(cls=Search, short_help="Design a schedule and write it as a table.")
 @click.option(
     "--degree",
-    type=Numbers(int),
+    type=NumberList(int),
     help="One, or one a step; for a budget, those it may use.  [default: 5; all of them for a budget]",
 )
 @click.option("--steps", type=int, help="How many steps of one degree.")

@@ -39,7 +39,7 @@ def export(table: str | None, to: str | None, output: str | None, force: bool, l
     if listing:
         click.echo(_listing())
         return
-    from polydesign.exporters import TARGETS, cautions
+    from polydesign.exporters import TARGETS, caveats
 
     if table is None or to is None:
         missing = "FILE_OR_NAME" if table is None else "--to"
@@ -50,7 +50,7 @@ def export(table: str | None, to: str | None, output: str | None, force: bool, l
         click.echo(text, nl=False)
     else:
         click.echo(_written(Path(output), text, force))
-    for line in cautions(found, TARGETS[to]):
+    for line in caveats(found, TARGETS[to]):
         click.echo(f"Warning: {line}", err=True)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 import polydesign
-from polydesign.cli.design import Numbers
 from polydesign.cli.measure import Shape
 from polydesign.cli.progress import progress
+from polydesign.cli.strategies import NumberList
 
 
 @click.command(short_help="Write a page that explains tables: HTML and Markdown.")
@@ -30,7 +30,7 @@ from polydesign.cli.progress import progress
 )
 @click.option(
     "--lower",
-    type=Numbers(float),
+    type=NumberList(float),
     default="1e-3,1e-2,1e-1",
     show_default=True,
     help="Lower ends of the intervals that the tables are compared on; see polydesign compare.",

@@ -10,10 +10,10 @@ import click
 from polydesign.cli.measure import Shape
 
 if TYPE_CHECKING:
-    from polydesign.designer.strategy import Setting, Strategy
+    from polydesign.designer.strategy import Strategy, StrategyField
 
 
-class Numbers(click.ParamType):
+class NumberList(click.ParamType):
     """One number, or several separated by commas: one a step."""
 
     def __init__(self, kind: type) -> None:
@@ -83,18 +83,18 @@ def _options(strategy: type[Strategy]) -> list[click.Parameter]:
     return [_option(one) for one in strategy.settings()]
 
 
-def _option(setting: Setting) -> click.Option:
+def _option(setting: StrategyField) -> click.Option:
     kind, default = _kind(setting), setting.default
     flag = f"--{setting.flag}/--no-{setting.flag}" if kind is bool else f"--{setting.flag}"
     shown = "" if default is None else f"  [default: {setting.said(default)}]"
     return click.Option([flag], type=kind, default=None, help=setting.text + shown)
 
 
-def _kind(setting: Setting) -> Any:
+def _kind(setting: StrategyField) -> Any:
     """The type of an option for a field of this type; text for what is no number."""
     if setting.choices:
         return click.Choice(setting.choices)
     if setting.sides:
         return Shape()
-    lists = [Numbers(get_args(kind)[0]) for kind in setting.kinds if get_origin(kind) is tuple]
+    lists = [NumberList(get_args(kind)[0]) for kind in setting.kinds if get_origin(kind) is tuple]
     return lists[0] if lists else next((one for one in setting.kinds if one in (bool, int, float)), str)

@@ -28,7 +28,7 @@ from polydesign.program import calibration
 from polydesign.program.cost import UNIT, Prices, flops
 from polydesign.search.budget import INNER_DEGREES, form_of
 from polydesign.search.candidates import MOST_GRAM_DEGREE, Candidate, smallest_for
-from polydesign.search.joint import Terms
+from polydesign.search.rounding_aware import Terms
 from polydesign.search.spending import best, best_exactly, both
 
 if TYPE_CHECKING:

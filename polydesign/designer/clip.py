@@ -24,7 +24,7 @@ a floor, values of rank-2 matrices were lost in both half precisions, and degree
 
 
 @dataclass(frozen=True, slots=True)
-class Clip(Strategy):
+class ClipSearch(Strategy):
     """Straight lines below l and 1 above it, for clipping singular values.
 
     Headroom and image floor are the precision's (SAFETY) where neither is given. search/clip.py has the

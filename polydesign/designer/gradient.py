@@ -17,14 +17,14 @@ from polydesign.designer.strategy import Found, Strategy, Task, given
 from polydesign.model import EVALUATIONS, InputError, Problem, Table, check_number
 from polydesign.program.programs import preferred
 from polydesign.search.adam_settings import Adam
-from polydesign.search.greedy import Equioscillation
+from polydesign.search.minimax import Equioscillation
 from polydesign.search.starts import STARTS, Rows, fitted
 from polydesign.table.catalogue import load
 from polydesign.table.published import names, published
 from polydesign.text.files import write_atomically
 
 if TYPE_CHECKING:
-    from polydesign.search.adam import Outcome
+    from polydesign.search.adam import AdamOutcome
 
 METHOD = "adam"
 
@@ -141,7 +141,7 @@ class Gradient(Adam, Strategy):
             )
         return words
 
-    def _write(self, outcome: Outcome) -> None:
+    def _write(self, outcome: AdamOutcome) -> None:
         """The trajectory, where it is asked for."""
         if self.trajectory is None:
             return
@@ -232,7 +232,7 @@ def _rows(resumed: Table, file: str, problem: Problem, task: Task) -> Rows | Non
     return fitted(file, resumed.schedule.root, rows, problem)
 
 
-def as_csv(outcome: Outcome) -> str:
+def as_csv(outcome: AdamOutcome) -> str:
     """The trajectory as comma-separated values, one header line; floats to their last digit."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from polydesign.designer.budget import Budget
-from polydesign.designer.clip import Clip
+from polydesign.designer.clip import ClipSearch
 from polydesign.designer.gradient import Gradient
 from polydesign.designer.minimax import Minimax
 from polydesign.designer.strategy import Strategy, given
@@ -17,7 +17,7 @@ METHODS: dict[str, type[Strategy]] = {
     "equioscillation": Minimax,
     "budget": Budget,
     "adam": Gradient,
-    "clip": Clip,
+    "clip": ClipSearch,
 }
 """What `design` can search with. A table's provenance names it as its strategy."""
 

@@ -10,8 +10,8 @@ from polydesign.designer import commands, naming, summaries
 from polydesign.designer.strategy import Found, Strategy, Task, given
 from polydesign.model import EVALUATIONS, InputError, Problem, Table
 from polydesign.program.programs import preferred
-from polydesign.search.band import smallest_lower
-from polydesign.search.greedy import Equioscillation, PerStep
+from polydesign.search.minimax import Equioscillation, PerStep
+from polydesign.search.smallest_lower import smallest_lower
 
 DEFAULT_SAFETY = {
     "bfloat16": Equioscillation(headroom=1.01, image_floor=0.1, floor_free_tail=2),
@@ -33,7 +33,7 @@ class Minimax(Strategy):
 
     Headroom, cushion and image floor are the precision's (DEFAULT_SAFETY) where none of them is given; giving
     any of them replaces all, and headroom=1, cushion=0 is the bare optimum. The formulas are in
-    search/greedy.py.
+    search/minimax.py.
 
     Args:
         headroom: Design each step up to u times this.

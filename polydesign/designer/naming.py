@@ -8,7 +8,7 @@ from itertools import groupby
 from polydesign.model import DTYPES, Schedule
 from polydesign.program.programs import preferred
 from polydesign.search.budget import form_of
-from polydesign.search.greedy import Equioscillation
+from polydesign.search.minimax import Equioscillation
 
 _SIGN_NAMES = {1: "inverse", 2: "sign"}
 

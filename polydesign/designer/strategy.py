@@ -156,7 +156,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class StrategyField:
     """A field of a strategy as keyword and option. kinds: its types; choices: the words that it may be."""
 
     name: str
@@ -243,13 +243,13 @@ class Strategy:
         return f"cut short ({why}); this is the best so far"
 
     @classmethod
-    def settings(cls) -> tuple[Setting, ...]:
+    def settings(cls) -> tuple[StrategyField, ...]:
         """The fields, in order."""
         kinds, texts = get_type_hints(cls), _texts(cls)
         found = []
         for one in dataclasses.fields(cls):  # pyright: ignore[reportArgumentType]
             choices, text = one.metadata.get("choices", ()), texts.get(one.name, "")
-            found.append(Setting(one.name, _alternatives(kinds[one.name]), one.default, text, choices))
+            found.append(StrategyField(one.name, _alternatives(kinds[one.name]), one.default, text, choices))
         return tuple(found)
 
     @classmethod

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from polydesign.exporters.cautions import undesigned
+from polydesign.exporters.caveats import undesigned
 from polydesign.exporters.layout import comment, indented, steps_text, wrapped
 from polydesign.exporters.printer import Routine, Row, routines
 from polydesign.exporters.target import how_known, stated_error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import Any
 
-from polydesign.exporters.cautions import cautions
+from polydesign.exporters.caveats import caveats
 from polydesign.exporters.target import Rows, Target, header
 from polydesign.model import Table
 
@@ -15,7 +15,7 @@ WIDTH = 100
 
 def comments(table: Table, target: Target, notes: list[str], mark: str = "#") -> list[str]:
     """Which table it is, the notes on this target, and what the table does not keep there."""
-    warned = [f"Warning: {line}" for line in cautions(table, target)]
+    warned = [f"Warning: {line}" for line in caveats(table, target)]
     lines = []
     for line in [*header(table), *notes, *warned]:
         first, *more = wrap(line, WIDTH, break_long_words=False, break_on_hyphens=False)

@@ -11,8 +11,8 @@ from polydesign.approximation.scalar import schedule_from
 from polydesign.exporters.target import made_for
 from polydesign.identification.advice import LOWER, USUAL, Alternative, alternatives
 from polydesign.identification.described import described
-from polydesign.identification.likeness import Row
 from polydesign.identification.matches import Match, find_matches
+from polydesign.identification.similarity import Row
 from polydesign.identification.sources import Source, read
 from polydesign.model import Certificate, InputError, Schedule, Table, check_integer, check_number
 from polydesign.program.cost import matmuls

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from polydesign.identification.likeness import Row
+from polydesign.identification.similarity import Row
 from polydesign.model import InputError
 from polydesign.table.catalogue import catalogue, glance
 from polydesign.table.published import names, published
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class KnownRows:
     """A known table: its rows as they are run."""
 
     name: str
@@ -28,24 +28,24 @@ class Candidate:
         return len(set(self.rows)) == 1
 
 
-def candidates() -> list[Candidate]:
+def candidates() -> list[KnownRows]:
     """The published schedules, the known misprint with them, then the tables of the catalogue."""
     return [*_published(), *_own()]
 
 
 @cache
-def _published() -> tuple[Candidate, ...]:
+def _published() -> tuple[KnownRows, ...]:
     entries = [published(name) for name in names()]
-    return tuple(Candidate(e.name, e.root, e.steps_run(), True, e.source) for e in entries)
+    return tuple(KnownRows(e.name, e.root, e.steps_run(), True, e.source) for e in entries)
 
 
-def _own() -> Iterator[Candidate]:
+def _own() -> Iterator[KnownRows]:
     for name, path in catalogue().items():
         if name in names():
             continue
         try:
             body = glance(path)
             rows = tuple(tuple(map(float, step["coefficients"])) for step in body["steps"])
-            yield Candidate(name, body["root"], rows, False)
+            yield KnownRows(name, body["root"], rows, False)
         except (InputError, OSError, LookupError, TypeError, ValueError):
             continue  # list says what is wrong with it

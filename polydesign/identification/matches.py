@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
-from polydesign.identification.known import Candidate, candidates
-from polydesign.identification.likeness import (
+from polydesign.identification.known import KnownRows, candidates
+from polydesign.identification.similarity import (
     CLOSE,
     Folding,
     Row,
@@ -107,7 +107,7 @@ def given_rows(rows: Iterable[Sequence[float]]) -> tuple[Row, ...]:
 
 
 def find_matches(
-    rows: Iterable[Sequence[float]], root: int | None = None, known: Sequence[Candidate] | None = None
+    rows: Iterable[Sequence[float]], root: int | None = None, known: Sequence[KnownRows] | None = None
 ) -> list[Match]:
     """The known tables that explain the rows, the likeliest first; empty where none does.
 
@@ -134,7 +134,7 @@ def find_matches(
     return [_with_changed(match, given, pool) for match in matches if match.effort <= limit]
 
 
-def _beginnings(given: tuple[Row, ...], pool: Sequence[Candidate]) -> list[Match]:
+def _beginnings(given: tuple[Row, ...], pool: Sequence[KnownRows]) -> list[Match]:
     """The tables that the first rows are of, as many of them as any table explains, and two at least."""
     best: list[Match] = []
     for count in range(2, len(given)):
@@ -157,12 +157,12 @@ def _effort(match: Match) -> int:
     return match.effort
 
 
-def _explained(given: tuple[Row, ...], one: Candidate) -> Iterator[Match]:
+def _explained(given: tuple[Row, ...], one: KnownRows) -> Iterator[Match]:
     """The explanations that need no other row, and no other order."""
     return (way for way in _explanations(given, one) if way.effort < EFFORT["differs"] and not way.order)
 
 
-def _explanations(given: tuple[Row, ...], one: Candidate) -> Iterator[Match]:
+def _explanations(given: tuple[Row, ...], one: KnownRows) -> Iterator[Match]:
     """Every way from the candidate to the rows, up to the first tolerance that needs no other row."""
     for tolerance in (EXACT, *grids(given), more_digits(given, one.rows), NEAR):
         if tolerance is None:
@@ -173,7 +173,7 @@ def _explanations(given: tuple[Row, ...], one: Candidate) -> Iterator[Match]:
             return
 
 
-def _ways(given: tuple[Row, ...], one: Candidate, tolerance: Tolerance) -> Iterator[Match]:
+def _ways(given: tuple[Row, ...], one: KnownRows, tolerance: Tolerance) -> Iterator[Match]:
     for order, (by_row, by_power) in ORDERS.items():
         rows = tuple(_bare(row[::by_power]) for row in given[::by_row])
         for first, known, words, effort in _windows(len(rows), one):
@@ -191,7 +191,7 @@ def _bare(row: Row) -> Row:
     return row
 
 
-def _windows(count: int, one: Candidate) -> Iterator[tuple[int, tuple[Row, ...], str, int]]:
+def _windows(count: int, one: KnownRows) -> Iterator[tuple[int, tuple[Row, ...], str, int]]:
     """The parts of the candidate that have so many rows: where they begin, the rows, and what was done."""
     own = len(one.rows)
     if one.shared:
@@ -230,7 +230,7 @@ def _windows(count: int, one: Candidate) -> Iterator[tuple[int, tuple[Row, ...],
 def _match(
     given: tuple[Row, ...],
     rows: tuple[Row, ...],
-    one: Candidate,
+    one: KnownRows,
     known: tuple[Row, ...],
     window: tuple[int, str, int],
     order: str,
@@ -289,7 +289,7 @@ def _folding_words(done: Folding, count: int) -> str:
     return f"{verb} by {factor:.9g} {'into' if verb == 'folded' else 'in'} {which}"
 
 
-def _with_changed(match: Match, given: tuple[Row, ...], pool: Sequence[Candidate]) -> Match:
+def _with_changed(match: Match, given: tuple[Row, ...], pool: Sequence[KnownRows]) -> Match:
     """The match with what the row that differs is, where a table of the same root has it."""
     if match.differs is None:
         return match

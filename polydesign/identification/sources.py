@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from polydesign.identification.likeness import Row
 from polydesign.identification.matches import given_rows
 from polydesign.identification.pasted import read_rows
+from polydesign.identification.similarity import Row
 from polydesign.model import MOST_INNER_DEGREE, MOST_STEPS, InputError, Table
 from polydesign.table.catalogue import catalogue, glance, load
 from polydesign.table.published import names, published

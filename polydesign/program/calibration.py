@@ -1,4 +1,4 @@
-"""Measured prices: seconds per product on one machine, as `polydesign bench --calibrate` writes them.
+"""MeasuredPrices prices: seconds per product on one machine, as `polydesign bench --calibrate` writes them.
 
 verification/calibrate.py measures. Here they are read, checked, and handed to the cost model in place of
 flops.
@@ -19,7 +19,7 @@ SCHEMA = "polydesign/costs/v1"
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredPrices:
     """Seconds per product for one precision, shape and batch; medians over `rounds`.
 
     dtype: named as in torch. shape: (m, n) of Products in cost.py, m the side of the square matrices. batch:
@@ -59,7 +59,7 @@ class Calibration:
     torch: str
     device: str
     machine: Mapping[str, str]
-    products: tuple[Measured, ...]
+    products: tuple[MeasuredPrices, ...]
 
     def __post_init__(self) -> None:
         for name in ("date", "torch", "device"):
@@ -138,13 +138,13 @@ def _calibration(body: Any) -> Calibration:
     return _made("$", Calibration, {**{name: body[name] for name in names}, "products": products})
 
 
-def _measured(where: str, entry: Any) -> Measured:
-    _check_keys(where, entry, tuple(Measured.__dataclass_fields__))
+def _measured(where: str, entry: Any) -> MeasuredPrices:
+    _check_keys(where, entry, tuple(MeasuredPrices.__dataclass_fields__))
     seconds, shape = entry["seconds"], entry["shape"]
     _check_keys(f"{where}.seconds", seconds, ("gram", "wide", "symmetric"))
     prices = _made(f"{where}.seconds", Prices, {**seconds, "unit": "seconds"})
     shape = tuple(shape) if isinstance(shape, list) else shape
-    return _made(where, Measured, {**entry, "shape": shape, "seconds": prices})
+    return _made(where, MeasuredPrices, {**entry, "shape": shape, "seconds": prices})
 
 
 def _check_keys(where: str, body: Any, names: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from polydesign.model import DTYPES, MeasuredMap, Measurement, Schedule, Table
-from polydesign.reporting import origin, pictures, words
+from polydesign.reporting import origin, pictures, sentences
 from polydesign.reporting.comparison import Row
 from polydesign.reporting.tables import SHOWN, degrees, edge, ratio
 from polydesign.rounding import coupled as coupled_noise
@@ -39,7 +39,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class TextTable:
     """A table of text: the first `left` columns are words, the others numbers."""
 
     heading: tuple[str, ...]
@@ -58,9 +58,9 @@ class Chapter:
     unproved: str
     map: Picture
     steps: Picture
-    step_rows: Grid
+    step_rows: TextTable
     rounding: Picture
-    precisions: Grid
+    precisions: TextTable
     expected: str
     runs: str
     histogram: Picture
@@ -92,10 +92,10 @@ def chapter(table: Table, row: Row, measurements: Sequence[Measurement] = ()) ->
     command, note = origin.command(table)
     return Chapter(
         name=table.name,
-        promise=words.promise(table, row),
+        promise=sentences.promise(table, row),
         facts=_facts(row),
-        proof=tuple(words.proof(table, row)),
-        unproved=words.UNPROVED,
+        proof=tuple(sentences.proof(table, row)),
+        unproved=sentences.UNPROVED,
         map=_map(table, row, mapped),
         steps=_steps(table),
         step_rows=_step_rows(schedule),
@@ -107,12 +107,12 @@ def chapter(table: Table, row: Row, measurements: Sequence[Measurement] = ()) ->
             + (", markers: the worst of the runs." if any(m.after_steps for m in measurements) else "."),
             pictures.svg(pictures.rounding_picture(schedule, predictions, measurements)),
         ),
-        precisions=Grid(
+        precisions=TextTable(
             ("precision", "promised", "expected", "measured", "worst on", "runs held"),
-            tuple(words.rounding(row, predictions, measurements)),
+            tuple(sentences.rounding(row, predictions, measurements)),
         ),
-        expected=words.expected(table),
-        runs=words.runs(measurements),
+        expected=sentences.expected(table),
+        runs=sentences.runs(measurements),
         histogram=_histogram(table, mapped),
         provenance=tuple(origin.provenance(table)),
         command=command,
@@ -169,7 +169,7 @@ def _steps(table: Table) -> Picture:
     )
 
 
-def _step_rows(schedule: Schedule) -> Grid:
+def _step_rows(schedule: Schedule) -> TextTable:
     def pair(ends: tuple[float, float]) -> str:
         return f"[{number(ends[0], 5)}, {number(ends[1], 5)}]"
 
@@ -184,7 +184,7 @@ def _step_rows(schedule: Schedule) -> Grid:
         )
         for k, step in enumerate(schedule.steps, start=1)
     ]
-    return Grid(("step", "evaluation", "degree", "domain", "image", "max |p − 1|"), tuple(rows), left=2)
+    return TextTable(("step", "evaluation", "degree", "domain", "image", "max |p − 1|"), tuple(rows), left=2)
 
 
 def _histogram(table: Table, mapped: list[Measurement]) -> Picture:
@@ -201,7 +201,7 @@ def _histogram(table: Table, mapped: list[Measurement]) -> Picture:
             "computed for values even in log x, without rounding",
         )
     assert values is not None
-    what = words.values(table.schedule.root) + "s"
+    what = sentences.values(table.schedule.root) + "s"
     gone = values.measured.count(None)
     lost = f", of which {gone} ended as no finite number" if gone else ""
     return Picture(

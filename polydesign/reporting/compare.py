@@ -42,9 +42,9 @@ class Comparison:
 
     def figure(self) -> Figure:
         """Maps and errors over each other, and errors beside what products can buy."""
-        from polydesign.reporting.standing import standing_figure
+        from polydesign.reporting.comparison_figure import figure_of_comparison
 
-        return standing_figure(self.tables, self.rows)
+        return figure_of_comparison(self.tables, self.rows)
 
 
 def compare(

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 import polydesign
 from polydesign.model import DTYPES, InputError, Measurement, Table
 from polydesign.reporting import pictures
-from polydesign.reporting.chapter import Chapter, Grid, Picture, chapter
+from polydesign.reporting.chapter import Chapter, Picture, TextTable, chapter
 from polydesign.reporting.comparison import LOWERS, Row, Seen, compared_rows, stored
 from polydesign.reporting.tables import (
     SHOWN,
@@ -36,7 +36,7 @@ class Beside:
     """The tables of one root beside each other."""
 
     title: str
-    grid: Grid
+    grid: TextTable
     notes: tuple[str, ...]
     maps: Picture
     products: Picture
@@ -144,7 +144,7 @@ def _comparison(root: int, several: bool, tables: Sequence[Table], rows: Sequenc
     names = ", ".join(row.name for row in rows)
     return Beside(
         title=f"Comparison, root {root}" if several else "Comparison",
-        grid=Grid(tuple(heading), tuple(cells)),
+        grid=TextTable(tuple(heading), tuple(cells)),
         notes=tuple(notes(rows)),
         maps=Picture(
             f"comparison-root{root}-maps",
@@ -199,7 +199,7 @@ def _escaped(text: str) -> str:
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
 
 
-def _grid(grid: Grid) -> str:
+def _grid(grid: TextTable) -> str:
     rows = [[_escaped(cell) for cell in row] for row in grid.rows]
     return markdown_rows([_escaped(cell) for cell in grid.heading], rows, grid.left)
 

@@ -21,7 +21,7 @@ from polydesign.drawing.figures import STYLE, THIN, new_figure
 from polydesign.drawing.panels import EDGE, draw_deviation, draw_map, draw_step, measured_points
 from polydesign.model import DTYPES, MeasuredMap, Measurement, Schedule, Table
 from polydesign.reporting.comparison import Row
-from polydesign.reporting.standing import draw_errors, draw_maps, draw_products
+from polydesign.reporting.comparison_figure import draw_errors, draw_maps, draw_products
 from polydesign.rounding.direct import Prediction
 
 PHONE = 4.2

@@ -20,7 +20,7 @@ from polydesign.model.program import Algebra, Program, Terms
 
 
 @dataclass(frozen=True, slots=True)
-class Rounding:
+class RandomRounding:
     """One draw: how a precision (a name of UNIT_ROUNDOFF) rounds what is stored, and what is summed.
 
     Summing errs by the u of float32, or of float64 for a state of it: of k terms by √k·u·(|a|·|b|) at random
@@ -59,7 +59,7 @@ class Rounding:
         return found
 
 
-def perturbed_sign(M: np.ndarray, norm: float, schedule: Schedule, rounding: Rounding) -> np.ndarray:
+def perturbed_sign(M: np.ndarray, norm: float, schedule: Schedule, rounding: RandomRounding) -> np.ndarray:
     """U f(Σ/norm) Vᵀ of M = U Σ Vᵀ (m, n), m <= n, as one draw of rounding leaves it; root 2."""
     X = rounding.stored(rounding.stored(M) / rounding.scalar(norm))
     for step in schedule.steps:
@@ -69,7 +69,9 @@ def perturbed_sign(M: np.ndarray, norm: float, schedule: Schedule, rounding: Rou
     return X
 
 
-def perturbed_inverse_root(P: np.ndarray, norm: float, schedule: Schedule, rounding: Rounding) -> np.ndarray:
+def perturbed_inverse_root(
+    P: np.ndarray, norm: float, schedule: Schedule, rounding: RandomRounding
+) -> np.ndarray:
     """V diag(λ^(−1/r) f((λ/norm)^(1/r))) Vᵀ of symmetric positive P = V Λ Vᵀ, by W = q(P), G ← G W,
     P ← P Wʳ, as one draw of rounding leaves it."""
     A = rounding.stored(rounding.stored(P) / rounding.scalar(norm))
@@ -86,7 +88,7 @@ def perturbed_inverse_root(P: np.ndarray, norm: float, schedule: Schedule, round
 class _Perturbed(Algebra):
     """Matrices whose registers are rounded once, and every sum that is a factor."""
 
-    def __init__(self, rounding: Rounding, identity: np.ndarray) -> None:
+    def __init__(self, rounding: RandomRounding, identity: np.ndarray) -> None:
         self.rounding, self.identity = rounding, identity
 
     def total(self, terms: Terms, shift: Any) -> np.ndarray:
@@ -109,7 +111,7 @@ class _Perturbed(Algebra):
         return self.rounding.stored(value)
 
 
-def _inner(code: Program, A: np.ndarray, rounding: Rounding) -> np.ndarray:
+def _inner(code: Program, A: np.ndarray, rounding: RandomRounding) -> np.ndarray:
     """Q(A) = q(A) − c·I by the program."""
     index, weight = code.result
     return weight * code.registers(A, _Perturbed(rounding, np.eye(len(A))))[index]

@@ -5,6 +5,6 @@ least errors that any number of products can reach. The others are methods of `p
 """
 
 from polydesign.search.budget import exact_front
-from polydesign.search.greedy import Equioscillation
+from polydesign.search.minimax import Equioscillation
 
 __all__ = ["Equioscillation", "exact_front"]

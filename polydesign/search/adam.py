@@ -26,12 +26,12 @@ from polydesign.search.descent import Descent, Watch
 from polydesign.search.finish import guarded, polished
 from polydesign.search.objectives import Looks, parse
 from polydesign.search.quantize import grid
-from polydesign.search.rounded import Rounding, ranked, rows_of
+from polydesign.search.rounded import GridRounding, ranked, rows_of
 from polydesign.search.starts import Rows, fitted, start_rows
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AdamOutcome:
     """What a search found. value and start_value: of the objective, for the schedule and for its start.
     unrounded, unrounded_value: the coefficients before they were put on a grid, None where they were not.
 
@@ -59,7 +59,7 @@ def run(
     timeout: float | None = None,
     watch: Watch | None = None,
     rows: Rows | None = None,
-) -> Outcome:
+) -> AdamOutcome:
     """The search with all that is worth knowing of it.
 
     timeout: seconds after which the best so far is returned; Ctrl-C does the same (without polish; with
@@ -83,7 +83,7 @@ def run(
     descent = Descent(config, space, looks, starts, guarded(looks, problem))
     better: list[Rows] = []
 
-    def ended(stopped: str) -> Outcome:
+    def ended(stopped: str) -> AdamOutcome:
         return _ended(config, problem, looks, descent, (*better, *starts), stopped, deadline, watch)
 
     try:
@@ -106,7 +106,7 @@ def _ended(
     stopped: str,
     deadline: float,
     watch: Watch | None,
-) -> Outcome:
+) -> AdamOutcome:
     """The best that can run of what the descent has seen and of the others, and rounding it."""
     values, found = descent.sorted()
     first = float(descent.first.min())
@@ -117,11 +117,11 @@ def _ended(
             f"{config.start} and all that was found from it send values of "
             f"[{problem.lower:g}, {problem.upper:g}] to 0 or below: take another start",
         )
-    outcome = Outcome(schedule, value, first, descent.done, stopped, found, values, descent.trajectory())
+    outcome = AdamOutcome(schedule, value, first, descent.done, stopped, found, values, descent.trajectory())
     if config.round is None:
         return outcome
     unrounded = rows_of(schedule)
-    rounding = Rounding(
+    rounding = GridRounding(
         grid(config.round),
         problem,
         looks,

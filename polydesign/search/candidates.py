@@ -1,6 +1,7 @@
 """Candidates of a budget search: schedules of every form with what they cost, in the order to look at them.
 
-search/joint.py proposes them for one form; the gram form's cost is known once its restarts are chosen.
+search/rounding_aware.py proposes them for one form; the gram form's cost is known once its restarts are
+chosen.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from polydesign.model import InputError
 from polydesign.program.cost import cost
 from polydesign.rounding.gram import choose_restarts
-from polydesign.search.joint import Proposal, Terms, least_error, propose
+from polydesign.search.rounding_aware import Proposal, Terms, least_error, propose
 
 HANDFUL = 9
 """Candidates that are measured, for each part of the noise that they were made for."""

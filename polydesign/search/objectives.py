@@ -18,7 +18,7 @@ from torch import Tensor
 
 from polydesign.approximation.sampling import grid
 from polydesign.model import InputError, Problem, check_integer, check_number
-from polydesign.search.laws import quantiles
+from polydesign.search.spectral_laws import quantiles
 
 
 class Objective(Protocol):
@@ -99,7 +99,7 @@ class Sup:
 class MeanSquare:
     """Mean of (f(x) − 1)² under a law of the singular values: over its quantiles (i + 1/2)/count.
 
-    law: see laws.py. Source: the mean over the spectra one sees is what PRISM (arXiv 2601.22137) minimizes
+    law: see spectral_laws.py. Source: the mean over the spectra one sees is what PRISM (arXiv 2601.22137) minimizes
     for the matrix at hand, ‖I − XᵀX‖_F; here it is taken of the schedule, beforehand.
     """
 

@@ -60,7 +60,7 @@ def rows_of(schedule: Schedule) -> Rows:
     return tuple(step.coefficients for step in schedule.steps)
 
 
-class Rounding:
+class GridRounding:
     """From rows to rows on a grid. descent: judges by the objective, and by what it guards.
 
     deadline: of time.monotonic(); after it, or after an interruption, or where stopped says so from the
@@ -88,7 +88,7 @@ class Rounding:
     def rounded(self, rows: Rows) -> Schedule:
         """The schedule on the grid, near the rows where the objective wants it; never worse than rounding
         every coefficient to nearest. An interruption while steps or coefficients move ends that; at any
-        other time it gets out, and a Rounding with stopped = interrupted does what is left in haste.
+        other time it gets out, and a GridRounding with stopped = interrupted does what is left in haste.
 
         Raises InputError where nothing on the grid can run.
         """

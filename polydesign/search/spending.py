@@ -13,11 +13,11 @@ from typing import Any, Protocol, TypeVar
 from polydesign.model import InputError, Problem, Schedule, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.programs import preferred
-from polydesign.search.band import smallest_lower
 from polydesign.search.budget import Path, cheapest, exact_front, widest
 from polydesign.search.candidates import Candidate, for_error, for_matmuls
-from polydesign.search.greedy import Equioscillation
-from polydesign.search.joint import Terms
+from polydesign.search.minimax import Equioscillation
+from polydesign.search.rounding_aware import Terms
+from polydesign.search.smallest_lower import smallest_lower
 
 _STORED = 0.125
 """Times u: no error below that is looked for. Storing the result once leaves more on what is measured."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from polydesign.approximation.remez import best_approximation
 from polydesign.model import InputError, Problem
-from polydesign.search.greedy import Equioscillation
+from polydesign.search.minimax import Equioscillation
 from polydesign.table.catalogue import load
 from polydesign.table.published import names, published
 

@@ -36,7 +36,7 @@ minutes not far above."""
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class BenchSetting:
     """What was run, on what. shape: of one matrix, of which there are `batch`. table, digest: ours, which
     takes `matmuls` products and promises `promised` on `interval`. float32_products: torch's setting, which
     on CUDA decides whether float32 means TF32. seed: of the matrices and of the order."""
@@ -70,7 +70,7 @@ class Timing:
     raised; it then runs no further.
     """
 
-    setting: Setting
+    setting: BenchSetting
     name: str
     about: str
     rounds: int
@@ -92,7 +92,7 @@ def timing_from_json(body: Mapping[str, Any]) -> Timing:
     setting = body["setting"]
     tuples = {key: tuple(setting[key]) for key in ("interval", "shape")}
     known = {key: body[key] for key in Timing.__dataclass_fields__}
-    return Timing(**{**known, "setting": Setting(**{**setting, **tuples})})
+    return Timing(**{**known, "setting": BenchSetting(**{**setting, **tuples})})
 
 
 def json_lines(timings: Iterable[Timing]) -> str:
@@ -227,10 +227,10 @@ def _setting(
     batch: int,
     place: torch.device,
     seed: int,
-) -> Setting:
+) -> BenchSetting:
     cuda = place.type == "cuda"
     versions = {"polydesign": __version__, "torch": torch.__version__}
-    return Setting(
+    return BenchSetting(
         operator=operator,
         table=table.name,
         digest=table.digest,

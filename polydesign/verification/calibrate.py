@@ -13,13 +13,13 @@ from torch import Tensor
 
 from polydesign import __version__
 from polydesign.model import InputError, check_integer, check_number, dtype_name
-from polydesign.program.calibration import Calibration, Measured
+from polydesign.program.calibration import Calibration, MeasuredPrices
 from polydesign.program.cost import Prices, Products
 from polydesign.runtime import ops
 from polydesign.verification.bench import matrices
 from polydesign.verification.machine import machine
 from polydesign.verification.sweep import device_name, resolve_device
-from polydesign.verification.timing import TIMERS, Run, Timer, interleaved
+from polydesign.verification.timing import TIMERS, TimedRun, Timer, interleaved
 
 KINDS = tuple(field.name for field in fields(Products))
 
@@ -95,12 +95,12 @@ def calibrate(
     )
 
 
-def _measured(dtype: str, shape: tuple[int, int], batch: int, runs: dict[str, Run]) -> Measured:
+def _measured(dtype: str, shape: tuple[int, int], batch: int, runs: dict[str, TimedRun]) -> MeasuredPrices:
     quartiles = {
         kind: np.quantile(list(run.seconds.values()), [0.25, 0.5, 0.75]) / REPEATS
         for kind, run in runs.items()
     }
-    return Measured(
+    return MeasuredPrices(
         dtype=dtype,
         shape=shape,
         batch=batch,

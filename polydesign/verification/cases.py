@@ -67,7 +67,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Operator:
+class MeasuredOperator:
     """How an operator is measured.
 
     positive: whether it takes symmetric positive P; singular: whether P may then have a null space. polar:

@@ -124,7 +124,7 @@ def _wide(M: Tensor) -> Tensor:
     return M.to(torch.promote_types(M.dtype, torch.float32))
 
 
-class Operator(NamedTuple):
+class ContestantOperator(NamedTuple):
     """What is timed: an operator and all that do the same.
 
     root: the only one, or with any_root that of the default table. exponent: e where the result is Pᵉ, by
@@ -142,8 +142,8 @@ def _products_from_identity(schedule: Schedule) -> int:
     return matmuls(schedule, form="coupled", from_identity=True)
 
 
-OPERATORS: dict[str, Operator] = {
-    "msign": Operator(
+OPERATORS: dict[str, ContestantOperator] = {
+    "msign": ContestantOperator(
         root=2,
         any_root=False,
         exponent=None,
@@ -157,21 +157,21 @@ OPERATORS: dict[str, Operator] = {
             "polar-express": _polar_express,
         },
     ),
-    "inverse_root": Operator(
+    "inverse_root": ContestantOperator(
         root=4,
         any_root=True,
         exponent=lambda r: -1 / r,
         products=_products_from_identity,
         contestants={OURS: _inverse_root, "unchecked": _inverse_root_unchecked, "eigh": _eigh_inverse_root},
     ),
-    "root": Operator(
+    "root": ContestantOperator(
         root=2,
         any_root=True,
         exponent=lambda r: 1 / r,
         products=lambda schedule: matmuls(schedule, form="coupled", power=schedule.root - 1),
         contestants={OURS: _root, "unchecked": _root_unchecked, "eigh": _eigh_root},
     ),
-    "inverse": Operator(
+    "inverse": ContestantOperator(
         root=1,
         any_root=False,
         exponent=lambda r: -1.0,

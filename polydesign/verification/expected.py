@@ -17,7 +17,7 @@ from polydesign.model import DTYPES, InputError, Schedule, Table, check_integer,
 from polydesign.model.precision import PRECISIONS, UNIT_ROUNDOFF
 from polydesign.program.basis import expanded
 from polydesign.rounding.perturbed import (
-    Rounding,
+    RandomRounding,
     perturbed_inverse_root,
     perturbed_sign,
 )
@@ -79,7 +79,7 @@ ROOT_CASES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class KitCase:
     """input and expected, (m, n) or (b, m, n) in float64, and the tolerance of each precision or None."""
 
     name: str
@@ -100,7 +100,7 @@ def chosen_operator(table: Table, operator: str | None) -> str:
     return operator
 
 
-def cases(table: Table, *, operator: str | None = None, seed: int = 0) -> list[Case]:
+def cases(table: Table, *, operator: str | None = None, seed: int = 0) -> list[KitCase]:
     """Matrices, with what the table makes of them.
 
     operator: msign (root 2 alone) or inverse_root, P^(−1/r) for symmetric positive P; None is msign for root
@@ -138,7 +138,9 @@ def distance(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.max(errors / np.where(sizes == 0, 1.0, sizes)))
 
 
-def _case(name: str, spectrum: Spectrum, table: Table, operator: str, generator: np.random.Generator) -> Case:
+def _case(
+    name: str, spectrum: Spectrum, table: Table, operator: str, generator: np.random.Generator
+) -> KitCase:
     schedule, p, positive = table.schedule, NORMS[table.normalization], operator == "inverse_root"
     root = schedule.root if positive else 1
     inputs, norms, results = [], [], []
@@ -157,7 +159,7 @@ def _case(name: str, spectrum: Spectrum, table: Table, operator: str, generator:
         dtype: _tolerance(dtype, inputs, norms, results, schedule, operator, generator) for dtype in DTYPES
     }
     given, expected = (np.stack(part) if len(spectrum.shape) == 3 else part[0] for part in (inputs, results))
-    return Case(name, spectrum.about, given, expected, tolerance)
+    return KitCase(name, spectrum.about, given, expected, tolerance)
 
 
 def _decomposed(
@@ -225,7 +227,7 @@ def _tolerance(
         return None
     worst = 0.0
     for draw in range(DRAWS):
-        rounding = Rounding(dtype, generator, coherent=draw % 2 == 1)
+        rounding = RandomRounding(dtype, generator, coherent=draw % 2 == 1)
         for given, norm, expected in zip(inputs, norms, results, strict=True):
             turned = given.shape[0] > given.shape[1]
             with np.errstate(all="ignore"):

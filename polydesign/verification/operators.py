@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polydesign.model import InputError, Table
-from polydesign.verification.cases import Operator
+from polydesign.verification.cases import MeasuredOperator
 from polydesign.verification.clipping import clip_case
 from polydesign.verification.derivatives import derivative_case
 from polydesign.verification.equations import lyapunov_case, riccati_case
@@ -12,19 +12,19 @@ from polydesign.verification.lowrank import projector_case
 from polydesign.verification.polar import mcsgn_case, msign_case
 from polydesign.verification.roots import inverse_root_case, matmul_inverse_root_case, root_case
 
-OPERATORS: dict[str, Operator] = {
-    "msign": Operator(msign_case, positive=False, polar=True, root=2),
-    "mcsgn": Operator(mcsgn_case, singular=True, root=2),
-    "spectral_clip": Operator(clip_case, positive=False, root=2),
-    "range_projector": Operator(projector_case, positive=False, root=2),
-    "inverse_root": Operator(inverse_root_case, takes_power=True),
-    "root": Operator(root_case, singular=True),
-    "inverse": Operator(inverse_root_case, root=1),
-    "matmul_inverse_root": Operator(matmul_inverse_root_case, takes_power=True),
-    "lyapunov": Operator(lyapunov_case, root=2),
-    "riccati": Operator(riccati_case, root=2, stepwise=False),
-    "msign_derivative": Operator(derivative_case, root=2, stepwise=False),
-    "principal_sqrt_and_inverse_sqrt": Operator(principal_case, root=2, rooted=True),
+OPERATORS: dict[str, MeasuredOperator] = {
+    "msign": MeasuredOperator(msign_case, positive=False, polar=True, root=2),
+    "mcsgn": MeasuredOperator(mcsgn_case, singular=True, root=2),
+    "spectral_clip": MeasuredOperator(clip_case, positive=False, root=2),
+    "range_projector": MeasuredOperator(projector_case, positive=False, root=2),
+    "inverse_root": MeasuredOperator(inverse_root_case, takes_power=True),
+    "root": MeasuredOperator(root_case, singular=True),
+    "inverse": MeasuredOperator(inverse_root_case, root=1),
+    "matmul_inverse_root": MeasuredOperator(matmul_inverse_root_case, takes_power=True),
+    "lyapunov": MeasuredOperator(lyapunov_case, root=2),
+    "riccati": MeasuredOperator(riccati_case, root=2, stepwise=False),
+    "msign_derivative": MeasuredOperator(derivative_case, root=2, stepwise=False),
+    "principal_sqrt_and_inverse_sqrt": MeasuredOperator(principal_case, root=2, rooted=True),
 }
 """Operator -> how it is measured. A further one is a function that makes its Case, and an entry here."""
 
@@ -32,7 +32,7 @@ DEFAULT_OPERATORS = {"sign": "msign", "root": "inverse_root", "inverse": "invers
 """By the table's purpose."""
 
 
-def choose(table: Table, name: str | None, power: int) -> tuple[str, Operator]:
+def choose(table: Table, name: str | None, power: int) -> tuple[str, MeasuredOperator]:
     """The named operator, or that of the table's purpose; refuses what does not go with its root or a power.
 
     Raises InputError.

@@ -55,7 +55,7 @@ are."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class CandidateRun:
     """The largest |x − 1| on the range, over a batch of like matrices; inf where a result is not finite."""
 
     spectrum: str
@@ -78,7 +78,7 @@ class Measured:
     index: int
     worst: float
     score: float
-    runs: tuple[Run, ...]
+    runs: tuple[CandidateRun, ...]
     complete: bool
     lost: float = 0.0
 
@@ -165,7 +165,7 @@ def _one(
         with FixedSums(str(plan.dtype)):
             case = run(setting, how)
         found = worst_error(case, table.schedule)
-        runs.append(Run(spectrum, sides, math.inf if found is None else found))
+        runs.append(CandidateRun(spectrum, sides, math.inf if found is None else found))
         worst = max(worst, runs[-1].worst)
         own = runs[-1].worst
         if weighted and not how.positive:

@@ -21,7 +21,7 @@ from polydesign.model import (
     dtype_name,
 )
 from polydesign.verification import metrics
-from polydesign.verification.cases import Case, Operator, Setting
+from polydesign.verification.cases import Case, MeasuredOperator, Setting
 from polydesign.verification.machine import processor
 from polydesign.verification.metrics import Deviation
 from polydesign.verification.operators import choose
@@ -123,7 +123,7 @@ def measure(
     )
 
 
-def run(setting: Setting, how: Operator) -> Case:
+def run(setting: Setting, how: MeasuredOperator) -> Case:
     """The operator on these matrices; where nothing normalizes, scaled to the largest norm that it serves."""
     if setting.normalization == "none":
         setting = replace(setting, known=_of_norm(setting.table.schedule, how, setting.known))
@@ -170,19 +170,19 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
-def _lower_end(x: Tensor, schedule: Schedule, how: Operator) -> float | None:
+def _lower_end(x: Tensor, schedule: Schedule, how: MeasuredOperator) -> float | None:
     """l over the largest x, as singular values or eigenvalues."""
     if not x.numel():
         return None
     return (schedule.interval[0] / x.amax(dim=-1).min().item()) ** _root(schedule, how)
 
 
-def _root(schedule: Schedule, how: Operator) -> int:
+def _root(schedule: Schedule, how: MeasuredOperator) -> int:
     """x is a singular value or eigenvalue to the power 1/r; for msign and mcsgn it is one itself."""
     return 1 if how.root == 2 and not how.rooted else schedule.root
 
 
-def _of_norm(schedule: Schedule, how: Operator, known: Sample) -> Sample:
+def _of_norm(schedule: Schedule, how: MeasuredOperator, known: Sample) -> Sample:
     """Each matrix scaled to the largest spectral norm that the table serves."""
     upper = schedule.interval[1] ** _root(schedule, how)
     scale = upper / known.sigma.amax(dim=-1, keepdim=True)
@@ -201,7 +201,7 @@ class _Judged:
 
 def _matrices(
     schedule: Schedule,
-    how: Operator,
+    how: MeasuredOperator,
     shape: tuple[int, int],
     dtype: str,
     spectrum: str,

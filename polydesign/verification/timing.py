@@ -18,7 +18,7 @@ Timer = Callable[[Callable[[], object]], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TimedRun:
     """What became of one call: seconds by round, what it returned first, and what it raised."""
 
     seconds: dict[int, float]
@@ -34,7 +34,7 @@ def interleaved(
     budget: float,
     seed: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> dict[str, Run]:
+) -> dict[str, TimedRun]:
     """Each call warmed up, then timed in at most `rounds` rounds whose order is shuffled from `seed`.
 
     budget: seconds a call may take in all its rounds; where that is less than it needs, it runs in fewer
@@ -63,7 +63,7 @@ def interleaved(
             except Exception as problem:
                 problems[name] = _described(problem)
         progress(index + 1, rounds)
-    return {name: Run(seconds[name], results.get(name), problems.get(name)) for name in calls}
+    return {name: TimedRun(seconds[name], results.get(name), problems.get(name)) for name in calls}
 
 
 def _warmed_up(call: Callable[[], object], timer: Timer, budget: float) -> tuple[object, float]:

@@ -38,7 +38,7 @@ from polydesign.program.cost import matmuls
 from polydesign.rounding import direct as model
 from polydesign.rounding.direct import turning_points
 from polydesign.runtime.execute import direct
-from polydesign.search.joint import Terms, propose
+from polydesign.search.rounding_aware import Terms, propose
 from polydesign.table.catalogue import catalogue
 from polydesign.text.files import write_atomically
 from polydesign.verification.blocks import follow_blocks, random_blocks

@@ -10,7 +10,7 @@ from references import oracle_cases, prototypes, published
 from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import image
 from polydesign.model import InputError, Problem
-from polydesign.search.greedy import Equioscillation, cushion_for_floor, design_step
+from polydesign.search.minimax import Equioscillation, cushion_for_floor, design_step
 
 pytestmark = pytest.mark.numerics
 

@@ -7,7 +7,7 @@ import pytest
 
 from polydesign.designer.design import published_table
 from polydesign.reporting.comparison import compared_rows, front
-from polydesign.reporting.standing import ASIDE, MOST, standing_figure
+from polydesign.reporting.comparison_figure import ASIDE, MOST, figure_of_comparison
 from polydesign.table.catalogue import load
 
 NAMES = ("polar_express_gram_ns_blog_table_MISPRINT", "jordan_5", "cans_quintic_5")
@@ -16,7 +16,7 @@ NAMES = ("polar_express_gram_ns_blog_table_MISPRINT", "jordan_5", "cans_quintic_
 def test_every_table_is_drawn_where_it_stands() -> None:
     tables = [load("sign-d5x6-l1e-3"), *map(published_table, NAMES)]
     rows = compared_rows(tables)
-    figure = standing_figure(tables, rows)
+    figure = figure_of_comparison(tables, rows)
     maps, errors, products = figure.axes
     order = [row.name for row in rows]
     for ax in (maps, errors):
@@ -38,7 +38,7 @@ def test_every_table_is_drawn_where_it_stands() -> None:
 
 def test_the_error_from_x_on_falls_and_ends_at_the_promise() -> None:
     table = load("sign-d5x6-l1e-3")
-    figure = standing_figure([table], compared_rows([table]))
+    figure = figure_of_comparison([table], compared_rows([table]))
     (line,) = (one for one in figure.axes[1].lines if one.get_label() == table.name)
     x, worst = (np.asarray(part, dtype=float) for part in line.get_data())
     assert np.all(np.diff(worst) <= 0)

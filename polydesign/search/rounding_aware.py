@@ -36,7 +36,7 @@ from polydesign.rounding.direct import (
     start,
 )
 from polydesign.search.budget import INNER_DEGREES, Path, additive, front
-from polydesign.search.greedy import Equioscillation
+from polydesign.search.minimax import Equioscillation
 from polydesign.search.standard import evaluations_of, rounded_down, standard
 
 CAUTIONS = (1.0, 0.9, 0.8)

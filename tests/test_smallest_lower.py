@@ -10,8 +10,8 @@ from references import published
 import polydesign
 from polydesign import InputError
 from polydesign.approximation.remez import best_approximation
-from polydesign.search.band import smallest_lower
-from polydesign.search.greedy import Equioscillation
+from polydesign.search.minimax import Equioscillation
+from polydesign.search.smallest_lower import smallest_lower
 
 pytestmark = pytest.mark.numerics
 

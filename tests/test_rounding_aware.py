@@ -12,8 +12,8 @@ from polydesign.model import InputError, Problem
 from polydesign.program.cost import cost
 from polydesign.rounding.direct import predict
 from polydesign.search.budget import exact_front
-from polydesign.search.greedy import _listed
-from polydesign.search.joint import Terms, least_error, propose
+from polydesign.search.minimax import _listed
+from polydesign.search.rounding_aware import Terms, least_error, propose
 
 pytestmark = pytest.mark.numerics
 

@@ -35,7 +35,7 @@ ASIDE = 0.09
 """Of a product: markers of equal products stand side by side, closer where they are many."""
 
 
-def standing_figure(tables: Sequence[Table], rows: Sequence[Row]) -> Figure:
+def figure_of_comparison(tables: Sequence[Table], rows: Sequence[Row]) -> Figure:
     """All three panels, one above the other; see draw_maps, draw_errors and draw_products."""
     ordered = {table.name: table for table in tables}
     chosen = [ordered[row.name] for row in rows]

@@ -11,7 +11,7 @@ from polydesign.model.precision import UNIT_ROUNDOFF
 _SAMPLES = 1001
 
 
-def cautions(table: Table, target: Target) -> list[str]:
+def caveats(table: Table, target: Target) -> list[str]:
     """The lines, none in most cases, that a text for this target must carry and a command should print."""
     if target.dtype is None:
         return undesigned(table, target.coarsest) if target.coarsest else []

@@ -11,7 +11,7 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, Context
 
 from polydesign.model import LEAST_RATIO, InputError, Problem
-from polydesign.search.greedy import Equioscillation
+from polydesign.search.minimax import Equioscillation
 
 DIGITS = 10
 """Of the lower end found, so that every machine designs with the same number."""
