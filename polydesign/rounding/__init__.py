@@ -1,3 +1,20 @@
-"""What rounding does to a schedule as it runs. Nothing here is public."""
+"""What rounding does to a schedule as it runs. Nothing here is public.
+
+The words are the same in every module. u: unit roundoff of the precision (model.precision). value: what a
+step makes of a singular value x in exact arithmetic. moved: how far rounding may move it. turned: the angle
+by which rounding turns its singular vector, which no later step turns back; in the coupled form the part of x
+that is lost. left: the interval of values after a step. caution: the part of a model's noise that is reckoned
+with.
+
+Chooses   direct.py and coupled.py predict, to first order, what each step adds: the rounding-aware search
+          designs by them (search/rounding_aware.py). gram.py simulates the gram form and places its restarts.
+Judges    running.py has the running error of a program, and how much of a measured error rounding explains:
+          `polydesign verify` holds results against that.
+Simulates perturbed.py runs a schedule with every stored matrix rounded at random: the conformance kit's
+          tolerances are drawn from it. verification/blocks.py follows matrices of equal entries with the
+          executor's own roundings; it needs torch, and a budget search drops what loses values there.
+
+None of them is a bound: constants come from experiment (figures/rounding_model.json, docs/measurements.md).
+"""
 
 __all__: list[str] = []
