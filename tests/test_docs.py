@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,13 +23,14 @@ from test_scripts import loaded, script_path
 import polydesign
 from polydesign.cli import main
 from polydesign.designer.methods import METHODS
+from polydesign.model import Schedule
 from polydesign.runtime import msign
 from polydesign.search import rounding_aware
 from polydesign.verification.expected import SIGN_CASES
 
 RUN = {"python", "sh", "toml"}
-SHOWN = {"", "text", "json"}
-"""Languages of blocks that are no code: what a command prints, or a file."""
+SHOWN = {"", "text", "json", "js"}
+"""Languages of blocks that are no code for Python or a shell: what a command prints, a file, another reader."""
 
 SHORTER = {
     "--method adam": ["--timeout", "0.3"],
@@ -179,3 +182,33 @@ def test_links_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]*)(?:#[^)]*)?\)", page.read_text("utf-8")):
             if target and not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_reader_in_javascript_reads_every_table(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed: apt-get install nodejs")
+    (reader,) = re.findall(r"```js\n(.*?)```", (ROOT / "docs" / "format.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "reader.mjs").write_text(reader)
+    points, paths = [1e-3, 0.03, 0.7, 1.0], sorted((ROOT / "coeffs").rglob("*.json"))
+    (tmp_path / "run.mjs").write_text(
+        "import { readFileSync } from 'node:fs';\nimport { f } from './reader.mjs';\n"
+        f"for (const path of {json.dumps([str(path) for path in paths])}) {{\n"
+        "  const table = JSON.parse(readFileSync(path, 'utf8'));\n"
+        f"  console.log(JSON.stringify({points}.map((x) => f(table, x))));\n}}\n"
+    )
+    found = subprocess.run([node, "run.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    lines = found.stdout.splitlines()
+    assert len(lines) == len(paths) > 100
+    for path, line in zip(paths, lines, strict=True):
+        schedule = polydesign.load(path).schedule
+        # Powers and sums may be rounded in another order: a part of what the terms of a step add up to.
+        expected = [step_by_step(schedule, x) for x in points]
+        assert json.loads(line) == pytest.approx(expected, rel=1e-9, abs=1e-9), path.stem
+
+
+def step_by_step(schedule: Schedule, x: float) -> float:
+    """By the steps' own programs, not by their coefficients."""
+    for step in schedule.steps:
+        x = x * step.program(x**schedule.root)
+    return x
