@@ -26,6 +26,7 @@ from polydesign.rounding.running import running_error
 from polydesign.runtime import execute
 from polydesign.table.reading import loads
 from polydesign.table.writing import dumps
+from polydesign.verification.blocks import _Run, _Symmetric
 
 pytestmark = pytest.mark.numerics
 
@@ -129,6 +130,30 @@ def test_signs(codes: list[Program]) -> None:
     torch_function = run(export(table, "torch-function")).newton_schulz_func
     same(torch_function(X, dtype=torch.float64), V * f, atol)
     assert all(export(table, target) for target in ("c", "jax", "csv", "markdown", "latex"))
+
+
+class Unrounded(_Run):
+    def rounded(self, a: torch.Tensor) -> torch.Tensor:
+        return a
+
+
+@given(st.lists(programs(), min_size=1, max_size=2))
+@settings(max_examples=60, deadline=None)
+def test_blocks(codes: list[Program]) -> None:
+    """Of equal entries, without rounding: x becomes f(x), step by step and in one stretch."""
+    schedule = schedule_of(codes, 2)
+    atol = tolerance(schedule)
+    h, w = (torch.tensor(side, dtype=torch.float64) for side in ([1, 2, 5, 3, 1], [3, 1, 4, 3, 1]))
+    f, _ = expected(schedule, SIGMA)
+    algebra, root = Unrounded(torch.bfloat16, h), torch.sqrt(h * w)
+    start = entry = torch.tensor(SIGMA) / root
+    for step in schedule.steps:
+        square = w * entry * entry
+        entry = algebra.step(step.program, _Symmetric(square, square), entry)
+    same(entry * root, f, atol)
+    square = w * start * start
+    codes = [step.program for step in schedule.steps]
+    same(algebra.stretch(codes, _Symmetric(square, square), start) * root, f, atol)
 
 
 @given(st.lists(programs(), min_size=1, max_size=2), st.sampled_from([1, 3, 4]))
