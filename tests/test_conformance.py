@@ -155,7 +155,7 @@ def test_wrong_steps_are_seen(name: str, wrong: slice, kits: Callable[..., Path]
     # A source: what is published need not be designed for what it receives.
     provenance = replace(table.provenance, source="a bug")
     schedule = replace(table.schedule, steps=steps)
-    broken = replace(table, schedule=schedule, provenance=provenance, certificate=None)
+    broken = replace(table, schedule=schedule, provenance=provenance, certificate=None, measured=())
     if steps == table.schedule.steps:
         pytest.skip("all steps are equal")
     failures = check(kits(name), ours(broken, "float32"))

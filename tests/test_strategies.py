@@ -8,6 +8,7 @@ from inspect import signature
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -220,3 +221,45 @@ def test_a_floor_free_tail_is_that_of_a_floor() -> None:
         design(degree=3, steps=3, floor_free_tail=1)
     named = {design(degree=3, steps=3, image_floor=0.1, floor_free_tail=tail).name for tail in (0, 1)}
     assert named == {"sign-d3x3-l1e-3-f0.1", "sign-d3x3-l1e-3-f0.1-t1"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"scale": "0.9"}, "a number"),
+        ({"scale": True}, "a number"),
+        ({"scale": 10**400}, "a number"),
+        ({"rows": "12"}, "a number or one number a step"),
+        ({"rows": (1.0, "x")}, "a number or one number a step"),
+        ({"sides": 512}, "a pair such as"),
+        ({"sides": (1, 2, 3)}, "a pair such as"),
+        ({"sides": (1.0, 2)}, "a pair such as"),
+        ({"word": 3}, "a text"),
+        ({"sure": "no"}, "True or False"),
+        ({"sure": 1}, "True or False"),
+        ({"degree": 3.0}, "a whole number, or one a step"),
+        ({"upper": "1"}, "a finite number"),
+        ({"lower": (0.5,)}, "a finite number"),
+    ],
+)
+@pytest.mark.usefixtures("toy")
+def test_a_value_of_another_kind_is_refused_by_its_keyword(settings: dict[str, object], words: str) -> None:
+    """A text is no number of one digit a step, and "no" is not yes."""
+    with pytest.raises(InputError, match=words) as caught:
+        design(**(KEYWORDS | settings))  # pyright: ignore[reportArgumentType]
+    assert caught.value.field == next(iter(settings))
+
+
+@pytest.mark.usefixtures("toy")
+def test_numbers_of_numpy_and_lists_are_written_as_plain_ones() -> None:
+    given = {
+        "scale": np.float64(0.9),
+        "rows": [np.float32(0.5), 1],
+        "sides": [np.int64(4), 5],
+        "sure": np.False_,
+    }
+    found = design(**(KEYWORDS | {"degree": np.int64(3), "lower": np.float32(0.5)} | given))  # pyright: ignore
+    assert found.provenance.parameters["sides"] == [4, 5]
+    assert loads(dumps(found)) == found
+    plain = {"scale": 0.9, "rows": (0.5, 1), "sides": (4, 5), "sure": False}
+    assert found == design(**(KEYWORDS | plain))  # pyright: ignore[reportArgumentType]

@@ -42,6 +42,7 @@ def strategy_of(method: str, settings: Mapping[str, Any], keywords: Iterable[str
     """
     fields = {name: {one.name: one for one in strategy.settings()} for name, strategy in METHODS.items()}
     own = fields[method]
+    settings = {k: own[k].plain(v) if k in own and v is not None else v for k, v in settings.items()}
     for key, value in settings.items():
         owners = [name for name, listed in fields.items() if key in listed]
         if key in own and own[key].choices and value not in (None, *own[key].choices):
@@ -53,4 +54,4 @@ def strategy_of(method: str, settings: Mapping[str, Any], keywords: Iterable[str
         close = closest(key, [*own, *keywords], 1, cutoff=0.75)
         meant = f"; did you mean {close[0]}?" if close else ""
         raise InputError(key, f"is not a setting of method {method}{meant}")
-    return METHODS[method].made(given(dict(settings)))
+    return METHODS[method].made(given(settings))

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import shlex
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from inspect import cleandoc
 from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 
 from polydesign.designer import commands, naming, summaries
+from polydesign.designer.fields import StrategyField, plain
 from polydesign.model import (
     InputError,
     Problem,
@@ -34,6 +34,7 @@ from polydesign.model import (
     check_degree,
     check_integer,
     check_normalization,
+    check_number,
     check_purpose,
     dtype_name,
 )
@@ -80,10 +81,17 @@ class Task:
     def __post_init__(self) -> None:
         if self.dtype is not None:
             object.__setattr__(self, "dtype", dtype_name(self.dtype))
+        for name in ("degree", "steps", "error", "lower", "upper"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
+        if not isinstance(self.degree, (int, tuple, types.NoneType)):
+            raise InputError("degree", f"must be a whole number, or one a step, not {self.degree!r}")
+        check_number("upper", self.upper)
         if isinstance(self.lower, str) and not self.smallest:
             raise InputError("lower", f"must be a number, or min, not {self.lower!r}")
         if self.smallest and self.error is None:
             raise InputError("lower", "min is the smallest lower end for an error: give error too")
+        if not self.smallest:
+            check_number("lower", self.lower)
         check_normalization(self.normalization, self.root)
         check_integer("root", self.root, 1)
         check_purpose(self.purpose, self.root)
@@ -153,39 +161,6 @@ class Found:
     dtype: str | None = None
     form: str = ""
     observed: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StrategyField:
-    """A field of a strategy as keyword and option. kinds: its types; choices: the words that it may be."""
-
-    name: str
-    kinds: tuple[Any, ...]
-    default: Any
-    text: str
-    choices: tuple[str, ...]
-
-    @property
-    def sides(self) -> bool:
-        """Whether it is a pair such as the shape of a matrix, written 512x1024."""
-        return any(get_origin(kind) is tuple and ... not in get_args(kind) for kind in self.kinds)
-
-    @property
-    def flag(self) -> str:
-        """The option that it is, without dashes in front."""
-        return self.name.replace("_", "-")
-
-    def said(self, value: Any) -> str:
-        """A value as the option takes it: 1.01,1.0 or 512x1024; for yes and no the option itself."""
-        if isinstance(value, bool):
-            return self.flag if value else f"no-{self.flag}"
-        values = value if isinstance(value, tuple) else (value,)
-        return ("x" if self.sides else ",").join(v if isinstance(v, str) else repr(v) for v in values)
-
-    def option(self, value: Any) -> str:
-        """The option that says this: --no-polish, --headroom 1.01,1.0, --shape 512x1024."""
-        word = self.said(value)
-        return f"--{word}" if isinstance(value, bool) else f"--{self.flag} {shlex.quote(word)}"
 
 
 class Strategy:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from polydesign.exporters.caveats import undesigned
-from polydesign.exporters.layout import comment, indented, steps_text, wrapped
+from polydesign.exporters.layout import comment, indented, loop_text, steps_text, wrapped
 from polydesign.exporters.printer import Routine, Row, routines
 from polydesign.exporters.target import how_known, stated_error
 from polydesign.model import InputError, Table
@@ -94,8 +94,7 @@ def _fill(template: str, table: Table, library: Library, calls: list[tuple[Routi
     elif len({routine.name for routine, _ in calls}) > 1:
         block = ["for step, *constants in STEPS:", "    X = step(X, *constants)"]
     else:
-        head = f"for {', '.join(routine.constants)} in STEPS:"
-        block = [head, *("    " + line for line in _body(routine, library))]
+        block = [loop_text(routine), *("    " + line for line in _body(routine, library))]
     blocks = {
         "LOOP": block,
         "PROMISE": promise(table),

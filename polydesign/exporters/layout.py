@@ -31,7 +31,7 @@ def indented(lines: Sequence[str], depth: int) -> str:
 
 def row_text(entries: Sequence[str], names: Sequence[str], indent: str) -> str:
     """A tuple in one line where it fits, else an entry a line with its name behind it."""
-    short = f"{indent}({', '.join(entries)}),\n"
+    short = f"{indent}({', '.join(entries)}{',' * (len(entries) == 1)}),\n"
     if len(short) - 1 <= WIDTH:
         return short
     lines = [f"{indent}    {e},{f'  # {n}' if n else ''}\n" for e, n in zip(entries, names, strict=True)]
@@ -47,6 +47,11 @@ def steps_text(calls: list[tuple[Routine, Row]], *, several: bool) -> str:
             entries, names = [f"_{routine.name}", *entries], ["", *names]
         rows.append(row_text(entries, names, "    "))
     return f"STEPS = [\n{''.join(rows)}]\n"
+
+
+def loop_text(routine: Routine) -> str:
+    """The head of a loop over STEPS that unpacks a routine's constants."""
+    return f"for {', '.join(routine.constants)}{',' * (len(routine.constants) == 1)} in STEPS:"
 
 
 def identifier(name: str) -> str:

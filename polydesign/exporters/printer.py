@@ -44,8 +44,8 @@ Row = tuple[float, ...]
 def routines(schedule: Schedule) -> tuple[list[Routine], list[tuple[Routine, Row]]]:
     """The routines that a schedule needs, and for each step its routine and constants.
 
-    A constant that is zero in all of them, as a₁ of `factored` mostly is, is left out with its term; powers
-    of A keep all of their coefficients.
+    A constant that is zero in all of them, as a₁ of `factored` mostly is, is left out with its term; c stays,
+    and powers of A keep all of their coefficients.
     """
     groups: dict[Program, list[Step]] = {}
     for step in schedule.steps:
@@ -57,7 +57,7 @@ def routines(schedule: Schedule) -> tuple[list[Routine], list[tuple[Routine, Row
         rows = [one.program.constants for one in steps]
         powers = step.evaluation == "monomial"
         names = _monomial_names(step.inner_degree) if powers else [f"k{j}" for j in range(len(rows[0]))]
-        kept[bare] = [powers or any(column) for column in zip(*rows, strict=True)]
+        kept[bare] = [powers or not j or any(column) for j, column in enumerate(zip(*rows, strict=True))]
         symbols = [name if use else 0.0 for name, use in zip(names, kept[bare], strict=True)]
         made[bare] = Routine(
             name=f"step{step.degree}" + (f"_{number}" if degrees.count(step.degree) > 1 else ""),
@@ -81,7 +81,8 @@ def _registers(lines: int) -> tuple[str, ...]:
 
 
 def _bare(code: Program) -> Program:
-    return code.with_constants([0.0] * len(code.constants))
+    # No number: 0.0 would equal a whole number of another program.
+    return code.with_constants([None] * len(code.constants))
 
 
 def _monomial_names(inner: int) -> tuple[str, ...]:
@@ -134,8 +135,8 @@ class Infix(Printer):
 
     def total(self, terms: Terms, shift: Any) -> str:
         texts = [name if is_one(weight) else f"{plain(weight)} * {name}" for name, weight in terms]
-        if len(texts) == 1 and is_one(terms[0][1]) and shift is not None:
-            texts = [f"1.0 * {texts[0]}"]  # a value of its own, which the identity may be added to
+        if len(texts) == 1 and is_one(terms[0][1]):
+            texts = [f"1.0 * {texts[0]}"]  # a value of its own, which an identity may be added to
         return self._sum(texts, shift)
 
     def factor(self, terms: Terms, shift: Any, side: str) -> str:

@@ -6,7 +6,7 @@ where C does not contract products and sums (-ffp-contract=off; standard C modes
 
 from __future__ import annotations
 
-from polydesign.exporters.layout import WIDTH, comment, identifier, indented, steps_text, wrapped
+from polydesign.exporters.layout import WIDTH, comment, identifier, indented, loop_text, steps_text, wrapped
 from polydesign.exporters.printer import Infix, Routine, is_one, plain, routines
 from polydesign.exporters.target import Target, header
 from polydesign.model import Table
@@ -27,7 +27,7 @@ def python_text(table: Table) -> str:
         loop = ["for step, *constants in STEPS:", "    x = step(x, *constants)"]
     else:
         body = _lines(made[0], root)
-        loop = [f"for {', '.join(made[0].constants)} in STEPS:", *("    " + line for line in body)]
+        loop = [loop_text(made[0]), *("    " + line for line in body)]
     said = [part for line in header(table) for part in wrapped(_quoted(line), WIDTH - 7)]
     x = f"x: {_argument(root)} after normalization; a number, or what has sums and products as numbers do."
     docstring = [f'"""{said[0]}', *said[1:], "", *wrapped(x), '"""']

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import Any
 
 from polydesign.model.precision import PRECISIONS
@@ -10,6 +10,7 @@ from polydesign.model.precision import PRECISIONS
 DTYPES = {name: one.short for name, one in PRECISIONS.items()}
 """Precisions, named as in torch, with their short names."""
 
+_LARGEST = sys.float_info.max
 LEAST_RATIO = 1e-12  # of lower to upper
 MOST_HEADROOM = 2.0
 MOST_INNER_DEGREE = 12
@@ -65,8 +66,8 @@ def check_integer(field: str, value: Any, least: int) -> None:
 
 
 def check_number(field: str, value: Any) -> None:
-    """Refuse what is not a finite int or float."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+    """Refuse what is not a finite int or float, or is larger than float64 has."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) <= _LARGEST:
         raise InputError(field, f"must be a finite number, not {value!r}")
 
 

@@ -167,7 +167,7 @@ def check_program(code: Program) -> None:
     """Refuse what no walk can follow.
 
     Raises InputError naming the field: a register that is not there yet, one that is twice in a sum, a sum of
-    I alone, a product of one factor, a constant that is no finite number.
+    I alone, a product of one factor, a constant that is no finite number, a line that nothing reads.
     """
     for index, line in enumerate(code.lines):
         where = f"program.lines[{index}]"
@@ -180,6 +180,13 @@ def check_program(code: Program) -> None:
         check_number(f"{where}.weight", line.weight)
     _check_sum("program.result", (code.result,), len(code.lines) + 2, needed=True)
     check_number("program.constant", code.constant)
+    # Of such a line no degree is known: squarings that nothing reads would be expanded all the same.
+    read = {code.result[0]}
+    for register in range(len(code.lines) + 1, A, -1):
+        line = code.lines[register - 2]
+        if register not in read:
+            raise InputError(f"program.lines[{register - 2}]", "is read by no line after it: leave it out")
+        read |= {known for known, _ in (*line.plus, *line.left, *line.right)}
 
 
 def _check_sum(field: str, terms: Combination, known: int, *, needed: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from polydesign.model.checks import (
@@ -100,6 +100,7 @@ class Step:
             raise InputError("coefficients", "a step has at least two")
         for index, c in enumerate(self.coefficients):
             check_number(f"coefficients[{index}]", c)
+        object.__setattr__(self, "coefficients", tuple(map(float, self.coefficients)))
         if (self.degree - 1) % self.inner_degree:
             raise InputError(
                 "degree",
@@ -114,6 +115,7 @@ class Step:
         powers = monomial(self.coefficients)
         if self.program is _POWERS:
             object.__setattr__(self, "program", powers)
+        check_program(self.program)
         if (self.evaluation == "monomial") != (self.program == powers):
             raise InputError(
                 "evaluation",
@@ -121,7 +123,11 @@ class Step:
             )
         if not re.fullmatch(r"[\w-]{1,40}", self.evaluation):
             raise InputError("evaluation", f"{self.evaluation!r} is no name of letters, digits, _ and -")
-        check_program(self.program)
+        # Other languages write 2.0 as 2, which is no whole number of powers of A, and c never is one.
+        code = (
+            powers if self.program == powers else replace(self.program, constant=float(self.program.constant))
+        )
+        object.__setattr__(self, "program", code.with_constants(list(map(float, code.constants))))
         if self.program.degree != self.inner_degree:
             raise InputError(
                 "program", f"has degree {self.program.degree} in A, and the step's q has {self.inner_degree}"

@@ -120,18 +120,24 @@ class Table:
         self._stamp()
 
     def _stamp(self) -> None:
-        """A proof and a run of this schedule stay with it where it is put to another purpose."""
+        """A proof and a run of this schedule stay with it where it is put to another purpose.
+
+        Those of another schedule are refused: they would be stated, and saved, of this one.
+        """
+        of_it = {self.digest}
         held = [] if self.certificate is None else [self.certificate]
-        others = {one.digest for one in (*held, *self.measured)} - {self.digest}
-        moved = others & {digest(self.schedule, purpose) for purpose in PURPOSES} if others else ()
-        for name in ("certificate", "measured") if moved else ():
-            value = getattr(self, name)
-            of_it = value if isinstance(value, tuple) else (value,)
-            fresh = tuple(
-                replace(one, digest=self.digest) if one is not None and one.digest in moved else one
-                for one in of_it
-            )
-            object.__setattr__(self, name, fresh if isinstance(value, tuple) else fresh[0])
+        if any(one.digest not in of_it for one in (*held, *self.measured)):
+            of_it |= {digest(self.schedule, purpose) for purpose in PURPOSES}
+
+        def stamped(one: Any, name: str) -> Any:
+            if one.digest not in of_it:
+                raise InputError(f"{name}.digest", f"is of another schedule or interval: leave {name} out")
+            return one if one.digest == self.digest else replace(one, digest=self.digest)
+
+        if len(of_it) > 1:
+            certificate = [stamped(one, "certificate") for one in held]
+            object.__setattr__(self, "certificate", certificate[0] if certificate else None)
+            object.__setattr__(self, "measured", tuple(stamped(one, "measured") for one in self.measured))
 
     def _check_purpose(self) -> None:
         purpose = check_purpose(self.purpose or None, self.schedule.root)

@@ -166,7 +166,8 @@ def inner(code: Program, A: Tensor) -> Tensor:
     """q(A): the program's Q(A) with its constant on the diagonal. A new tensor, never A itself."""
     index, weight = code.result
     Q = code.registers(A, _Products())[index]
-    return ops.add_to_diagonal_(weight * A if index == GRAM else Q, code.constant)
+    fresh = index != GRAM and isinstance(weight, int) and weight == 1
+    return ops.add_to_diagonal_(Q if fresh else weight * Q, code.constant)
 
 
 def _powers(W: Tensor, exponents: tuple[int, ...]) -> dict[int, Tensor]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from fractions import Fraction
 from typing import Any
 
 from polydesign.approximation.certificate import certify
 from polydesign.approximation.scalar import Interval, received_step
-from polydesign.model import ClaimError, InputError, Schedule, Step, digest, dtype_name
+from polydesign.model import ClaimError, InputError, Schedule, Step, check_number, digest, dtype_name
 from polydesign.model.program import monomial
-from polydesign.program.basis import chebyshev_weights
+from polydesign.program.basis import chebyshev_weights, defines
 from polydesign.program.programs import build
 from polydesign.table.writing import step_json
 
@@ -24,6 +24,9 @@ EARLIER = "polydesign/schedule/v1"
 class FormatNote(UserWarning):
     """A file of an earlier version was read."""
 
+
+_KEYS = {"degree", "coefficients", "domain", "image", "half_width", "evaluation", "program"}
+"""What a step of v1 has."""
 
 NAMES: dict[str, dict[int, str]] = {
     "monomial": {},
@@ -78,6 +81,9 @@ def upgraded(body: Any) -> Any:
     if isinstance(error, dict):
         observed = said.get("measured")
         known["error"] = {"observed": observed if isinstance(observed, float) else None} | error
+    for key in ("purpose", "dtype", "form"):
+        if key in body:
+            raise InputError(f"$.{key}", "is not a key of v1, which says it in its provenance")
     body = body | known
     try:
         return with_programs(body)
@@ -103,6 +109,8 @@ def with_programs(body: dict[str, Any]) -> dict[str, Any]:
             raise ClaimError("$.certificate.digest", "does not belong to this file: it was edited by hand")
     root, interval = body["root"], (float(body["interval"][0]), float(body["interval"][1]))
     steps = [_step(item, f"$.steps[{index}]") for index, item in enumerate(body["steps"])]
+    if body["error"]["exact"] != steps[-1].half_width:
+        raise ClaimError("$.error.exact", f"is not the last half_width, {steps[-1].half_width!r}")
     moved = any(map(_moved, body["steps"]))
     if moved:
         received: Interval = interval
@@ -124,22 +132,43 @@ def with_programs(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _step(item: dict[str, Any], where: str) -> Step:
+    for key in item.keys() - _KEYS:
+        raise InputError(f"{where}.{key}", "is not a key of v1")
     n = len(item["coefficients"]) - 1
-    coefficients = tuple(map(float, item["coefficients"]))
-    domain, image = ((float(item[key][0]), float(item[key][1])) for key in ("domain", "image"))
-    evaluation, stated = item["evaluation"], item.get("program", {})
-    names = NAMES[evaluation].get(n, "").split()
+    coefficients = _floats(f"{where}.coefficients", item["coefficients"])
+    domain, image = (_floats(f"{where}.{key}", item[key]) for key in ("domain", "image"))
+    check_number(f"{where}.half_width", item["half_width"])
+    evaluation, numbers = item["evaluation"], _floats(f"{where}.program", _program(item, where))
+    if _by_chebyshev(item):
+        exact = build(evaluation, n, [numbers[0], *chebyshev_weights(list(map(Fraction, numbers[1:])))])
+        if not defines(exact, coefficients):
+            raise ClaimError(f"{where}.coefficients", "are not those that the program defines")
+        numbers = (numbers[0], *chebyshev_weights(numbers[1:]))
+    code = monomial(coefficients) if evaluation == "monomial" else build(evaluation, n, numbers)
+    ends: Any = domain, image
+    try:
+        return Step(item["degree"], coefficients, *ends, float(item["half_width"]), evaluation, code)
+    except InputError as problem:
+        raise InputError(f"{where}.{problem.field}", problem.problem) from problem
+
+
+def _floats(where: str, numbers: Sequence[Any]) -> tuple[float, ...]:
+    for index, number in enumerate(numbers):
+        check_number(f"{where}[{index}]", number)
+    return tuple(map(float, numbers))
+
+
+def _program(item: dict[str, Any], where: str) -> list[Any]:
+    """The constants that v1 names, in the order of programs.build; a file may have them in any."""
+    evaluation, stated = item["evaluation"], item.get("program") or {}
+    names = NAMES[evaluation].get(len(item["coefficients"]) - 1, "").split()
     for name in names:
         if name not in stated:
             raise InputError(f"{where}.program.{name}", "is missing")
     for name in stated:
         if name not in names:
             raise InputError(f"{where}.program.{name}", f"is not a constant of this evaluation, {evaluation}")
-    numbers = [float(stated[name]) for name in names]
-    if _by_chebyshev(item):
-        numbers[1:] = chebyshev_weights(numbers[1:])
-    code = monomial(coefficients) if evaluation == "monomial" else build(evaluation, n, numbers)
-    return Step(item["degree"], coefficients, domain, image, float(item["half_width"]), evaluation, code)
+    return [stated[name] for name in names]
 
 
 def _by_chebyshev(item: dict[str, Any]) -> bool:
@@ -150,7 +179,7 @@ def _moved(item: dict[str, Any]) -> bool:
     """Whether a constant that runs is not what the file's numbers are exactly."""
     if not _by_chebyshev(item):
         return False
-    numbers = list(item["program"].values())[1:]
+    numbers = _program(item, "$")[1:]
     return chebyshev_weights(list(map(Fraction, numbers))) != chebyshev_weights(list(map(float, numbers)))
 
 
@@ -158,8 +187,8 @@ def _digest(body: dict[str, Any]) -> str:
     """As v1 made it: of root, interval, and the steps' constants and evaluations."""
     steps = [
         {"coefficients": _hex(step["coefficients"]), "evaluation": step["evaluation"]}
-        | ({"program": _hex(step["program"].values())} if step.get("program") else {})
-        for step in body["steps"]
+        | ({"program": _hex(_program(step, f"$.steps[{index}]"))} if step.get("program") else {})
+        for index, step in enumerate(body["steps"])
     ]
     known = {"root": body["root"], "interval": _hex(body["interval"]), "steps": steps}
     canonical = json.dumps(known, sort_keys=True, separators=(",", ":"))
