@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 import polydesign
 from polydesign.model import DTYPES, InputError, Measurement, Table
@@ -24,6 +24,7 @@ from polydesign.reporting.tables import (
     notes,
     own,
 )
+from polydesign.text.templates import environment
 
 GENERATOR = "polydesign report"
 """By this in its head a page is known to be ours."""
@@ -169,9 +170,9 @@ def html(found: Report) -> str:
 
 def markdown(found: Report) -> str:
     """The same in GitHub's Markdown; figures are files in figures/."""
-    environment = _environment(autoescape=False)
-    environment.filters |= {"escaped": _escaped, "grid": _grid, "fence": _fence}
-    return environment.get_template("report.md.j2").render(report=found)
+    templates = _environment(autoescape=False)
+    templates.filters |= {"escaped": _escaped, "grid": _grid, "fence": _fence}
+    return templates.get_template("report.md.j2").render(report=found)
 
 
 def _tight(text: str) -> str:
@@ -181,16 +182,9 @@ def _tight(text: str) -> str:
 
 
 def _environment(*, autoescape: bool) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("polydesign.reporting"),
-        autoescape=autoescape,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["tight"] = _tight
-    return environment
+    found = environment("polydesign.reporting", autoescape=autoescape)
+    found.filters["tight"] = _tight
+    return found
 
 
 def _escaped(text: str) -> str:
