@@ -18,6 +18,7 @@ from matplotlib.text import Text
 
 from polydesign.cli import main
 from polydesign.designer.design import design, published_table
+from polydesign.drawing.figures import rendered
 from polydesign.model import InputError, Table
 from polydesign.reporting import origin, pictures, sentences
 from polydesign.reporting.comparison import Seen, compared_rows
@@ -166,7 +167,7 @@ def test_the_same_tables_give_the_same_bytes(small: list[Table], one: Report) ->
     assert row[3:] == ("not finite", "rank2", "1 of 2")
     rows = compared_rows(small)
     for draw in (lambda: pictures.maps_picture(small), lambda: pictures.products_picture(rows)):
-        assert pictures.svg(draw()) == pictures.svg(draw())
+        assert rendered(draw(), "svg") == rendered(draw(), "svg")
 
 
 def test_text_in_figures_is_large_enough_on_a_phone(tables: list[Table], measured: list) -> None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from jinja2 import Environment
 
 import polydesign
+from polydesign.drawing.figures import rendered
 from polydesign.model import DTYPES, InputError, Measurement, Table
 from polydesign.reporting import pictures
 from polydesign.reporting.chapter import Chapter, Picture, TextTable, chapter
-from polydesign.reporting.comparison import LOWERS, Row, Seen, compared_rows, stored
+from polydesign.reporting.comparison import LOWERS, Row, Seen, check_names, compared_rows, stored
 from polydesign.reporting.tables import (
     SHOWN,
     degrees,
@@ -100,10 +101,7 @@ def laid_out(
 
 def check_given(tables: Sequence[Table], measurements: Sequence[Measurement]) -> None:
     """Raises InputError for two tables of one name, and where a measurement is of none of the tables."""
-    names = [table.name for table in tables]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError("tables", f"two are called {name}: leave one out, or give it another name")
+    check_names(tables)
     known = {table.digest for table in tables}
     for m in measurements:
         if m.digest not in known:
@@ -151,14 +149,14 @@ def _comparison(root: int, several: bool, tables: Sequence[Table], rows: Sequenc
             f"comparison-root{root}-maps",
             f"Above: the composed maps of {names} where they rise to 1. Below: their errors on [x, 1].",
             "Above: the maps where they rise. Below: what error is left if no value lies below x.",
-            pictures.svg(pictures.maps_picture(tables)),
+            rendered(pictures.maps_picture(tables), "svg"),
         ),
         products=Picture(
             f"comparison-root{root}-products",
             f"Errors on {first} of {names} over matrix products, above the curve of the best possible.",
             f"Proved error on {first} over products; the line is the best that such steps can do, and "
             "markers of equal products stand side by side.",
-            pictures.svg(pictures.products_picture(rows)),
+            rendered(pictures.products_picture(rows), "svg"),
         ),
     )
 
