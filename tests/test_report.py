@@ -20,7 +20,7 @@ from polydesign.cli import main
 from polydesign.designer.design import design, published_table
 from polydesign.drawing.figures import rendered
 from polydesign.model import InputError, Table
-from polydesign.reporting import origin, pictures, sentences
+from polydesign.reporting import chapter, origin, page, pictures, sentences
 from polydesign.reporting.comparison import Seen, compared_rows
 from polydesign.reporting.folder import write
 from polydesign.reporting.page import Report, html, laid_out, markdown
@@ -72,7 +72,8 @@ def made(tables: list[Table], measured: list) -> Report:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """For words alone: most of a report's time is the layout and the writing of its figures."""
     monkeypatch.setattr(pictures, "_finished", lambda fig, *_, **__: fig)
-    monkeypatch.setattr(pictures, "svg", lambda _: b"<svg/>")
+    for module in (chapter, page):
+        monkeypatch.setattr(module, "rendered", lambda *_: b"<svg/>")
 
 
 class Page(HTMLParser):
