@@ -25,7 +25,6 @@ import click
 
 import polydesign
 from polydesign.drawing.figures import comparison_figure, save_figure, schedule_figure
-from polydesign.drawing.scatter import prediction_figure
 from polydesign.model import DTYPES, Measurement, Table
 from polydesign.program.cost import matmuls
 from polydesign.table.catalogue import catalogue
@@ -127,7 +126,7 @@ def root_fronts(folder: Path) -> None:
 
 def rounding_model(folder: Path) -> None:
     points = script("calibrate_rounding")["points"](data("rounding_model"))
-    save_figure(prediction_figure(points), folder / "rounding_model.png")
+    save_figure(script("scatter")["prediction_figure"](points), folder / "rounding_model.png")
 
 
 def matrix_sign(folder: Path) -> None:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 from clock import Clock
+from references import timing_from_json
 from tables import prototype
 
 from polydesign.model import InputError, Table
 from polydesign.table.catalogue import load
-from polydesign.verification.bench import Timing, bench, json_lines, timing_from_json
+from polydesign.verification.bench import Timing, bench, json_lines
 from polydesign.verification.contestants import OPERATORS, OURS
 
 QUINTICS = prototype("quintics_18")

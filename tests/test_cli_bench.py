@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from references import timing_from_json
 
 from polydesign.cli import main
 from polydesign.cli.bench import BUSY
 from polydesign.program.calibration import load
-from polydesign.verification.bench import timing_from_json
 from polydesign.verification.contestants import OPERATORS
 
 SMALL = ["--shape", "12x16", "--device", "cpu", "--rounds", "2"]

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from references import column_row_middle
 from torch import Tensor
 
 from polydesign.model import InputError
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime import ColumnRow, column_row
 from polydesign.runtime.structured.column_row import CHOICES, MIDDLES
-from polydesign.verification.metrics import column_row_middle
 
 pytestmark = pytest.mark.numerics
 

@@ -14,7 +14,7 @@ from texts import NAMES, ROOTS, SIGNS, run, table
 from torch import Tensor
 
 from polydesign.exporters.functions import promise
-from polydesign.exporters.texts import TEXTS
+from polydesign.exporters.targets import TEXTS
 from polydesign.model import DTYPES, InputError, Plan, Table, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.running import running_error

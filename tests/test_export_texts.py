@@ -21,7 +21,7 @@ from texts import NAMES, run, table
 from polydesign.exporters.layout import WIDTH, identifier
 from polydesign.exporters.printer import routines
 from polydesign.exporters.target import stated_error
-from polydesign.exporters.texts import TEXTS
+from polydesign.exporters.targets import TEXTS
 from polydesign.model import InputError, Schedule, Step, Table
 from polydesign.program.cost import matmuls_of
 from polydesign.rounding.running import running_error

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from test_scripts import loaded
 
-from polydesign.drawing.fronts import LEAST, WORST, cost_figure, front_figure
 from polydesign.model import InputError
+
+fronts = loaded("fronts")
+LEAST, WORST = fronts.LEAST, fronts.WORST
+cost_figure, front_figure = fronts.cost_figure, fronts.front_figure
 
 FRONT = [(6.0, 0.9), (12.0, 0.4), (15.0, 0.014)]
 

@@ -18,8 +18,9 @@ from matplotlib.text import Text
 
 from polydesign.cli import main
 from polydesign.designer.design import design, published_table
+from polydesign.drawing.figures import rendered
 from polydesign.model import InputError, Table
-from polydesign.reporting import origin, pictures, sentences
+from polydesign.reporting import chapter, origin, page, pictures, sentences
 from polydesign.reporting.comparison import Seen, compared_rows
 from polydesign.reporting.folder import write
 from polydesign.reporting.page import Report, html, laid_out, markdown
@@ -71,7 +72,8 @@ def made(tables: list[Table], measured: list) -> Report:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """For words alone: most of a report's time is the layout and the writing of its figures."""
     monkeypatch.setattr(pictures, "_finished", lambda fig, *_, **__: fig)
-    monkeypatch.setattr(pictures, "svg", lambda _: b"<svg/>")
+    for module in (chapter, page):
+        monkeypatch.setattr(module, "rendered", lambda *_: b"<svg/>")
 
 
 class Page(HTMLParser):
@@ -166,7 +168,7 @@ def test_the_same_tables_give_the_same_bytes(small: list[Table], one: Report) ->
     assert row[3:] == ("not finite", "rank2", "1 of 2")
     rows = compared_rows(small)
     for draw in (lambda: pictures.maps_picture(small), lambda: pictures.products_picture(rows)):
-        assert pictures.svg(draw()) == pictures.svg(draw())
+        assert rendered(draw(), "svg") == rendered(draw(), "svg")
 
 
 def test_text_in_figures_is_large_enough_on_a_phone(tables: list[Table], measured: list) -> None:

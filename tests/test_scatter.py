@@ -6,10 +6,13 @@ import math
 
 import numpy as np
 import pytest
+from test_scripts import loaded
 
 from polydesign.drawing.figures import save_figure
-from polydesign.drawing.scatter import FAR, Point, prediction_figure
 from polydesign.model import InputError
+
+scatter = loaded("scatter")
+FAR, Point, prediction_figure = scatter.FAR, scatter.Point, scatter.prediction_figure
 
 POINTS = [
     Point("good, gaussian 64x64", "bfloat16", 0.02, 0.01),

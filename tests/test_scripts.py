@@ -20,6 +20,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from pages import written
+from references import timing_from_json
 
 import polydesign
 from polydesign.rounding import direct as noise
@@ -27,7 +28,6 @@ from polydesign.rounding.direct import predict
 from polydesign.runtime import compiled
 from polydesign.runtime.defaults import SIGN as DEFAULT_TABLES
 from polydesign.search.quantize import grid
-from polydesign.verification.bench import timing_from_json
 from polydesign.verification.spectra import DEFAULT_SPECTRA
 
 ROOT = Path(__file__).parent.parent

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import polydesign
+from polydesign.cli.grids import grid, show
 from polydesign.cli.measure import Shape
 from polydesign.cli.progress import progress
 from polydesign.model import DTYPES
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 BUSY = 1.25
 """Ratio of quartiles above which the summary of a calibration says so."""
+
+COLUMNS = 120
+"""Wide enough for every column where the output is piped; on a terminal it is as wide as that."""
 
 
 class Shapes(Shape):
@@ -181,10 +184,6 @@ def _report_calibration(found: Calibration) -> None:
 
 
 def _report(timings: list[Timing]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as Grid
-
     setting, shape = timings[0].setting, "x".join(map(str, timings[0].setting.shape))
     low, high = setting.interval
     where = (
@@ -200,15 +199,13 @@ def _report(timings: list[Timing]) -> None:
         f"{setting.table}: root {setting.root}, {setting.matmuls} matrix products, "
         f"promises {setting.promised:.4g} on [{low:g}, {high:g}]"
     )
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
-    grid.add_column("contestant")
-    for heading in ("median", "quartiles (ms)", "rounds", "ratio", "in a round", "worst |σ - 1|"):
-        grid.add_column(heading, justify="right")
+    numbers = ("median", "quartiles (ms)", "rounds", "ratio", "in a round", "worst |σ - 1|")
+    rows = grid("contestant", *numbers, left=("contestant",))
     for t in timings:
         quartiles = "-"
         if t.lower_quartile is not None and t.upper_quartile is not None:
             quartiles = f"{1e3 * t.lower_quartile:.3g} … {1e3 * t.upper_quartile:.3g}"
-        grid.add_row(
+        rows.add_row(
             t.name,
             "-" if t.median is None else f"{1e3 * t.median:.4g}",
             quartiles,
@@ -216,8 +213,7 @@ def _report(timings: list[Timing]) -> None:
             *("-" if value is None else f"{value:.3g}" for value in (t.ratio, t.round_ratio)),
             "not finite" if t.finite is False else "-" if t.worst is None else f"{t.worst:.3g}",
         )
-    # Wide enough for every column where the output is piped, and as wide as the terminal otherwise.
-    Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(grid)
+    show(rows, COLUMNS)
     width = max(len(t.name) for t in timings)
     for t in timings:
         click.echo(f"{t.name:{width}}  {t.about}" + (f"; FAILED: {t.problem}" if t.problem else ""))

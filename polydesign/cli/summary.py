@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from polydesign.cli.grids import grid, show
 from polydesign.model import Measurement, Table
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ def report(table: Table, measurements: list[Measurement]) -> None:
         f"on [{low:g}, {high:g}]; {how} in the {first.form} form{_restarts(first)}, "
         f"{first.normalization} normalization"
     )
-    _print(_by_spectrum(table, measurements))
+    show(_by_spectrum(table, measurements), COLUMNS)
     if any(m.after_steps for m in measurements):
-        _print(_by_step(measurements))
+        show(_by_step(measurements), COLUMNS)
     _verdict(measurements)
 
 
@@ -52,10 +52,10 @@ def _by_spectrum(table: Table, measurements: list[Measurement]) -> Grid:
         "allowed",
         "input share",
     )
-    grid = _grid(*headings, "below", *last, "")
+    rows = grid(*headings, "below", *last, "", left=("spectrum",))
     for m in measurements:
         below = f"{m.below_count}, {_short(m.below_worst)}" if m.below_count else "0"
-        grid.add_row(
+        rows.add_row(
             m.spectrum,
             "x".join(map(str, m.shape)),
             _short(m.lower_end),
@@ -69,12 +69,12 @@ def _by_spectrum(table: Table, measurements: list[Measurement]) -> Grid:
             *map(_short, (m.orthogonality, m.polar_distance) if polar else (m.mean_error, m.relative_error)),
             "ok" if m.holds else "FAILED",
         )
-    return grid
+    return rows
 
 
 def _by_step(measurements: list[Measurement]) -> Grid:
     """Each step's interval, over all spectra, with the spectrum that ends farthest from 1."""
-    grid = _grid("after step", "predicted", "measured", "worst", "where")
+    rows = grid("after step", "predicted", "measured", "worst", "where", left=("where",))
     for index in range(max(len(m.after_steps) for m in measurements)):
         seen = [(m, m.after_steps[index]) for m in measurements if m.after_steps]
         row = [str(index + 1), _interval(*seen[0][1].predicted)]
@@ -86,8 +86,8 @@ def _by_step(measurements: list[Measurement]) -> Grid:
             low, high = min(e[0][0] for e in ends), max(e[0][1] for e in ends)
             _, worst, where = max(ends, key=lambda end: end[1])
             row += [_interval(low, high), _short(worst), where]
-        grid.add_row(*row)
-    return grid
+        rows.add_row(*row)
+    return rows
 
 
 def _verdict(measurements: list[Measurement]) -> None:
@@ -117,22 +117,6 @@ def _predicted(table: Table, m: Measurement) -> float | None:
     pairs = zip(m.map.x, m.map.predicted, strict=True)
     judged = (f for x, f in pairs if low * (1 - EDGE) <= x <= high * (1 + EDGE))
     return max((abs(f**m.power - 1) for f in judged), default=None)
-
-
-def _grid(*headings: str) -> Grid:
-    from rich import box
-    from rich.table import Table as Grid
-
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in headings:
-        grid.add_column(heading, justify="left" if heading in ("spectrum", "where") else "right")
-    return grid
-
-
-def _print(grid: Any) -> None:
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else COLUMNS, highlight=False).print(grid)
 
 
 def _interval(low: float, high: float) -> str:

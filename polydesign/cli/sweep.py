@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
+
+from polydesign.cli.progress import progress
 
 if TYPE_CHECKING:
     from polydesign.designer.sweeping import Outcome
@@ -57,24 +58,19 @@ def sweep(
       polydesign sweep problems.toml -o tables
       polydesign sweep problems.toml -o tables --backend dask --address tcp://head:8786
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from polydesign.designer.sweeping import read_problems
     from polydesign.designer.sweeping import sweep as swept
 
     asked = read_problems(problems)
-    with Progress(
-        console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()
-    ) as bar:
-        task = bar.add_task("designing", total=len(asked))
+    with progress(quiet=quiet, text="designing") as advance:
+        advance(0, len(asked))
         outcomes = swept(
             asked,
             output,
             jobs=jobs,
             backend=backend,
             address=address,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=advance,
         )
     if as_json:
         for outcome in outcomes:

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
+
+from jinja2 import Environment
 
 from polydesign.exporters.caveats import undesigned
 from polydesign.exporters.layout import comment, indented, loop_text, steps_text, wrapped
 from polydesign.exporters.printer import Routine, Row, routines
 from polydesign.exporters.target import how_known, stated_error
 from polydesign.model import InputError, Table
+from polydesign.text.templates import environment
 
 _REFUSED = {
     "aol": "rescales each row by its own factor, so that another matrix's polar factor comes out",
@@ -27,33 +31,26 @@ _REFUSED = {
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """How a library of matrices writes the parts of a step.
+    """How a library of matrices writes the parts of a step; the text around them is a template.
 
-    name: of the target. imports: its lines. helpers: functions that stand in the text where it calls them,
-    by name. gram: A from X. lines: a routine's registers from A. add: the last addition of a step of root 2.
-    inner: W = q(A) from the registers. product: of two matrices, rounded. norm: the lines that divide X and
-    leave its norm, by a normalization's name. sign, inverse: the last function for root 2 and for the others,
-    templates in which words in capitals stand for what `_fill` puts there. coarsest: the dtype that rounds
-    most of those that it iterates in.
+    name: of the target. template: the file in templates/. gram: A from X. lines: a routine's registers from
+    A. add: the last addition of a step of root 2. inner: W = q(A) from the registers. product: of two
+    matrices, rounded. coarsest: the dtype that rounds most of those that it iterates in.
     """
 
     name: str
-    imports: str
-    helpers: dict[str, str]
+    template: str
     gram: str
     lines: Callable[[Routine], list[str]]
     add: Callable[[Routine], str]
     inner: Callable[[Routine], str]
     product: Callable[[str, str], str]
-    norm: dict[str, str]
-    sign: str
-    inverse: str
     coarsest: str
 
 
 def write(table: Table, library: Library) -> str:
     """The text. Raises InputError for a normalization that it does not have."""
-    if table.normalization not in library.norm:
+    if table.normalization in _REFUSED:
         raise InputError(
             "to",
             f"{library.name} divides by the norm frobenius or schatten4, and {table.name} is made for "
@@ -66,11 +63,29 @@ def write(table: Table, library: Library) -> str:
     functions = [_function(routine, library, sign=sign) for routine in made] if several else []
     what = "what computes it, and its constants" if several else ", ".join(made[0].constants)
     constants = f"# One step a row: {what}.\n{steps_text(calls, several=several)}"
-    last = _fill(library.sign if sign else library.inverse, table, library, calls)
-    rest = [*functions, constants, last]
-    used = [text for name, text in library.helpers.items() if any(f"{name}(" in part for part in rest)]
     warned = [f"Warning: {line}" for line in undesigned(table, library.coarsest)]
-    return "\n\n".join([f"{comment(table, more=warned)}\n\n{library.imports}", *used, *rest])
+    root = table.schedule.root
+    return (
+        _templates()
+        .get_template(library.template)
+        .render(
+            comment=comment(table, more=warned),
+            functions=functions,
+            constants=constants,
+            root=root,
+            normalization=table.normalization,
+            promise=promise(table),
+            loop=_loop(table, library, calls),
+            exponent=repr(-1 / root),
+            function_name="P⁻¹" if root == 1 else f"P^(-1/{root})",
+            dtype=f"torch.{table.dtype}" if table.dtype else "None",
+        )
+    )
+
+
+@cache
+def _templates() -> Environment:
+    return environment("polydesign.exporters", autoescape=False)
 
 
 def _body(routine: Routine, library: Library) -> list[str]:
@@ -85,38 +100,14 @@ def _function(routine: Routine, library: Library, *, sign: bool) -> str:
     return f"def _{routine.name}({arguments}):\n{indented(lines, 1)}\n"
 
 
-def _fill(template: str, table: Table, library: Library, calls: list[tuple[Routine, Row]]) -> str:
-    """The template with the words of this table; a line of a block's name alone becomes the block."""
-    root = table.schedule.root
+def _loop(table: Table, library: Library, calls: list[tuple[Routine, Row]]) -> list[str]:
+    """The lines that run all steps."""
     routine = calls[0][0]
-    if root != 2:
-        block = _coupled(root, library)
-    elif len({routine.name for routine, _ in calls}) > 1:
-        block = ["for step, *constants in STEPS:", "    X = step(X, *constants)"]
-    else:
-        block = [loop_text(routine), *("    " + line for line in _body(routine, library))]
-    blocks = {
-        "LOOP": block,
-        "PROMISE": promise(table),
-        "NORM": library.norm[table.normalization].splitlines(),
-    }
-    lines: list[str] = []
-    for line in template.splitlines():
-        word = line.strip()
-        if word in blocks:
-            depth = line[: len(line) - len(line.lstrip())]
-            lines += [depth + part if part else "" for part in blocks[word]]
-        else:
-            lines.append(line)
-    words = {
-        "EXPONENT": f"{-1 / root!r}",
-        "ROOT": "P⁻¹" if root == 1 else f"P^(-1/{root})",
-        "DTYPE": _dtype(table),
-    }
-    text = "\n".join(lines) + "\n"
-    for word, value in words.items():
-        text = text.replace(word, value)
-    return text
+    if table.schedule.root != 2:
+        return _coupled(table.schedule.root, library)
+    if len({routine.name for routine, _ in calls}) > 1:
+        return ["for step, *constants in STEPS:", "    X = step(X, *constants)"]
+    return [loop_text(routine), *("    " + line for line in _body(routine, library))]
 
 
 def _coupled(root: int, library: Library) -> list[str]:
@@ -137,10 +128,6 @@ def _coupled(root: int, library: Library) -> list[str]:
         "    W = step(X, *constants)",
         f"    G = {library.product('G', 'W')}",
     ]
-
-
-def _dtype(table: Table) -> str:
-    return f"torch.{table.dtype}" if table.dtype else "None"
 
 
 def promise(table: Table) -> list[str]:

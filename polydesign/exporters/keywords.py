@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
 
@@ -13,7 +14,7 @@ WIDTH = 100
 """Of a comment, without its mark."""
 
 
-def comments(table: Table, target: Target, notes: list[str], mark: str = "#") -> list[str]:
+def comments(table: Table, target: Target, notes: Sequence[str], mark: str = "#") -> list[str]:
     """Which table it is, the notes on this target, and what the table does not keep there."""
     warned = [f"Warning: {line}" for line in caveats(table, target)]
     lines = []
@@ -23,7 +24,7 @@ def comments(table: Table, target: Target, notes: list[str], mark: str = "#") ->
     return lines
 
 
-def keywords(table: Table, target: Target, name: str, arguments: dict[str, Any], notes: list[str]) -> str:
+def keywords(table: Table, target: Target, name: str, arguments: dict[str, Any], notes: Sequence[str]) -> str:
     """`name = dict(...)` under the comments: its lines can be pasted into a call as they are.
 
     arguments: what the target takes; a list of tuples is written with one tuple a line, floats in the

@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-from polydesign.exporters import (
-    adam_atan2,
-    distributed_shampoo,
-    emerging_optimizers,
-    gram_newton_schulz,
-    hard_coded,
-    keras_muon,
-    nanogpt,
-    newton_schulz_jl,
-    optax_muon,
-    pytorch_optimizer_muon,
-    timm_muon,
-    tinygrad_muon,
-    torch_muon,
-    transformer_engine,
-)
+from polydesign.exporters import hard_coded, nanogpt, newton_schulz_jl
+from polydesign.exporters.codebases import TAKE_KEYWORDS
+from polydesign.exporters.jax_text import JAX
+from polydesign.exporters.numpy_text import NUMPY
+from polydesign.exporters.scalar_text import PYTHON, C
+from polydesign.exporters.sheet import CSV, LATEX, MARKDOWN
 from polydesign.exporters.target import Target
-from polydesign.exporters.texts import TEXTS
+from polydesign.exporters.torch_text import TORCH_FUNCTION
 from polydesign.model import InputError
 from polydesign.table.catalogue import Source, as_table
 from polydesign.text.similar import closest
 
+TEXTS: dict[str, Target] = {
+    "torch-function": TORCH_FUNCTION,
+    "numpy": NUMPY,
+    "jax": JAX,
+    "python": PYTHON,
+    "c": C,
+    "csv": CSV,
+    "markdown": MARKDOWN,
+    "latex": LATEX,
+}
+"""Languages and formats."""
+
 CODEBASES: dict[str, Target] = {
-    "torch": torch_muon.TARGET,
-    "optax": optax_muon.TARGET,
-    "timm": timm_muon.TARGET,
-    "pytorch_optimizer": pytorch_optimizer_muon.TARGET,
-    "emerging-optimizers": emerging_optimizers.TARGET,
-    "transformer-engine": transformer_engine.TARGET,
-    "gram-newton-schulz": gram_newton_schulz.TARGET,
-    "adam-atan2": adam_atan2.TARGET,
-    "keras": keras_muon.TARGET,
-    "tinygrad": tinygrad_muon.TARGET,
-    "distributed-shampoo": distributed_shampoo.TARGET,
+    **TAKE_KEYWORDS,
     "newtonschulz.jl": newton_schulz_jl.TARGET,
     **nanogpt.TARGETS,
     **hard_coded.TARGETS,

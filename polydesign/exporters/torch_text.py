@@ -64,107 +64,14 @@ def _inner(routine: Routine) -> str:
     return f"W = _add_identity({scaled}, {plain(constant)})"
 
 
-_HELPERS = {
-    "_or_one": '''def _or_one(size):
-    """What to divide by, so that zero stays zero."""
-    return torch.where(size == 0, 1.0, size)
-''',
-    "_norm": '''def _norm(X):
-    """The Frobenius norm of each matrix, shape (..., 1, 1)."""
-    return X.square().sum(dim=(-2, -1), keepdim=True).sqrt()
-''',
-    "_combine": '''def _combine(*terms, identity=None):
-    """The sum of weight * matrix, plus a multiple of I, rounded once: formed in float32 or better."""
-    (weight, matrix), *others = terms
-    dtype = matrix.dtype
-    total = weight * matrix.to(torch.promote_types(dtype, torch.float32))
-    for weight, matrix in others:
-        total = torch.add(total, matrix, alpha=weight)
-    if identity is not None:
-        total.diagonal(dim1=-2, dim2=-1).add_(identity)
-    return total.to(dtype)
-''',
-    "_add_identity": '''def _add_identity(A, weight):
-    """A + weight * I, on A's own diagonal: an identity stored in a narrow dtype would lose accuracy."""
-    A.diagonal(dim1=-2, dim2=-1).add_(weight)
-    return A
-''',
-}
-
-_NORM = {
-    "frobenius": """norm = _or_one(_norm(X))
-X = X / norm""",
-    "schatten4": """norm = _or_one(_norm(X))
-Y = (128.0 * (X / norm)).to(dtype)  # so that float16 holds the small entries of Y Yᵀ
-bound = _norm((Y @ Y.mT).to(X.dtype)).sqrt() / 128.0 * (1.0 + torch.finfo(dtype).eps / 2)
-norm = norm * _or_one(bound)
-X = X / norm""",
-}
-
-_SIGN = '''def newton_schulz_func(M, epsilon=None, *, dtype=DTYPE):
-    """The polar factor U Vᵀ of M = U Σ Vᵀ, shape (..., m, n), iterated in dtype (None: in M's own).
-
-    PROMISE
-    Zero stays zero and the scale of M does not matter: epsilon is there for callers that pass it, unused.
-    """
-    if M.shape[-2] > M.shape[-1]:
-        return newton_schulz_func(M.mT, dtype=dtype).mT
-    dtype = dtype or torch.result_type(M, 1.0)
-    if M.numel() == 0:
-        return M.to(dtype)
-    with torch.autocast(M.device.type, enabled=False):
-        X = M.to(torch.promote_types(torch.promote_types(M.dtype, dtype), torch.float32))
-        X = X / _or_one(X.abs().amax(dim=(-2, -1), keepdim=True))  # so that no square overflows
-        NORM
-        X = X.to(dtype).reshape(-1, *M.shape[-2:])
-        LOOP
-        return X.reshape(M.shape)
-
-
-# torch.optim.Muon repeats a single row, so it cannot take this table as ns_coefficients. Write, before its
-# first step (for every Muon of the process; checked with torch 2.13):
-#
-#     import torch.optim._muon
-#
-#     torch.optim._muon._zeropower_via_newtonschulz = lambda grad, *_: newton_schulz_func(grad)
-#
-# ns_coefficients, ns_steps and eps then have no effect.
-'''
-
-_INVERSE = '''def inverse_root(P, *, dtype=DTYPE):
-    """ROOT of symmetric positive P, shape (..., n, n), iterated in dtype (None: in P's own).
-
-    PROMISE
-    The scale of P does not matter. A zero matrix, which has no inverse, gives zero.
-    """
-    dtype = dtype or torch.result_type(P, 1.0)
-    if P.numel() == 0:
-        return P.to(dtype)
-    with torch.autocast(P.device.type, enabled=False):
-        wide = torch.promote_types(torch.promote_types(P.dtype, dtype), torch.float32)
-        X = P.to(wide).reshape(-1, *P.shape[-2:])
-        largest = X.abs().amax(dim=(-2, -1), keepdim=True)
-        X = X / _or_one(largest)  # so that no square overflows
-        NORM
-        X = ((X + X.mT) / 2.0).to(dtype)
-        LOOP
-        G = (G.to(wide) + G.mT.to(wide)) / 2.0
-        G = G * norm**EXPONENT * _or_one(largest) ** EXPONENT
-        return torch.where(largest > 0, G, 0.0).to(dtype).reshape(P.shape)
-'''
-
 _TORCH = Library(
     name="torch-function",
-    imports="import torch\n",
-    helpers=_HELPERS,
+    template="torch.py.j2",
     gram="A = X @ X.mT",
     lines=lambda routine: _Printer(routine).written(),
     add=_add,
     inner=_inner,
     product=lambda a, b: f"{a} @ {b}",
-    norm=_NORM,
-    sign=_SIGN,
-    inverse=_INVERSE,
     coarsest="bfloat16",
 )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from polydesign.drawing.figures import rendered
 from polydesign.model import DTYPES, MeasuredMap, Measurement, Schedule, Table
 from polydesign.reporting import origin, pictures, sentences
 from polydesign.reporting.comparison import Row
@@ -105,7 +106,7 @@ def chapter(table: Table, row: Row, measurements: Sequence[Measurement] = ()) ->
             f"ends at {number(row.error, 3, up=True)} in exact arithmetic.",
             f"Largest |v − 1| after each step: exact, and expected with rounding in matrices of {ROWS} rows"
             + (", markers: the worst of the runs." if any(m.after_steps for m in measurements) else "."),
-            pictures.svg(pictures.rounding_picture(schedule, predictions, measurements)),
+            rendered(pictures.rounding_picture(schedule, predictions, measurements), "svg"),
         ),
         precisions=TextTable(
             ("precision", "promised", "expected", "measured", "worst on", "runs held"),
@@ -153,7 +154,7 @@ def _map(table: Table, row: Row, mapped: list[Measurement]) -> Picture:
         f"The composed map of {table.name}: from 0 it rises to about 1 at x = {low} and stays within {error} "
         f"of 1 up to x = {high}.",
         f"The composed map f; grey: the proved band 1 ± {error} on [{low}, {high}].{points}",
-        pictures.svg(pictures.map_picture(table, mapped)),
+        rendered(pictures.map_picture(table, mapped), "svg"),
     )
 
 
@@ -165,7 +166,7 @@ def _steps(table: Table) -> Picture:
         "alternating extreme points marked.",
         "1 − p(x) of each step on its own domain, E its largest value on what the step receives; hatched: "
         "headroom and cushion.",
-        pictures.svg(pictures.steps_picture(table.schedule)),
+        rendered(pictures.steps_picture(table.schedule), "svg"),
     )
 
 
@@ -209,5 +210,5 @@ def _histogram(table: Table, mapped: list[Measurement]) -> Picture:
         f"Two histograms of {what}: before, from {number(min(values.x), 2)} to {number(max(values.x), 2)}; "
         "after, gathered about 1.",
         f"{what[0].upper()}{what[1:]} before and after, {found}: {len(values.x)} values{lost}.",
-        pictures.svg(pictures.histogram_picture(values)),
+        rendered(pictures.histogram_picture(values), "svg"),
     )

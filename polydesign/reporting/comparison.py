@@ -114,10 +114,7 @@ def compared_rows(
     """
     if not tables:
         raise InputError("tables", "a comparison needs at least one table")
-    names = [table.name for table in tables]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError("tables", f"two are called {name}: leave one out, or give it another name")
+    check_names(tables)
     roots = {table.schedule.root: table.name for table in tables}
     if len(roots) > 1:
         which = ", ".join(f"{name} is of root {root}" for root, name in sorted(roots.items()))
@@ -137,6 +134,14 @@ def compared_rows(
         for table in tables
     ]
     return tuple(sorted(rows, key=lambda row: (row.at[0].excess, row.at[0].error, row.name)))
+
+
+def check_names(tables: Sequence[Table]) -> None:
+    """Raises InputError for two tables of one name."""
+    names = [table.name for table in tables]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError("tables", f"two are called {name}: leave one out, or give it another name")
 
 
 @lru_cache(maxsize=64)

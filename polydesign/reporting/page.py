@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 import polydesign
+from polydesign.drawing.figures import rendered
 from polydesign.model import DTYPES, InputError, Measurement, Table
 from polydesign.reporting import pictures
 from polydesign.reporting.chapter import Chapter, Picture, TextTable, chapter
-from polydesign.reporting.comparison import LOWERS, Row, Seen, compared_rows, stored
+from polydesign.reporting.comparison import LOWERS, Row, Seen, check_names, compared_rows, stored
 from polydesign.reporting.tables import (
     SHOWN,
     degrees,
@@ -24,6 +25,7 @@ from polydesign.reporting.tables import (
     notes,
     own,
 )
+from polydesign.text.templates import environment
 
 GENERATOR = "polydesign report"
 """By this in its head a page is known to be ours."""
@@ -99,10 +101,7 @@ def laid_out(
 
 def check_given(tables: Sequence[Table], measurements: Sequence[Measurement]) -> None:
     """Raises InputError for two tables of one name, and where a measurement is of none of the tables."""
-    names = [table.name for table in tables]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError("tables", f"two are called {name}: leave one out, or give it another name")
+    check_names(tables)
     known = {table.digest for table in tables}
     for m in measurements:
         if m.digest not in known:
@@ -150,14 +149,14 @@ def _comparison(root: int, several: bool, tables: Sequence[Table], rows: Sequenc
             f"comparison-root{root}-maps",
             f"Above: the composed maps of {names} where they rise to 1. Below: their errors on [x, 1].",
             "Above: the maps where they rise. Below: what error is left if no value lies below x.",
-            pictures.svg(pictures.maps_picture(tables)),
+            rendered(pictures.maps_picture(tables), "svg"),
         ),
         products=Picture(
             f"comparison-root{root}-products",
             f"Errors on {first} of {names} over matrix products, above the curve of the best possible.",
             f"Proved error on {first} over products; the line is the best that such steps can do, and "
             "markers of equal products stand side by side.",
-            pictures.svg(pictures.products_picture(rows)),
+            rendered(pictures.products_picture(rows), "svg"),
         ),
     )
 
@@ -169,9 +168,9 @@ def html(found: Report) -> str:
 
 def markdown(found: Report) -> str:
     """The same in GitHub's Markdown; figures are files in figures/."""
-    environment = _environment(autoescape=False)
-    environment.filters |= {"escaped": _escaped, "grid": _grid, "fence": _fence}
-    return environment.get_template("report.md.j2").render(report=found)
+    templates = _environment(autoescape=False)
+    templates.filters |= {"escaped": _escaped, "grid": _grid, "fence": _fence}
+    return templates.get_template("report.md.j2").render(report=found)
 
 
 def _tight(text: str) -> str:
@@ -181,16 +180,9 @@ def _tight(text: str) -> str:
 
 
 def _environment(*, autoescape: bool) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("polydesign.reporting"),
-        autoescape=autoescape,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["tight"] = _tight
-    return environment
+    found = environment("polydesign.reporting", autoescape=autoescape)
+    found.filters["tight"] = _tight
+    return found
 
 
 def _escaped(text: str) -> str:

@@ -6,7 +6,6 @@ also told by a line style, a marker or a hatch.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -40,14 +39,6 @@ MOST_SPECTRA = 4
 
 TOP, FLOOR = 5.0, 1e-17
 """Errors outside are drawn at these ends."""
-
-
-def svg(fig: Figure) -> bytes:
-    """The figure as SVG; the same figure, the same bytes."""
-    content = io.BytesIO()
-    with style.context(STYLE):
-        fig.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
-    return content.getvalue()
 
 
 def map_picture(table: Table, measurements: Sequence[Measurement] = ()) -> Figure:

@@ -6,7 +6,6 @@ on CUDA between two events, with the launches that the device waits for.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -19,13 +18,13 @@ import torch
 from torch import Tensor
 
 from polydesign import __version__
-from polydesign.model import InputError, Table, check_integer, check_number, dtype_name
+from polydesign.model import InputError, Table, check_integer, dtype_name
 from polydesign.verification.contestants import OPERATORS, OURS, contestants, table_for
 from polydesign.verification.machine import processor, today
 from polydesign.verification.metrics import deviation
 from polydesign.verification.spectra import Sample, from_matrix
 from polydesign.verification.sweep import EDGE, resolve_device
-from polydesign.verification.timing import TIMERS, Timer, interleaved
+from polydesign.verification.timing import Timer, check_effort, timed_on
 
 MOST_ENTRIES = 2**28
 """Of all matrices of a bench together."""
@@ -87,14 +86,6 @@ class Timing:
         return asdict(self)
 
 
-def timing_from_json(body: Mapping[str, Any]) -> Timing:
-    """What `Timing.as_json` gave, as it was; what a file adds (the date) is left out."""
-    setting = body["setting"]
-    tuples = {key: tuple(setting[key]) for key in ("interval", "shape")}
-    known = {key: body[key] for key in Timing.__dataclass_fields__}
-    return Timing(**{**known, "setting": BenchSetting(**{**setting, **tuples})})
-
-
 def json_lines(timings: Iterable[Timing]) -> str:
     """One line a timing, with today's date, as files of them are kept."""
     lines = [{"date": today(), **timing.as_json()} for timing in timings]
@@ -129,11 +120,7 @@ def bench(
     another root. What a contestant raises is its `problem`.
     """
     chosen = contestants(operator, beside)
-    check_integer("rounds", rounds, 1)
-    check_integer("seed", seed, 0)
-    check_number("seconds", seconds)
-    if seconds <= 0:
-        raise InputError("seconds", f"must be greater than 0, not {seconds!r}")
+    check_effort(rounds, seconds, seed)
     place = resolve_device(device)
     dtype = dtype_name(dtype)
     table = table_for(operator, table, dtype=dtype, root=root)
@@ -148,16 +135,8 @@ def bench(
     if shape[0] * shape[1] * min(shape) <= MOST_REFERENCE_WORK:
         known = from_matrix(M if batch == 1 else M[0], "the bench's matrix")
     calls = {name: partial(contestant, M, table) for name, contestant in chosen.items()}
-    on_device = torch.cuda.device(place) if place.type == "cuda" else contextlib.nullcontext()
-    with on_device, torch.no_grad():
-        runs = interleaved(
-            calls,
-            timer=timer or TIMERS[place.type],
-            rounds=rounds,
-            budget=seconds / len(calls),
-            seed=seed,
-            progress=progress,
-        )
+    how: dict[str, Any] = {"timer": timer, "rounds": rounds, "seconds": seconds, "seed": seed}
+    runs = timed_on(place, calls, progress=progress, **how)
     setting = _setting(operator, table, dtype, shape, batch, place, seed)
     base = runs[OURS].seconds
     found = []

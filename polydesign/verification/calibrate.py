@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any
@@ -12,14 +11,14 @@ import torch
 from torch import Tensor
 
 from polydesign import __version__
-from polydesign.model import InputError, check_integer, check_number, dtype_name
+from polydesign.model import InputError, dtype_name
 from polydesign.program.calibration import Calibration, MeasuredPrices
 from polydesign.program.cost import Prices, Products
 from polydesign.runtime import ops
 from polydesign.verification.bench import matrices
 from polydesign.verification.machine import machine
 from polydesign.verification.sweep import device_name, resolve_device
-from polydesign.verification.timing import TIMERS, TimedRun, Timer, interleaved
+from polydesign.verification.timing import TimedRun, Timer, check_effort, timed_on
 
 KINDS = tuple(field.name for field in fields(Products))
 
@@ -52,27 +51,15 @@ def calibrate(
     shapes = list(dict.fromkeys(shapes))
     if not shapes:
         raise InputError("shape", "name at least one")
-    check_integer("rounds", rounds, 1)
-    check_integer("seed", seed, 0)
-    check_number("seconds", seconds)
-    if seconds <= 0:
-        raise InputError("seconds", f"must be greater than 0, not {seconds!r}")
+    check_effort(rounds, seconds, seed)
     place, dtype = resolve_device(device), dtype_name(dtype)
-    on_device = torch.cuda.device(place) if place.type == "cuda" else contextlib.nullcontext()
-    with on_device, torch.no_grad():
-        calls = {
-            f"{m}x{n} {kind}": call
-            for m, n in shapes
-            for kind, call in _calls((m, n), batch, dtype, seed, place).items()
-        }
-        runs = interleaved(
-            calls,
-            timer=timer or TIMERS[place.type],
-            rounds=rounds,
-            budget=seconds / len(calls),
-            seed=seed,
-            progress=progress,
-        )
+    calls = {
+        f"{m}x{n} {kind}": call
+        for m, n in shapes
+        for kind, call in _calls((m, n), batch, dtype, seed, place).items()
+    }
+    how: dict[str, Any] = {"timer": timer, "rounds": rounds, "seconds": seconds, "seed": seed}
+    runs = timed_on(place, calls, progress=progress, **how)
     for name, run in runs.items():
         if run.problem:
             raise InputError("shape", f"{name} cannot be run here ({run.problem}): take a smaller one")

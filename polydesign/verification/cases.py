@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table
+from polydesign.model import InputError, Plan, Schedule, Table
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.running import MOST_EXPLAINED, allowance
 from polydesign.runtime.normalize import NORMALIZATIONS
@@ -120,6 +120,25 @@ def modelled(setting: Setting, state: float, sums: float, amplified: float) -> f
     """What rounding explains by a model: roundings of the state and of the sums, amplified."""
     u = UNIT_ROUNDOFF[str(setting.plan.dtype)]
     return min((state * u + sums * min(u, UNIT_ROUNDOFF["float32"])) * amplified, MOST_EXPLAINED)
+
+
+def amplification(
+    schedule: Schedule,
+    x: Tensor,
+    judged: Tensor,
+    blocks: Callable[[Tensor], Sequence[Tensor]] = lambda values: [values],
+) -> float:
+    """Σ of ρ over the start and what the steps but the last make of it, ρ as `spread` says.
+
+    Values x (b, n) go by the steps in exact arithmetic; blocks: from them the eigenvalues of the stored
+    blocks that keep the error of their rounding. The least is of the judged ones. The largest of the batch.
+    """
+    total = torch.zeros(x.shape[0], dtype=torch.float64)
+    for step in schedule.steps:
+        for values in blocks(x):
+            total = total + spread(values, judged)
+        x = step(x)
+    return total.max().item()
 
 
 def spread(values: Tensor, judged: Tensor) -> Tensor:

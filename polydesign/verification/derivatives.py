@@ -12,12 +12,11 @@ from polydesign.model import InputError, Table
 from polydesign.runtime import msign_differentiable
 from polydesign.runtime.normalize import NORMALIZATIONS
 from polydesign.runtime.solvers import SylvesterEquation
-from polydesign.verification.cases import Case, Setting, modelled, refuse_rescaling, wide
-from polydesign.verification.equations import amplification
+from polydesign.verification.cases import Case, Setting, amplification, modelled, refuse_rescaling, wide
 from polydesign.verification.metrics import msign_derivative
 
 STATE_ROUNDINGS = 1.2
-"""Times u of the state and `equations.amplification` of what the equation starts from, a model from
+"""Times u of the state and `amplification` of what the equation starts from, a model from
 experiment, no bound: twice the largest found (0.6), in 330 runs of five tables made for bfloat16 and float16,
 sides 16, 64 and 200, eleven spectra. What the msign before the equation rounds is in it."""
 

@@ -10,11 +10,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from polydesign.model import Schedule, Table
+from polydesign.model import Table
 from polydesign.runtime import principal_sqrt_and_inverse_sqrt
 from polydesign.runtime.identities import factor_block
 from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two
-from polydesign.verification.cases import Case, Setting, modelled, refuse_rescaling, spread, wide
+from polydesign.verification.cases import Case, Setting, amplification, modelled, refuse_rescaling, wide
 
 STATE_ROUNDINGS = 0.75
 """Times u of the state and `amplification`, a model from experiment, no bound: twice the largest found
@@ -56,7 +56,11 @@ def principal_case(setting: Setting) -> Case:
         return _both(times_power_of_two(S, half), times_power_of_two(R, -half))
 
     def explained(judged: Tensor) -> float:
-        amplified = amplification(setting.table.schedule, x, judged[..., :n])
+        # The blocks of the iterate have eigenvalues in the ratios of √λ·f_t(x) and f_t(x)/√λ, and √λ goes as
+        # x. A stored block is off by about u·‖A‖_F/√n in any direction; later steps correct their product
+        # and keep their ratio.
+        schedule, least = setting.table.schedule, judged[..., :n]
+        amplified = amplification(schedule, x, least, lambda values: [values * x, values / x])
         return modelled(setting, STATE_ROUNDINGS, SUM_ROUNDINGS, amplified)
 
     V, root = setting.known.V, setting.known.sigma.sqrt()
@@ -71,22 +75,6 @@ def principal_case(setting: Setting) -> Case:
         rounded=rounded,
         explained=explained,
     )
-
-
-def amplification(schedule: Schedule, x: Tensor, judged: Tensor) -> float:
-    """Σ of ρ(S_t) + ρ(R_t) over the start and the steps but the last, ρ as `spread` says.
-
-    S_t and R_t are the blocks of the iterate, with eigenvalues in the ratios of √λ·f_t(x) and f_t(x)/√λ, and
-    √λ goes as x. A stored block is off by about u·‖A‖_F/√n in any direction. Later steps correct the product
-    S_t R_t and keep the ratio. The least is of the judged values; the largest of the batch.
-    """
-    total = torch.zeros(x.shape[0], dtype=torch.float64)
-    values = x
-    for step in schedule.steps:
-        for part in (values * x, values / x):
-            total = total + spread(part, judged)
-        values = step(values)
-    return total.max().item()
 
 
 def _both(S: Tensor, R: Tensor) -> Tensor:

@@ -233,8 +233,7 @@ def _judged(setting: Setting, case: Case, inside: Tensor, below: Tensor) -> _Jud
         # The metrics round too: singular values and factors in float64 are good to about n·2⁻⁵².
         + max(setting.known.matrix.shape) * 2.0**-52
     )
-    rounded = case.rounded()
-    share = None if rounded is None else metrics.deviation(rounded, case.left, case.right, inside).worst
+    share = input_share(case, setting.table.schedule)
     if not finite:
         return _Judged(finite, allowed, nothing, nothing, share, None)
     return _Judged(

@@ -5,6 +5,7 @@ A machine that changes its speed then changes all of them alike, and ratios surv
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from polydesign.model import InputError, check_integer, check_number
 
 Timer = Callable[[Callable[[], object]], float]
 """Seconds that one call takes."""
@@ -64,6 +67,29 @@ def interleaved(
                 problems[name] = _described(problem)
         progress(index + 1, rounds)
     return {name: TimedRun(seconds[name], results.get(name), problems.get(name)) for name in calls}
+
+
+def check_effort(rounds: int, seconds: float, seed: int) -> None:
+    """Raises InputError for what no timing can be asked for."""
+    check_integer("rounds", rounds, 1)
+    check_integer("seed", seed, 0)
+    check_number("seconds", seconds)
+    if seconds <= 0:
+        raise InputError("seconds", f"must be greater than 0, not {seconds!r}")
+
+
+def timed_on(
+    place: torch.device,
+    calls: Mapping[str, Callable[[], object]],
+    *,
+    timer: Timer | None,
+    seconds: float,
+    **how: Any,
+) -> dict[str, TimedRun]:
+    """`interleaved` on a device, by its own clock where none is given; seconds: divided among the calls."""
+    on_device = torch.cuda.device(place) if place.type == "cuda" else contextlib.nullcontext()
+    with on_device, torch.no_grad():
+        return interleaved(calls, timer=timer or TIMERS[place.type], budget=seconds / len(calls), **how)
 
 
 def _warmed_up(call: Callable[[], object], timer: Timer, budget: float) -> tuple[object, float]:

@@ -4,18 +4,19 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 from typing import Any
 
 from polydesign.approximation.scalar import schedule_from
 from polydesign.drawing.figures import save_figure
-from polydesign.drawing.fronts import LEAST, front_figure
 from polydesign.program.cost import matmuls
 from polydesign.search.budget import exact_front
 from polydesign.search.limits import limit
 from polydesign.table.published import names, published
 
 FIGURE = "error_against_products"
+FRONTS: Any = runpy.run_path(str(Path(__file__).with_name("fronts.py")))
 
 SOURCES = {
     "Newton-Schulz, Padé": ("newton_schulz", "pade", "prism"),
@@ -54,7 +55,8 @@ def figure(small: bool, body: dict[str, Any], folder: Path) -> dict[str, Any]:
             worst_of = max(at[family][0] for family in ("full", "low"))
             measured.setdefault(name, []).append((row["products"], worst_of))
     measured = dict(sorted(measured.items(), reverse=True))
-    picture = front_figure(front, [b for b in bounds if b[1] > LEAST], sources(), measured)
+    shown = [bound for bound in bounds if bound[1] > FRONTS["LEAST"]]
+    picture = FRONTS["front_figure"](front, shown, sources(), measured)
     for suffix in (".png", ".svg"):
         save_figure(picture, folder / f"{FIGURE}{suffix}")
     return {"front": front, "limit": bounds, "published": sources()}

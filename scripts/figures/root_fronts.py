@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import runpy
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,12 +21,12 @@ import torch
 import polydesign
 from polydesign.designer.design import published_table
 from polydesign.drawing.figures import save_figure
-from polydesign.drawing.fronts import cost_figure
 from polydesign.model import DTYPES, InputError, Plan, Table
 from polydesign.program.cost import matmuls
 from polydesign.runtime import matmul_inverse_root
 
 FIGURE = "root_fronts"
+FRONTS: Any = runpy.run_path(str(Path(__file__).with_name("fronts.py")))
 BUDGETS = (8, 11, 14, 16, 18)
 ROOTS = (4, 2)
 DTYPES_RUN = ("float32", "bfloat16")
@@ -106,7 +107,7 @@ def figure(rows: list[dict[str, Any]], folder: Path) -> None:
         groups, _ = panels.setdefault(title, ({name: [] for name in KINDS.values()}, row["share"]))
         if row["mean_absolute_error"] is not None:
             groups[KINDS[row["kind"]]].append((row["products"], row["mean_absolute_error"]))
-    picture = cost_figure(panels)
+    picture = FRONTS["cost_figure"](panels)
     for suffix in (".png", ".svg"):
         save_figure(picture, folder / f"{FIGURE}{suffix}")
 

@@ -30,7 +30,6 @@ import torch
 import polydesign
 from polydesign.approximation.remez import best_approximation
 from polydesign.drawing.figures import save_figure
-from polydesign.drawing.scatter import Point, prediction_figure
 from polydesign.model import DTYPES, EVALUATIONS, Plan, Provenance, Schedule, Step, Table
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.basis import program_for
@@ -49,6 +48,7 @@ from polydesign.verification.sweep import measure
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "figures" / "rounding_model.json"
+SCATTER: Any = runpy.run_path(str(ROOT / "scripts" / "figures" / "scatter.py"))
 PRECISIONS = ("bfloat16", "float16", "float32")
 CAUTIONS = (0.25, 0.6, 1.0)
 TURN = 0.1  # of `propose`, radians
@@ -263,9 +263,9 @@ def whole(case: Case, spectrum: str, shape: tuple[int, int]) -> dict[str, Any]:
     }
 
 
-def points(body: dict[str, Any]) -> list[Point]:
+def points(body: dict[str, Any]) -> list[Any]:
     return [
-        Point(
+        SCATTER["Point"](
             f"{run['schedule']}, {run['spectrum']} {'x'.join(map(str, run['shape']))}",
             run["dtype"],
             math.inf if run["predicted"] is None else run["predicted"],
@@ -275,7 +275,7 @@ def points(body: dict[str, Any]) -> list[Point]:
     ]
 
 
-def row(label: str, runs: list[Point]) -> str:
+def row(label: str, runs: list[Any]) -> str:
     safe = [point.factor for point in runs if math.isfinite(point.predicted)]
     unsafe = [point.measured >= BROKEN for point in runs if not math.isfinite(point.predicted)]
     wrong = f"{sum(factor > 1 for factor in safe)} of {len(safe)} | {max(safe, default=0.0):.3g}"
@@ -344,7 +344,7 @@ def main(small: bool, output: Path) -> None:
     if output.exists():  # what scripts/studies/calibrate_kernels.py has measured stays
         body |= {key: of for key, of in json.loads(output.read_text("utf-8")).items() if key == "kernels"}
     write_atomically(output, json.dumps(body, indent=1, allow_nan=False) + "\n")
-    save_figure(prediction_figure(points(body)), output.with_suffix(".png"))
+    save_figure(SCATTER["prediction_figure"](points(body)), output.with_suffix(".png"))
     click.echo(markdown(body))
 
 
