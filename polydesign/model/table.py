@@ -121,17 +121,16 @@ class Table:
 
     def _stamp(self) -> None:
         """A proof and a run of this schedule stay with it where it is put to another purpose."""
-        held = [] if self.certificate is None else [self.certificate]
-        others = {one.digest for one in (*held, *self.measured)} - {self.digest}
-        moved = others & {digest(self.schedule, purpose) for purpose in PURPOSES} if others else ()
-        for name in ("certificate", "measured") if moved else ():
-            value = getattr(self, name)
-            of_it = value if isinstance(value, tuple) else (value,)
-            fresh = tuple(
-                replace(one, digest=self.digest) if one is not None and one.digest in moved else one
-                for one in of_it
-            )
-            object.__setattr__(self, name, fresh if isinstance(value, tuple) else fresh[0])
+        certified = () if self.certificate is None else (self.certificate,)
+        if {one.digest for one in (*certified, *self.measured)} <= {self.digest}:
+            return
+        of_it = {digest(self.schedule, purpose) for purpose in PURPOSES}
+
+        def stamped(one: Any) -> Any:
+            return replace(one, digest=self.digest) if one.digest in of_it else one
+
+        object.__setattr__(self, "certificate", next(map(stamped, certified), None))
+        object.__setattr__(self, "measured", tuple(map(stamped, self.measured)))
 
     def _check_purpose(self) -> None:
         purpose = check_purpose(self.purpose or None, self.schedule.root)

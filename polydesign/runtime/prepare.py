@@ -24,7 +24,7 @@ from polydesign.runtime.checks import (
     residual_warnings,
 )
 from polydesign.runtime.defaults import chosen
-from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two
+from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two, work_dtype
 from polydesign.runtime.run import Run
 
 LOWEST_EIGENVALUE = 1e-4
@@ -219,12 +219,6 @@ def check_factor(G: Tensor, P: Tensor, plan: Plan) -> None:
         )
     if plan.check:
         check_finite("G", G)
-
-
-def work_dtype(state: torch.dtype, *tensors: Tensor) -> torch.dtype:
-    """What norms and scales are computed in: float64 where anything is, else float32."""
-    wide = torch.float64 in (state, *(tensor.dtype for tensor in tensors))
-    return torch.float64 if wide else torch.float32
 
 
 def symmetric_part(M: Tensor) -> Tensor:

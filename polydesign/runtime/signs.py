@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table, dtype_name
+from polydesign.model import Plan, Table, check_choice, dtype_name
 from polydesign.runtime import ops
 from polydesign.runtime.base import Operator, made
 from polydesign.runtime.checks import check_finite, check_matrix, check_scalar
@@ -102,8 +102,7 @@ class SpectralOperator(Operator):
     formulas: ClassVar[Collection[str]]
 
     def check(self) -> None:
-        if self.formula not in self.formulas:
-            raise InputError("formula", f"{self.formula!r} is not one of {', '.join(self.formulas)}")
+        check_choice("formula", self.formula, self.formulas)
         check_scalar(self.normalization, self.word)
 
     @property
