@@ -74,15 +74,15 @@ def ending(root: int, dtype: str | None, purpose: str | None) -> str:
 
 
 def budget_name(
-    root: int,
-    matmuls: int | None,
-    error: float | None,
-    lower: float | None,
-    upper: float,
-    dtype: str | None,
-    shape: tuple[int, int] | None,
-    form: str,
-    normalization: str,
+    root: int = 2,
+    matmuls: int | None = None,
+    error: float | None = None,
+    lower: float | None = 1e-3,
+    upper: float = 1.0,
+    dtype: str | None = None,
+    shape: tuple[int, int] | None = None,
+    form: str = "direct",
+    normalization: str = "frobenius",
 ) -> str:
     """A name for what a budget search was asked: sign-m15-l1e-3-bf16, sign-e0.02-l1e-3-fp16-1024x4096-auto.
 

@@ -243,10 +243,8 @@ def rescaled(
     Powers of two are split off and applied exactly: ν^(k/r) alone may not fit where the result does, and
     P·2^(r·j) gives the same bits as P.
     """
-    factor, power = (
-        torch.ones((), dtype=torch.float64, device=X.device),
-        torch.zeros_like(sides[0][0].exponent),
-    )
+    factor = torch.ones((), dtype=torch.float64, device=X.device)
+    power = torch.zeros_like(sides[0][0].exponent)
     for side, k in sides:
         power = power + torch.div(side.exponent * k, root, rounding_mode="floor")
         rest = torch.remainder(side.exponent * k, root).double() / root

@@ -44,10 +44,6 @@ class Signs:
         self.table, self.plan, self.tables = table, plan, tables
         self.used, self.matmuls = table, 0
 
-    def outer(self, M: Tensor) -> Tensor:
-        """M in the dtype of sums and products."""
-        return M.to(self.wide)
-
     def state_of(self, X: Tensor) -> Tensor:
         """The result, contiguous, in the state's dtype."""
         return X.to(self.state).contiguous()
@@ -125,7 +121,7 @@ class SpectralOperator(Operator):
         if self.plan.check:
             check_finite("M", M)
         signs = Signs(M, self.table, replace(self.plan, dtype=dtype), tables)
-        return self.combine(signs, signs.outer(M)), signs
+        return self.combine(signs, M.to(signs.wide)), signs
 
     def combine(self, signs: Signs, M: Tensor) -> Tensor:
         """The result."""

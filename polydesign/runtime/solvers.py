@@ -118,11 +118,9 @@ def _unstable(run: BlockSign, A: Tensor, G: Tensor) -> str:
     if not torch.isfinite(X).all():
         return "W² = I, but no X goes with it: is (A, G) stabilizable?"
     largest = torch.linalg.eigvals(A - G @ X).real.max().item()
-    return (
-        ""
-        if largest < 0
-        else f"W² = I, but an eigenvalue of A − GX came out with the real part {largest:.2g}"
-    )
+    if largest < 0:
+        return ""
+    return f"W² = I, but an eigenvalue of A − GX came out with the real part {largest:.2g}"
 
 
 def _graph(W: Tensor) -> Tensor:
