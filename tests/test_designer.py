@@ -36,7 +36,7 @@ def test_the_main_job_is_safe_for_bfloat16():
 @pytest.mark.parametrize("dtype", DEFAULT_SAFETY)
 def test_defaults_follow_the_precision(dtype):
     table = polydesign.design(degree=5, steps=5, dtype=dtype)
-    assert table.provenance.parameters["headroom"] == DEFAULT_SAFETY[dtype].headroom
+    assert table.provenance.parameters["headroom"] == DEFAULT_SAFETY[dtype]["headroom"]
     assert table == polydesign.design(degree=5, steps=5, dtype=f"torch.{dtype}")
 
 

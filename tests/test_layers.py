@@ -147,6 +147,12 @@ def test_import_polydesign_loads_nothing_heavy():
     assert not loaded & {"numpy", "torch", "matplotlib", "mpmath", "scipy", "jsonschema", "click"}
 
 
+def test_help_of_search_loads_no_numerical_library():
+    loaded = loaded_by("from polydesign.cli import main; main(['search', '--help'], standalone_mode=False)")
+    assert "polydesign.designer.methods" in loaded  # the negative control: the fields were read
+    assert not loaded & {"numpy", "mpmath", "flint", "scipy"}
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["search", "--help"], ["search", "--steps", "3", "-o", "-"]]
 )

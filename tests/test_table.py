@@ -16,10 +16,18 @@ from tables import with_coefficients
 
 import polydesign
 from polydesign.cli import main
-from polydesign.model import EVALUATIONS, InputError, Measurement, Provenance, Schedule, Step, Table
+from polydesign.model import (
+    EVALUATIONS,
+    FormatNote,
+    InputError,
+    Measurement,
+    Provenance,
+    Schedule,
+    Step,
+    Table,
+)
 from polydesign.table import digest, dumps, from_json, loads, published, save, to_json
 from polydesign.table.catalogue import find, load, shipped
-from polydesign.table.upgrade import FormatNote
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from typing import Any
 from polydesign.approximation.edge import edge, safe_up_to
 from polydesign.approximation.enclosure import Enclosure, exact_rows, exactly, levelled_error, step_image
 from polydesign.approximation.remez import best_approximation
-from polydesign.approximation.scalar import arithmetic
+from polydesign.approximation.scalar import arithmetic, rational
 from polydesign.model import Certificate, ClaimError, InputError, Schedule, digest
 from polydesign.program.basis import defines
 
@@ -148,7 +148,7 @@ def _exponent(x: Fraction) -> int:
 
 def _balanced_error(coefficients: Any, root: int, ends: Bracket, bits: int) -> Fraction:
     """An upper bound of the error of p/m on the interval, m the middle of the image of p."""
-    row = tuple(_fraction(c) for c in coefficients)
+    row = tuple(rational(c) for c in coefficients)
     bottom, top = step_image(row, root, exactly(*ends), bits, narrow=True).outer
     return (top - bottom) / (top + bottom)
 
@@ -156,14 +156,8 @@ def _balanced_error(coefficients: Any, root: int, ends: Bracket, bits: int) -> F
 def _reference(points: Any, ends: Bracket) -> list[Fraction]:
     """The solver's points, moved from its own interval, wider by the bracket's width, into this one."""
     low, high = ends
-    first, *inner, last = (_fraction(x) for x in points)
+    first, *inner, last = (rational(x) for x in points)
     return [low, *(low + (x - first) * (high - low) / (last - first) for x in inner), high]
-
-
-def _fraction(x: Any) -> Fraction:
-    """An mpmath number, exactly."""
-    sign, mantissa, exponent, _ = x._mpf_
-    return (-1) ** sign * Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
 
 def _decimals(bracket: Bracket) -> tuple[str, str]:

@@ -87,9 +87,9 @@ def safe_up_to(schedule: Schedule, x: Fraction, band: Fraction | None) -> bool |
     rows = exact_rows(schedule)
     u = Fraction(schedule.interval[1])
     # A narrow band needs digits to be told from.
-    needed = (
-        BITS if not band else BITS + 4 * max(0, band.denominator.bit_length() - band.numerator.bit_length())
-    )
+    needed = BITS
+    if band:
+        needed += 4 * max(0, band.denominator.bit_length() - band.numerator.bit_length())
     for bits in (needed, 4 * needed):
         verdicts = []
         image = exactly(u, x)

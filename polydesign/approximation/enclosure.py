@@ -146,6 +146,20 @@ def _value(coefficients: tuple[Fraction, ...], root: int, x: arb) -> arb:
     return x * q
 
 
+def levelled(x: list[Any], y: list[Any]) -> Any:
+    """Σ w_i/x_i / Σ (−1)^i w_i/x_i with w_i = 1/Π_(j≠i)(y_i − y_j), in the arithmetic of the points."""
+    top: Any = 0
+    bottom: Any = 0
+    for i, point in enumerate(x):
+        w = 1 / point
+        for j, other in enumerate(y):
+            if j != i:
+                w /= y[i] - other
+        top += w
+        bottom += -w if i % 2 else w
+    return top / bottom
+
+
 def levelled_error(points: list[Fraction], root: int, bits: int) -> Fraction:
     """A lower bound of max |1 − p| over any set that contains the n + 2 points, for every p of degree n.
 
@@ -157,16 +171,7 @@ def levelled_error(points: list[Fraction], root: int, bits: int) -> Fraction:
         raise ValueError("the points must be positive and increasing")
     with _PRECISION, flint.ctx.workprec(bits):
         x = [_ball(point) for point in points]
-        y = [a**root for a in x]
-        top, bottom = arb(0), arb(0)
-        for i, a in enumerate(x):
-            w = 1 / a
-            for j, other in enumerate(y):
-                if j != i:
-                    w /= y[i] - other
-            top += w
-            bottom += -w if i % 2 else w
-        quotient = abs(top / bottom)
+        quotient = abs(levelled(x, [a**root for a in x]))
         return max(Fraction(0), _lower(quotient)) if quotient.is_finite() else Fraction(0)
 
 

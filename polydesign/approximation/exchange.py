@@ -13,6 +13,7 @@ from typing import Any
 
 import mpmath
 
+from polydesign.approximation.enclosure import levelled
 from polydesign.approximation.scalar import derivative, horner
 from polydesign.model import evaluate
 
@@ -159,15 +160,7 @@ def _exchange(context: Any, root: int, reference: list[Any], tolerance: Any) -> 
 def _levelled(root: int, reference: list[Any]) -> tuple[list[Any], Any]:
     """Coefficients of q and E with x_i·q(x_i^r) = 1 − (−1)^i E on the reference (module docstring)."""
     y = [x**root for x in reference]
-    top = bottom = 0
-    for i, x in enumerate(reference):
-        w = 1 / x
-        for j, other in enumerate(y):
-            if j != i:
-                w /= y[i] - other
-        top += w
-        bottom += (-1) ** i * w
-    error = top / bottom
+    error = levelled(reference, y)
 
     # Newton's divided differences on all but the last point, then expanded in powers of y.
     n = len(reference) - 2

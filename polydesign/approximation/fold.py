@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from polydesign.approximation.scalar import Interval, received_step
-from polydesign.model import InputError, Schedule, Step, check_number
+from polydesign.model import InputError, Schedule, Step, check_choice, check_number
 from polydesign.model.program import Combination, Line, Program, monomial
 
 ROWS = ("all", "all-but-last", "first")
@@ -31,8 +31,7 @@ def fold(schedule: Schedule, factor: Any, which: str = "all") -> Schedule:
     """
     factor = _checked(factor)
     last = len(schedule.steps) - 1
-    if which not in ROWS:
-        raise InputError("which", f"{which!r} is not one of {', '.join(ROWS)}")
+    check_choice("which", which, ROWS)
     if which == "all-but-last" and last == 0:
         raise InputError("which", "all-but-last of one step are none: take all")
     chosen = {"all": range(last + 1), "all-but-last": range(last), "first": range(1)}[which]

@@ -19,7 +19,7 @@ the solver takes those (see `best_approximation`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -229,12 +229,5 @@ def _unscaled(
 
 def _as_floats(result: Approximation) -> Approximation:
     """The same result in float64 numbers; the error and the coefficients are rounded once."""
-    return Approximation(
-        coefficients=tuple(float(c) for c in result.coefficients),
-        error=float(result.error),
-        reference=tuple(float(x) for x in result.reference),
-        rounds=result.rounds,
-        deviation=result.deviation,
-        digits=result.digits,
-        limit=result.limit,
-    )
+    coefficients, reference = tuple(map(float, result.coefficients)), tuple(map(float, result.reference))
+    return replace(result, coefficients=coefficients, error=float(result.error), reference=reference)

@@ -69,8 +69,8 @@ def image(coefficients: Any, root: int, interval: Interval) -> Interval:
     lost = 0 if delta <= 0 else max(0, -float(mpmath.log10(delta)))
     digits = 45 + math.ceil(min(lost * len(coefficients), _SMALLEST))
     context = arithmetic(digits)
-    low, high = (_rational(end) for end in interval)
-    rows = tuple(map(_rational, coefficients))
+    low, high = (rational(end) for end in interval)
+    rows = tuple(map(rational, coefficients))
     received = Enclosure((low, high), (low, high))
     try:
         # Of a step for a narrow interval all critical points lie there, and are far apart in its own units.
@@ -81,7 +81,7 @@ def image(coefficients: Any, root: int, interval: Interval) -> Interval:
     return ends[0], ends[1]
 
 
-def _rational(x: Any) -> Fraction:
+def rational(x: Any) -> Fraction:
     """A float, an int, a Fraction or an mpmath number, exactly."""
     if not isinstance(x, mpmath.mpf) and not hasattr(x, "_mpf_"):
         return Fraction(x)

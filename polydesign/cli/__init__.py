@@ -27,8 +27,7 @@ from polydesign.cli.prove import certify
 from polydesign.cli.report import report
 from polydesign.cli.share import completion, plot, show
 from polydesign.cli.sweep import sweep
-from polydesign.model import InputError, InputWarning
-from polydesign.table.upgrade import FormatNote
+from polydesign.model import FormatNote, InputError, InputWarning
 
 __all__ = ["main"]
 

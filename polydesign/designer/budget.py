@@ -6,8 +6,9 @@ search; this joins them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from polydesign import __version__
@@ -21,17 +22,16 @@ from polydesign.model import (
     Problem,
     Provenance,
     Table,
+    check_choice,
     check_integer,
     check_number,
 )
 from polydesign.program import calibration
-from polydesign.program.cost import UNIT, Prices, flops
-from polydesign.search.budget import INNER_DEGREES, form_of
-from polydesign.search.candidates import MOST_GRAM_DEGREE, Candidate, smallest_for
-from polydesign.search.rounding_aware import Terms
-from polydesign.search.spending import best, best_exactly, both
+from polydesign.program.cost import UNIT, Prices, flops, form_of
+from polydesign.program.programs import INNER_DEGREES
 
 if TYPE_CHECKING:
+    from polydesign.search.candidates import Candidate
     from polydesign.verification.select import Measured
 
 SHAPE = (512, 1024)
@@ -94,8 +94,8 @@ class Budget(Strategy):
             raise InputError("shape", f"must be two sides such as (1024, 4096), not {self.shape!r}")
         for side in self.shape:
             check_integer("shape", side, 2)
-        if self.form not in (None, *SEARCHED_FORMS):
-            raise InputError("form", f"{self.form!r} is not one of {', '.join(SEARCHED_FORMS)}")
+        if self.form is not None:
+            check_choice("form", self.form, SEARCHED_FORMS)
         if self.symmetric is not None:
             check_number("symmetric", self.symmetric)
         if self.costs is not None and self.symmetric is not None:
@@ -118,6 +118,8 @@ class Budget(Strategy):
 
     def search(self, task: Task) -> Found:
         """The schedule that errs least on matrices, or the cheapest that reaches the error on them."""
+        from polydesign.search.spending import both  # mpmath
+
         if task.steps is not None:
             raise InputError("steps", "is not for a budget: leave it out")
         root, form = task.root, self._form(task)
@@ -142,6 +144,8 @@ class Budget(Strategy):
         return self.form or ("coupled" if task.purpose == "root" and task.root == 2 else "direct")
 
     def _exact(self, problem: Problem, degrees: tuple[int, ...], task: Task) -> Found:
+        from polydesign.search.spending import best_exactly  # mpmath
+
         form = "coupled" if self._form(task) == "coupled" else form_of(problem.root)
         options = {"inner_degrees": degrees, "prices": self.prices(form, task.precision), "form": form}
         schedule, strategy, path = best_exactly(problem, self.matmuls, smallest=task.smallest, **options)
@@ -151,6 +155,10 @@ class Budget(Strategy):
         return Found(schedule, parameters | given(goals), form=form)
 
     def _rounded(self, problem: Problem, degrees: tuple[int, ...], task: Task) -> Found:
+        from polydesign.search.candidates import MOST_GRAM_DEGREE, smallest_for  # mpmath
+        from polydesign.search.rounding_aware import Terms
+        from polydesign.search.spending import best, both
+
         dtype, asked = task.precision, self._form(task)
         wanted = form_of(problem.root) if asked == "direct" else asked
         terms = [
@@ -171,7 +179,7 @@ class Budget(Strategy):
         if task.smallest:
             lower = smallest_for(terms[0], *both(self.matmuls, task.error))
             terms = [replace(one, lower=lower) for one in terms]
-        measure = self._measure(task) if self.measure else None
+        measure = partial(self._measured, task) if self.measure else None
         chosen, measured, count = best(terms, dtype, self.matmuls, task.error, measure)
         proposal = chosen.proposal
         stated = asdict(replace(self, form=asked))
@@ -198,26 +206,20 @@ class Budget(Strategy):
             }
         return Found(proposal.schedule, parameters, dtype=dtype, form=chosen.form, observed=observed)
 
-    def _measure(self, task: Task) -> Callable[[list[Candidate], float | None], Sequence[Measured]]:
+    def _measured(self, task: Task, candidates: list[Candidate], enough: float | None) -> Sequence[Measured]:
         """Candidates on matrices of the shape, in their form: what the search chooses by."""
         from polydesign.verification.select import select  # torch
 
-        dtype = task.precision
-
-        def measured(candidates: list[Candidate], enough: float | None) -> Sequence[Measured]:
-            forms = [{"form": c.form, "restarts": c.restarts} if c.form in FORMS else {} for c in candidates]
-            tables = [_candidate(index, one, task) for index, one in enumerate(candidates)]
-            return select(
-                tables,
-                dtype=dtype,
-                shape=self.shape,
-                plans=[Plan(dtype, **form) for form in forms],
-                seed=self.seed,
-                enough=enough,
-                watch=task.watch,
-            )
-
-        return measured
+        forms = [{"form": c.form, "restarts": c.restarts} if c.form in FORMS else {} for c in candidates]
+        return select(
+            [_candidate(index, one, task) for index, one in enumerate(candidates)],
+            dtype=task.precision,
+            shape=self.shape,
+            plans=[Plan(task.precision, **form) for form in forms],
+            seed=self.seed,
+            enough=enough,
+            watch=task.watch,
+        )
 
     def name(self, found: Found, task: Task) -> str:
         """sign-m15-l1e-3-bf16: see naming.budget_name."""

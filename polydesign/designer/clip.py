@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from polydesign.approximation.sampling import stated_clip_error
 from polydesign.designer import commands, naming, summaries
 from polydesign.designer.strategy import Found, Strategy, Task, given
 from polydesign.model import Table
@@ -51,6 +50,8 @@ class ClipSearch(Strategy):
 
     def search(self, task: Task) -> Found:
         """The schedule with the smallest max |f(x) − min(x/l, 1)|."""
+        from polydesign.approximation.sampling import stated_clip_error  # numpy
+
         strategy = self._resolved(task)
         schedule = strategy.search(task.problem())
         dtype = task.dtype if self._given else task.precision
@@ -68,6 +69,8 @@ class ClipSearch(Strategy):
     @classmethod
     def summary(cls, table: Table) -> list[str]:
         """No optimum: a clip schedule is no approximation of 1, and the least error of that says nothing."""
+        from polydesign.approximation.sampling import stated_clip_error  # numpy
+
         low, off = table.schedule.interval[0], stated_clip_error(table.schedule)
         return [
             summaries.safety(table.provenance.parameters),

@@ -138,11 +138,8 @@ def published_table(name: str) -> Table:
     parameters = {
         "interval": "named by the source" if entry.interval else "not named by the source",
         "rows": len(entry.rows),
-        "folded": entry.folded,
-        "recommended_factor": entry.recommended_factor,
-        "cushion": entry.cushion,
-        "tail": entry.tail,
-        "misprint": entry.misprint,
     }
+    stated = ("folded", "recommended_factor", "cushion", "tail", "misprint")
+    parameters |= {name: getattr(entry, name) for name in stated}
     found = Found(schedule, parameters, purpose=entry.purpose)
     return finished(found, method="published", name=name, source=entry.source)

@@ -11,20 +11,16 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from polydesign.approximation.scalar import schedule_from
 from polydesign.designer import commands, naming, summaries
 from polydesign.designer.strategy import Found, Strategy, Task, given
 from polydesign.model import EVALUATIONS, InputError, Problem, Table, check_number
 from polydesign.program.programs import preferred
 from polydesign.search.adam_settings import Adam
-from polydesign.search.minimax import Equioscillation
-from polydesign.search.starts import STARTS, Rows, fitted
-from polydesign.table.catalogue import load
-from polydesign.table.published import names, published
 from polydesign.text.files import write_atomically
 
 if TYPE_CHECKING:
     from polydesign.search.adam import AdamOutcome
+    from polydesign.search.starts import Rows
 
 METHOD = "adam"
 
@@ -76,6 +72,8 @@ class Gradient(Adam, Strategy):
         """With resume, the settings that are not given are those of the resumed table."""
         if settings.get("resume") is None:
             return cls(**settings)
+        from polydesign.table.catalogue import load  # mpmath
+
         file = os.fspath(settings["resume"])
         made_by = load(file).provenance
         if made_by.strategy != METHOD:
@@ -86,11 +84,17 @@ class Gradient(Adam, Strategy):
 
     def search(self, task: Task) -> Found:
         """The schedule with the least objective that was seen; Ctrl-C and a timeout leave the best so far."""
+        from polydesign.approximation.scalar import schedule_from  # mpmath
         from polydesign.search.adam import machinery, run  # torch
+        from polydesign.search.starts import degrees_of
+        from polydesign.table.catalogue import load
 
         left_out = task.steps is None and task.error is None and not isinstance(task.degree, Sequence)
-        problem = task.problem(self._degrees() if left_out else None)
         resumed = None if self.resume is None else load(self.resume)
+        degrees = None
+        if left_out:
+            degrees = degrees_of(self.start) if resumed is None else resumed.schedule.degrees
+        problem = task.problem(degrees)
         rows = None if resumed is None else _rows(resumed, os.fspath(self.resume or ""), problem, task)
         evaluations = self._evaluations(problem, resumed)
 
@@ -116,15 +120,6 @@ class Gradient(Adam, Strategy):
         if outcome.stopped != "done":
             task.cut_short(outcome.stopped)
         return Found(schedule, parameters, self.seed, dtype=task.dtype)
-
-    def _degrees(self) -> tuple[int, ...] | None:
-        """Of the table that the search resumes or starts from, or None where it is no table."""
-        if self.resume is None and self.start in STARTS:
-            return None
-        if self.resume is None and self.start in names():
-            entry = published(self.start)
-            return tuple(1 + entry.root * (len(row) - 1) for row in entry.steps_run())
-        return load(self.resume or self.start).schedule.degrees
 
     def _evaluations(self, problem: Problem, resumed: Table | None) -> tuple[str, ...]:
         if self.evaluation is not None:
@@ -156,8 +151,8 @@ class Gradient(Adam, Strategy):
 
     def name(self, found: Found, task: Task) -> str:
         """sign-d5x3-l0.01-adam-topk50."""
-        grid = Equioscillation(round=self.round)
-        name = f"{naming.table_name(found.schedule, grid, None, task.normalization)}-{task.method}-"
+        plain = naming.table_name(found.schedule, None, None, task.normalization, rounded=self.round)
+        name = f"{plain}-{task.method}-"
         name += re.sub(r"[^\w.]+", "-", self.objective.replace(":", "")).strip("-")[:80]
         name += "-shared" if self.shared else ""
         return name + naming.ending(task.root, found.dtype, task.purpose)
@@ -209,6 +204,8 @@ class Gradient(Adam, Strategy):
 def _rows(resumed: Table, file: str, problem: Problem, task: Task) -> Rows | None:
     """The coefficients before a table was rounded, None for its own: a search goes on from there, and rounds
     again. What it was of must be what it goes on with: other numbers would be another search."""
+    from polydesign.search.starts import fitted  # mpmath
+
     low, high = resumed.schedule.interval
     for name, stored, asked in (
         ("root", resumed.schedule.root, problem.root),

@@ -10,7 +10,7 @@ from polydesign.designer.clip import ClipSearch
 from polydesign.designer.gradient import Gradient
 from polydesign.designer.minimax import Minimax
 from polydesign.designer.strategy import Strategy, given
-from polydesign.model import InputError
+from polydesign.model import InputError, check_choice
 from polydesign.text.similar import closest
 
 METHODS: dict[str, type[Strategy]] = {
@@ -29,8 +29,7 @@ def method_of(method: str | None, settings: Mapping[str, Any]) -> str:
     """
     if method is None:
         return "equioscillation" if settings.get("matmuls") is None else "budget"
-    if method not in METHODS:
-        raise InputError("method", f"{method!r} is not one of {', '.join(METHODS)}")
+    check_choice("method", method, METHODS)
     return method
 
 
@@ -45,8 +44,8 @@ def strategy_of(method: str, settings: Mapping[str, Any], keywords: Iterable[str
     settings = {k: own[k].plain(v) if k in own and v is not None else v for k, v in settings.items()}
     for key, value in settings.items():
         owners = [name for name, listed in fields.items() if key in listed]
-        if key in own and own[key].choices and value not in (None, *own[key].choices):
-            raise InputError(key, f"{value!r} is not one of {', '.join(own[key].choices)}")
+        if key in own and own[key].choices and value is not None:
+            check_choice(key, value, own[key].choices)
         if key in own or (owners and value is None):
             continue
         if owners:

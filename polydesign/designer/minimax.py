@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polydesign.designer import commands, naming, summaries
 from polydesign.designer.strategy import Found, Strategy, Task, given
-from polydesign.model import EVALUATIONS, InputError, Problem, Table
+from polydesign.model import EVALUATIONS, InputError, PerStep, Problem, Table
 from polydesign.program.programs import preferred
-from polydesign.search.minimax import Equioscillation, PerStep
-from polydesign.search.smallest_lower import smallest_lower
 
-DEFAULT_SAFETY = {
-    "bfloat16": Equioscillation(headroom=1.01, image_floor=0.1, floor_free_tail=2),
-    "float16": Equioscillation(headroom=1.005, image_floor=0.1, floor_free_tail=2),
-    "float32": Equioscillation(headroom=1.0001),
-    "float64": Equioscillation(headroom=1.000001),
+if TYPE_CHECKING:
+    from polydesign.search.minimax import Equioscillation
+
+DEFAULT_SAFETY: dict[str, dict[str, Any]] = {
+    "bfloat16": {"headroom": 1.01, "image_floor": 0.1, "floor_free_tail": 2},
+    "float16": {"headroom": 1.005, "image_floor": 0.1, "floor_free_tail": 2},
+    "float32": {"headroom": 1.0001},
+    "float64": {"headroom": 1.000001},
 }
 """What a precision gets when headroom, cushion and image floor are not given.
 
@@ -62,12 +63,12 @@ class Minimax(Strategy):
 
     def resolved(self, task: Task, degrees: tuple[int, ...]) -> Equioscillation:
         """The search with the safety that the precision chooses, and with evaluations."""
+        from polydesign.search.minimax import Equioscillation  # mpmath
+
         chosen = [self.evaluation or preferred((degree - 1) // task.root) for degree in degrees]
         evaluation = chosen[0] if len(set(chosen)) == 1 else tuple(chosen)
-        if self._of_the_precision:
-            return replace(DEFAULT_SAFETY[task.precision], evaluation=evaluation, round=self.round)
-        own: dict[str, Any] = given(asdict(self)) | {"evaluation": evaluation}
-        return Equioscillation(**own)
+        safety = DEFAULT_SAFETY[task.precision] if self._of_the_precision else {}
+        return Equioscillation(**{**given(asdict(self)), **safety, "evaluation": evaluation})
 
     @property
     def _of_the_precision(self) -> bool:
@@ -75,6 +76,8 @@ class Minimax(Strategy):
 
     def search(self, task: Task) -> Found:
         """The best schedule; with lower="min" on the widest interval from which the error is reached."""
+        from polydesign.search.smallest_lower import smallest_lower  # mpmath
+
         degrees = task.degrees()
         strategy = self.resolved(task, degrees)
         parameters = given(asdict(strategy))
@@ -97,7 +100,8 @@ class Minimax(Strategy):
         low = f"min-e{naming.short(task.error)}" if task.smallest and task.error is not None else None
         schedule, own = found.schedule, not self._of_the_precision
         strategy = self.resolved(task, schedule.degrees)
-        name = naming.table_name(schedule, strategy, found.dtype, task.normalization, low, own_safety=own)
+        asked = (schedule, strategy, found.dtype, task.normalization, low)
+        name = naming.table_name(*asked, own_safety=own, rounded=strategy.round)
         return name + naming.ending(task.root, None, task.purpose)
 
     @classmethod

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from polydesign.model import DTYPES, Schedule
+from polydesign.program.cost import form_of
 from polydesign.program.programs import preferred
-from polydesign.search.budget import form_of
-from polydesign.search.minimax import Equioscillation
+
+if TYPE_CHECKING:
+    from polydesign.search.minimax import Equioscillation
 
 _SIGN_NAMES = {1: "inverse", 2: "sign"}
 
@@ -26,13 +29,14 @@ def table_name(
     lower: str | None = None,
     *,
     own_safety: bool = False,
+    rounded: str | None = None,
 ) -> str:
     """A name made from the parameters: sign-d5x6-l1e-3-bf16, sign-d5-9x3-l1e-3, root4-d9x3-l0.1-h1.01.
 
     strategy: None where there is no safety to name. dtype: the precision that it is made for; own_safety:
     with headroom, cushion and floor of one's own in place of that precision's, which the name then says:
     sign-d5x6-l1e-3-h1.02-bf16. lower: in place of the number. An evaluation is named where it is not the
-    preferred one; rounding as -r1_1024, -rdecimals4, -rbf16.
+    preferred one; a grid that coefficients are rounded to as -r1_1024, -rdecimals4, -rbf16.
     """
     low, high = schedule.interval
     parts = [family(schedule.root)]
@@ -56,8 +60,8 @@ def table_name(
     parts += [] if dtype is None else [DTYPES[dtype]]
     other = {s.evaluation for s in schedule.steps if s.evaluation != preferred(s.inner_degree)}
     parts += sorted(other)
-    if strategy is not None and strategy.round is not None:
-        parts.append("r" + strategy.round.replace("/", "_").replace(":", ""))
+    if rounded is not None:
+        parts.append("r" + rounded.replace("/", "_").replace(":", ""))
     if normalization != "frobenius":
         parts.append(normalization)
     return "-".join(parts)

@@ -11,7 +11,8 @@ the command that makes the table again.
   field may hold stand in its metadata: field(default="a", metadata={"choices": ("a", "b")}).
 - The first line of the docstring is the heading of the options, and its Args are their help texts. No field
   may be called as a keyword of `design` is.
-- A module of a strategy imports torch and scipy in the functions that need them, and not at its top.
+- A module of a strategy imports torch, and searches, which load numpy and mpmath, in the functions that need
+  them, and not at its top: --help reads the fields of all.
 """
 
 from __future__ import annotations

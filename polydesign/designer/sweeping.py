@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from polydesign.designer.design import design
-from polydesign.model import InputError, Table, check_integer
+from polydesign.model import InputError, Table, check_choice, check_integer, located
 from polydesign.program.cost import matmuls_of
 from polydesign.table import save
 from polydesign.table.catalogue import load
@@ -58,10 +58,8 @@ def read_problems(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         body = readers[path.suffix](path.read_text(encoding="utf-8-sig"))  # some editors write a mark
     except (ValueError, RecursionError) as problem:
         raise InputError(str(path), f"is not {path.suffix[1:].upper()}: {problem}") from problem
-    try:
+    with located(f"{path}: "):
         return grid(body)
-    except InputError as problem:
-        raise InputError(f"{path}: {problem.field}", problem.problem) from problem
 
 
 def grid(body: Any) -> list[dict[str, Any]]:
@@ -114,8 +112,7 @@ def sweep(
     Raises InputError for bad settings, and where dask.distributed is not installed; OSError where the folder
     cannot be written into, before anything is solved.
     """
-    if backend not in BACKENDS:
-        raise InputError("backend", f"{backend!r} is not one of {', '.join(BACKENDS)}")
+    check_choice("backend", backend, BACKENDS)
     if jobs is not None:
         check_integer("jobs", jobs, 1)
     if address is not None and backend != "dask":

@@ -18,8 +18,11 @@ from polydesign.model.checks import (
     NORMALIZATIONS,
     PURPOSES,
     ClaimError,
+    FormatNote,
     InputError,
     InputWarning,
+    PerStep,
+    check_choice,
     check_degree,
     check_integer,
     check_interval,
@@ -27,61 +30,18 @@ from polydesign.model.checks import (
     check_number,
     check_purpose,
     dtype_name,
+    located,
     purpose_of,
 )
 from polydesign.model.digest import digest
-from polydesign.model.measurement import (
-    AfterStep,
-    MeasuredMap,
-    Measurement,
-)
-from polydesign.model.plan import (
-    Plan,
-)
-from polydesign.model.schedule import (
-    Problem,
-    Schedule,
-    Step,
-    evaluate,
-)
-from polydesign.model.table import (
-    Certificate,
-    Provenance,
-    Table,
-)
+from polydesign.model.measurement import AfterStep, MeasuredMap, Measurement
+from polydesign.model.plan import Plan
+from polydesign.model.schedule import Problem, Schedule, Step, evaluate
+from polydesign.model.table import Certificate, Provenance, Table
 
-__all__ = [
-    "DTYPES",
-    "EVALUATIONS",
-    "FORMS",
-    "LEAST_RATIO",
-    "MOST_HEADROOM",
-    "MOST_INNER_DEGREE",
-    "MOST_ROOT",
-    "MOST_STEPS",
-    "NORMALIZATIONS",
-    "PURPOSES",
-    "AfterStep",
-    "Certificate",
-    "ClaimError",
-    "InputError",
-    "InputWarning",
-    "MeasuredMap",
-    "Measurement",
-    "Plan",
-    "Problem",
-    "Provenance",
-    "Schedule",
-    "Step",
-    "Table",
-    "check_degree",
-    "check_integer",
-    "check_interval",
-    "check_normalization",
-    "check_number",
-    "check_purpose",
-    "digest",
-    "dtype_name",
-    "evaluate",
-    "purpose_of",
-]
+__all__ = ["DTYPES", "EVALUATIONS", "FORMS", "LEAST_RATIO", "MOST_HEADROOM", "MOST_INNER_DEGREE"]
+__all__ += ["MOST_ROOT", "MOST_STEPS", "NORMALIZATIONS", "PURPOSES"]
+__all__ += ["AfterStep", "Certificate", "ClaimError", "FormatNote", "InputError", "InputWarning"]
+__all__ += ["MeasuredMap", "Measurement", "PerStep", "Plan", "Problem", "Provenance", "Schedule", "Step"]
+__all__ += ["Table", "check_choice", "check_degree", "check_integer", "check_interval", "check_normalization"]
+__all__ += ["check_number", "check_purpose", "digest", "dtype_name", "evaluate", "located", "purpose_of"]

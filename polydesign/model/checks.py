@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from polydesign.model.precision import PRECISIONS
@@ -21,6 +23,9 @@ NORMALIZATIONS = ("frobenius", "schatten4", "schatten8", "power", "aol", "none")
 """What x₀ is divided by, an upper bound of the spectral norm; runtime/normalize.py has the formulas."""
 
 EVALUATIONS = ("monomial", "chebyshev", "origin", "balanced")
+PerStep = float | tuple[float, ...]
+"""One number, or one a step."""
+
 FORMS = ("direct", "gram")
 """How a polar factor may be run; roots and inverses have the coupled form alone."""
 
@@ -50,6 +55,10 @@ class InputWarning(UserWarning):
     """Something that was given is left out, and the rest is done."""
 
 
+class FormatNote(UserWarning):
+    """A file of an earlier version was read."""
+
+
 def dtype_name(dtype: Any, field: str = "dtype") -> str:
     """The torch name of a precision: "bf16", "bfloat16" and torch.bfloat16 all give "bfloat16"."""
     name = str(dtype).removeprefix("torch.")
@@ -71,6 +80,21 @@ def check_number(field: str, value: Any) -> None:
         raise InputError(field, f"must be a finite number, not {value!r}")
 
 
+def check_choice(field: str, value: Any, known: Collection[Any]) -> None:
+    """Refuse what is not one of these."""
+    if value not in known:
+        raise InputError(field, f"{value!r} is not one of {', '.join(map(str, known))}")
+
+
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Refusals of what is done inside name this place in front of their field."""
+    try:
+        yield
+    except InputError as problem:
+        raise type(problem)(f"{where}{problem.field}", problem.problem) from problem
+
+
 def check_degree(field: str, degree: Any, root: int) -> None:
     """Refuse a degree that is not 1 + n·root with n >= 1; the message names the nearest that are."""
     check_integer(field, degree, 1)
@@ -88,9 +112,7 @@ def check_degree(field: str, degree: Any, root: int) -> None:
 
 def check_normalization(normalization: Any, root: int = 2) -> None:
     """Refuse an unknown normalization, and aol for roots, which it would change."""
-    if normalization not in NORMALIZATIONS:
-        known = ", ".join(NORMALIZATIONS)
-        raise InputError("normalization", f"{normalization!r} is not one of {known}")
+    check_choice("normalization", normalization, NORMALIZATIONS)
     if normalization == "aol" and root != 2:
         raise InputError(
             "normalization",
@@ -120,8 +142,7 @@ def purpose_of(root: int) -> str:
 def check_purpose(purpose: str | None, root: int) -> str:
     """The purpose, purpose_of where it is None; refuses an unknown one, and one that needs another root."""
     purpose = purpose or purpose_of(root)
-    if purpose not in PURPOSES:
-        raise InputError("purpose", f"{purpose!r} is not one of {', '.join(PURPOSES)}")
+    check_choice("purpose", purpose, PURPOSES)
     if not {"inverse": root == 1, "root": root >= 2}.get(purpose, root == 2):
         needed = {"inverse": "1", "root": "2 or more"}.get(purpose, "2")
         raise InputError("purpose", f"{purpose} needs root {needed}, and the schedule has root {root}")

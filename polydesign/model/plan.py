@@ -9,6 +9,7 @@ from typing import Any
 from polydesign.model.checks import (
     FORMS,
     InputError,
+    check_choice,
     check_integer,
     check_normalization,
     check_number,
@@ -56,8 +57,7 @@ class Plan:
         for name in ("check", "compile"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(name, f"must be True or False, not {getattr(self, name)!r}")
-        if self.form not in FORMS:
-            raise InputError("form", f"{self.form!r} is not one of {', '.join(FORMS)}")
+        check_choice("form", self.form, FORMS)
         if self.restarts is not None:
             if self.form != "gram":
                 raise InputError(

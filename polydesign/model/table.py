@@ -124,20 +124,20 @@ class Table:
 
         Those of another schedule are refused: they would be stated, and saved, of this one.
         """
-        of_it = {self.digest}
-        held = [] if self.certificate is None else [self.certificate]
-        if any(one.digest not in of_it for one in (*held, *self.measured)):
-            of_it |= {digest(self.schedule, purpose) for purpose in PURPOSES}
+        certified = () if self.certificate is None else (self.certificate,)
+        if {one.digest for one in (*certified, *self.measured)} <= {self.digest}:
+            return
+        of_it = {digest(self.schedule, purpose) for purpose in PURPOSES}
 
         def stamped(one: Any, name: str) -> Any:
             if one.digest not in of_it:
                 raise InputError(f"{name}.digest", f"is of another schedule or interval: leave {name} out")
-            return one if one.digest == self.digest else replace(one, digest=self.digest)
+            return replace(one, digest=self.digest)
 
-        if len(of_it) > 1:
-            certificate = [stamped(one, "certificate") for one in held]
-            object.__setattr__(self, "certificate", certificate[0] if certificate else None)
-            object.__setattr__(self, "measured", tuple(stamped(one, "measured") for one in self.measured))
+        object.__setattr__(
+            self, "certificate", next((stamped(one, "certificate") for one in certified), None)
+        )
+        object.__setattr__(self, "measured", tuple(stamped(one, "measured") for one in self.measured))
 
     def _check_purpose(self) -> None:
         purpose = check_purpose(self.purpose or None, self.schedule.root)

@@ -12,7 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from polydesign.model import DTYPES, InputError, check_integer, check_number, dtype_name
+from polydesign.model import (
+    DTYPES,
+    InputError,
+    check_choice,
+    check_integer,
+    check_number,
+    dtype_name,
+    located,
+)
 from polydesign.program.cost import Prices, sides
 
 SCHEMA = "polydesign/costs/v1"
@@ -35,8 +43,7 @@ class MeasuredPrices:
     seconds: Prices
 
     def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise InputError("dtype", f"{self.dtype!r} is not one of {', '.join(DTYPES)}")
+        check_choice("dtype", self.dtype, DTYPES)
         if not isinstance(self.shape, tuple) or len(self.shape) != 2:
             raise InputError("shape", f"must be two sides such as [512, 1024], not {self.shape!r}")
         for index, side in enumerate(self.shape):
@@ -121,10 +128,8 @@ def load(path: str | Path) -> Calibration:
         raise InputError(
             str(path), f"is not JSON ({reason}): `polydesign bench --calibrate` writes it"
         ) from problem
-    try:
+    with located(f"{path}: "):
         return _calibration(body)
-    except InputError as problem:
-        raise InputError(f"{path}: {problem.field}", problem.problem) from problem
 
 
 def _calibration(body: Any) -> Calibration:
@@ -135,16 +140,19 @@ def _calibration(body: Any) -> Calibration:
     if not isinstance(body["products"], list):
         raise InputError("$.products", f"must be a list, not {body['products']!r}")
     products = tuple(_measured(f"$.products[{i}]", entry) for i, entry in enumerate(body["products"]))
-    return _made("$", Calibration, {**{name: body[name] for name in names}, "products": products})
+    with located("$."):
+        return Calibration(**{**{name: body[name] for name in names}, "products": products})
 
 
 def _measured(where: str, entry: Any) -> MeasuredPrices:
     _check_keys(where, entry, tuple(MeasuredPrices.__dataclass_fields__))
     seconds, shape = entry["seconds"], entry["shape"]
     _check_keys(f"{where}.seconds", seconds, ("gram", "wide", "symmetric"))
-    prices = _made(f"{where}.seconds", Prices, {**seconds, "unit": "seconds"})
+    with located(f"{where}.seconds."):
+        prices = Prices(**seconds, unit="seconds")
     shape = tuple(shape) if isinstance(shape, list) else shape
-    return _made(where, MeasuredPrices, {**entry, "shape": shape, "seconds": prices})
+    with located(f"{where}."):
+        return MeasuredPrices(**{**entry, "shape": shape, "seconds": prices})
 
 
 def _check_keys(where: str, body: Any, names: tuple[str, ...]) -> None:
@@ -156,11 +164,3 @@ def _check_keys(where: str, body: Any, names: tuple[str, ...]) -> None:
     for name in body:
         if name not in names:
             raise InputError(f"{where}.{name}", f"is not one of {', '.join(names)}")
-
-
-def _made(where: str, kind: Any, fields: dict[str, Any]) -> Any:
-    """kind(**fields), whose refusals name the place in the file."""
-    try:
-        return kind(**fields)
-    except InputError as problem:
-        raise InputError(f"{where}.{problem.field}", problem.problem) from problem

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from polydesign import model
-from polydesign.model import InputError, Schedule, Table, check_integer, check_number
+from polydesign.model import InputError, Schedule, Table, check_choice, check_integer, check_number
 from polydesign.program.programs import products
 
 FORMS = (*model.FORMS, "coupled")
@@ -74,7 +75,7 @@ def sides(shape: tuple[int, int], form: str = "direct") -> tuple[int, int]:
     shape: direct and gram: of the input, which is transposed so that m <= n. Coupled: of G, whose columns are
     the side of P; of P itself where there is no G.
     """
-    _check_form(form)
+    check_choice("form", form, FORMS)
     if not isinstance(shape, (tuple, list)) or len(shape) != 2:
         raise InputError("shape", f"must be two sides such as (512, 1024), not {shape!r}")
     for side in shape:
@@ -99,6 +100,11 @@ def flops(shape: tuple[int, int], *, form: str = "direct", symmetric: float = 1.
     check_integer("batch", batch, 1)
     wide, square = 2.0 * m * m * n * batch, 2.0 * m * m * m * batch
     return Prices(symmetric * wide, wide, symmetric * square, "flops")
+
+
+def form_of(root: int) -> str:
+    """The form that a root's operators run in where nobody says: direct, or coupled."""
+    return "direct" if root == 2 else "coupled"
 
 
 def power_products(*exponents: int) -> int:
@@ -130,7 +136,7 @@ def step_products(
 
     first, last: of the schedule; gram: last of its stretch. Direct looks at neither, gram not at first.
     """
-    _check_form(form)
+    check_choice("form", form, FORMS)
     if form == "coupled":
         powers = power_products(power) if last else power_products(power, root) + 1
         if from_identity:
@@ -167,63 +173,30 @@ def count(
     root = 2 if root is None else root
     check_integer("root", root, 1)
     check_integer("power", power, 1)
-    form = form or ("direct" if root == 2 else "coupled")
+    form = form or form_of(root)
     _check_restarts(restarts, form, len(inner))
     ends = {len(inner) - 1, *(restart - 1 for restart in restarts)}
-    return sum(
-        (
-            step_products(
-                each,
-                form=form,
-                root=root,
-                power=power,
-                from_identity=from_identity,
-                first=index == 0,
-                last=index in ends,
-            )
-            for index, each in enumerate(inner)
-        ),
-        start=Products(),
-    )
+    how: dict[str, Any] = {"form": form, "root": root, "power": power, "from_identity": from_identity}
+    found = Products()
+    for index, each in enumerate(inner):
+        found += step_products(each, **how, first=index == 0, last=index in ends)
+    return found
 
 
-def cost(
-    steps: Steps,
-    prices: Prices,
-    *,
-    form: str | None = None,
-    restarts: Sequence[int] = (),
-    root: int | None = None,
-    power: int = 1,
-    from_identity: bool = False,
-) -> float:
-    """What the steps cost in the unit of the prices: of `flops`, of a calibration, or UNIT. See `count`."""
-    return prices.of(
-        count(steps, form=form, restarts=restarts, root=root, power=power, from_identity=from_identity)
-    )
+def cost(steps: Steps, prices: Prices, **how: Any) -> float:
+    """What the steps cost in the unit of the prices, of `flops`, a calibration, or UNIT; how: of `count`."""
+    return prices.of(count(steps, **how))
 
 
-def matmuls(
-    schedule: Schedule,
-    *,
-    form: str | None = None,
-    power: int = 1,
-    from_identity: bool = False,
-    restarts: Sequence[int] = (),
-) -> int:
-    """Matrix products of a schedule, all counted as one; see `count`."""
-    return count(schedule, form=form, restarts=restarts, power=power, from_identity=from_identity).total
+def matmuls(schedule: Schedule, **how: Any) -> int:
+    """Matrix products of a schedule, all counted as one; how: of `count`."""
+    return count(schedule, **how).total
 
 
 def matmuls_of(table: Table) -> int:
     """Those of its schedule in the form that it was made for; of gram those of direct, because which restarts
     run is decided later."""
     return matmuls(table.schedule, form="coupled" if table.form == "coupled" else None)
-
-
-def _check_form(form: str) -> None:
-    if form not in FORMS:
-        raise InputError("form", f"{form!r} is not one of {', '.join(FORMS)}")
 
 
 def _check_restarts(restarts: Sequence[int], form: str, steps: int) -> None:

@@ -10,8 +10,11 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from polydesign.model import EVALUATIONS, InputError, check_integer
+from polydesign.model import EVALUATIONS, InputError, check_choice, check_integer
 from polydesign.model.program import IDENTITY, A, Line, Program, monomial
+
+INNER_DEGREES = (1, 2, 3, 4, 5, 6, 8)
+"""Inner degrees that a search looks at: those with a program of as few products as any higher one has."""
 
 _FIRST, _SECOND, _THIRD = 2, 3, 4  # what the lines give
 _B, _T = _FIRST, _SECOND  # in every program of Chebyshev polynomials
@@ -181,8 +184,7 @@ def products(evaluation: str, inner_degree: int) -> int:
 
 def check_evaluation(evaluation: str, inner_degree: int) -> None:
     """Refuse an evaluation that is not known, or has no program of this inner degree."""
-    if evaluation not in EVALUATIONS:
-        raise InputError("evaluation", f"{evaluation!r} is not one of {', '.join(EVALUATIONS)}")
+    check_choice("evaluation", evaluation, EVALUATIONS)
     known = _BUILDERS.get(evaluation)
     if known and inner_degree not in known:
         *most, highest = known

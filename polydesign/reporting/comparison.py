@@ -24,8 +24,8 @@ from polydesign.approximation.certificate import certify, enclose, optimum, rati
 from polydesign.approximation.enclosure import exact_rows
 from polydesign.approximation.scalar import arithmetic
 from polydesign.model import InputError, Measurement, Schedule, Table, check_number
-from polydesign.program.cost import matmuls
-from polydesign.search.budget import exact_front, form_of
+from polydesign.program.cost import form_of, matmuls
+from polydesign.search.budget import exact_front
 
 LOWERS = (1e-3, 1e-2, 1e-1)
 """Lower ends, relative to the upper one, on which tables are compared where nobody says."""

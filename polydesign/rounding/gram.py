@@ -12,7 +12,7 @@ by what comes of x·q, and by cond(Q) only as a figure to compare with the sourc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -128,15 +128,13 @@ def choose_restarts(schedule: Schedule, dtype: str) -> tuple[int, ...]:
     most, delta = limit(schedule, dtype), shift(dtype)
     if len(schedule.steps) > MOST_EXHAUSTIVE:
         return _one_by_one(schedule, delta, most)
-    for sets in _by_number(every(schedule)):
-        error, restarts = min((simulate(schedule, one, delta).error, one) for one in sets)
+    places = every(schedule)
+    for number in range(len(places) + 1):
+        tried = combinations(places, number)
+        error, restarts = min((simulate(schedule, one, delta).error, one) for one in tried)
         if error <= most:
             return restarts
-    return every(schedule)
-
-
-def _by_number(places: tuple[int, ...]) -> Iterator[Iterator[tuple[int, ...]]]:
-    return (combinations(places, number) for number in range(len(places) + 1))
+    return places
 
 
 def _one_by_one(schedule: Schedule, delta: float, most: float) -> tuple[int, ...]:

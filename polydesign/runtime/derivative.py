@@ -34,9 +34,9 @@ from polydesign.runtime.checks import ROOTS, SIGNS, check_matrix, check_scalar, 
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.equations import lyapunov
 from polydesign.runtime.implicit import applied
-from polydesign.runtime.normalize import scaled_to_one, times_power_of_two
+from polydesign.runtime.normalize import nonzero, scaled_to_one, times_power_of_two, work_dtype
 from polydesign.runtime.operators import msign, msign_with_info
-from polydesign.runtime.prepare import symmetric_part, work_dtype
+from polydesign.runtime.prepare import symmetric_part
 from polydesign.runtime.roots import inverse_root, inverse_root_with_info
 
 __all__ = ["inverse_root_differentiable", "msign_differentiable"]
@@ -95,7 +95,7 @@ def msign_differentiable(
     W = (M.mT if tall else M).to(work_dtype(M.dtype, M))
     # Neither result nor derivative depends on the scale.
     largest = W.detach().abs().amax(dim=(-2, -1), keepdim=True)
-    W = W / torch.where(largest == 0, torch.ones_like(largest), largest)
+    W = W / nonzero(largest)
     identity = torch.eye(W.shape[-2], dtype=W.dtype, device=W.device)
     padded = torch.cat([W, eps * torch.linalg.matrix_norm(W, keepdim=True) * identity], dim=-1)
     X = applied(padded, run, derivative)[..., : W.shape[-1]]
@@ -180,7 +180,7 @@ def _of_msign(M: Tensor, D: Tensor, table: Table | None, plan: Plan) -> Tensor:
     wide = X.shape[-2] < X.shape[-1]
     # The other half of the right side is of the same size, so that neither is lost in the other's rounding.
     size = torch.linalg.matrix_norm(C, keepdim=True)
-    share = torch.where(size == 0, torch.ones_like(size), size)
+    share = nonzero(size)
     if wide:
         C = torch.diagonal_scatter(C, C.diagonal(dim1=-2, dim2=-1) + share[..., 0], dim1=-2, dim2=-1)
     solved = _solved("M", H, C, table, plan)

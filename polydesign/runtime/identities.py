@@ -122,6 +122,6 @@ def _not_principal(run: BlockSign, B: Tensor) -> str:
     """Whether B·F, which is (BA)^(1/2), has eigenvalues in the left half plane."""
     n = B.shape[-1]
     least = torch.linalg.eigvals(B @ run.sign[..., :n, n:].double()).real.min().item()
-    return (
-        "" if least > 0 else f"W² = I, but an eigenvalue of the root came out with the real part {least:.2g}"
-    )
+    if least > 0:
+        return ""
+    return f"W² = I, but an eigenvalue of the root came out with the real part {least:.2g}"

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table
+from polydesign.model import InputError, Plan, Table, check_choice
 from polydesign.runtime.base import made
 from polydesign.runtime.prepare import symmetric_part
 from polydesign.runtime.roots import InverseRoot
@@ -91,8 +91,7 @@ class RangeProjector(Projected):
 
     def check(self) -> None:
         super().check()
-        if self.side not in SIDES:
-            raise InputError("side", f"{self.side!r} is not one of {', '.join(SIDES)}")
+        check_choice("side", self.side, SIDES)
 
     def combine(self, signs: Signs, M: Tensor) -> Tensor:
         return super().combine(signs, M.mT if self.side == "left" else M)

@@ -87,7 +87,7 @@ def frobenius(M: Tensor, dtype: torch.dtype) -> Normalized:
     underflow. Norm and division are in float32, or float64 where M or dtype is; the result is rounded to
     `dtype` last, so that a narrow exponent range never meets the unnormalized values.
     """
-    W, exponent = scaled_to_one(M.to(_work(M, dtype)))
+    W, exponent = scaled_to_one(M.to(work_dtype(dtype, M)))
     size = _size(W)
     return Normalized((W / size).to(dtype), _zero_for_zero(W, size), exponent)
 
@@ -130,7 +130,7 @@ def power(M: Tensor, dtype: torch.dtype) -> Normalized:
         v = _largest_direction(A)
     estimate = (A @ v).square().sum(dim=(-2, -1), keepdim=True)
     # ‖A v‖ has no derivative where A is zero.
-    estimate = torch.where(estimate == 0, torch.ones_like(estimate), estimate) ** 0.25
+    estimate = nonzero(estimate) ** 0.25
     bound = torch.minimum(POWER_MARGIN * estimate, _size(A).sqrt())
     return _divided(W, exponent, size, A, bound / LIFT, dtype, products=1)
 
@@ -157,7 +157,7 @@ def aol(M: Tensor, dtype: torch.dtype) -> Normalized:
 
 def none(M: Tensor, dtype: torch.dtype) -> Normalized:
     """M rounded to dtype; no bound: the caller vouches for ‖M‖₂ <= u. The norm stated is 1, also for zero."""
-    one = torch.ones((*M.shape[:-2], 1, 1), dtype=_work(M, dtype), device=M.device)
+    one = torch.ones((*M.shape[:-2], 1, 1), dtype=work_dtype(dtype, M), device=M.device)
     return Normalized(M.to(dtype), one, torch.zeros_like(one, dtype=torch.int32))
 
 
@@ -171,8 +171,10 @@ NORMALIZATIONS = {
 }
 
 
-def _work(M: Tensor, dtype: torch.dtype) -> torch.dtype:
-    return torch.float64 if torch.float64 in (M.dtype, dtype) else torch.float32
+def work_dtype(state: torch.dtype, *tensors: Tensor) -> torch.dtype:
+    """What norms and scales are computed in: float64 where anything is, else float32."""
+    wide = torch.float64 in (state, *(tensor.dtype for tensor in tensors))
+    return torch.float64 if wide else torch.float32
 
 
 def _size(W: Tensor) -> Tensor:
@@ -180,8 +182,12 @@ def _size(W: Tensor) -> Tensor:
 
     The derivative of a square root at 0 is infinite, also where its value is not used.
     """
-    squares = W.square().sum(dim=(-2, -1), keepdim=True)
-    return torch.where(squares == 0, torch.ones_like(squares), squares).sqrt()
+    return nonzero(W.square().sum(dim=(-2, -1), keepdim=True)).sqrt()
+
+
+def nonzero(x: Tensor) -> Tensor:
+    """x with 1 in place of 0, to be divided by."""
+    return torch.where(x == 0, torch.ones_like(x), x)
 
 
 def _zero_for_zero(W: Tensor, norm: Tensor) -> Tensor:
@@ -191,7 +197,7 @@ def _zero_for_zero(W: Tensor, norm: Tensor) -> Tensor:
 
 def _with_gram(M: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """W = M·2^(−e), e, ‖W‖_F, and A = Y Yᵀ of Y = LIFT·W/‖W‖_F, a product of the state, in W's dtype."""
-    W, exponent = scaled_to_one(M.to(_work(M, dtype)))
+    W, exponent = scaled_to_one(M.to(work_dtype(dtype, M)))
     size = _size(W)
     Y = (LIFT * (W / size)).to(dtype)
     return W, exponent, size, ops.sym_mm(Y, Y.mT).to(W.dtype)
@@ -237,4 +243,4 @@ def _largest_direction(A: Tensor) -> Tensor:
 def _unit(V: Tensor) -> tuple[Tensor, Tensor]:
     """Columns of length 1, and what their lengths (..., 1, k) were; zero stays zero."""
     lengths = V.square().sum(dim=-2, keepdim=True).sqrt()
-    return V / torch.where(lengths == 0, torch.ones_like(lengths), lengths), lengths
+    return V / nonzero(lengths), lengths

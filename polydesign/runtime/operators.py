@@ -81,16 +81,19 @@ class Sign(Operator):
         )
 
     def compute(self, M: Tensor) -> tuple[Tensor, Found]:
-        check_matrix("M", M)
+        (check_square if self.general else check_matrix)("M", M)
         how, transposed = self.resolved(self.plan.dtype or dtype_name(M.dtype, "M.dtype")), _tall(M)
         normalized = self.normalized(M.mT if transposed else M, how)
         if normalized is None:
             return torch.empty(M.shape, dtype=how.state, device=M.device), (None, how)
         forms = compiled if self.plan.compile else execute
-        if how.form == "gram":
-            X = forms.gram(normalized.matrix, how.table.schedule, how.restarts, normalized.gram)
+        X, steps = normalized.matrix, how.table.schedule
+        if self.general:
+            X = forms.matrix_sign(X, steps)
+        elif how.form == "gram":
+            X = forms.gram(X, steps, how.restarts, normalized.gram)
         else:
-            X = forms.direct(normalized.matrix, how.table.schedule, normalized.gram)
+            X = forms.direct(X, steps, normalized.gram)
         return (X.mT if transposed else X).contiguous(), (normalized, how)
 
     def normalized(self, M: Tensor, how: Resolved) -> Normalized | None:
@@ -178,15 +181,6 @@ class MatrixSign(Sign):
                 "plan.form", f"{self.plan.form} is of msign, and mcsgn has no Gram matrix: leave form out"
             )
         check_scalar(self.normalization, self.word)
-
-    def compute(self, M: Tensor) -> tuple[Tensor, Found]:
-        check_square("M", M)
-        how = self.resolved(self.plan.dtype or dtype_name(M.dtype, "M.dtype"))
-        normalized = self.normalized(M, how)
-        if normalized is None:
-            return torch.empty(M.shape, dtype=how.state, device=M.device), (None, how)
-        forms = compiled if self.plan.compile else execute
-        return forms.matrix_sign(normalized.matrix, how.table.schedule).contiguous(), (normalized, how)
 
 
 def msign(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Tensor:

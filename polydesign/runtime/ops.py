@@ -78,9 +78,9 @@ def _slow(x: Tensor) -> bool:
 
 
 def _constant(value: Any) -> Tensor:
-    return (
-        value if isinstance(value, Tensor) else torch.tensor(float(value), dtype=torch.float64, device="cpu")
-    )
+    if isinstance(value, Tensor):
+        return value
+    return torch.tensor(float(value), dtype=torch.float64, device="cpu")
 
 
 @torch.library.custom_op("polydesign::mm_add", mutates_args=())

@@ -24,7 +24,7 @@ from polydesign.runtime.checks import (
     residual_warnings,
 )
 from polydesign.runtime.defaults import chosen
-from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two
+from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two, work_dtype
 from polydesign.runtime.run import Run
 
 LOWEST_EIGENVALUE = 1e-4
@@ -221,12 +221,6 @@ def check_factor(G: Tensor, P: Tensor, plan: Plan) -> None:
         check_finite("G", G)
 
 
-def work_dtype(state: torch.dtype, *tensors: Tensor) -> torch.dtype:
-    """What norms and scales are computed in: float64 where anything is, else float32."""
-    wide = torch.float64 in (state, *(tensor.dtype for tensor in tensors))
-    return torch.float64 if wide else torch.float32
-
-
 def symmetric_part(M: Tensor) -> Tensor:
     """(M + Mᵀ)/2, halved first: the sum cannot overflow."""
     half = M / 2
@@ -249,10 +243,8 @@ def rescaled(
     Powers of two are split off and applied exactly: ν^(k/r) alone may not fit where the result does, and
     P·2^(r·j) gives the same bits as P.
     """
-    factor, power = (
-        torch.ones((), dtype=torch.float64, device=X.device),
-        torch.zeros_like(sides[0][0].exponent),
-    )
+    factor = torch.ones((), dtype=torch.float64, device=X.device)
+    power = torch.zeros_like(sides[0][0].exponent)
     for side, k in sides:
         power = power + torch.div(side.exponent * k, root, rounding_mode="floor")
         rest = torch.remainder(side.exponent * k, root).double() / root

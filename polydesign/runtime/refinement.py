@@ -44,9 +44,7 @@ class EquationOperator(BlockOperator):
         check_integer("refine", self.refine, 0)
         super().check()
 
-    def equation(
-        self, *data: Any, **named: Any
-    ) -> tuple[SylvesterEquation | RiccatiEquation, Mapping[str, Tensor]]:
+    def equation(self, *data: Any, **named: Any) -> tuple[Equation, Mapping[str, Tensor]]:
         """The equation, and the inputs by name, if they fit."""
         raise NotImplementedError
 

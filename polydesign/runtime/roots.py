@@ -14,8 +14,8 @@ from torch import Tensor
 from polydesign.model import InputError, Plan, Table, check_integer, dtype_name
 from polydesign.runtime import ops
 from polydesign.runtime.base import DEFAULT, made
-from polydesign.runtime.normalize import scaled_to_one
-from polydesign.runtime.prepare import CoupledOperator, Iterations, check_factor, rescaled, work_dtype
+from polydesign.runtime.normalize import scaled_to_one, work_dtype
+from polydesign.runtime.prepare import CoupledOperator, Iterations, check_factor, rescaled
 from polydesign.runtime.run import Run
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table, dtype_name
+from polydesign.model import Plan, Table, check_choice, dtype_name
 from polydesign.runtime import ops
 from polydesign.runtime.base import Operator, made
 from polydesign.runtime.checks import check_finite, check_matrix, check_scalar
@@ -43,10 +43,6 @@ class Signs:
         self.wide = torch.promote_types(self.state, M.dtype)
         self.table, self.plan, self.tables = table, plan, tables
         self.used, self.matmuls = table, 0
-
-    def outer(self, M: Tensor) -> Tensor:
-        """M in the dtype of sums and products."""
-        return M.to(self.wide)
 
     def state_of(self, X: Tensor) -> Tensor:
         """The result, contiguous, in the state's dtype."""
@@ -102,8 +98,7 @@ class SpectralOperator(Operator):
     formulas: ClassVar[Collection[str]]
 
     def check(self) -> None:
-        if self.formula not in self.formulas:
-            raise InputError("formula", f"{self.formula!r} is not one of {', '.join(self.formulas)}")
+        check_choice("formula", self.formula, self.formulas)
         check_scalar(self.normalization, self.word)
 
     @property
@@ -126,7 +121,7 @@ class SpectralOperator(Operator):
         if self.plan.check:
             check_finite("M", M)
         signs = Signs(M, self.table, replace(self.plan, dtype=dtype), tables)
-        return self.combine(signs, signs.outer(M)), signs
+        return self.combine(signs, M.to(signs.wide)), signs
 
     def combine(self, signs: Signs, M: Tensor) -> Tensor:
         """The result."""

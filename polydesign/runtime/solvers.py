@@ -14,7 +14,7 @@ from torch import Tensor
 
 from polydesign.model import Plan, Table
 from polydesign.runtime.block_sign import BlockSign, block_sign
-from polydesign.runtime.normalize import scaled_to_one, times_power_of_two
+from polydesign.runtime.normalize import nonzero, scaled_to_one, times_power_of_two
 from polydesign.runtime.prepare import symmetric_part
 
 COUPLING = 1 / 8
@@ -34,10 +34,10 @@ class SylvesterEquation:
         """H = [[A, −C'], [0, −B]]·2⁻ᵉ, C' = C at COUPLING times the norm of (A, B), f and k: X = f·2ᵏ·X'."""
         A, B, exponent = _common(self.A, self.B)
         C, lift = scaled_to_one(self.C)
-        scale = COUPLING * (_norm(A).square() + _norm(B).square()).sqrt() / _nonzero(_norm(C))
+        scale = COUPLING * (_norm(A).square() + _norm(B).square()).sqrt() / nonzero(_norm(C))
         zero = torch.zeros_like(C.mT)
         H = torch.cat([torch.cat([A, -scale * C], dim=-1), torch.cat([zero, -B], dim=-1)], dim=-2)
-        return H, 1 / _nonzero(scale), lift - exponent
+        return H, 1 / nonzero(scale), lift - exponent
 
     def solve(self, tables: Sequence[Table], plan: Plan) -> tuple[Tensor, BlockSign]:
         """X and the sign of the block."""
@@ -118,11 +118,9 @@ def _unstable(run: BlockSign, A: Tensor, G: Tensor) -> str:
     if not torch.isfinite(X).all():
         return "W² = I, but no X goes with it: is (A, G) stabilizable?"
     largest = torch.linalg.eigvals(A - G @ X).real.max().item()
-    return (
-        ""
-        if largest < 0
-        else f"W² = I, but an eigenvalue of A − GX came out with the real part {largest:.2g}"
-    )
+    if largest < 0:
+        return ""
+    return f"W² = I, but an eigenvalue of A − GX came out with the real part {largest:.2g}"
 
 
 def _graph(W: Tensor) -> Tensor:
@@ -143,14 +141,10 @@ def _common(A: Tensor, B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _sum(*terms: Tensor) -> tuple[Tensor, Tensor]:
     """The sum, and its norm over the sum of norms, shape (...)."""
     R = torch.stack(terms).sum(0)
-    return R, (_norm(R) / _nonzero(torch.stack([_norm(term) for term in terms]).sum(0)))[..., 0, 0]
+    return R, (_norm(R) / nonzero(torch.stack([_norm(term) for term in terms]).sum(0)))[..., 0, 0]
 
 
 def _norm(M: Tensor) -> Tensor:
     """‖M‖_F, shape (..., 1, 1), without overflow on the way."""
     W, exponent = scaled_to_one(M)
     return times_power_of_two(torch.linalg.matrix_norm(W, keepdim=True), exponent)
-
-
-def _nonzero(x: Tensor) -> Tensor:
-    return torch.where(x == 0, torch.ones_like(x), x)

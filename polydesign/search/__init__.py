@@ -4,7 +4,15 @@ Public: `Equioscillation`, the strategy that `polydesign.design` takes by defaul
 least errors that any number of products can reach. The others are methods of `polydesign.design`.
 """
 
-from polydesign.search.budget import exact_front
-from polydesign.search.minimax import Equioscillation
+from typing import TYPE_CHECKING
+
+from polydesign.text.lazy import lazy
+
+if TYPE_CHECKING:
+    from polydesign.search.budget import exact_front
+    from polydesign.search.minimax import Equioscillation
+
+# The settings of a strategy are read without the numerical libraries that its search loads.
+__getattr__ = lazy(__name__, {"budget": "exact_front", "minimax": "Equioscillation"})
 
 __all__ = ["Equioscillation", "exact_front"]

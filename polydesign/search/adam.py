@@ -121,16 +121,8 @@ def _ended(
     if config.round is None:
         return outcome
     unrounded = rows_of(schedule)
-    rounding = GridRounding(
-        grid(config.round),
-        problem,
-        looks,
-        descent,
-        polish=config.polish,
-        stopped=stopped,
-        deadline=deadline,
-        watch=watch,
-    )
+    where = grid(config.round)
+    rounding = GridRounding(where, problem, looks, descent, config.polish, stopped, deadline, watch)
     schedule = rounding.rounded(unrounded)
     return replace(
         outcome,

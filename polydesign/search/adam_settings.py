@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from polydesign.model import InputError, check_integer, check_number
-from polydesign.search.quantize import grid
+from polydesign.model import InputError, check_choice, check_integer, check_number
 
 PARAMETERS = ("coefficients", "fixed-points")
 
@@ -66,6 +65,7 @@ class Adam:
 
     def __post_init__(self) -> None:
         from polydesign.search.objectives import parse  # torch
+        from polydesign.search.quantize import grid  # numpy
 
         parse(self.objective)
         for name, least in (("iterations", 0), ("begin", 0), ("drop_after", 0), ("restarts", 1), ("seed", 0)):
@@ -74,8 +74,7 @@ class Adam:
             check_number(name, getattr(self, name))
             if getattr(self, name) < 0 or (getattr(self, name) == 0 and name in ("rate", "drop", "cap")):
                 raise InputError(name, f"must be positive, and is {getattr(self, name)!r}")
-        if self.parameters not in PARAMETERS:
-            raise InputError("parameters", f"{self.parameters!r} is not one of {', '.join(PARAMETERS)}")
+        check_choice("parameters", self.parameters, PARAMETERS)
         if self.round is not None:
             object.__setattr__(self, "round", grid(self.round).word)
             if self.parameters != "coefficients":

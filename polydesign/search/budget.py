@@ -20,11 +20,8 @@ import mpmath
 from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import exactly
 from polydesign.model import LEAST_RATIO, MOST_STEPS, InputError, check_integer, check_number
-from polydesign.program.cost import UNIT, Prices, step_products
-from polydesign.program.programs import preferred, products
-
-INNER_DEGREES = (1, 2, 3, 4, 5, 6, 8)
-"""Inner degrees that a step may have: those with a program of as few products as any higher one has."""
+from polydesign.program.cost import UNIT, Prices, form_of, step_products
+from polydesign.program.programs import INNER_DEGREES, preferred, products
 
 MOST_COST = 64
 """Products up to which an error is looked for."""
@@ -52,7 +49,7 @@ Moves = Callable[[Path], Iterable[tuple[float, Any, Any, Any]]]
 """Every step that may follow a path: (cost, rank, state, choice)."""
 
 
-def front(start: Path, moves: Moves, most: float, *, longest: int = MOST_STEPS) -> tuple[Path, ...]:
+def front(start: Path, moves: Moves, most: float) -> tuple[Path, ...]:
     """The Pareto front of cost against rank: for each cost up to `most`, the path that ranks best.
 
     Paths are taken up in the order of their cost; one that ranks no better than a cheaper or equal one is
@@ -68,7 +65,7 @@ def front(start: Path, moves: Moves, most: float, *, longest: int = MOST_STEPS) 
         if kept and path.cost - kept[-1].cost < _ROUNDING:
             kept.pop()
         kept.append(path)
-        if len(path.choices) == longest:
+        if len(path.choices) == MOST_STEPS:
             continue
         for cost, rank, state, choice in moves(path):
             total = path.cost + cost
@@ -79,36 +76,20 @@ def front(start: Path, moves: Moves, most: float, *, longest: int = MOST_STEPS) 
     return tuple(kept)
 
 
-def additive(
-    prices: Prices, *, root: int = 2, form: str = "direct", power: int = 1, from_identity: bool = False
-) -> tuple[Price, float]:
+def additive(prices: Prices, **how: Any) -> tuple[Price, float]:
     """What a step costs, and what a path costs before its first step, so that costs add up along a path.
 
     Coupled form: the last step leaves out P Wʳ, and the first a product where G = I. Gram form: without
     restarts, which are chosen for a whole schedule; the last step takes other products than those before it.
-    All that is the same whatever the degrees, and is reckoned at the start.
+    All that is the same whatever the degrees, and is reckoned at the start. how: of cost.step_products.
     """
 
-    def step(n: int, evaluation: str, **ends: bool) -> float:
-        return prices.of(
-            step_products(
-                products(evaluation, n),
-                form=form,
-                root=root,
-                power=power,
-                from_identity=from_identity,
-                **ends,
-            )
-        )
+    def step(n: int, evaluation: str, **ends: Any) -> float:
+        return prices.of(step_products(products(evaluation, n), **how, **ends))
 
     plain = step(1, "monomial")
     first, last = step(1, "monomial", first=True), step(1, "monomial", last=True)
     return step, (first - plain) + (last - plain)
-
-
-def form_of(root: int) -> str:
-    """The form that a root's operators run in where nobody says: direct, or coupled."""
-    return "direct" if root == 2 else "coupled"
 
 
 @lru_cache(maxsize=4096)
@@ -132,15 +113,12 @@ def exact_front(
     inner_degrees: Iterable[int] = INNER_DEGREES,
     prices: Prices = UNIT,
     form: str | None = None,
-    power: int = 1,
-    from_identity: bool = False,
 ) -> tuple[Path, ...]:
     """For each cost up to `most` the best error on [lower, upper]: paths of rank E, choices inner degrees.
 
     E is an mpmath number of the exact composition of best steps, without headroom; a table made of float64
     coefficients reaches it but for their rounding. prices: of a product of each kind (program/cost.py);
-    form: direct or coupled, None for `form_of`; power, from_identity: of the coupled form.
-    Raises InputError for a bad interval or no cost to spend.
+    form: direct or coupled, None for `form_of`. Raises InputError for a bad interval or no cost to spend.
     """
     check_integer("root", root, 1)
     for name, number in (("lower", lower), ("upper", upper), ("matmuls", most)):
@@ -148,8 +126,7 @@ def exact_front(
     if not 0 < lower < upper:
         raise InputError("lower", f"must lie between 0 and upper = {upper!r}, and is {lower!r}")
     inner_degrees = tuple(inner_degrees)
-    form = form or form_of(root)
-    price, begin = additive(prices, root=root, form=form, power=power, from_identity=from_identity)
+    price, begin = additive(prices, root=root, form=form or form_of(root))
 
     def moves(path: Path) -> Iterator[tuple[float, Any, Any, Any]]:
         for n in inner_degrees:
@@ -187,6 +164,14 @@ def cheapest(
         allowed *= 1.5
 
 
+def bisected(reaches: Callable[[float], bool], low: float, high: float, ratio: float) -> float:
+    """A number that reaches: `high` of a bracket that is bisected in logarithms until high/low <= ratio."""
+    while high / low > ratio:
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if reaches(middle) else (middle, high)
+    return high
+
+
 def widest(root: int, upper: float, error: float, most: float, **options: Any) -> tuple[float, Path]:
     """The smallest lower end from which `error` is reached at a cost of `most`, and the path; good to 1e-3.
 
@@ -198,16 +183,9 @@ def widest(root: int, upper: float, error: float, most: float, **options: Any) -
         return exact_front(root, ratio * upper, upper, most, **options)[-1]
 
     low, high = LEAST_RATIO, 0.999
-    path = best(high)
-    if path.rank > error:
+    if best(high).rank > error:
         raise InputError("matmuls", f"{most:g} are too few to reach {error!r} on any interval")
     if best(low).rank <= error:
         raise InputError("lower", f"{error!r} is reached from {low:g}·upper already: ask for a number")
-    while high / low > 1.001:
-        middle = (low * high) ** 0.5
-        found = best(middle)
-        if found.rank <= error:
-            high, path = middle, found
-        else:
-            low = middle
-    return high * upper, path
+    high = bisected(lambda ratio: best(ratio).rank <= error, low, high, 1.001)
+    return high * upper, best(high)

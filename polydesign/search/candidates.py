@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from polydesign.model import InputError
 from polydesign.program.cost import cost
 from polydesign.rounding.gram import choose_restarts
+from polydesign.search.budget import bisected
 from polydesign.search.rounding_aware import Proposal, Terms, least_error, propose
 
 HANDFUL = 9
@@ -113,7 +114,5 @@ def smallest_for(terms: Terms, most: float, error: float) -> float:
     low, high = 1e-9, _WIDEST
     if not reaches(high):
         raise InputError("matmuls", f"{most:g} are too few to reach {error!r} in {terms.dtype}")
-    while high / low > 1.01:
-        middle = (low * high) ** 0.5
-        low, high = (low, middle) if reaches(middle) else (middle, high)
+    high = bisected(reaches, low, high, 1.01)
     return float(f"{high * 1.005 * terms.upper:.2g}") if high < _WIDEST else high

@@ -24,9 +24,11 @@ from polydesign.model import (
     MOST_HEADROOM,
     MOST_STEPS,
     InputError,
+    PerStep,
     Problem,
     Schedule,
     Step,
+    check_choice,
     check_integer,
     check_number,
 )
@@ -39,8 +41,6 @@ SMALLEST_FLOAT64 = 5e-324
 
 _CUSHIONS = (0.001, 0.003, 0.01, 0.03)  # of targets for a grid
 _NEAR = 0.1  # of 1: there a grid may hold the limit step
-
-PerStep = float | tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,7 @@ class Equioscillation:
                 if not 0 <= number < 1:
                     raise InputError(name, f"must lie in [0, 1), not {number!r}")
         for word in (self.evaluation,) if isinstance(self.evaluation, str) else self.evaluation:
-            if word not in EVALUATIONS:
-                raise InputError("evaluation", f"{word!r} is not one of {', '.join(EVALUATIONS)}")
+            check_choice("evaluation", word, EVALUATIONS)
         check_integer("floor_free_tail", self.floor_free_tail, 0)
         if self.image_floor is not None and any(_listed(self.cushion)):
             raise InputError("cushion", "give a cushion or an image floor, not both")

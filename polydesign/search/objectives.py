@@ -1,7 +1,7 @@
 """What a gradient search makes small, each a small frozen object with a formula.
 
 An objective looks at the composition f on points of its own and gives one number a schedule. A new one is a
-class with the four methods of `Objective` and one entry in OBJECTIVES.
+class with the methods of `Objective` and one entry in OBJECTIVES.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ class Objective(Protocol):
 
     def value(self, f: Tensor, x: Tensor) -> Tensor: ...
 
-    def active(self, f: Tensor) -> Tensor | None: ...
+    def active(self, f: Tensor) -> Tensor | None:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
-class TopK:
+class TopK(Objective):
     """Mean of the k largest |f(x) − 1| on the grid u·i/points, i = 1, …, points.
 
     Source: Su, kexue.fm 10922, with k = 50 or 200 and 10,000 points. The grid begins at u/points whatever the
@@ -67,7 +68,7 @@ class TopK:
 
 
 @dataclass(frozen=True, slots=True)
-class Sup:
+class Sup(Objective):
     """max |f(x) − 1| over [l, u]; what is differentiated is ln(mean exp(s·|f − 1|))/s, s = sharpness.
 
     The log-sum-exp lies below the maximum by at most ln(count)/s, and tends to it with s; Boyd and
@@ -91,16 +92,13 @@ class Sup:
         s = self.sharpness
         return (torch.logsumexp(s * (f - 1).abs(), -1) - math.log(f.shape[-1])) / s
 
-    def active(self, f: Tensor) -> None:
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class MeanSquare:
+class MeanSquare(Objective):
     """Mean of (f(x) − 1)² under a law of the singular values: over its quantiles (i + 1/2)/count.
 
-    law: see spectral_laws.py. Source: the mean over the spectra one sees is what PRISM (arXiv 2601.22137) minimizes
-    for the matrix at hand, ‖I − XᵀX‖_F; here it is taken of the schedule, beforehand.
+    law: see spectral_laws.py. Source: the mean over the spectra one sees is what PRISM (arXiv 2601.22137)
+    minimizes for the matrix at hand, ‖I − XᵀX‖_F; here it is taken of the schedule, beforehand.
     """
 
     law: str
@@ -124,12 +122,9 @@ class MeanSquare:
 
     loss = value
 
-    def active(self, f: Tensor) -> None:
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class Slope:
+class Slope(Objective):
     """The steepest slope in a loose band: −ln f'(0) + weight·max(0, max |f − 1| − δ), maximum over [l, u].
 
     weight: of the exact penalty. A finite weight that exceeds the band's shadow price gives the constrained
@@ -166,21 +161,10 @@ class Slope:
         worst = (f[..., 1:] - 1).abs().topk(4).values
         return -slope.log() + self.weight * (worst - self.band).clamp(min=0).sum(-1)
 
-    def active(self, f: Tensor) -> None:
-        return None
-
 
 Terms = tuple[tuple[float, Objective], ...]
 Looks = tuple[tuple[float, Objective, np.ndarray], ...]
 """Weights, objectives, and the points of each: some laws take long to find theirs."""
-
-
-def _topk(argument: str) -> TopK:
-    return TopK(_whole(argument or "50", "topk:50"))
-
-
-def _sup(argument: str) -> Sup:
-    return Sup(_number(argument, "sup:300")) if argument else Sup()
 
 
 def _mean_square(argument: str) -> MeanSquare:
@@ -189,15 +173,11 @@ def _mean_square(argument: str) -> MeanSquare:
     return MeanSquare(argument)
 
 
-def _slope(argument: str) -> Slope:
-    return Slope(_number(argument or "0.3", "slope:0.3"))
-
-
 OBJECTIVES: dict[str, Callable[[str], Objective]] = {
-    "topk": _topk,
-    "sup": _sup,
+    "topk": lambda argument: TopK(_whole(argument or "50", "topk:50")),
+    "sup": lambda argument: Sup(_number(argument or "300", "sup:300")),
     "mean-square": _mean_square,
-    "slope": _slope,
+    "slope": lambda argument: Slope(_number(argument or "0.3", "slope:0.3")),
 }
 """Name -> the objective from what stands after the colon."""
 

@@ -8,7 +8,7 @@ of Optimization, section 14.4), and there it equioscillates. scipy's HiGHS solve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,12 +56,7 @@ def polish(
     rows: of coefficients of q, one a step, all alike if shared. A step that maps a point to 0 or below is
     never taken.
     """
-    lengths = [len(row) for row in rows]
-    c = np.concatenate([rows[0]] if shared else rows)
-
-    def unpacked(c: np.ndarray) -> list[np.ndarray]:
-        return [c] * len(rows) if shared else np.split(c, np.cumsum(lengths)[:-1])
-
+    c, unpacked = _packed(rows, shared)
     best, radius = _value(unpacked(c), root, goal), 0.01
     for _ in range(most_rounds):
         scale = np.maximum(abs(c), 0.01 * abs(c).max())
@@ -88,14 +83,13 @@ def polish_mean_square(
     Rows that map a point of either to 0 or below, or beyond FARTHEST, are given back as they are.
     Coefficients count in units of their own size, a few of which are alike enough for a trust region.
     """
-    lengths = [len(row) for row in rows]
-    c = np.concatenate([rows[0]] if shared else rows)
+    c, split = _packed(rows, shared)
     scale = np.maximum(abs(c), 0.01 * abs(c).max())
     every = np.concatenate([x, guard])
     looked_at = np.arange(len(every)) < len(x)
 
     def unpacked(z: np.ndarray) -> list[np.ndarray]:
-        return [z * scale] * len(rows) if shared else np.split(z * scale, np.cumsum(lengths)[:-1])
+        return split(z * scale)
 
     def residuals(z: np.ndarray) -> np.ndarray:
         f = _values(unpacked(z), root, every)
@@ -118,6 +112,14 @@ def polish_mean_square(
     ):  # of its own quotients, where nothing is left to gain
         found = fit(residuals, c / scale, jacobian, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=300)
     return tuple(tuple(map(float, row)) for row in unpacked(found.x))
+
+
+def _packed(rows: Rows, shared: bool) -> tuple[np.ndarray, Callable[[np.ndarray], list[np.ndarray]]]:
+    """All coefficients as one array, once if they are shared, and the way back to rows."""
+    if shared:
+        return np.array(rows[0]), lambda c: [c] * len(rows)
+    ends = np.cumsum([len(row) for row in rows])[:-1]
+    return np.concatenate(rows), lambda c: np.split(c, ends)
 
 
 def compose(rows: Sequence[np.ndarray], root: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

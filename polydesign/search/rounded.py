@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Any
 
@@ -60,6 +60,7 @@ def rows_of(schedule: Schedule) -> Rows:
     return tuple(step.coefficients for step in schedule.steps)
 
 
+@dataclass
 class GridRounding:
     """From rows to rows on a grid. descent: judges by the objective, and by what it guards.
 
@@ -68,22 +69,18 @@ class GridRounding:
     interrupted. polish: whether polish.py may be used.
     """
 
-    def __init__(
-        self,
-        where: Grid,
-        problem: Problem,
-        looks: Looks,
-        descent: Descent,
-        *,
-        polish: bool,
-        stopped: str,
-        deadline: float = math.inf,
-        watch: Watch | None = None,
-    ) -> None:
-        self.where, self.problem, self.looks, self.descent = where, problem, looks, descent
-        self.polish, self.stopped, self.deadline, self.watch = polish, stopped, deadline, watch
-        self.x = np.unique(np.concatenate([x for _, _, x in looks]))
-        self.guard = guarded(looks, problem)
+    where: Grid
+    problem: Problem
+    looks: Looks
+    descent: Descent
+    polish: bool
+    stopped: str
+    deadline: float
+    watch: Watch | None
+
+    def __post_init__(self) -> None:
+        self.x = np.unique(np.concatenate([x for _, _, x in self.looks]))
+        self.guard = guarded(self.looks, self.problem)
 
     def rounded(self, rows: Rows) -> Schedule:
         """The schedule on the grid, near the rows where the objective wants it; never worse than rounding

@@ -146,10 +146,10 @@ def propose(
     return tuple(sorted(found.values(), key=lambda one: (one.cost, one.expected)))
 
 
-def least_error(terms: Terms, most: float, *, caution: float = 1.0) -> float:
+def least_error(terms: Terms, most: float) -> float:
     """The error that the model expects of the best path: of `propose` without its schedules."""
     turns = COUPLED["turns"] if terms.coupled else TURNS
-    return min(_front(terms, most, caution, limit)[-1].rank for limit in turns)
+    return min(_front(terms, most, 1.0, limit)[-1].rank for limit in turns)
 
 
 def _front(terms: Terms, most: float, caution: float, limit: float) -> tuple[Path, ...]:

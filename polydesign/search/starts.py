@@ -101,6 +101,16 @@ def start_rows(start: str, problem: Problem, generator: np.random.Generator) -> 
     return fitted(start, schedule.root, [step.coefficients for step in schedule.steps], problem)
 
 
+def degrees_of(start: str) -> tuple[int, ...] | None:
+    """Those of a published schedule or a table; None for a start of STARTS, which takes any."""
+    if start in STARTS:
+        return None
+    if start in names():
+        entry = published(start)
+        return tuple(1 + entry.root * (len(row) - 1) for row in entry.steps_run())
+    return load(start).schedule.degrees
+
+
 def fitted(name: str, root: int, rows: Rows | list[tuple[float, ...]], problem: Problem) -> Rows:
     """The rows, filled up with zeros to the problem's degrees. Raises InputError where they do not fit."""
     if root != problem.root:

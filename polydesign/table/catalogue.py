@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from polydesign.model import InputError, Table
+from polydesign.model import InputError, Table, located
 from polydesign.table.published import names as published_names
 from polydesign.table.reading import loads
 from polydesign.table.upgrade import upgraded
@@ -80,13 +80,9 @@ def entry(name: str, path: Path) -> Entry:
         path=path,
         shipped=inside,
         published=inside and place.parent.name == "published",
-        purpose=body["purpose"],
-        root=body["root"],
         interval=(low, high),
         degrees=tuple(step["degree"] for step in body["steps"]),
-        normalization=body["normalization"],
-        dtype=body["dtype"],
-        form=body["form"],
+        **{key: body[key] for key in ("purpose", "root", "normalization", "dtype", "form")},
         matmuls=body["cost"]["matmuls"],
         error=body["error"]["exact"],
         observed=body["error"]["observed"],
@@ -157,11 +153,11 @@ def load(source: str | os.PathLike[str]) -> Table:
     """
     path = find(source)
     try:
-        return loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as problem:
         raise InputError(str(path), "is not UTF-8 text; a table is a JSON file") from problem
-    except InputError as problem:
-        raise type(problem)(f"{path}: {problem.field}", problem.problem) from problem
+    with located(f"{path}: "):
+        return loads(text)
 
 
 def as_table(source: Source) -> Table:

@@ -51,21 +51,10 @@ class Published:
 def _entries() -> dict[str, Published]:
     found = {}
     for entry in json.loads(files("polydesign").joinpath("published.json").read_text("utf-8")):
-        interval = entry["interval"]
-        found[entry["name"]] = Published(
-            name=entry["name"],
-            purpose=entry["purpose"],
-            root=entry["root"],
-            rows=tuple(tuple(float(c) for c in row) for row in entry["coefficients"]),
-            steps=entry["steps"],
-            interval=None if interval is None else (float(interval[0]), float(interval[1])),
-            folded=float(entry["folded"]),
-            recommended_factor=float(entry["recommended_factor"]),
-            cushion=entry["cushion"],
-            tail=entry["tail"],
-            misprint=entry["misprint"],
-            source=entry["source"],
-        )
+        rows, interval = entry.pop("coefficients"), entry["interval"]
+        entry |= {key: float(entry[key]) for key in ("folded", "recommended_factor")}
+        entry |= {"rows": tuple(map(tuple, rows)), "interval": interval and tuple(interval)}
+        found[entry["name"]] = Published(**entry)
     return found
 
 

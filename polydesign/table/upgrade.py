@@ -12,17 +12,22 @@ from typing import Any
 
 from polydesign.approximation.certificate import certify
 from polydesign.approximation.scalar import Interval, received_step
-from polydesign.model import ClaimError, InputError, Schedule, Step, check_number, digest, dtype_name
+from polydesign.model import (
+    ClaimError,
+    FormatNote,
+    InputError,
+    Schedule,
+    Step,
+    check_number,
+    digest,
+    dtype_name,
+)
 from polydesign.model.program import monomial
 from polydesign.program.basis import chebyshev_weights, defines
 from polydesign.program.programs import build
 from polydesign.table.writing import step_json
 
 EARLIER = "polydesign/schedule/v1"
-
-
-class FormatNote(UserWarning):
-    """A file of an earlier version was read."""
 
 
 _KEYS = {"degree", "coefficients", "domain", "image", "half_width", "evaluation", "program"}

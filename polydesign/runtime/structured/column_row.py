@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, check_integer
+from polydesign.model import InputError, check_choice, check_integer
 from polydesign.runtime.checks import check_finite, check_matrix
 
 
@@ -69,8 +69,7 @@ def column_row(
             "Y", f"has shape {tuple(Y.shape)}, and X {tuple(X.shape)}: Y is (..., p, n) for X (..., m, p)"
         )
     for name, value, known in (("how", how, CHOICES), ("middle", middle, (None, *MIDDLES))):
-        if value not in known:
-            raise InputError(name, f"{value!r} is not one of {', '.join(map(str, known))}")
+        check_choice(name, value, known)
     check_integer("k", k, 1)
     if k > X.shape[-1]:
         raise InputError("k", f"is {k}, and X has {X.shape[-1]} columns: choose at most as many")
