@@ -22,6 +22,7 @@ from polydesign.model import (
     digest,
     dtype_name,
 )
+from polydesign.model.checks import located
 from polydesign.model.program import monomial
 from polydesign.program.basis import chebyshev_weights, defines
 from polydesign.program.programs import build
@@ -141,7 +142,7 @@ def _step(item: dict[str, Any], where: str) -> Step:
         raise InputError(f"{where}.{key}", "is not a key of v1")
     n = len(item["coefficients"]) - 1
     coefficients = _floats(f"{where}.coefficients", item["coefficients"])
-    domain, image = (_floats(f"{where}.{key}", item[key]) for key in ("domain", "image"))
+    ends: list[Any] = [_floats(f"{where}.{key}", item[key]) for key in ("domain", "image")]
     check_number(f"{where}.half_width", item["half_width"])
     evaluation, numbers = item["evaluation"], _floats(f"{where}.program", _program(item, where))
     if _by_chebyshev(item):
@@ -150,11 +151,10 @@ def _step(item: dict[str, Any], where: str) -> Step:
             raise ClaimError(f"{where}.coefficients", "are not those that the program defines")
         numbers = (numbers[0], *chebyshev_weights(numbers[1:]))
     code = monomial(coefficients) if evaluation == "monomial" else build(evaluation, n, numbers)
-    ends: Any = domain, image
-    try:
-        return Step(item["degree"], coefficients, *ends, float(item["half_width"]), evaluation, code)
-    except InputError as problem:
-        raise InputError(f"{where}.{problem.field}", problem.problem) from problem
+    with located(f"{where}."):
+        return Step(
+            item["degree"], coefficients, ends[0], ends[1], float(item["half_width"]), evaluation, code
+        )
 
 
 def _floats(where: str, numbers: Sequence[Any]) -> tuple[float, ...]:
