@@ -19,7 +19,7 @@ from polydesign.designer.design import design
 from polydesign.designer.methods import METHODS
 from polydesign.designer.strategy import Strategy, Task
 from polydesign.model import InputError, Schedule
-from polydesign.reporting import origin, pictures
+from polydesign.reporting import chapter, origin, pictures
 from polydesign.reporting.page import laid_out, markdown
 from polydesign.table import dumps, loads
 
@@ -144,7 +144,7 @@ def test_its_command_makes_it_again(more: dict) -> None:
 @pytest.mark.usefixtures("toy")
 def test_in_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "_finished", lambda fig, *_, **__: fig)
-    monkeypatch.setattr(pictures, "svg", lambda _: b"<svg/>")
+    monkeypatch.setattr(chapter, "rendered", lambda *_: b"<svg/>")
     table = design(**KEYWORDS)
     assert origin.command(table)[0] in markdown(laid_out([table]))
 
@@ -263,3 +263,21 @@ def test_numbers_of_numpy_and_lists_are_written_as_plain_ones() -> None:
     assert loads(dumps(found)) == found
     plain = {"scale": 0.9, "rows": (0.5, 1), "sides": (4, 5), "sure": False}
     assert found == design(**(KEYWORDS | plain))  # pyright: ignore[reportArgumentType]
+
+
+@dataclass(frozen=True, slots=True)
+class Stubborn(Strategy):
+    """Cubic steps of root 2, whatever is asked for."""
+
+    def search(self, task: Task) -> Schedule:
+        return schedule_from(2, [(1.5, -0.5)] * len(task.problem().degrees), (0.5, 1.0))
+
+
+def test_a_schedule_that_was_not_asked_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A strategy need not look at all of its task; what it makes is compared with it."""
+    monkeypatch.setitem(METHODS, "stubborn", Stubborn)
+    assert design(method="stubborn", degree=[3, 5, 3]).schedule.degrees == (3, 3, 3)  # of those asked for
+    with pytest.raises(InputError, match=r"^degree: 5 is not what method stubborn makes: steps of degree 3"):
+        design(method="stubborn", degree=5, steps=3)
+    with pytest.raises(InputError, match=r"^root: is 4, and method stubborn made a schedule of 2"):
+        design(method="stubborn", root=4, degree=5, steps=3)

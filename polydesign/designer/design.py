@@ -80,6 +80,7 @@ def design(
         served = " or ".join(strategy.serves)
         raise InputError("purpose", f"is {served} for method {method}, not {purpose!r}: leave it out")
     found = strategy.search(task)
+    _check_answer(task, found if isinstance(found, Schedule) else found.schedule)
     if isinstance(found, Schedule):
         stated: Any = strategy
         found = Found(found, given(asdict(stated)), dtype=task.dtype)
@@ -91,6 +92,20 @@ def design(
         purpose=purpose,
         certify=certify,
     )
+
+
+def _check_answer(task: Task, schedule: Schedule) -> None:
+    """Refuse a schedule that is not what was asked for, from a strategy that does not look at all of it."""
+    asked = {task.degree} if isinstance(task.degree, int) else set(task.degree or schedule.degrees)
+    if schedule.root != task.root:
+        raise InputError(
+            "root", f"is {task.root}, and method {task.method} made a schedule of {schedule.root}"
+        )
+    if not set(schedule.degrees) <= asked:
+        made = ", ".join(map(str, sorted(set(schedule.degrees))))
+        raise InputError(
+            "degree", f"{task.degree} is not what method {task.method} makes: steps of degree {made}"
+        )
 
 
 def finished(
