@@ -145,9 +145,9 @@ def _step(item: dict[str, Any], where: str) -> Step:
             raise ClaimError(f"{where}.coefficients", "are not those that the program defines")
         numbers = (numbers[0], *chebyshev_weights(numbers[1:]))
     code = monomial(coefficients) if evaluation == "monomial" else build(evaluation, n, numbers)
-    ends: Any = domain, image
+    rest: Any = domain, image, float(item["half_width"]), evaluation, code
     try:
-        return Step(item["degree"], coefficients, *ends, float(item["half_width"]), evaluation, code)
+        return Step(item["degree"], coefficients, *rest)
     except InputError as problem:
         raise InputError(f"{where}.{problem.field}", problem.problem) from problem
 
