@@ -206,7 +206,11 @@ def test_the_fourth_schatten_norm_divides_by_less(target: str, name: str, seed: 
     # x = 0.3·(1, …, 1): by the Frobenius norm it comes in as 1/√n, by this one as n^(−1/4).
     one_step = replace(made.schedule, steps=made.schedule.steps[:1])
     bare = replace(
-        made, schedule=one_step, certificate=None, provenance=replace(made.provenance, parameters={})
+        made,
+        schedule=one_step,
+        certificate=None,
+        measured=(),
+        provenance=replace(made.provenance, parameters={}),
     )
     P = 0.3 * torch.eye(16, dtype=torch.float64)
     root = made.schedule.root
