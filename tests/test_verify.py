@@ -32,10 +32,11 @@ U64 = 2.0**-52
 
 
 def with_first_coefficient(table: Table, factor: float) -> Table:
-    """The table with one coefficient wrong and every claim unchanged."""
+    """The table with one coefficient wrong and the claims of its steps unchanged, without a proof."""
     first, *rest = table.schedule.steps
     wrong = with_coefficients(first, coefficients=(first.coefficients[0] * factor, *first.coefficients[1:]))
-    return replace(table, schedule=replace(table.schedule, steps=(wrong, *rest)))
+    schedule = replace(table.schedule, steps=(wrong, *rest))
+    return replace(table, schedule=schedule, certificate=None, measured=())
 
 
 # spectra
