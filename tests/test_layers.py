@@ -182,3 +182,10 @@ def test_the_check_sees_a_forbidden_import(tmp_path):
     path = tmp_path / "bad.py"
     path.write_text("def f():\n    import torch\n    from polydesign.cli import main\n")
     assert {"torch", "polydesign.cli"} <= set(imported(path))
+
+
+def test_the_list_of_tables_loads_no_numerical_library():
+    """A hundred files are looked at, and not checked."""
+    loaded = loaded_by("from polydesign.cli import main; main(['list', '--json'], standalone_mode=False)")
+    assert "polydesign.table.catalogue" in loaded
+    assert not loaded & {"numpy", "mpmath", "flint", "torch", "matplotlib", "jsonschema"}

@@ -26,7 +26,6 @@ from polydesign.model import (
     Table,
 )
 from polydesign.model.program import Line, Program, check_program
-from polydesign.program.basis import defines
 from polydesign.program.cost import matmuls, matmuls_of
 from polydesign.table import measurements
 from polydesign.table.upgrade import upgraded
@@ -110,6 +109,8 @@ def from_json(body: Any) -> Table:
 
 
 def _step(item: Any) -> Step:
+    from polydesign.program.basis import defines  # numpy, and only reading needs it
+
     code = _program(item["program"])
     check_program(code)
     coefficients = tuple(map(float, item["coefficients"]))
