@@ -77,8 +77,9 @@ def image(coefficients: Any, root: int, interval: Interval) -> Interval:
         found = step_image(rows, root, received, context.prec, narrow=low > 0 and lost > _NARROW)
     except ArithmeticError:  # a step for something else, with a critical point at 0
         found = step_image(rows, root, received, context.prec)
-    ends = [context.mpf(end.numerator) / end.denominator for end in found.outer]
-    return ends[0], ends[1]
+    # Denominators are powers of two: nothing is rounded but the number itself.
+    low, high = (context.ldexp(context.mpf(x.numerator), 1 - x.denominator.bit_length()) for x in found.outer)
+    return low, high
 
 
 def rational(x: Any) -> Fraction:

@@ -112,26 +112,28 @@ class Step:
         check_number("half_width", self.half_width)
         if self.half_width < 0:
             raise InputError("half_width", f"must not be negative, and is {self.half_width!r}")
+        if not re.fullmatch(r"[\w-]{1,40}", self.evaluation):
+            raise InputError("evaluation", f"{self.evaluation!r} is no name of letters, digits, _ and -")
         powers = monomial(self.coefficients)
-        if self.program is _POWERS:
-            object.__setattr__(self, "program", powers)
-        check_program(self.program)
-        if (self.evaluation == "monomial") != (self.program == powers):
+        given = self.program is not _POWERS and self.program != powers
+        if given:
+            check_program(self.program)
+        if given == (self.evaluation == "monomial"):
             raise InputError(
                 "evaluation",
                 "monomial is the name of powers of A with the coefficients, and of nothing else",
             )
-        if not re.fullmatch(r"[\w-]{1,40}", self.evaluation):
-            raise InputError("evaluation", f"{self.evaluation!r} is no name of letters, digits, _ and -")
-        # Other languages write 2.0 as 2, which is no whole number of powers of A, and c never is one.
-        code = (
-            powers if self.program == powers else replace(self.program, constant=float(self.program.constant))
-        )
-        object.__setattr__(self, "program", code.with_constants(list(map(float, code.constants))))
-        if self.program.degree != self.inner_degree:
+        object.__setattr__(self, "program", self._of_floats() if given else powers)
+
+    def _of_floats(self) -> Program:
+        """The program with constants of float64: other languages write 2.0 as 2, and c never is whole."""
+        code = replace(self.program, constant=float(self.program.constant))
+        code = code.with_constants(list(map(float, code.constants)))
+        if code.degree != self.inner_degree:
             raise InputError(
-                "program", f"has degree {self.program.degree} in A, and the step's q has {self.inner_degree}"
+                "program", f"has degree {code.degree} in A, and the step's q has {self.inner_degree}"
             )
+        return code
 
     @property
     def inner_degree(self) -> int:
