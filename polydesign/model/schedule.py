@@ -35,10 +35,17 @@ def evaluate(coefficients: Any, root: int, x: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is asked for: steps of these degrees (or an error) on [lower, upper].
+    """What is asked for: steps of these degrees, or an error, on an interval.
 
-    Parameters: root r >= 1; 0 < lower < upper; degrees, one a step, each 1 + n·r. With `error`, the
-    single entry of degrees is repeated as often as the error needs.
+    Args:
+        root: r >= 1: 2 for signs, 1 for inverses, 4 for P^(-1/4).
+        degrees: One a step, each 1 + n·r. With `error` a single one, repeated as often as the error needs.
+        lower: l > 0, of singular values or of eigenvalues^(1/r), after normalization.
+        upper: u > l.
+        error: Between 0 and 1, or None: the largest |f(x) − 1| that is allowed on [l, u].
+
+    Raises:
+        InputError: A field is out of its range; it names the field.
     """
 
     root: int
@@ -79,11 +86,17 @@ _POWERS = Program((), (A, 1), 0)
 class Step:
     """One step p(x) = x·q(x^r), q(y) = Σ c_j y^j, with what it serves and what it gives.
 
-    coefficients: of q, in increasing powers. domain: what the step was designed to serve. image: what it maps
-    the previous image onto. half_width: max |p − 1| there, as a number of its own, because 1 ± E loses an E
-    below 1e-16. program: what computes q, with the float64 numbers that run; left out, powers of A with the
-    coefficients. image and half_width are of the polynomial that the program defines exactly, and the
-    coefficients are its own, rounded to float64. evaluation: the program's name, for people.
+    Args:
+        degree: 1 + n·r.
+        coefficients: Of q, in increasing powers: of the polynomial that the program defines exactly, rounded.
+        domain: What the step was designed to serve.
+        image: What it maps the previous image onto.
+        half_width: max |p − 1| there, a number of its own, because 1 ± E loses an E below 1e-16.
+        evaluation: The program's name, for people; monomial is that of powers of A with the coefficients.
+        program: What computes q, with the float64 numbers that run; left out, powers of A.
+
+    Raises:
+        InputError: The parts do not go together; it names the field.
     """
 
     degree: int
@@ -152,7 +165,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Ordered steps of one root r for singular values (or eigenvalues^(1/r)) in `interval` = [l, u]."""
+    """Ordered steps of one root; their composition is f.
+
+    Args:
+        root: r, that of all steps.
+        interval: [l, u] of singular values, or of eigenvalues^(1/r), that f is for.
+        steps: In the order in which they run; at least one.
+
+    Raises:
+        InputError: A step has another root; it names the step.
+    """
 
     root: int
     interval: tuple[float, float]

@@ -38,9 +38,20 @@ def _check_bracket(field: str, bracket: tuple[str, str]) -> None:
 class Certificate:
     """What is known of a schedule's error, and how.
 
-    kind "sampled": `error` is [largest |f − 1| found on `samples` points, the solver's value]; no proof.
-    kind "proved": `error`, `optimum`, `safe_edge` and `basin_edge` are rigorous brackets, as decimals; see
-    approximation/certificate.py, which alone makes them. digest: of the schedule.
+    Args:
+        kind: "proved": all brackets are rigorous (approximation/certificate.py, which alone makes them).
+            "sampled": nothing is proved.
+        error: Encloses max |f − 1| on the interval, as decimals rounded outward; sampled: the largest found
+        on
+            the samples, and the solver's value.
+        digest: Of the schedule and its purpose.
+        samples: On how many points, where it is sampled.
+        optimum: Encloses the least error that any schedule of these degrees has there.
+        safe_edge: Brackets the largest X up to which the promise holds; None where u is outside already.
+        basin_edge: Brackets the largest X up to which every step stays inside (0, 2).
+
+    Raises:
+        InputError: A bracket is none; it names the field.
     """
 
     kind: str
@@ -70,7 +81,15 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a table comes from: our version, strategy and all its parameters, or a published source."""
+    """Where a table comes from: a record for people, which no code reads to decide what runs.
+
+    Args:
+        polydesign: The version that wrote it.
+        strategy: A name of designer.methods.METHODS, or published, folded, unfolded.
+        parameters: All that the strategy was told, and what it reports.
+        seed: Of random numbers, if there were any.
+        source: Of a published schedule; None for one of our own.
+    """
 
     polydesign: str
     strategy: str
@@ -86,15 +105,28 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A schedule with everything a reader needs in order to trust it: one JSON file (polydesign.table).
+    """A schedule with everything a reader needs in order to trust it: one JSON file.
 
-    purpose: one of PURPOSES; left out, what the root says: inverse for 1, sign for 2, root for others.
-    dtype: the precision that it was made for, None for exact arithmetic. form:
-    the one that it was made to run in, direct, gram or coupled; left out, direct for sign and clip, coupled
-    for root and inverse. observed: the largest error on the matrices on which a search measured it, in its
-    dtype and form, before it took this schedule; no bound, and None where nothing was measured.
+    Args:
+        name: Of the file too: letters, digits, and . _ + -.
+        schedule: What runs.
+        provenance: Where it comes from.
+        normalization: What the input is divided by, one of NORMALIZATIONS.
+        certificate: What is proved; it must be of this schedule.
+        measured: Runs on matrices, of this schedule.
+        purpose: One of PURPOSES: which operators may run it. Left out, inverse for root 1, sign for 2, root
+        for
+            others.
+        dtype: The precision that it was made for; None for exact arithmetic.
+        form: What it was made to run in, direct, gram or coupled. Left out, direct for sign and clip,
+        coupled for
+            root and inverse.
+        observed: The largest error on the matrices on which a search measured it, in its dtype and form,
+        before it
+            took this schedule; no bound, and None where nothing was measured.
 
-    Raises InputError naming the field.
+    Raises:
+        InputError: The parts do not go together; it names the field.
     """
 
     name: str

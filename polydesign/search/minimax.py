@@ -47,17 +47,26 @@ _NEAR = 0.1  # of 1: there a grid may hold the limit step
 class Equioscillation:
     """Greedy composition of best approximations, with room for rounding.
 
-    headroom μ >= 1: a step is designed on [l, μ·u]. cushion λ in [0, 1): its lower end is raised to
-    max(l, λ·u). image_floor ρ in [0, 1), in place of a cushion: λ is the smallest with which the step
-    maps [λu, μu] onto an interval whose lower end is at least ρ times its upper end. Each is one number,
-    or one a step; the last floor_free_tail steps have no image floor. After that the step is scaled so
-    that both ends of the image of [l, u] sum to 2, and the next step serves exactly that image.
+    Args:
+        headroom: μ >= 1, one number or one a step: a step is designed on [l, μ·u].
+        cushion: λ in [0, 1), one number or one a step: its lower end is raised to max(l, λ·u).
+        image_floor: ρ in [0, 1), in place of a cushion: λ is the smallest with which the step maps [λu, μu]
+        onto
+            an interval whose lower end is at least ρ times its upper end.
+        floor_free_tail: How many of the last steps have no image floor.
+        evaluation: How q is computed, one word or one a step.
+        round: A grid for the numbers that run (quantize.grid), or None.
 
-    With λ = 0.02407327424182761, μ = 1 and r = 2 this is Polar Express (arXiv 2505.16932, section 4.4),
-    whose rule p(l) + p(u) = 2 agrees with ours for even inner degree; for odd inner degree p(u) is a
-    trough, and only ours balances the image.
+    After that a step is scaled so that both ends of the image of [l, u] sum to 2, and the next step serves
+    exactly that image.
 
-    Raises InputError naming the field.
+    With λ = 0.02407327424182761, μ = 1 and r = 2 this is Polar Express, whose rule p(l) + p(u) = 2 agrees
+    with ours for even inner degree; for odd inner degree p(u) is a trough, and only ours balances the image.
+
+    Raises:
+        InputError: A field is out of its range; it names the field.
+
+    Source: Amsel, Persson, Musco, Gower, arXiv 2505.16932, section 4.4.
     """
 
     headroom: PerStep = 1.0

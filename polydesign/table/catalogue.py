@@ -141,15 +141,14 @@ def load(source: str | os.PathLike[str]) -> Table:
     """The table in a file, or of a name in the catalogue.
 
     Args:
-        source: The path of a file, or a name: of a table in ./coeffs, or of one that comes with the package.
+        source: A path, or a name that `polydesign list` shows.
 
     Returns:
-        The table, whose claims were compared with its coefficients.
+        The table, checked: schema, digest, images and claims.
 
     Raises:
-        InputError: Naming the file and the JSON path of what is wrong; where there is none, with the names
-            that come close.
-        OSError: Where the file cannot be read.
+        InputError: There is none, or it is wrong; it names the file and the JSON path.
+        OSError: The file cannot be read.
     """
     path = find(source)
     try:
@@ -173,8 +172,8 @@ def save(table: Table, path: str | os.PathLike[str], *, force: bool = False) -> 
     """Write the table to path, atomically: either the whole file is there, or what was there before.
 
     Args:
-        table: What to write.
-        path: The file; folders on the way are made.
+        table: What is written.
+        path: Where; folders are made.
         force: Replace a different file.
 
     Returns:
@@ -182,8 +181,8 @@ def save(table: Table, path: str | os.PathLike[str], *, force: bool = False) -> 
         measurements of it, stays as it is.
 
     Raises:
-        InputError: Where a different file is there and force is off.
-        OSError: Where the place is not writable.
+        InputError: A different file is there, and force is off.
+        OSError: The place is not writable.
     """
     path = Path(path)
     text = dumps(table)
