@@ -109,3 +109,13 @@ def test_docstring_examples():
     failed, tried = doctest.testmod(designer)
     assert tried > 0
     assert failed == 0
+
+
+@pytest.mark.parametrize(
+    "other", [{"purpose": ["sign"]}, {"method": ["adam"]}, {"name": 3}, {"steps": 10**400}, {"certify": "no"}]
+)
+def test_keywords_of_another_kind_are_refused_by_name(other):
+    with pytest.raises(InputError) as refusal:
+        polydesign.design(**{"degree": 5, "steps": 2} | other)
+    assert refusal.value.field in other
+    assert len(str(refusal.value)) < 200

@@ -72,6 +72,8 @@ def design(
     >>> f"{table.schedule.error:.9g}"
     '0.000916472189'
     """
+    if not isinstance(certify, bool):
+        raise InputError("certify", f"must be True or False, not {certify!r}")
     method = method_of(method, settings)
     told = (watch or nobody, cut_short or nobody)
     task = Task(method, root, degree, steps, error, lower, upper, dtype, normalization, purpose, *told)

@@ -28,6 +28,7 @@ from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 from polydesign.designer import commands, naming, summaries
 from polydesign.designer.fields import StrategyField, plain
 from polydesign.model import (
+    MOST_STEPS,
     InputError,
     Problem,
     Schedule,
@@ -126,6 +127,8 @@ class Task:
             return listed
         if self.steps is not None:
             check_integer("steps", self.steps, 1)
+            if self.steps > MOST_STEPS:
+                raise InputError("steps", f"must be from 1 to {MOST_STEPS}")
             if len(listed) == 1:
                 return listed * self.steps
             if len(listed) != self.steps:

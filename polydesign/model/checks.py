@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -82,7 +82,7 @@ def check_number(field: str, value: Any) -> None:
 
 def check_choice(field: str, value: Any, known: Collection[Any]) -> None:
     """Refuse what is not one of these."""
-    if value not in known:
+    if not isinstance(value, Hashable) or value not in known:
         raise InputError(field, f"{value!r} is not one of {', '.join(map(str, known))}")
 
 

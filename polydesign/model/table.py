@@ -142,7 +142,8 @@ class Table:
 
     def __post_init__(self) -> None:
         self._check_purpose()
-        if not re.fullmatch(r"[\w.+-]{1,200}", self.name) or not self.name.strip("."):
+        named = isinstance(self.name, str) and re.fullmatch(r"[\w.+-]{1,200}", self.name)
+        if not named or not self.name.strip("."):
             raise InputError(
                 "name", f"{self.name!r} cannot name a file: take letters, digits, and . _ + - (at most 200)"
             )
