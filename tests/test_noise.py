@@ -15,12 +15,14 @@ from tables import prototype
 
 import polydesign
 from polydesign.approximation.remez import best_approximation
-from polydesign.model import EVALUATIONS, InputError
+from polydesign.model import EVALUATIONS, InputError, Schedule, Step
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.model.program import IDENTITY, Combination, Program
 from polydesign.program.basis import program_for
 from polydesign.program.programs import build, check_evaluation
 from polydesign.rounding.direct import Noise, follow, noise, predict, remaining_error, roundoff, stored
+from polydesign.rounding.perturbed import RandomRounding, perturbed_sign
+from polydesign.rounding.running import running_error
 from polydesign.runtime import ops
 from polydesign.runtime.execute import direct
 
@@ -215,3 +217,51 @@ def test_large_terms_are_refused() -> None:
     assert predict(chebyshev, "float16", caution=0.5).error < 2 * chebyshev.error
     for same in (powers, chebyshev):
         assert predict(same, "float32").error < 1.05 * same.error
+
+
+@pytest.mark.parametrize(("evaluation", "n"), programs())
+def test_running_error_is_that_of_every_rounding(evaluation: str, n: int) -> None:
+    """Written again, line by line: registers and sums that are factors are rounded, each by its size."""
+    code, _ = made(evaluation, n)
+    x = np.linspace(0, 1, 257)
+    values, errors = [np.ones_like(x), x**2], [0 * x, x**2]
+
+    def total(terms: Combination) -> tuple[Any, Any]:
+        value = sum((w * values[r] for r, w in terms), 0 * x)
+        return value, sum((abs(w) * errors[r] for r, w in terms if r != IDENTITY), 0 * x)
+
+    for line in code.lines:
+        value, error = total(line.plus)
+        if line.left:
+            (a, of_a), (b, of_b) = total(line.left), total(line.right)
+            of_a, of_b = of_a + abs(a) * (len(line.left) > 1), of_b + abs(b) * (len(line.right) > 1)
+            value, error = (
+                value + line.weight * a * b,
+                error + abs(line.weight) * (abs(a) * of_b + of_a * abs(b)),
+            )
+        values.append(value)
+        errors.append(error + abs(value))
+    register, weight = code.result
+    expected = np.max(
+        x * abs(weight) * errors[register] + abs(x * (weight * values[register] + code.constant))
+    )
+    assert running_error(code, 2, 1.0) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(("evaluation", "n"), programs())
+def test_a_perturbed_run_rounds_what_is_stored(evaluation: str, n: int) -> None:
+    """Every register and every sum that is a factor once, beside the input, A and the result."""
+    code, row = made(evaluation, n)
+    step = Step(1 + 2 * n, row, (LOWER, 1.0), (0.1, 1.9), 0.9, evaluation, code)
+    count = 0
+
+    class Counting(RandomRounding):
+        def stored(self, value: np.ndarray) -> np.ndarray:
+            nonlocal count
+            count += 1
+            return value
+
+    rounding = Counting("bfloat16", np.random.default_rng(0), coherent=False)
+    perturbed_sign(np.eye(3), 2.0, Schedule(2, (LOWER, 1.0), (step,)), rounding)
+    factors = [side for line in code.lines for side in (line.left, line.right)]
+    assert count == 2 + 1 + len(code.lines) + sum(len(side) > 1 for side in factors) + 1
