@@ -270,6 +270,18 @@ def test_every_evaluation_is_among_the_files_of_v1():
     assert all(any(f'"evaluation": "{word}"' in text for text in texts) for word in EVALUATIONS)
 
 
+def test_a_sampled_certificate_of_v1_is_sampled_anew_where_constants_moved():
+    body = json.loads((Path(__file__).parent / "data" / "v1" / "clip-d9x3-l0.1-bf16.json").read_text())
+    error = repr(body["error"]["exact"])
+    stated = {"kind": "sampled", "error": [str(0.999 * float(error)), error], "samples": 129}
+    body["certificate"] = stated | {"digest": body["certificate"]["digest"]}
+    with pytest.warns(FormatNote):
+        found = from_json(body)
+    assert found.certificate is not None
+    assert found.certificate.kind == "sampled"
+    assert found.certificate.error[1] == repr(found.schedule.error) != error
+
+
 def test_an_edited_file_of_v1_is_refused():
     """What v1 stated is checked as v1 stated it."""
     body = json.loads(

@@ -33,8 +33,8 @@ class NumberList(click.ParamType):
 class Search(click.Command):
     """A command with the options of all strategies beside its own.
 
-    They are looked up when the command is used: the strategies load numerical libraries, and a new entry in
-    METHODS needs no line here. output: names of the options that --help shows last.
+    They are looked up when the command is used, so that a new entry in METHODS needs no line here. output:
+    names of the options that --help shows last.
     """
 
     output: tuple[str, ...] = ()

@@ -59,7 +59,8 @@ def design(
             degrees too, adam searches by gradients for another objective, clip makes schedules for
             runtime.spectral_clip. Left out, matmuls=N means budget, and anything else equioscillation.
         watch, cut_short: Callables for long searches: see strategy.Task.
-        settings: The fields of the strategy: minimax.Minimax, budget.Budget, gradient.Gradient, clip.Clip.
+        settings: The fields of the strategy: minimax.Minimax, budget.Budget, gradient.Gradient,
+            clip.ClipSearch.
             None is what is left out.
 
     Returns:

@@ -23,19 +23,17 @@ class Plan:
 
     Args:
         dtype: Precision of the iterated state; None means the input's own.
-        check: Refuse NaN and infinity in the input. This looks at the data: turn it off inside a compiled or
-            captured training step, and under torch.func.vmap, which compile does not go with.
+        check: Refuse NaN and infinity in the input. This looks at the data: turn it off inside a compiled
+            or captured training step, and under torch.func.vmap, which compile does not go with.
         form: Of msign; gram takes fewer operations on wide matrices (see runtime/execute.py).
         restarts: Of the gram form, the indices from 0 of the steps before which it starts again, run as
-        given;
-            None has them chosen for the precision (rounding/gram.py), () is none.
+            given; None has them chosen for the precision (rounding/gram.py), () is none.
         normalization: One of NORMALIZATIONS in place of the table's own; None for the table's.
         compile: Run the iteration through torch.compile, which takes seconds at first and then serves every
-        table
-            of the same degrees; the checks stay outside.
+            table of the same degrees; the checks stay outside.
         matmuls: Run the package's best table for so many products, where none is given.
         error: Run the cheapest one that was measured at this error (runtime/defaults.py), where none is
-        given.
+            given.
 
     Raises:
         InputError: A field is not one of its words, or two of them do not go together.

@@ -42,8 +42,7 @@ class Certificate:
         kind: "proved": all brackets are rigorous (approximation/certificate.py, which alone makes them).
             "sampled": nothing is proved.
         error: Encloses max |f − 1| on the interval, as decimals rounded outward; sampled: the largest found
-        on
-            the samples, and the solver's value.
+            on the samples, and the solver's value.
         digest: Of the schedule and its purpose.
         samples: On how many points, where it is sampled.
         optimum: Encloses the least error that any schedule of these degrees has there.
@@ -85,7 +84,7 @@ class Provenance:
 
     Args:
         polydesign: The version that wrote it.
-        strategy: A name of designer.methods.METHODS, or published, folded, unfolded.
+        strategy: A name of designer.methods.METHODS, or another word: published, folded, unfolded, sector.
         parameters: All that the strategy was told, and what it reports.
         seed: Of random numbers, if there were any.
         source: Of a published schedule; None for one of our own.
@@ -115,15 +114,12 @@ class Table:
         certificate: What is proved; it must be of this schedule.
         measured: Runs on matrices, of this schedule.
         purpose: One of PURPOSES: which operators may run it. Left out, inverse for root 1, sign for 2, root
-        for
-            others.
+            for others.
         dtype: The precision that it was made for; None for exact arithmetic.
         form: What it was made to run in, direct, gram or coupled. Left out, direct for sign and clip,
-        coupled for
-            root and inverse.
+            coupled for root and inverse.
         observed: The largest error on the matrices on which a search measured it, in its dtype and form,
-        before it
-            took this schedule; no bound, and None where nothing was measured.
+            before it took this schedule; no bound, and None where nothing was measured.
 
     Raises:
         InputError: The parts do not go together; it names the field.

@@ -1,10 +1,9 @@
 """What rounding does to a schedule as it runs. Nothing here is public.
 
-The words are the same in every module. u: unit roundoff of the precision (model.precision). value: what a
-step makes of a singular value x in exact arithmetic. moved: how far rounding may move it. turned: the angle
-by which rounding turns its singular vector, which no later step turns back; in the coupled form the part of x
-that is lost. left: the interval of values after a step. caution: the part of a model's noise that is reckoned
-with.
+The models that choose share their words (StepRounding in direct.py). received: the interval of values that a
+step gets. shift: how far rounding may move one of them. turn: the angle by which rounding turns its singular
+vector, which no later step turns back; in the coupled form the part of x that is lost. left: the interval
+after the step. caution: the part of a model's noise that is reckoned with. u: unit roundoff, everywhere.
 
 Chooses   direct.py and coupled.py predict, to first order, what each step adds: the rounding-aware search
           designs by them (search/rounding_aware.py). gram.py simulates the gram form and places its restarts.

@@ -67,7 +67,7 @@ def follow(
 
     received: (low, judged, high), the values that the step serves, and those above `judged` for which δ is
     reckoned; at: p there. caution: the part of the noise that is reckoned with. mass: Σλ² over the number of
-    rows, where it is known, as in noise(). The step's `turn` is the largest δ.
+    rows, where it is known, as in direct.noise. The step's `turn` is the largest δ.
     """
     low, judged, high = received
     inside = (found.x > judged) & (found.x < high)
@@ -107,7 +107,7 @@ def predict(
     normalization: str = "frobenius",
     caution: float = 1.0,
 ) -> Prediction:
-    """The relative error to expect of an eigenvalue of P^(−1/r); see noise.predict and the module.
+    """The relative error to expect of an eigenvalue of P^(−1/r); see direct.predict and the module.
 
     rows: of P. inf where a value may reach zero, or leave for good.
     """

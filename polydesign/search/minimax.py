@@ -51,8 +51,7 @@ class Equioscillation:
         headroom: μ >= 1, one number or one a step: a step is designed on [l, μ·u].
         cushion: λ in [0, 1), one number or one a step: its lower end is raised to max(l, λ·u).
         image_floor: ρ in [0, 1), in place of a cushion: λ is the smallest with which the step maps [λu, μu]
-        onto
-            an interval whose lower end is at least ρ times its upper end.
+            onto an interval whose lower end is at least ρ times its upper end.
         floor_free_tail: How many of the last steps have no image floor.
         evaluation: How q is computed, one word or one a step.
         round: A grid for the numbers that run (quantize.grid), or None.

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from polydesign.approximation.certificate import certify
+from polydesign.approximation.sampling import sampled_certificate
 from polydesign.approximation.scalar import Interval, received_step
 from polydesign.model import ClaimError, InputError, Schedule, Step, check_number, digest
 from polydesign.model.checks import located
@@ -58,8 +59,10 @@ def with_programs(body: dict[str, Any]) -> dict[str, Any]:
     schedule = Schedule(root, interval, tuple(steps))
     now = digest(schedule, body["purpose"])
     certificate = body.get("certificate")
-    if certificate and moved and certificate["kind"] == "proved":
-        certificate = {k: v for k, v in asdict(certify(schedule)).items() if v is not None}
+    if certificate and moved:
+        proved = certificate["kind"] == "proved"
+        fresh = certify(schedule) if proved else sampled_certificate(schedule, now)
+        certificate = {k: v for k, v in asdict(fresh).items() if v is not None}
     # What was measured was held against the promise of before.
     measured = [run | {"digest": now} for run in body["error"]["measured"] if not moved]
     error = body["error"] | {"measured": measured, "exact": schedule.error}

@@ -33,7 +33,7 @@ LARGEST = 4096
 """Largest side of a block; sides are log-uniform."""
 
 LOST = 0.25
-"""Beyond the promised error: more than any rounding excuses (evaluation/rounding.MOST_EXPLAINED)."""
+"""Beyond the promised error: more than any rounding excuses (rounding/running.MOST_EXPLAINED)."""
 
 HALF = ("bfloat16", "float16")
 """Precisions in which products are summed in a higher one, so that a sum of equal terms is exact enough."""
@@ -77,7 +77,7 @@ def follow_blocks(schedule: Schedule, blocks: Blocks, plan: Plan) -> Tensor:
     if dtype not in HALF:
         raise InputError("plan.dtype", f"{dtype} is not followed here: take one of {', '.join(HALF)}")
     if plan.form == "gram" and plan.restarts is None:
-        raise InputError("plan.restarts", "are open: say which, as search.restarts.choose_restarts does")
+        raise InputError("plan.restarts", "are open: say which, as rounding.gram.choose_restarts does")
     run = _Run(getattr(torch, dtype), blocks.h)
     root = torch.sqrt(blocks.h * blocks.w)
     entry = run.rounded(blocks.x / root)

@@ -44,7 +44,7 @@ MEMBERS = 4
 """Matrices of a batch that run: more draws show more than more members of one."""
 
 LOST = 0.25
-"""Beyond the promised error: more than any rounding excuses (evaluation/rounding.MOST_EXPLAINED)."""
+"""Beyond the promised error: more than any rounding excuses (rounding/running.MOST_EXPLAINED)."""
 
 CHUNK = 16
 """Draws between two writings of the file."""
