@@ -21,12 +21,13 @@ from polydesign.model import InputError, Provenance, Schedule, Step, Table
 from polydesign.model.program import IDENTITY, A, Line, Program, check_program
 from polydesign.program.basis import expanded
 from polydesign.program.gains import stored
+from polydesign.rounding.algebras import all_equal
+from polydesign.rounding.followed import _RUNS, follow
 from polydesign.rounding.perturbed import RandomRounding, perturbed_inverse_root, perturbed_sign
 from polydesign.rounding.running import running_error
 from polydesign.runtime import execute
 from polydesign.table.reading import loads
 from polydesign.table.writing import dumps
-from polydesign.verification.blocks import _Run, _Symmetric
 
 pytestmark = pytest.mark.numerics
 
@@ -132,28 +133,22 @@ def test_signs(codes: list[Program]) -> None:
     assert all(export(table, target) for target in ("c", "jax", "csv", "markdown", "latex"))
 
 
-class Unrounded(_Run):
-    def rounded(self, a: torch.Tensor) -> torch.Tensor:
-        return a
-
-
 @given(st.lists(programs(), min_size=1, max_size=2))
 @settings(max_examples=60, deadline=None)
-def test_blocks(codes: list[Program]) -> None:
-    """Of equal entries, without rounding: x becomes f(x), step by step and in one stretch."""
+def test_matrices_of_few_numbers(codes: list[Program]) -> None:
+    """Without rounding x becomes f(x), step by step, in one stretch, and in all loops."""
     schedule = schedule_of(codes, 2)
     atol = tolerance(schedule)
-    h, w = (torch.tensor(side, dtype=torch.float64) for side in ([1, 2, 5, 3, 1], [3, 1, 4, 3, 1]))
     f, _ = expected(schedule, SIGMA)
-    algebra, root = Unrounded(torch.bfloat16, h), torch.sqrt(h * w)
-    start = entry = torch.tensor(SIGMA) / root
-    for step in schedule.steps:
-        square = w * entry * entry
-        entry = algebra.step(step.program, _Symmetric(square, square), entry)
-    same(entry * root, f, atol)
-    square = w * start * start
-    codes = [step.program for step in schedule.steps]
-    same(algebra.stretch(codes, _Symmetric(square, square), start) * root, f, atol)
+    members = all_equal(np.array([2, 3, 5, 12, 2])).members((SIGMA, -SIGMA[::-1]), np.array([1, 2, 1, 3, 5]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("polydesign.rounding.followed.rounded", lambda a, dtype: a)
+        ends = [follow(schedule, members, "bfloat16", loop=loop)[-1] for loop in _RUNS]
+        ends.append(follow(schedule, members, "bfloat16", restarts=())[-1])
+    for entries in ends:
+        one, other = members.transformed(entries)
+        same(one, f, atol)
+        same(other, -f[::-1], atol)
 
 
 @given(st.lists(programs(), min_size=1, max_size=2), st.sampled_from([1, 3, 4]))

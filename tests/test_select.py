@@ -9,8 +9,7 @@ import tables
 
 import polydesign
 from polydesign.model import InputError, Plan
-from polydesign.verification.blocks import RARE
-from polydesign.verification.select import EQUAL, MOST_ROWS, POLAR, SQUARE, WEIGHT, reduced, select
+from polydesign.verification.select import EQUAL, MOST_ROWS, POLAR, RARE, SQUARE, WEIGHT, reduced, select
 
 pytestmark = pytest.mark.numerics
 
@@ -43,7 +42,7 @@ def test_takes_the_one_that_stands_the_matrices(good, unsafe):
     assert select(candidates, dtype="float64", shape=SHAPE)[0].worst < 0.02
 
 
-def test_what_loses_values_on_blocks_is_out_whatever_it_measures(good):
+def test_what_loses_values_where_roundings_agree_is_out_whatever_it_measures(good):
     """Three steps of degree 17, made by hand: better than the quintics on these matrices, and unsafe."""
     by_hand = tables.prototype("17x3_15_bf16", "chebyshev")
     short = polydesign.design(degree=5, steps=5, dtype="bf16")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from polydesign.designer import commands, naming, summaries
 from polydesign.designer.strategy import Found, Strategy, Task, given
-from polydesign.model import EVALUATIONS, InputError, PerStep, Problem, Table
+from polydesign.model import EVALUATIONS, HALF, MOST_STEPS, InputError, PerStep, Problem, Table, check_choice
 from polydesign.program.programs import preferred
 
 if TYPE_CHECKING:
@@ -22,10 +23,18 @@ DEFAULT_SAFETY: dict[str, dict[str, Any]] = {
 }
 """What a precision gets when headroom, cushion and image floor are not given.
 
-These come from experiment, not from a bound: 1.01 and 0.1 are the published habit for bfloat16 (Polar
-Express, arXiv 2505.16932), 1.005 is half of it for an eighth of the rounding; in float32 and float64 a
-step's rounding moves a singular value by far less than the headroom.
+These come from experiment, not from a bound. In half precision the headroom is for roots and inverses only:
+for msign every step gets its own (search/settling.py), because 1.01, the published habit (Polar Express,
+arXiv 2505.16932), blows up matrices whose roundings agree. In float32 and float64 a step's rounding moves a
+singular value by far less than the headroom.
 """
+
+
+_TYPICAL = 1e-3
+"""Lower end for which headroom is found where the smallest one is asked for."""
+
+_GAINS = 0.999
+"""A step more that leaves more than this part of the error gains nothing, once the error is below 1/2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,9 @@ class Minimax(Strategy):
         evaluation: How q is computed.  [default: chebyshev from inner degree 3 on]
         round: Coefficients on a grid: 1/1024 (any 1/N), decimals:4, bf16, fp16 or fp32; each step is designed
             for what the rounded ones before it leave.
+        loop: Where headroom is the precision's: any has room for loops that round every operation, as
+            PyTorch runs B = b*A + c*A@A in bfloat16; fused only for products that are rounded together with
+            what is added to them, as in torch.addmm and in this package.  [default: any]
 
     Raises InputError naming the field.
     """
@@ -54,12 +66,17 @@ class Minimax(Strategy):
     floor_free_tail: int | None = None
     evaluation: str | None = field(default=None, metadata={"choices": EVALUATIONS})
     round: str | None = None
+    loop: str | None = field(default=None, metadata={"choices": ("any", "fused")})
 
     def __post_init__(self) -> None:
         for name in ("headroom", "cushion", "image_floor"):
             object.__setattr__(self, name, _one_or_more(name, getattr(self, name)))
         if self.floor_free_tail is not None and self.image_floor is None:
             raise InputError("floor_free_tail", "is that of an image floor: give image_floor too")
+        if self.loop is not None:
+            check_choice("loop", self.loop, ("any", "fused"))
+            if not self._of_the_precision:
+                raise InputError("loop", "is for headroom that is found: leave out loop, or the headroom")
 
     def resolved(self, task: Task, degrees: tuple[int, ...]) -> Equioscillation:
         """The search with the safety that the precision chooses, and with evaluations."""
@@ -68,7 +85,8 @@ class Minimax(Strategy):
         chosen = [self.evaluation or preferred((degree - 1) // task.root) for degree in degrees]
         evaluation = chosen[0] if len(set(chosen)) == 1 else tuple(chosen)
         safety = DEFAULT_SAFETY[task.precision] if self._of_the_precision else {}
-        return Equioscillation(**{**given(asdict(self)), **safety, "evaluation": evaluation})
+        own = {key: value for key, value in given(asdict(self)).items() if key != "loop"}
+        return Equioscillation(**{**own, **safety, "evaluation": evaluation})
 
     @property
     def _of_the_precision(self) -> bool:
@@ -80,9 +98,16 @@ class Minimax(Strategy):
 
         degrees = task.degrees()
         strategy = self.resolved(task, degrees)
+        if self._of_the_precision and settles(task):
+            strategy, degrees = _settled(strategy, task, degrees, self.loop)
+            task = replace(task, error=None if not task.smallest else task.error)
         parameters = given(asdict(strategy))
         if self._of_the_precision:
             parameters["dtype"] = task.precision
+        if self.loop == "fused":
+            if not settles(task):
+                raise InputError("loop", "is for msign in half precision: leave it out")
+            parameters["loop"] = self.loop
         if task.smallest and task.error is not None:
             lower = smallest_lower(strategy, task.root, degrees, task.error, float(task.upper))
             problem = Problem(task.root, degrees, lower, float(task.upper))
@@ -102,7 +127,9 @@ class Minimax(Strategy):
         strategy = self.resolved(task, schedule.degrees)
         asked = (schedule, strategy, found.dtype, task.normalization, low)
         name = naming.table_name(*asked, own_safety=own, rounded=strategy.round)
-        return name + naming.ending(task.root, None, task.purpose)
+        return (
+            name + naming.ending(task.root, None, task.purpose) + ("-fused" if self.loop == "fused" else "")
+        )
 
     @classmethod
     def summary(cls, table: Table) -> list[str]:
@@ -123,6 +150,7 @@ class Minimax(Strategy):
         options = [*commands.degrees(schedule), *commands.problem(table)]
         if "dtype" in stated:
             options.append(f"--dtype {stated['dtype']}")
+            options += [f"--loop {stated['loop']}"] if "loop" in stated else []
         else:
             safety = {key: stated.get(key) for key in ("headroom", "cushion", "image_floor")}
             options += cls.options(safety | {"floor_free_tail": stated.get("floor_free_tail") or None})
@@ -134,6 +162,45 @@ class Minimax(Strategy):
         if "dtype" in stated:
             note += " Headroom and floor are the defaults of that precision."
         return commands.search(table, options), note
+
+
+def settles(task: Task) -> bool:
+    """Whether its headroom comes from matrices whose roundings agree: that of msign in half precision."""
+    return task.root == 2 and task.purpose != "root" and task.precision in HALF
+
+
+def _settled(
+    strategy: Equioscillation, task: Task, degrees: tuple[int, ...], loop: str | None
+) -> tuple[Equioscillation, tuple[int, ...]]:
+    """The strategy with a headroom for every step, and the degrees: more and more steps until the error is
+    reached, where no number of them is said."""
+    from polydesign.search.settling import FOLLOWED, settled  # mpmath
+
+    def once(lower: float, degrees: tuple[int, ...]) -> tuple[Equioscillation, float]:
+        problem = Problem(task.root, degrees, lower / float(task.upper), 1.0)
+        bare = replace(strategy, round=None)
+        found, schedule = settled(
+            bare, problem, task.precision, loops=("fused",) if loop == "fused" else FOLLOWED
+        )
+        return replace(found, round=strategy.round), schedule.error
+
+    if isinstance(task.lower, str):
+        return once(_TYPICAL * float(task.upper), degrees)[0], degrees
+    problem = task.problem(degrees)
+    if problem.error is None:
+        return once(problem.lower, degrees)[0], degrees
+    best = math.inf
+    while True:
+        found, error = once(problem.lower, degrees)
+        if error <= problem.error:
+            return found, degrees
+        if (error > _GAINS * best and error < 0.5) or len(degrees) == MOST_STEPS:
+            raise InputError(
+                "error",
+                f"{problem.error!r} is out of reach: {len(degrees)} steps of degree {degrees[0]} in "
+                f"{task.precision} reach {min(best, error):.3g}, and more gain nothing: take a higher one",
+            )
+        best, degrees = min(best, error), (*degrees, degrees[0])
 
 
 def _one_or_more(name: str, value: Any) -> PerStep | None:

@@ -19,6 +19,7 @@ from polydesign.model.checks import (
 )
 from polydesign.model.digest import digest
 from polydesign.model.measurement import Measurement
+from polydesign.model.safety import Trial, standing
 from polydesign.model.schedule import Schedule
 
 
@@ -120,6 +121,7 @@ class Table:
             coupled for root and inverse.
         observed: The largest error on the matrices on which a search measured it, in its dtype and form,
             before it took this schedule; no bound, and None where nothing was measured.
+        tried: What matrices whose roundings agree became of, of this schedule.
 
     Raises:
         InputError: The parts do not go together; it names the field.
@@ -135,6 +137,7 @@ class Table:
     dtype: str | None = None
     form: str = ""
     observed: float | None = None
+    tried: tuple[Trial, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_purpose()
@@ -154,7 +157,7 @@ class Table:
         Those of another schedule are refused: they would be stated, and saved, of this one.
         """
         certified = () if self.certificate is None else (self.certificate,)
-        if {one.digest for one in (*certified, *self.measured)} <= {self.digest}:
+        if {one.digest for one in (*certified, *self.measured, *self.tried)} <= {self.digest}:
             return
         of_it = {digest(self.schedule, purpose) for purpose in PURPOSES}
 
@@ -166,7 +169,8 @@ class Table:
         object.__setattr__(
             self, "certificate", next((stamped(one, "certificate") for one in certified), None)
         )
-        object.__setattr__(self, "measured", tuple(stamped(one, "measured") for one in self.measured))
+        for name in ("measured", "tried"):
+            object.__setattr__(self, name, tuple(stamped(one, name) for one in getattr(self, name)))
 
     def _check_purpose(self) -> None:
         purpose = check_purpose(self.purpose or None, self.schedule.root)
@@ -197,6 +201,13 @@ class Table:
     def digest(self) -> str:
         """Of its purpose and its schedule (model.digest)."""
         return digest(self.schedule, self.purpose)
+
+    def standing(self, dtype: str | None = None) -> str:
+        """What it may be called in a half precision after what was tried: one of STANDINGS.
+
+        dtype: its own where nothing is said, bfloat16 where it has none.
+        """
+        return standing(self.tried, dtype or self.dtype or "bfloat16")
 
     def as_tuples(self) -> list[tuple[float, ...]]:
         """The coefficients as a list of tuples, one a step: the type that every consumer accepts."""

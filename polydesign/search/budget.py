@@ -93,7 +93,7 @@ def additive(prices: Prices, **how: Any) -> tuple[Price, float]:
 
 
 @lru_cache(maxsize=4096)
-def _next_error(root: int, inner_degree: int, error: Any) -> Any:
+def next_error(root: int, inner_degree: int, error: Any) -> Any:
     """E of the best step on [1 − error, 1 + error]."""
     return exactly(best_approximation(root, inner_degree, 1 - error, 1 + error).error)
 
@@ -132,7 +132,7 @@ def exact_front(
         for n in inner_degrees:
             cost = price(n, preferred(n))
             if path.cost + cost <= most + _ROUNDING:
-                error = _next_error(root, n, path.state)
+                error = next_error(root, n, path.state)
                 yield cost, error, error, n
 
     error = start_error(lower, upper)

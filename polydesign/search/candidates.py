@@ -10,11 +10,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from polydesign.model import InputError
+from polydesign.model import HALF, InputError, Problem
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import cost
 from polydesign.rounding.gram import choose_restarts
 from polydesign.search.budget import bisected
 from polydesign.search.rounding_aware import Proposal, Terms, least_error, propose
+from polydesign.search.survivors import survivors
 
 HANDFUL = 9
 """Candidates that are measured, for each part of the noise that they were made for."""
@@ -78,7 +80,7 @@ def for_error(
         found = [
             one
             for each in terms
-            for one in _affordable(each, most, dtype, reach)
+            for one in _affordable(each, most, dtype, reach, done)
             if done < one.cost and one.proposal.expected <= reach
         ]
         safe = [one.cost for one in found if one.proposal.at_worst <= error]
@@ -88,10 +90,38 @@ def for_error(
         done, most = most, most * _DEARER
 
 
-def _affordable(terms: Terms, most: float, dtype: str, error: float = math.inf) -> list[Candidate]:
+def settles(terms: Terms) -> bool:
+    """Whether matrices whose roundings agree are followed through its schedules: those of msign, in half
+    precision, on [l, 1]."""
+    return terms.root == 2 and not terms.coupled and terms.dtype in HALF and terms.upper == 1
+
+
+def _surviving(terms: Terms, most: float, error: float, least: float) -> Iterator[Proposal]:
+    """As proposals: nothing is expected beyond the promise, which has room for what they met."""
+    for one in survivors(
+        Problem(terms.root, (1 + terms.root,), terms.lower, terms.upper),
+        terms.dtype,
+        most,
+        terms.prices,
+        form=terms.form,
+        inner_degrees=terms.inner_degrees,
+        evaluations=terms.evaluations,
+        least=least,
+        keep=HANDFUL,
+        error=error,
+    ):
+        expected = one.schedule.error + UNIT_ROUNDOFF[terms.dtype]
+        yield Proposal(one.schedule, one.strategy, one.cost, 1.0, expected, expected)
+
+
+def _affordable(
+    terms: Terms, most: float, dtype: str, error: float = math.inf, least: float = 0.0
+) -> list[Candidate]:
     found = []
     try:
-        proposals = propose(terms, most, error=error)
+        proposals = (
+            _surviving(terms, most, error, least) if settles(terms) else propose(terms, most, error=error)
+        )
     except InputError:  # no step costs so little in this form
         return []
     for proposal in proposals:

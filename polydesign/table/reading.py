@@ -24,6 +24,7 @@ from polydesign.model import (
     Schedule,
     Step,
     Table,
+    Trial,
 )
 from polydesign.model.program import Line, Program, check_program
 from polydesign.program.cost import matmuls, matmuls_of
@@ -98,7 +99,8 @@ def from_json(body: Any) -> Table:
             form=body["form"],
             observed=body["error"]["observed"],
         )
-        table = replace(table, certificate=_certificate(body, table), measured=_measured(body, table))
+        claims = {"certificate": _certificate(body, table), "measured": _measured(body, table)}
+        table = replace(table, **claims, tried=_tried(body, table))
         # v1 counted the products of the direct form for root 2, whatever the table was made for.
         _check_statements(body, table, matmuls_of(table) if body is given else matmuls(table.schedule))
     except InputError as problem:
@@ -228,6 +230,17 @@ def _measured(body: Any, table: Table) -> tuple[Measurement, ...]:
             found.append(measurements.from_entry({**item, "table": body["name"]}))
         except InputError as problem:
             raise InputError(f"$.error.measured[{index}].{problem.field}", problem.problem) from problem
+    return tuple(found)
+
+
+def _tried(body: Any, table: Table) -> tuple[Trial, ...]:
+    found = []
+    for index, item in enumerate(body["error"].get("tried", ())):
+        _check_digest(f"$.error.tried[{index}].digest", item["digest"], table)
+        try:
+            found.append(Trial(**item))
+        except InputError as problem:
+            raise InputError(f"$.error.tried[{index}].{problem.field}", problem.problem) from problem
     return tuple(found)
 
 

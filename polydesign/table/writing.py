@@ -32,6 +32,7 @@ def to_json(table: Table) -> dict[str, Any]:
             "exact": schedule.error,
             "observed": table.observed,
             "measured": [measurements.to_entry(m) for m in table.measured],
+            **({"tried": [asdict(one) for one in table.tried]} if table.tried else {}),
         },
         "cost": {"matmuls": matmuls_of(table)},
     }

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from polydesign.model import InputError, Plan, Table, check_integer, dtype_name
+from polydesign.model import HALF, InputError, Plan, Schedule, Table, check_integer, dtype_name
 from polydesign.rounding.gram import choose_restarts, every
-from polydesign.verification.blocks import HALF, RARE, lost
+from polydesign.rounding.trial import random_trial
 from polydesign.verification.cases import Setting
 from polydesign.verification.operators import choose
 from polydesign.verification.reference import FixedSums
@@ -48,9 +48,18 @@ WEIGHT = 0.5
 """Of their errors in the choice, and of SQUARE's: they tell whether a candidate loses values; few
 matrices are like EQUAL."""
 
+MET = ("diagonal-and-rest", "blocks", "two-rows", "products")
+"""Families of matrices whose roundings agree that a candidate for msign meets in half precision."""
+
+COUNT = 100_000
+"""Members of each."""
+
+RARE = 2e-5
+"""The part of them that may be blown up or lost; the searches of this package let none pass."""
+
 PARTS = (0.22, 0.3, 0.4, 0.5, 0.63, 0.8, 1.0)
 """Of the shape, and of a square of its shorter side, at which they are measured where blocks are not followed
-without a matrix (verification/blocks.py): what rounding does to equal entries depends on how many there
+without a matrix: what rounding does to equal entries depends on how many there
 are."""
 
 
@@ -72,7 +81,7 @@ class Measured:
     Where an error is enough, score is `worst`.
 
     complete: whether it met all matrices; the runs end with the one that showed that others are better. lost:
-    the part of random blocks of equal entries that lose a value: beyond RARE a candidate meets no matrix.
+    the part of the members of MET that are blown up or lost: beyond RARE a candidate meets no matrix.
     """
 
     index: int
@@ -104,8 +113,8 @@ def select(
 ) -> tuple[Measured, ...]:
     """All candidates measured on the same matrices, best first; one that is worse than the best is cut short.
 
-    In half precision a candidate for msign is first run on COUNT blocks of equal entries (blocks.py), and is
-    out where more than RARE of them lose a value.
+    In half precision a candidate for msign first meets COUNT members of each of MET, whose roundings agree
+    (rounding/trial.py), and is out where more than RARE of them are blown up or lost.
 
     shape: reduced to MOST_ROWS rows at the same aspect. plans: one a candidate, their form and restarts are
     run; none: the default. enough: an error that suffices, at which the first candidate that reaches it, in
@@ -154,7 +163,7 @@ def _one(
         lower = lowest_eigenvalue(table.schedule, str(plan.dtype), min(shape), 1)
     plan = _with_restarts(plan, table)
     followed = plan.dtype in HALF and how.polar
-    gone = lost(table.schedule, plan, seed=seed) if followed else 0.0
+    gone = _lost(table.schedule, plan, seed) if followed else 0.0
     if gone > RARE:
         return Measured(index, math.inf, math.inf, (), complete=False, lost=gone)
     worst, score, runs = 0.0, 0.0, []
@@ -178,6 +187,12 @@ def _one(
         if score > limit:
             break
     return Measured(index, worst, score, tuple(runs), complete=len(runs) == len(cases), lost=gone)
+
+
+def _lost(schedule: Schedule, plan: Plan, seed: int) -> float:
+    how = {"restarts": plan.restarts, "seed": seed, "enough": max(1, math.ceil(RARE * COUNT))}
+    trials = [random_trial(schedule, str(plan.dtype), family, COUNT, **how) for family in MET]
+    return max(max(one.blown, one.lost) / one.tried for one in trials)
 
 
 def _with_restarts(plan: Plan, table: Table) -> Plan:

@@ -1,0 +1,80 @@
+"""What became of matrices whose roundings agree, in half precision, and what a table is called after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from polydesign.model.checks import InputError, check_choice, check_integer, check_number, dtype_name
+
+HALF = ("bfloat16", "float16")
+"""Precisions that are coarse enough for it to matter; products are summed in a higher one."""
+
+LOOPS = ("fused", "compiled", "separate")
+"""How a loop rounds: fused, a product together with what is added to it, as torch.addmm does; compiled, every
+product, and then every sum of products once; separate, one operation after the other, as PyTorch runs
+B = b*A + c*A@A in bfloat16."""
+
+STANDINGS = ("plain", "fused", "unsafe", "untried")
+"""plain: nothing that was tried blew up, in any loop. fused: nothing did in fused loops, which this package
+and torch.optim.Muon have, but some in another. unsafe: some in fused loops. untried: not every loop was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What members of one family of matrices became in one kind of loop.
+
+    Args:
+        digest: Of the schedule and its purpose.
+        family: A name of rounding.families.FAMILIES, or of what was enumerated or hunted.
+        loop: One of LOOPS.
+        dtype: Precision of the state.
+        tried: How many members, of them
+        blown: so many ended with a singular value above 1.5, or above 1.25 + E where that is more,
+        lost: so many with one that ended 0.25 or more beyond the promised error; of singular values on the
+            range, and above what rounding the input alone may take.
+        worst: The largest |v − 1| of those; None where a result was not finite.
+        seed: Of the random numbers.
+
+    Raises:
+        InputError: A field is out of its range; it names the field.
+    """
+
+    digest: str
+    family: str
+    loop: str
+    dtype: str
+    tried: int
+    blown: int
+    lost: int
+    worst: float | None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("loop", self.loop, LOOPS)
+        object.__setattr__(self, "dtype", dtype_name(self.dtype))
+        for name in ("tried", "blown", "lost", "seed"):
+            check_integer(name, getattr(self, name), 0)
+            if name in ("blown", "lost") and getattr(self, name) > self.tried:
+                raise InputError(name, f"is {getattr(self, name)}, and {self.tried} were tried")
+        if self.worst is not None:
+            check_number("worst", self.worst)
+            if self.worst < 0:
+                raise InputError("worst", f"is a distance, and cannot be {self.worst!r}")
+
+
+def standing(trials: Iterable[Trial], dtype: str) -> str:
+    """One of STANDINGS, for a precision."""
+    blown: dict[str, int] = dict.fromkeys(LOOPS, 0)
+    tried = set()
+    for one in trials:
+        if one.dtype == dtype and one.tried:
+            blown[one.loop] += one.blown
+            tried.add(one.loop)
+    if blown["fused"]:
+        return "unsafe"
+    if "fused" not in tried:
+        return "untried"
+    if any(blown.values()):
+        return "fused"
+    return "plain" if tried == set(LOOPS) else "untried"
