@@ -20,11 +20,13 @@ from polydesign.runtime.checks import (
     check_matrix,
     check_scalar,
     check_square,
+    check_undithered,
     check_vouched,
     residual_warnings,
 )
 from polydesign.runtime.defaults import SIGN, chosen
-from polydesign.runtime.normalize import NORMALIZATIONS, Normalized
+from polydesign.runtime.dither import dithered
+from polydesign.runtime.normalize import NORMALIZATIONS, Normalized, scaled_to_one, work_dtype
 from polydesign.runtime.run import Run
 
 RESIDUAL_ROUNDINGS = {"bfloat16": 4, "float16": 4, "float32": 64, "float64": 64}
@@ -94,7 +96,12 @@ class Sign(Operator):
             X = forms.gram(X, steps, how.restarts, normalized.gram)
         else:
             X = forms.direct(X, steps, normalized.gram)
-        return (X.mT if transposed else X).contiguous(), (normalized, how)
+        return (X.mT if transposed else X).to(how.state).contiguous(), (normalized, how)
+
+    def state(self, M: Tensor, how: Resolved) -> torch.dtype:
+        """What M is iterated in: it depends on the shape alone."""
+        small = not self.general and 0 < min(M.shape[-2:]) <= self.plan.float32_side
+        return torch.promote_types(how.state, torch.float32) if small else how.state
 
     def normalized(self, M: Tensor, how: Resolved) -> Normalized | None:
         """What the iteration starts from; None for an empty matrix."""
@@ -104,7 +111,14 @@ class Sign(Operator):
             check_finite("M", M)
             if how.normalization == "none":
                 check_vouched("M", M, how.table.schedule.interval[1])
-        return NORMALIZATIONS[how.normalization](M, how.state)
+        state, divided = self.state(M, how), NORMALIZATIONS[how.normalization]
+        if not self.plan.dither or state.itemsize > 2:
+            return divided(M, state)
+        # Before any Gram matrix is formed; scaled, because what is near the largest number may grow.
+        W = M.to(work_dtype(state, M))
+        W, exponent = (W, 0) if how.normalization == "none" else scaled_to_one(W)
+        found = divided(dithered(W, state), state)
+        return found._replace(exponent=found.exponent + exponent)
 
     def count(self, found: Found) -> int:
         """Products of iteration and normalization, less one where that formed the first Gram matrix."""
@@ -143,6 +157,7 @@ class Sign(Operator):
             form=how.form,
             restarts=how.restarts,
             transposed=transposed,
+            state=dtype_name(self.state(M, how)),
         )
 
 
@@ -153,10 +168,10 @@ class AnySign(Sign):
     def purposes(self) -> Sequence[str]:
         return (*SIGNS, "clip")
 
-    def counted(self, M: Tensor) -> tuple[Tensor, int]:
-        """The result and the products that ran; no residual, so nothing more runs."""
+    def counted(self, M: Tensor) -> tuple[Tensor, int, torch.dtype]:
+        """The result, the products that ran, and in what; no residual, so nothing more runs."""
         X, found = self.compute(M)
-        return X, self.count(found)
+        return X, self.count(found), self.state(M, found[1])
 
 
 class MatrixSign(Sign):
@@ -180,6 +195,7 @@ class MatrixSign(Sign):
             raise InputError(
                 "plan.form", f"{self.plan.form} is of msign, and mcsgn has no Gram matrix: leave form out"
             )
+        check_undithered(self.plan, self.word)
         check_scalar(self.normalization, self.word)
 
 
