@@ -17,8 +17,8 @@ from polydesign.model.checks import (
 )
 
 FLOAT32_SIDE = 32
-"""The default: up to this side a state in float32 was measured to take no longer than one in a half
-precision, for a matrix alone and for a batch (scripts/benchmarks/small_state.py, on a CPU)."""
+"""The default. Up to this side a state in float32 takes at most a tenth longer than one in a half precision,
+and less in most cases, alone and in a batch (scripts/benchmarks/small_state.py, on a CPU)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,17 +42,18 @@ class Sign(Operator):
     """U Vᵀ for M = U Σ Vᵀ, as exactly as the table promises for singular values in [l, u] once normalized.
 
     Called with M: (..., m, n), any floating dtype, layout and batch; the result is a contiguous tensor of
-    M's shape **in the state's dtype**. Singular values below l grow as the table's map says and are not
-    promised anything; a zero matrix gives zero. `run` takes one product more, for the residual.
+    M's shape **in the plan's dtype**, or M's own. Singular values below l grow as the table's map says and
+    are not promised anything; a zero matrix gives zero. `run` takes one product more, for the residual.
 
     Args:
         table: Of root 2; None takes the catalogue's table for the state's precision, plan.matmuls or
             plan.error the one for that (runtime/defaults.py).
-        plan: dtype: precision of the state, None for M's own. normalization: what M is divided by, None for
-            the table's own; rounding to the state comes after the division, which is in float32 or better.
-            With aol the result is msign(diag(s) M), with s on the shorter side. form: gram is the same map
-            by products of the small Gram matrix, cheaper where M is wide or tall; its rounding is another,
-            and restarts says how it is kept in bounds.
+        plan: dtype: precision of the state, None for M's own; in place of a half one float32 for small M
+            (float32_side). normalization: what M is divided by, None for the table's own; rounding to the
+            state comes after the division, which is in float32 or better. With aol the result is
+            msign(diag(s) M), with s on the shorter side. form: gram is the same map by products of the small
+            Gram matrix, cheaper where M is wide or tall; its rounding is another, and restarts says how it is
+            kept in bounds.
 
     Raises:
         InputError: When the object is made, for a table of another root or purpose, for restarts that the
@@ -208,7 +209,7 @@ def msign(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Te
         plan: How it runs.
 
     Returns:
-        Tensor of M's shape in the state's dtype.
+        Tensor of M's shape in the plan's dtype, or M's own.
     """
     return made(Sign, table, plan)(M)
 
