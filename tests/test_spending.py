@@ -49,7 +49,8 @@ def test_a_table_like_any_other(table):
 def test_provenance_makes_it_again(table):
     """Headroom, cushion and evaluations found by the search give the same schedule without it."""
     p = table.provenance.parameters
-    again = polydesign.design(degree=table.schedule.degrees, headroom=p["headroom"], cushion=p["cushion"])
+    given = {name: p[name] for name in ("headroom", "image_floor")}
+    again = polydesign.design(degree=table.schedule.degrees, **given)
     assert again.schedule == table.schedule
     assert p["dtype"] == "bfloat16"
     assert p["cost"] == 9

@@ -155,7 +155,12 @@ class Budget(Strategy):
         return Found(schedule, parameters | given(goals), form=form)
 
     def _rounded(self, problem: Problem, degrees: tuple[int, ...], task: Task) -> Found:
-        from polydesign.search.candidates import MOST_GRAM_DEGREE, smallest_for  # mpmath
+        from polydesign.search.candidates import (  # mpmath
+            MOST_GRAM_DEGREE,
+            settles,
+            smallest_for,
+            widest_interval,
+        )
         from polydesign.search.rounding_aware import Terms
         from polydesign.search.spending import best, both
 
@@ -181,6 +186,9 @@ class Budget(Strategy):
             terms = [replace(one, lower=lower) for one in terms]
         measure = partial(self._measured, task) if self.measure else None
         chosen, measured, count = best(terms, dtype, self.matmuls, task.error, measure)
+        if task.smallest and settles(terms[0]):
+            chosen = widest_interval(chosen, both(self.matmuls, task.error)[1])
+            measured = None if measure is None else measure([chosen], None)[0]
         proposal = chosen.proposal
         stated = asdict(replace(self, form=asked))
         parameters = given(asdict(proposal.strategy)) | given({key: stated[key] for key in STATED})

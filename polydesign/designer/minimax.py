@@ -31,8 +31,8 @@ singular value by far less than the headroom.
 
 
 SETTLED_FLOOR: dict[str, Any] = {"image_floor": 0.08, "floor_free_tail": 2}
-"""Where headroom is found. With 0.07, five quintics in fused loops lose 4 of 300,000 matrices of a few numbers
-(`products`) in bfloat16; with 0.1 they promise 0.144 in place of 0.140."""
+"""Where headroom is found. With 0.07, five quintics in fused loops lose 4 of 300,000 members of the family
+`products` in bfloat16; with 0.1 they promise 0.144 in place of 0.140."""
 
 _TYPICAL = 1e-3
 """Lower end for which headroom is found where the smallest one is asked for."""

@@ -62,6 +62,29 @@ def outcome(schedule: Schedule, members: Members, dtype: str, entries: Sequence[
     return Outcome(error, size)
 
 
+class Count(NamedTuple):
+    """How many of some members are blown up and lost, and the largest error of all."""
+
+    blown: int
+    lost: int
+    worst: float
+
+
+def counted(
+    schedule: Schedule,
+    members: Members,
+    dtype: str,
+    loop: str = "fused",
+    restarts: Sequence[int] | None = None,
+) -> Count:
+    """What becomes of the members in a loop, or in the gram form with these restarts."""
+    end = outcome(
+        schedule, members, dtype, follow(schedule, members, dtype, loop=loop, restarts=restarts)[-1]
+    )
+    blown = int(np.sum(end.size > max(BLOWN, 1 + schedule.error + LOST)))
+    return Count(blown, int(np.sum(end.error > schedule.error + LOST)), float(end.error.max()))
+
+
 def random_trial(
     schedule: Schedule,
     dtype: str,
@@ -78,17 +101,13 @@ def random_trial(
     tried = blown = lost = 0
     worst = 0.0
     for members in drawn(family, count, schedule.interval[0], seed):
-        end = outcome(
-            schedule, members, dtype, follow(schedule, members, dtype, loop=loop, restarts=restarts)[-1]
-        )
-        tried += len(end.error)
-        blown += int(np.sum(end.size > max(BLOWN, 1 + schedule.error + LOST)))
-        lost += int(np.sum(end.error > schedule.error + LOST))
-        worst = max(worst, float(end.error.max()))
+        found = counted(schedule, members, dtype, loop, restarts)
+        tried += len(members.entries[0])
+        blown, lost, worst = blown + found.blown, lost + found.lost, max(worst, found.worst)
         if enough is not None and max(blown, lost) >= enough:
             break
-    found = worst if np.isfinite(worst) else None
-    return Trial(digest(schedule, purpose), family, loop, dtype, tried, blown, lost, found, seed)
+    largest = worst if np.isfinite(worst) else None
+    return Trial(digest(schedule, purpose), family, loop, dtype, tried, blown, lost, largest, seed)
 
 
 def drawn(family: str, count: int, lower: float, seed: int) -> Iterator[Members]:

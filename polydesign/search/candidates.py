@@ -16,6 +16,7 @@ from polydesign.program.cost import cost
 from polydesign.rounding.gram import choose_restarts
 from polydesign.search.budget import bisected
 from polydesign.search.rounding_aware import Proposal, Terms, least_error, propose
+from polydesign.search.smallest_lower import smallest_lower
 from polydesign.search.survivors import survivors
 
 HANDFUL = 9
@@ -97,7 +98,7 @@ def settles(terms: Terms) -> bool:
 
 
 def _surviving(terms: Terms, most: float, error: float, least: float) -> Iterator[Proposal]:
-    """As proposals: nothing is expected beyond the promise, which has room for what they met."""
+    """As proposals: nothing is expected beyond the promise and storing the result."""
     for one in survivors(
         Problem(terms.root, (1 + terms.root,), terms.lower, terms.upper),
         terms.dtype,
@@ -110,7 +111,7 @@ def _surviving(terms: Terms, most: float, error: float, least: float) -> Iterato
         keep=HANDFUL + 1,
         error=error,
     ):
-        expected = one.schedule.error + UNIT_ROUNDOFF[terms.dtype]
+        expected = one.schedule.error + UNIT_ROUNDOFF[terms.dtype] / 2
         yield Proposal(one.schedule, one.strategy, one.cost, 1.0, expected, expected)
 
 
@@ -133,6 +134,16 @@ def _affordable(
         if price <= most:
             found.append(Candidate(proposal, "gram", restarts, price))
     return found
+
+
+def widest_interval(one: Candidate, error: float) -> Candidate:
+    """The same steps with the same headroom, on the widest interval from which their promise is the error."""
+    proposal = one.proposal
+    strategy, schedule = proposal.strategy, proposal.schedule
+    root, degrees, upper = schedule.root, schedule.degrees, schedule.interval[1]
+    lower = smallest_lower(strategy, root, degrees, error, upper)
+    wide = strategy.search(Problem(root, degrees, lower, upper))
+    return replace(one, proposal=replace(proposal, schedule=wide, expected=wide.error, at_worst=wide.error))
 
 
 def smallest_for(terms: Terms, most: float, error: float) -> float:

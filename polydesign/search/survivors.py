@@ -17,7 +17,7 @@ from polydesign.model import LOOPS, MOST_STEPS, InputError, Problem, Schedule
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import Prices
 from polydesign.program.programs import preferred
-from polydesign.rounding.trial import AGREEING, random_trial
+from polydesign.rounding.trial import AGREEING, counted, drawn
 from polydesign.search.budget import Price, additive, next_error, start_error
 from polydesign.search.minimax import Equioscillation
 from polydesign.search.settling import settled
@@ -192,8 +192,9 @@ def _surviving(one: _Candidate, dtype: str) -> Survivor | None:
 def survives(schedule: Schedule, dtype: str, *, count: int = CHECKED, seed: int = 1) -> bool:
     """Whether no member is blown up, in any loop, and none lost in a fused one."""
     for family in AGREEING:
-        for loop in LOOPS:
-            trial = random_trial(schedule, dtype, family, count, loop=loop, seed=seed, enough=1)
-            if trial.blown or (loop == "fused" and trial.lost):
-                return False
+        for members in drawn(family, count, schedule.interval[0], seed):
+            for loop in LOOPS:
+                found = counted(schedule, members, dtype, loop)
+                if found.blown or (loop == "fused" and found.lost):
+                    return False
     return True

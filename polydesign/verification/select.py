@@ -48,7 +48,7 @@ WEIGHT = 0.5
 """Of their errors in the choice, and of SQUARE's: they tell whether a candidate loses values; few
 matrices are like EQUAL."""
 
-COUNT = 100_000
+COUNT = 32_768
 """Members of each family whose roundings agree that a candidate for msign meets in half precision."""
 
 RARE = 2e-5
