@@ -23,14 +23,14 @@ from polydesign.search.minimax import Equioscillation
 from polydesign.search.settling import settled
 from polydesign.search.standard import evaluations_of
 
-FLOORS = (0.08, 0.15)
-"""Image floors that are tried."""
+FLOORS = (0.09, 0.06, 0.12, 0.16)
+"""Image floors that are tried; the first decides which sequences of degrees meet the others."""
 
 FLOOR_FREE = 2
 """Steps at the end without a floor."""
 
 SEQUENCES = 48
-"""Sequences of degrees that are settled with the middle floor, the best in exact arithmetic."""
+"""Sequences of degrees that are settled with the first floor, the best in exact arithmetic."""
 
 STRATEGIES = 4
 """Of them, those that are settled on many members, with all floors and evaluations: of all that there are,

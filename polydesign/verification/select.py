@@ -46,7 +46,7 @@ EQUAL = ("flat", "blocks", "rank1")
 
 WEIGHT = 0.5
 """Of their errors in the choice, and of SQUARE's: they tell whether a candidate loses values; few
-matrices are like EQUAL."""
+matrices are like EQUAL. For msign in half precision, where they are what endangers, they count in full."""
 
 COUNT = 32_768
 """Members of each family whose roundings agree that a candidate for msign meets in half precision."""
@@ -179,8 +179,8 @@ def _one(
             if key not in shares:
                 shares[key] = input_share(case, table.schedule) or 0.0
             own -= shares[key]
-        light = weighted and (spectrum in EQUAL or (spectrum == SQUARE and how.positive and number == 0))
-        score = max(score, own * (WEIGHT if light else 1))
+        light = (spectrum in EQUAL and not followed) or (spectrum == SQUARE and how.positive and number == 0)
+        score = max(score, own * (WEIGHT if weighted and light else 1))
         if score > limit:
             break
     return Measured(index, worst, score, tuple(runs), complete=len(runs) == len(cases), lost=gone)
