@@ -7,6 +7,7 @@ still breaks gets a larger margin, or is left out.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -32,9 +33,12 @@ FLOOR_FREE = 2
 SEQUENCES = 48
 """Sequences of degrees that are settled with the first floor, the best in exact arithmetic."""
 
-STRATEGIES = 4
+STRATEGIES = 6
 """Of them, those that are settled on many members, with all floors and evaluations: of all that there are,
 and of those whose inner degrees do not exceed _STEADY: what a few members say of high degrees is too good."""
+
+ALIKE = 2
+"""Survivors of one sequence of degrees: what a model cannot tell apart is measured."""
 
 _STEADY = 4
 
@@ -140,11 +144,13 @@ def survivors(
             for one in _ranked(first, dtype, error)[:STRATEGIES]
             for strategy in _strategies(one.problem.degrees, evaluations, FLOORS)
         ]
+        slots = Counter({one.problem.degrees: ALIKE for one in best})
         left = keep // 2
         for one in _ranked(best, dtype, error):
-            made = _surviving(one, dtype) if left else None
+            made = _surviving(one, dtype) if left and slots[one.problem.degrees] else None
             if made is not None and made.schedule not in found:
                 found[made.schedule] = made
+                slots[one.problem.degrees] -= 1
                 left -= 1
     return sorted(found.values(), key=lambda one: one.schedule.error)
 
