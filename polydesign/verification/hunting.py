@@ -8,18 +8,21 @@ it would have given without a stop.
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from polydesign.model import HALF, LOOPS, InputError, Table, Trial, check_number, dtype_name
+from polydesign.model import HALF, LOOPS, InputError, Plan, Table, Trial, check_number, dtype_name
 from polydesign.rounding.families import FAMILIES, Parameters
-from polydesign.rounding.trial import CHUNK, Tally
+from polydesign.rounding.trial import CHUNK, Tally, most
+from polydesign.runtime import msign
 from polydesign.table.catalogue import Source, as_table
 from polydesign.text.files import write_atomically
 from polydesign.verification.climbing import INFINITE, Case, Found, Kept
@@ -80,9 +83,20 @@ class Hunt:
         """The worst of each family and loop."""
         return [one.worst(self.table) for one in self.found if one.kept]
 
-    @property
-    def blown(self) -> int:
-        return sum(one.tally.blown for one in self.found)
+    def worst(self) -> list[Case]:
+        """The worst of each loop that has a case."""
+        limit = most(self.table.schedule)
+        of_loop = ([case for case in self.cases() if case.loop == loop] for loop in LOOPS)
+        return [max(some, key=lambda case: (case.size > limit, case.error)) for some in of_loop if some]
+
+    def blown(self, loops: Sequence[str] = LOOPS) -> int:
+        """How many were, in these loops."""
+        return sum(one.tally.blown for one in self.found if one.source.loop in loops)
+
+    def plain_call(self, matrix: np.ndarray) -> float:
+        """The largest singular value that msign gives with this table, without checks."""
+        X = msign(torch.from_numpy(matrix), self.table, Plan(self.dtype, check=False)).double()
+        return torch.linalg.svdvals(X)[0].item() if X.isfinite().all() else math.inf
 
 
 def hunt(
@@ -135,7 +149,7 @@ def hunt(
     began, saved, before, last = time.monotonic(), time.monotonic(), one.spent, one.rounds + (rounds or 0)
     try:
         while (now := time.monotonic()) - began < seconds and (rounds is None or one.rounds < last):
-            if enough is not None and one.blown >= enough:
+            if enough is not None and one.blown() >= enough:
                 break
             one.round()
             one.spent = before + time.monotonic() - began
@@ -143,7 +157,7 @@ def hunt(
                 saved = now
                 write_atomically(file, _to_json(one))
             if progress is not None:
-                progress(now - began, seconds, f"{one.blown} blown up")
+                progress(now - began, seconds, f"{one.blown()} blown up")
     except KeyboardInterrupt:
         pass
     if file is not None:
