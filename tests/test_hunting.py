@@ -26,7 +26,7 @@ from polydesign.verification.reference import FixedSums
 
 pytestmark = pytest.mark.numerics
 
-BUDGET = {"scan": 1, "rounds": 80, "seed": 5, "dtype": "bfloat16"}
+BUDGET: dict[str, Any] = {"scan": 1, "rounds": 80, "seed": 5, "dtype": "bfloat16"}
 """Four rounds of each family and loop, the first of them random: fractions of a second."""
 
 
