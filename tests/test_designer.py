@@ -10,6 +10,7 @@ import polydesign
 from polydesign import InputError
 from polydesign.designer import design as designer
 from polydesign.designer.minimax import DEFAULT_SAFETY
+from polydesign.model import HALF
 
 
 def test_the_bare_optimum():
@@ -21,23 +22,41 @@ def test_the_bare_optimum():
 
 
 def test_the_main_job_is_safe_for_bfloat16():
-    """Headroom 1.01 everywhere, image floor 0.1 except in the last two steps: design.md, section 6."""
+    """A headroom for every step, image floor 0.08 except in the last two; and it says them."""
     table = polydesign.design(degree=5, steps=6)
-    spelt = polydesign.design(degree=5, steps=6, headroom=1.01, image_floor=[0.1] * 4 + [0, 0])
+    p = table.provenance.parameters
+    spelt = polydesign.design(degree=5, steps=6, headroom=p["headroom"], image_floor=[0.08] * 4 + [0, 0])
     assert table.schedule == spelt.schedule
     assert table.name == "sign-d5x6-l1e-3-bf16"
-    assert table.provenance.parameters["dtype"] == "bfloat16"
+    assert p["dtype"] == "bfloat16"
     received = table.schedule.interval
-    for step in table.schedule.steps:
-        assert step.domain[1] == pytest.approx(1.01 * received[1])
+    for step, headroom in zip(table.schedule.steps, p["headroom"], strict=True):
+        assert step.domain[1] == pytest.approx(headroom * received[1])
+        assert headroom > 1.01  # the published habit
         received = step.image
 
 
 @pytest.mark.parametrize("dtype", DEFAULT_SAFETY)
 def test_defaults_follow_the_precision(dtype):
-    table = polydesign.design(degree=5, steps=5, dtype=dtype)
-    assert table.provenance.parameters["headroom"] == DEFAULT_SAFETY[dtype]["headroom"]
-    assert table == polydesign.design(degree=5, steps=5, dtype=f"torch.{dtype}")
+    """Roots have one headroom for all steps, and so have signs from float32 on."""
+    for keywords in ({"root": 4, "lower": 0.1}, {}):
+        table = polydesign.design(degree=5, steps=5, dtype=dtype, **keywords)
+        stated = table.provenance.parameters["headroom"]
+        own = dtype in HALF and not keywords
+        assert isinstance(stated, list) if own else stated == DEFAULT_SAFETY[dtype]["headroom"]
+        assert table == polydesign.design(degree=5, steps=5, dtype=f"torch.{dtype}", **keywords)
+
+
+def test_a_loop_that_fuses_needs_less_room():
+    """And the file says for which loop it is; where nothing is found, nothing is said of it."""
+    any_, fused = (polydesign.design(degree=5, steps=5, loop=loop) for loop in ("any", "fused"))
+    assert any_ == polydesign.design(degree=5, steps=5)
+    assert fused.schedule.error < any_.schedule.error
+    assert fused.name == "sign-d5x5-l1e-3-bf16-fused"
+    assert fused.provenance.parameters["loop"] == "fused"
+    for keywords in ({"headroom": 1.02}, {"dtype": "float32"}, {"root": 4}):
+        with pytest.raises(InputError, match=r"^loop: is for"):
+            polydesign.design(degree=5, steps=2, loop="fused", **keywords)
 
 
 def test_safety_costs_less_the_finer_the_precision():
@@ -48,8 +67,10 @@ def test_safety_costs_less_the_finer_the_precision():
 
 
 def test_error_in_place_of_steps_uses_the_defaults_of_that_many_steps():
-    table = polydesign.design(degree=5, error=2e-3)
+    table = polydesign.design(degree=5, error=7e-3)
     assert table.schedule == polydesign.design(degree=5, steps=6).schedule
+    with pytest.raises(InputError, match=r"error: 1e-17 is out of reach: \d+ steps of degree 5"):
+        polydesign.design(degree=5, error=1e-17, dtype="bf16")
 
 
 @pytest.mark.parametrize(

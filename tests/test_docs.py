@@ -163,6 +163,8 @@ MEASURED = {
     "derivative_memory": "derivative_memory",
     "triangular_cost": "triangular_cost",
     "bilinear_step": "bilinear_step",
+    "small_state": "small_state",
+    "dither": "dither",
 }
 
 

@@ -84,7 +84,7 @@ def test_truncation_is_eckart_youngs(
     sigma = spectrum(min(shape[-2:]))
     M, _, _ = known(*shape, sigma=sigma, seed=seed)
     given = M.to(device)
-    plan = Plan(dtype=dtype)
+    plan = Plan(dtype=dtype, float32_side=0)
     X, info = spectral_truncate_with_info(given, 1.0, plan=plan, formula=formula)
     assert torch.equal(X, spectral_truncate(given, 1.0, plan=plan, formula=formula))
     assert torch.equal(given.cpu(), M)
@@ -150,7 +150,8 @@ def test_inside_the_gap(formula: str, largest: float, seed: int, device: str) ->
 def test_pseudo_inverse(dtype: str, formula: str, shape: tuple[int, ...], seed: int, device: str) -> None:
     M, _, _ = known(*shape, sigma=spectrum(min(shape[-2:])), seed=seed)
     given = M.to(device)
-    X, info = pseudo_inverse_with_info(given, 1.0, plan=Plan(dtype=dtype), formula=formula)
+    plan = Plan(dtype=dtype, float32_side=0)
+    X, info = pseudo_inverse_with_info(given, 1.0, plan=plan, formula=formula)
     assert torch.equal(given.cpu(), M)
     assert X.shape == M.mT.shape
     assert X.is_contiguous()
@@ -183,7 +184,7 @@ def test_pseudo_inverse_is_penroses(seed: int) -> None:
 def test_range_projector(dtype: str, side: str, shape: tuple[int, ...], seed: int, device: str) -> None:
     sigma = spectrum(min(shape[-2:]))
     M, U, V = known(*shape, sigma=sigma, seed=seed)
-    P = range_projector(M.to(device), 1.0, side=side, plan=Plan(dtype=dtype))
+    P = range_projector(M.to(device), 1.0, side=side, plan=Plan(dtype=dtype, float32_side=0))
     basis = (U if side == "left" else V)[..., sigma > 1]
     # f²p² of up to four factors, each within `allowed` or 2·allowed, and the sums.
     bound = 4 * allowed(dtype, len(sigma))
@@ -199,7 +200,7 @@ def test_range_projector(dtype: str, side: str, shape: tuple[int, ...], seed: in
 def test_effective_rank(dtype: str, formula: str, shape: tuple[int, ...], seed: int, device: str) -> None:
     sigma = spectrum(min(shape[-2:]))
     M, _, _ = known(*shape, sigma=sigma, seed=seed)
-    found = effective_rank(M.to(device), 1.0, plan=Plan(dtype=dtype), formula=formula)
+    found = effective_rank(M.to(device), 1.0, plan=Plan(dtype=dtype, float32_side=0), formula=formula)
     assert found.shape == shape[:-2]
     assert found.element_size() >= 4
     # Each value of P is off by `allowed` at most.

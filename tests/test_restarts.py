@@ -11,10 +11,11 @@ from references import published
 from tables import table_of, with_coefficients
 
 import polydesign
-from polydesign.model import InputError, Plan
+from polydesign.model import HALF, InputError, Plan
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import Products, count, matmuls
 from polydesign.rounding.gram import (
+    MET,
     MOST_EXHAUSTIVE,
     choose_restarts,
     every,
@@ -22,6 +23,7 @@ from polydesign.rounding.gram import (
     shift,
     simulate,
 )
+from polydesign.rounding.trial import AGREEING, random_trial
 from polydesign.runtime import inverse_root, msign, msign_with_info, ops, root
 from polydesign.runtime.execute import direct, gram
 from polydesign.verification.metrics import deviation
@@ -189,9 +191,15 @@ def test_fewest_restarts_within_the_limit(table, dtype, restarts):
     most, delta = limit(schedule, dtype), shift(dtype)
     chosen = simulate(schedule, restarts, delta).error
     assert chosen <= most
+    fewer = len(restarts), chosen
     for other in sets(len(schedule.steps)):
         error = simulate(schedule, other, delta).error
-        assert error > most if len(other) < len(restarts) else len(other) > len(restarts) or error >= chosen
+        if (len(other), error) < fewer and error <= most:
+            # In half precision what the simulation allows may still blow up matrices of few numbers.
+            how = {"restarts": other, "seed": 2, "enough": 1}
+            trials = (random_trial(schedule, dtype, family, MET, **how) for family in AGREEING)
+            assert dtype in HALF
+            assert any(one.blown for one in trials)
 
 
 def test_many_steps_are_searched_greedily():
@@ -227,9 +235,9 @@ def test_chosen_restarts_hold_and_none_blows_up(steps, spectrum):
 def test_restarts_before_every_step_are_named_direct():
     table = polydesign.design(degree=9, steps=4, headroom=1.015, image_floor=(0.12, 0.12, 0.12, 0))
     M = normalized(8, 32, seed=1)
-    X, info = msign_with_info(M, table, Plan(dtype="bf16", form="gram"))
+    X, info = msign_with_info(M, table, Plan(dtype="bf16", form="gram", float32_side=0))
     assert (info.form, info.restarts, info.matmuls) == ("direct", (), 16)
-    assert torch.equal(X, msign(M, table, Plan(dtype="bf16")))
+    assert torch.equal(X, msign(M, table, Plan(dtype="bf16", float32_side=0)))
     _, info = msign_with_info(M, table, Plan(dtype="bf16", form="gram", restarts=(1, 2, 3)))
     assert (info.form, info.restarts) == ("gram", (1, 2, 3))  # asked for
     _, info = msign_with_info(M, table, Plan(dtype="fp32", form="gram"))

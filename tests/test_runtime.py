@@ -81,7 +81,9 @@ def test_scaling_by_a_power_of_two_changes_no_bit(dtype: torch.dtype, exponent: 
     R = random(2, 5, 7, seed=case)
     M = (R.sign() * R.abs().clamp(0.25, 0.999)).to(dtype)
     scaled = times_power_of_two(M.double(), k).to(dtype)
-    assert torch.equal(msign(M, QUINTICS), msign(scaled, QUINTICS))
+    for side in (0, 5):
+        plan = Plan(float32_side=side)
+        assert torch.equal(msign(M, QUINTICS, plan), msign(scaled, QUINTICS, plan))
 
 
 def test_scaling_by_three_does_change_bits() -> None:
@@ -120,7 +122,7 @@ def test_any_norm_is_divided_out(dtype: torch.dtype, size: float, device: str) -
 def test_zero_gives_zero_beside_what_is_not(dtype: torch.dtype, seed: int, device: str) -> None:
     M = random(3, 8, 8, seed=seed, dtype=dtype, device=device)
     M[1] = 0
-    X, info = msign_with_info(M, QUINTICS)
+    X, info = msign_with_info(M, QUINTICS, Plan(float32_side=0))
     assert torch.equal(X[1], torch.zeros_like(X[1]))
     assert torch.isfinite(X).all()
     assert info.norm[1] == 0
@@ -277,7 +279,7 @@ def test_result_has_the_dtype_of_the_state(plan: object, seed: int) -> None:
 def test_narrow_state_never_meets_the_unnormalized_values(size: float, seed: int) -> None:
     M = random(16, 24, seed=seed) * size
     for dtype in ("float16", "bfloat16"):
-        _, info = msign_with_info(M, QUINTICS, Plan(dtype=dtype))
+        _, info = msign_with_info(M, QUINTICS, Plan(dtype=dtype, float32_side=0))
         torch.testing.assert_close(info.norm, torch.linalg.matrix_norm(M))
         assert info.residual < 0.05
 
@@ -320,9 +322,10 @@ def test_not_finite(bad: float, dtype: torch.dtype, seed: int, device: str) -> N
     M[1, 2, 3] = bad
     with pytest.raises(InputError, match=r"^M: holds NaN or infinity.*check=False"):
         msign(M, QUINTICS)
-    X = msign(M, QUINTICS, Plan(check=False))
-    assert X[1].isnan().any()
-    assert torch.isfinite(X[0]).all()
+    for side in (0, 5):
+        X = msign(M, QUINTICS, Plan(check=False, float32_side=side))
+        assert X[1].isnan().any()
+        assert torch.isfinite(X[0]).all()
 
 
 @pytest.mark.parametrize(

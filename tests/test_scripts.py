@@ -23,6 +23,7 @@ from pages import written
 from references import timing_from_json
 
 import polydesign
+from polydesign.model import Plan
 from polydesign.rounding import direct as noise
 from polydesign.rounding.direct import predict
 from polydesign.runtime import compiled
@@ -462,3 +463,46 @@ def test_the_bilinear_step(tmp_path: Path) -> None:
             assert row["normal"] is None or row["normal"] > 10 * row["polar"]
         errors = [error for error in row["errors"] if error is not None]
         assert errors == sorted(errors, reverse=True)
+
+
+def test_the_cost_of_a_float32_state(tmp_path: Path) -> None:
+    target = tmp_path / "small.json"
+    result = run("small_state.py", "--small", "--rounds", "2", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    rows = json.loads(target.read_text())["rows"]
+    assert [row["side"] for row in rows] == [8] * 8 + [16] * 8
+    assert all(row["ms"]["half"] > 0 < row["ratio"] for row in rows)
+
+
+def test_the_default_side_is_the_measured_one() -> None:
+    """And the limit is where the ratios stop to be about 1: at a larger side some ratio is above that."""
+    script = loaded("small_state")
+    body = json.loads(script.OUTPUT.read_text())
+    assert body["limit"] == script.limit(body["rows"]) == Plan().float32_side
+    inside = [row["ratio"] for row in body["rows"] if row["side"] <= body["limit"]]
+    beyond = [row["ratio"] for row in body["rows"] if row["side"] > body["limit"]]
+    assert max(inside) <= script.MOST < max(beyond)
+
+
+def test_what_dither_does(tmp_path: Path) -> None:
+    target = tmp_path / "dither.json"
+    result = run("dither.py", "--small", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    script = loaded("dither")
+    for path, count in ((target, 50), (script.OUTPUT, 10_000)):
+        body = json.loads(path.read_text())
+        assert body["of_each_kind"] == count
+        assert [(one["dtype"], one["headroom"]) for one in body["tables"]] == script.TABLES
+        for one in body["tables"]:
+            assert len(one["structured"]) == len(script.PLANS) * len(script.KINDS)
+            assert all(row["above"] <= row["away"] <= count for row in one["structured"])
+            # Below 32 rows there is nothing left to lose, and pairs have two.
+            assert all(
+                row["away"] == 0
+                for row in one["structured"]
+                if row["kind"] == "pairs" and row["plan"] in ("float32_side", "both")
+            )
+    # What it gives up, in the file: the direction's error is larger, without exception.
+    for one in body["tables"]:
+        without, with_it = one["random"]
+        assert 1.2 * without["direction"] < with_it["direction"] < 1.6 * without["direction"]

@@ -209,7 +209,8 @@ def test_measurements_of_other_coefficients(table, body):
 
 def test_a_proof_does_not_go_over_to_another_schedule(table):
     """It would be said of that one, in every text, and saved with it."""
-    other = polydesign.design(degree=5, steps=3, lower=0.2)
+    room = table.provenance.parameters["headroom"]
+    other = polydesign.design(degree=5, steps=4, lower=0.2, headroom=room)
     with pytest.raises(InputError, match=r"certificate\.digest: is of another schedule"):
         replace(table, schedule=other.schedule)
     with pytest.raises(InputError, match=r"certificate\.digest: is of another schedule"):
@@ -237,6 +238,10 @@ V1 = {  # file -> purpose, dtype, form, products
 }
 
 
+REPLACED = ("sign-d5x6-l1e-3-bf16", "sign-m18-l1e-3-fp16")
+"""What ships under these names now has more headroom."""
+
+
 @pytest.mark.parametrize("name", V1)
 def test_a_file_of_v1_is_read_with_a_note(name):
     """The same schedule, proof and measurements as v2 has; and written again it is v2."""
@@ -245,6 +250,8 @@ def test_a_file_of_v1_is_read_with_a_note(name):
         found = from_json(json.loads(text))
     assert (found.purpose, found.dtype, found.form) == V1[name][:3]
     assert to_json(found)["cost"]["matmuls"] == V1[name][3]
+    if name in REPLACED:
+        return
     present = load(name)
     purpose = present.purpose if name in published.names() else found.purpose
     assert found.certificate is not None
@@ -404,7 +411,8 @@ def test_a_table_put_to_another_purpose_keeps_its_proof_and_its_runs(table):
     assert other.certificate.digest == other.measured[0].digest == other.digest
     assert replace(other, purpose="sign", form="") == measured
     # Negative control: of another schedule neither is.
-    shorter = replace(table.schedule, steps=table.schedule.steps[:-1])
+    room = table.provenance.parameters["headroom"]
+    shorter = polydesign.design(degree=5, steps=4, lower=0.02, headroom=room).schedule
     for left_out in ({"certificate": None}, {"measured": ()}, {}):
         with pytest.raises(InputError, match="is of another schedule"):
             replace(other, schedule=shorter, **left_out)
@@ -818,7 +826,7 @@ def test_a_measurement_that_contradicts_itself_is_refused_where_it_stands(table)
 
 
 def test_a_reading_that_is_changed_changes_no_other():
-    text = find("sign-d5x5-l1e-3-bf16").read_text("utf-8")
+    text = find("sign-d5x6-l1e-3").read_text("utf-8")
     first, before = loads(text), dumps(loads(text))
     first.provenance.parameters["headroom"] = 2.0
     first.measured[0].versions["torch"] = "another"

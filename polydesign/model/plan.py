@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,13 +16,17 @@ from polydesign.model.checks import (
     dtype_name,
 )
 
+FLOAT32_SIDE = 32
+"""The default. Up to this side a state in float32 takes at most a tenth longer than one in a half precision,
+and less in most cases, alone and in a batch (scripts/benchmarks/small_state.py, on a CPU)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How a table is run on matrices.
 
     Args:
-        dtype: Precision of the iterated state; None means the input's own.
+        dtype: Precision of the iterated state and of the result; None means the input's own.
         check: Refuse NaN and infinity in the input. This looks at the data: turn it off inside a compiled
             or captured training step, and under torch.func.vmap, which compile does not go with.
         form: Of msign; gram takes fewer operations on wide matrices (see runtime/execute.py).
@@ -34,6 +38,15 @@ class Plan:
         matmuls: Run the package's best table for so many products, where none is given.
         error: Run the cheapest one that was measured at this error (runtime/defaults.py), where none is
             given.
+        float32_side: Of msign and what is made of it. A matrix whose shorter side is at most this is
+            iterated in float32 also where the state is a half precision, by the same table with as many
+            products, and its result rounded once. Where few entries differ, as in small matrices, all
+            may be rounded alike, and push a singular value to where the table blows up. 0 switches it off.
+        dither: Of msign and what is made of it, in a state of half precision: entries of the normalized
+            matrix are multiplied by 1 + u·r before they are rounded, u the unit roundoff and r in (−1, 1) a
+            hash of their indices, so that equal ones are not rounded alike. Permuted rows then give another
+            rounding, and the error of the direction grows. Where dtype is None and the input is wider, or the
+            state is float32 by float32_side, it does nothing.
 
     Raises:
         InputError: A field is not one of its words, or two of them do not go together.
@@ -47,6 +60,8 @@ class Plan:
     compile: bool = False
     matmuls: int | None = None
     error: float | None = None
+    float32_side: int = FLOAT32_SIDE
+    dither: bool = False
 
     def __post_init__(self) -> None:
         if self.matmuls is not None:
@@ -61,10 +76,13 @@ class Plan:
             object.__setattr__(self, "dtype", dtype_name(self.dtype))
         if self.normalization is not None:
             check_normalization(self.normalization)
-        for name in ("check", "compile"):
+        for name in ("check", "compile", "dither"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(name, f"must be True or False, not {getattr(self, name)!r}")
+        if self.dither and self.dtype in ("float32", "float64"):
+            raise InputError("dither", f"is of bfloat16 and float16, and dtype is {self.dtype}: leave it out")
         check_choice("form", self.form, FORMS)
+        check_integer("float32_side", self.float32_side, 0)
         if self.restarts is not None:
             if self.form != "gram":
                 raise InputError(
@@ -77,3 +95,7 @@ class Plan:
             if any(later <= earlier for earlier, later in pairwise(self.restarts)):
                 raise InputError("restarts", f"must increase, and are {list(self.restarts)}")
             object.__setattr__(self, "restarts", tuple(self.restarts))
+
+    def in_dtype(self, dtype: Any) -> Plan:
+        """The same plan in this precision, without dither where that does nothing."""
+        return replace(self, dtype=dtype, dither=self.dither and dtype_name(dtype) in ("bfloat16", "float16"))

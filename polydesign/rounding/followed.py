@@ -8,7 +8,7 @@ loops round oftener (model.LOOPS).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -68,6 +68,22 @@ def follow(
             X = run.step(codes[start], A, X) if one else run.stretch(codes[start:stop], A, X)
             ends.append(X)
     return ends
+
+
+def stepper(members: Members, dtype: str, loop: str = "fused") -> Callable[[Program], Entries]:
+    """The direct form step by step: a function that runs the next step's program on the members, and gives
+    the entries of X after it."""
+    run = _RUNS[loop](dtype, members)
+    X = [run.rounded(e) for e in members.entries]
+
+    def step(code: Program) -> Entries:
+        nonlocal X
+        with np.errstate(over="ignore", invalid="ignore"):
+            A = [run.rounded(e) for e in run.times(members.gram, X, X)]
+            X = run.step(code, A, X)
+        return X
+
+    return step
 
 
 class _Fused(Algebra):

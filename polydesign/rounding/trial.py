@@ -21,6 +21,9 @@ BLOWN = 1.5
 LOST = 0.25
 """Beyond the promised error: more than any rounding excuses (rounding/running.MOST_EXPLAINED)."""
 
+AGREEING = ("diagonal-and-rest", "blocks", "two-rows", "products")
+"""Families that break most schedules that any breaks: what a search follows."""
+
 CHUNK = 1 << 15
 """Members that are followed at a time: their registers fit a cache."""
 

@@ -96,6 +96,12 @@ def check_unchosen(plan: Plan, table: Table | None) -> None:
             raise InputError(f"plan.{name}", "chooses a table where none is given: leave one of them out")
 
 
+def check_undithered(plan: Plan, operator: str) -> None:
+    """Refuse dither, for an operator that does not begin with msign."""
+    if plan.dither:
+        raise InputError("plan.dither", f"is of msign, and {operator} has none: leave it out")
+
+
 def check_scalar(normalization: str | None, operator: str) -> None:
     """Refuse a normalization of more than one divisor, for an operator on eigenvalues or of sums."""
     if normalization == "aol":

@@ -72,7 +72,7 @@ def msign_differentiable(
     check_matrix("M", M)
     plan = plan or Plan()
     # [M, εI] may be wider than M, and the result is not.
-    plan = replace(plan, dtype=plan.dtype or dtype_name(M.dtype, "M.dtype"))
+    plan = plan.in_dtype(plan.dtype or dtype_name(M.dtype, "M.dtype"))
     check_number("eps", eps)
     if eps < 0:
         raise InputError("eps", f"must not be negative, and is {eps!r}")
@@ -152,13 +152,13 @@ def _inner(M: Tensor, plan: Plan, given: Plan | None) -> Plan:
     """The derivative's plan, with a dtype: what it runs on may be wider than M."""
     if given is None:
         return Plan(dtype=torch.promote_types(M.dtype, torch.float32), check=plan.check)
-    return given if given.dtype else replace(given, dtype=M.dtype)
+    return given if given.dtype else given.in_dtype(M.dtype)
 
 
 def _solved(name: str, A: Tensor, Q: Tensor, table: Table | None, plan: Plan) -> Tensor:
     """X of AX + XA = Q, A and Q in the work dtype; name: the argument that A was made of."""
     # The rest of a plan is of msign, and not of a block.
-    plan = replace(plan, form="direct", restarts=None, normalization="frobenius")
+    plan = replace(plan, form="direct", restarts=None, normalization="frobenius", dither=False)
     try:
         return lyapunov(A, Q, table, plan).to(A.dtype)
     except InputError as error:

@@ -20,11 +20,13 @@ from polydesign.runtime.checks import (
     check_matrix,
     check_scalar,
     check_square,
+    check_undithered,
     check_vouched,
     residual_warnings,
 )
 from polydesign.runtime.defaults import SIGN, chosen
-from polydesign.runtime.normalize import NORMALIZATIONS, Normalized
+from polydesign.runtime.dither import dithered
+from polydesign.runtime.normalize import NORMALIZATIONS, Normalized, scaled_to_one, work_dtype
 from polydesign.runtime.run import Run
 
 RESIDUAL_ROUNDINGS = {"bfloat16": 4, "float16": 4, "float32": 64, "float64": 64}
@@ -40,17 +42,18 @@ class Sign(Operator):
     """U Vᵀ for M = U Σ Vᵀ, as exactly as the table promises for singular values in [l, u] once normalized.
 
     Called with M: (..., m, n), any floating dtype, layout and batch; the result is a contiguous tensor of
-    M's shape **in the state's dtype**. Singular values below l grow as the table's map says and are not
-    promised anything; a zero matrix gives zero. `run` takes one product more, for the residual.
+    M's shape **in the plan's dtype**, or M's own. Singular values below l grow as the table's map says and
+    are not promised anything; a zero matrix gives zero. `run` takes one product more, for the residual.
 
     Args:
         table: Of root 2; None takes the catalogue's table for the state's precision, plan.matmuls or
             plan.error the one for that (runtime/defaults.py).
-        plan: dtype: precision of the state, None for M's own. normalization: what M is divided by, None for
-            the table's own; rounding to the state comes after the division, which is in float32 or better.
-            With aol the result is msign(diag(s) M), with s on the shorter side. form: gram is the same map
-            by products of the small Gram matrix, cheaper where M is wide or tall; its rounding is another,
-            and restarts says how it is kept in bounds.
+        plan: dtype: precision of the state, None for M's own; in place of a half one float32 for small M
+            (float32_side). normalization: what M is divided by, None for the table's own; rounding to the
+            state comes after the division, which is in float32 or better. With aol the result is
+            msign(diag(s) M), with s on the shorter side. form: gram is the same map by products of the small
+            Gram matrix, cheaper where M is wide or tall; its rounding is another, and restarts says how it is
+            kept in bounds.
 
     Raises:
         InputError: When the object is made, for a table of another root or purpose, for restarts that the
@@ -94,7 +97,12 @@ class Sign(Operator):
             X = forms.gram(X, steps, how.restarts, normalized.gram)
         else:
             X = forms.direct(X, steps, normalized.gram)
-        return (X.mT if transposed else X).contiguous(), (normalized, how)
+        return (X.mT if transposed else X).to(how.state).contiguous(), (normalized, how)
+
+    def state(self, M: Tensor, how: Resolved) -> torch.dtype:
+        """What M is iterated in: it depends on the shape alone."""
+        small = not self.general and 0 < min(M.shape[-2:]) <= self.plan.float32_side
+        return torch.promote_types(how.state, torch.float32) if small else how.state
 
     def normalized(self, M: Tensor, how: Resolved) -> Normalized | None:
         """What the iteration starts from; None for an empty matrix."""
@@ -104,7 +112,14 @@ class Sign(Operator):
             check_finite("M", M)
             if how.normalization == "none":
                 check_vouched("M", M, how.table.schedule.interval[1])
-        return NORMALIZATIONS[how.normalization](M, how.state)
+        state, divided = self.state(M, how), NORMALIZATIONS[how.normalization]
+        if not self.plan.dither or state.itemsize > 2:
+            return divided(M, state)
+        # Before any Gram matrix is formed; scaled, because what is near the largest number may grow.
+        W = M.to(work_dtype(state, M))
+        W, exponent = (W, 0) if how.normalization == "none" else scaled_to_one(W)
+        found = divided(dithered(W, state), state)
+        return found._replace(exponent=found.exponent + exponent)
 
     def count(self, found: Found) -> int:
         """Products of iteration and normalization, less one where that formed the first Gram matrix."""
@@ -143,6 +158,7 @@ class Sign(Operator):
             form=how.form,
             restarts=how.restarts,
             transposed=transposed,
+            state=dtype_name(self.state(M, how)),
         )
 
 
@@ -153,10 +169,10 @@ class AnySign(Sign):
     def purposes(self) -> Sequence[str]:
         return (*SIGNS, "clip")
 
-    def counted(self, M: Tensor) -> tuple[Tensor, int]:
-        """The result and the products that ran; no residual, so nothing more runs."""
+    def counted(self, M: Tensor) -> tuple[Tensor, int, torch.dtype]:
+        """The result, the products that ran, and in what; no residual, so nothing more runs."""
         X, found = self.compute(M)
-        return X, self.count(found)
+        return X, self.count(found), self.state(M, found[1])
 
 
 class MatrixSign(Sign):
@@ -180,6 +196,7 @@ class MatrixSign(Sign):
             raise InputError(
                 "plan.form", f"{self.plan.form} is of msign, and mcsgn has no Gram matrix: leave form out"
             )
+        check_undithered(self.plan, self.word)
         check_scalar(self.normalization, self.word)
 
 
@@ -192,7 +209,7 @@ def msign(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Te
         plan: How it runs.
 
     Returns:
-        Tensor of M's shape in the state's dtype.
+        Tensor of M's shape in the plan's dtype, or M's own.
     """
     return made(Sign, table, plan)(M)
 

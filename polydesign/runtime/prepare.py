@@ -20,6 +20,7 @@ from polydesign.runtime.checks import (
     check_scalar,
     check_square,
     check_symmetric,
+    check_undithered,
     check_vouched,
     residual_warnings,
 )
@@ -120,6 +121,7 @@ class CoupledOperator(Operator):
             raise InputError(
                 "plan.form", f"{self.plan.form} is of msign, and {self.word} is coupled: leave form out"
             )
+        check_undithered(self.plan, self.word)
         check_scalar(self.normalization, self.word)
 
     def decide(self, dtype: str) -> Resolved:

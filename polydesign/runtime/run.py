@@ -18,7 +18,9 @@ class Run:
     Attributes:
         operator: Name of the operator, as that of its function: "msign".
         result: Tensor, or tuple of tensors, that the operator gives when it is called, bit for bit.
-        dtype: Precision of the state, named as in torch.
+        dtype: Precision that was asked for, named as in torch: the plan's, or else that of the input.
+        state: Precision of the iterations, the lowest where there were several: float32 for a small matrix
+            in a half precision (Plan.float32_side), else `dtype`.
         matmuls: Matrix products that ran, those of the normalization with them; 0 for an empty matrix.
         table: Name of the table that ran; None where several did, or none.
         residual: How far the result is from what defines it, in float32 or better, in exact arithmetic at
@@ -66,6 +68,11 @@ class Run:
     rank: Any = None
     gap: Any = None
     inverse: Any = None
+    state: Any = None
+
+    def __post_init__(self) -> None:
+        if self.state is None:
+            object.__setattr__(self, "state", self.dtype)
 
     def with_result(self) -> tuple[Any, Run]:
         """The result and the run, as the functions `..._with_info` give them."""

@@ -32,9 +32,11 @@ class Signs:
     state: the dtype of the iterations and of the result. Products and sums outside of them are in the wider
     of M's dtype and the state's. table: the one given, or None; tables: what was decided. used: the table
     that ran, where it was given or is the clip table. matmuls: the products so far. part: the projector that
-    the result is made of, and inverse: the Run of an inverse, where there is one.
+    the result is made of, and inverse: the Run of an inverse, where there is one. lowest: the lowest
+    precision that a sign was iterated in.
     """
 
+    lowest: torch.dtype | None = None
     part: Any = None
     inverse: Run | None = None
 
@@ -55,8 +57,9 @@ class Signs:
         """
         name = "none" if normalized else self.plan.normalization
         plan = replace(self.plan, check=False, normalization=name, matmuls=None, error=None)
-        found, count = made(AnySign, table or self.tables.sign, plan).counted(X)
+        found, count, ran = made(AnySign, table or self.tables.sign, plan).counted(X)
         self.matmuls += count
+        self.lowest = ran if self.lowest in (None, ran) else self.state
         return found.to(self.wide)
 
     def mm(self, a: Tensor, b: Tensor) -> Tensor:
@@ -120,7 +123,7 @@ class SpectralOperator(Operator):
         tables = self.resolved(dtype)
         if self.plan.check:
             check_finite("M", M)
-        signs = Signs(M, self.table, replace(self.plan, dtype=dtype), tables)
+        signs = Signs(M, self.table, self.plan.in_dtype(dtype), tables)
         return self.combine(signs, M.to(signs.wide)), signs
 
     def combine(self, signs: Signs, M: Tensor) -> Tensor:
@@ -129,5 +132,7 @@ class SpectralOperator(Operator):
 
     def judge(self, result: Tensor, found: Signs, *data: Tensor) -> Run:
         table = None if found.used is None else found.used.name
-        formula = self.formula or None
-        return Run(self.word, result, str(found.plan.dtype), found.matmuls, table, formula=formula)
+        formula, state = self.formula or None, dtype_name(found.lowest or found.state)
+        return Run(
+            self.word, result, str(found.plan.dtype), found.matmuls, table, formula=formula, state=state
+        )

@@ -14,12 +14,13 @@ from typing import Any
 
 from polydesign.approximation.exchange import ConvergenceError
 from polydesign.model import LOOPS, MOST_STEPS, InputError, Problem, Schedule
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import Prices
 from polydesign.program.programs import preferred
-from polydesign.rounding.trial import random_trial
-from polydesign.search.budget import additive, next_error, start_error
+from polydesign.rounding.trial import AGREEING, random_trial
+from polydesign.search.budget import Price, additive, next_error, start_error
 from polydesign.search.minimax import Equioscillation
-from polydesign.search.settling import SETTLED_BY, settled
+from polydesign.search.settling import settled
 from polydesign.search.standard import evaluations_of
 
 FLOORS = (0.08, 0.15)
@@ -28,7 +29,7 @@ FLOORS = (0.08, 0.15)
 FLOOR_FREE = 2
 """Steps at the end without a floor."""
 
-SEQUENCES = 96
+SEQUENCES = 48
 """Sequences of degrees that are settled with the middle floor, the best in exact arithmetic."""
 
 STRATEGIES = 4
@@ -37,14 +38,15 @@ and of those whose inner degrees do not exceed _STEADY: what a few members say o
 
 _STEADY = 4
 
-_FEW = (4_096, 8_192)
+_EXACT, _STORED = 1 / 16, 1 / 2
+"""Times u: promises below it are as good as each other, without and with headroom, because storing the result
+leaves more; of them, lower degrees round less."""
+
+_FEW = 8_192
 """Members of each family on which all are settled."""
 
 _MARGINS = ((1.35, 0.4), (1.5, 0.6), (2.0, 1.0))
 """Of the headroom, and that of the last step: the first that survives counts."""
-
-_MANY = (16_384, 65_536)
-"""The same, of those that are left."""
 
 CHECKED = 100_000
 """Members of each family that a schedule must survive, beside those that settled it."""
@@ -63,36 +65,45 @@ def sequences(
     root: int,
     ratio: float,
     most: float,
-    price: Any,
+    price: Price,
     *,
     start: float = 0.0,
     least: float = 0.0,
     inner_degrees: Sequence[int],
+    enough: float = 0.0,
     keep: int = SEQUENCES,
 ) -> list[tuple[float, tuple[int, ...]]]:
     """(cost, inner degrees) at a cost above `least` and at most `most`, best in exact arithmetic first.
 
     ratio: lower over upper end of the interval. price: of budget.additive, start what a path costs before
-    its first step. Of two degrees at one price the lower one is left out.
+    its first step. Of two degrees at one price the lower one is left out. enough: of errors below it the one
+    of lower degrees is the better.
     """
-    prices: dict[float, int] = {}
-    for n in sorted(inner_degrees):
-        prices[round(price(n, preferred(n)), 9)] = n
+    prices = {round(price(n, preferred(n)), 9): n for n in sorted(inner_degrees)}
     found: list[tuple[Any, float, tuple[int, ...]]] = []
 
     def extend(error: Any, cost: float, chosen: tuple[int, ...]) -> None:
-        open_ = False
-        for own, n in prices.items():
-            if cost + own <= most + 1e-9 and len(chosen) < MOST_STEPS:
-                open_ = True
-                extend(next_error(root, n, error), cost + own, (*chosen, n))
+        following = [(own, n) for own, n in prices.items() if cost + own <= most + 1e-9]
+        for own, n in following if len(chosen) < MOST_STEPS else ():
+            extend(next_error(root, n, error), cost + own, (*chosen, n))
         # What leaves room for another step is never best, but may be the cheapest.
-        if chosen and cost > least and (not open_ or least > 0):
-            found.append((error, cost, chosen))
+        if chosen and cost > least and (not following or least > 0):
+            found.append((_merit(error, max(chosen), enough), cost, chosen))
 
     extend(start_error(ratio, 1.0), start, ())
-    found.sort()
-    return [(cost, chosen) for _, cost, chosen in found[:keep]]
+    return [(cost, chosen) for _, cost, chosen in sorted(found)[:keep]]
+
+
+def _merit(error: Any, degree: int, enough: float) -> tuple[Any, int, Any]:
+    """Smaller is better."""
+    return max(error, enough), degree, error
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    problem: Problem
+    strategy: Equioscillation
+    cost: float
 
 
 def survivors(
@@ -113,74 +124,74 @@ def survivors(
     problem: root 2 and the interval; its degrees do not count. error: a larger promise is left out.
     """
     price, begin = additive(prices, root=problem.root, form=form)
-    options: dict[str, Any] = {"start": begin, "least": least, "inner_degrees": inner_degrees}
-    ratio = problem.lower / problem.upper
-    costs: dict[tuple[int, ...], float] = {}
-    for cost, chosen in sequences(problem.root, ratio, most, price, **options):
-        costs[tuple(1 + problem.root * n for n in chosen)] = cost
+    u, ratio = UNIT_ROUNDOFF[dtype], problem.lower / problem.upper
+    found: dict[Schedule, Survivor] = {}
+    steady = [n for n in inner_degrees if n <= _STEADY]
+    for allowed in dict.fromkeys((tuple(inner_degrees), tuple(steady))):
+        options: dict[str, Any] = {"start": begin, "least": least, "inner_degrees": allowed}
+        first = [
+            _Candidate(replace(problem, degrees=degrees), strategy, cost)
+            for cost, chosen in sequences(2, ratio, most, price, enough=_EXACT * u, **options)
+            for degrees in [tuple(1 + 2 * n for n in chosen)]
+            for strategy in islice(_strategies(degrees, evaluations, FLOORS[:1]), 1)
+        ]
+        best = [
+            replace(one, strategy=strategy)
+            for one in _ranked(first, dtype, error)[:STRATEGIES]
+            for strategy in _strategies(one.problem.degrees, evaluations, FLOORS)
+        ]
+        left = keep // 2
+        for one in _ranked(best, dtype, error):
+            made = _surviving(one, dtype) if left else None
+            if made is not None and made.schedule not in found:
+                found[made.schedule] = made
+                left -= 1
+    return sorted(found.values(), key=lambda one: one.schedule.error)
 
-    def ranked(strategies: Iterable[tuple[Problem, Equioscillation]]) -> list[tuple[float, Problem, Any]]:
-        found = []
-        for of_these, strategy in strategies:
-            try:
-                schedule = settled(strategy, of_these, dtype, counts=_FEW, last=_MARGINS[0][1])[1]
-            except (InputError, ConvergenceError):  # no program, or no step, for just these
-                continue
-            if schedule.error <= error:
-                found.append((schedule.error, of_these, strategy))
-        return sorted(found, key=lambda one: one[0])
 
-    problems = [replace(problem, degrees=degrees) for degrees in costs]
-    middle = FLOORS[:1]
-    all_ = ranked((one, how) for one in problems for how in islice(_strategies(one, evaluations, middle), 1))
-    steady = [one for one in all_ if max(one[1].degrees) <= 1 + problem.root * _STEADY]
-    best = dict.fromkeys(one for _, one, _ in (*all_[:STRATEGIES], *steady[:STRATEGIES]))
-    found: list[Survivor] = []
-    for _, of_these, strategy in ranked(
-        (one, how) for one in best for how in _strategies(one, evaluations, FLOORS)
-    ):
-        found += (Survivor(s, how, costs[s.degrees]) for how, s in _surviving(strategy, of_these, dtype))
-        if len(found) >= keep:
-            break
-    return sorted(found, key=lambda one: one.schedule.error)
+def _ranked(candidates: Iterable[_Candidate], dtype: str, error: float) -> list[_Candidate]:
+    """Best first, by what settling on a few members leaves of their promise."""
+    found = []
+    for number, one in enumerate(candidates):
+        try:
+            schedule = settled(one.strategy, one.problem, dtype, count=_FEW)[1]
+        except (InputError, ConvergenceError):  # no program, or no step, for just these
+            continue
+        if schedule.error <= error:
+            enough = _STORED * UNIT_ROUNDOFF[dtype]
+            found.append((_merit(schedule.error, max(schedule.degrees), enough), number, one))
+    return [one for *_, one in sorted(found, key=lambda one: one[:2])]
 
 
 def _strategies(
-    problem: Problem, evaluations: Sequence[str], floors: Sequence[float]
+    degrees: Sequence[int], evaluations: Sequence[str], floors: Sequence[float]
 ) -> Iterator[Equioscillation]:
     """With every floor, and for each evaluation that steps of a higher degree may have."""
-    chosen = [(degree - 1) // problem.root for degree in problem.degrees]
-    free = min(FLOOR_FREE, len(chosen))
-    for floor in floors if len(chosen) > free else floors[:1]:
-        image_floor = (floor,) * (len(chosen) - free) + (0.0,) * free
-        options = [evaluations_of(n, tuple(evaluations)) for n in chosen]
-        # The same evaluation in all steps that have it, and chebyshev, which has all degrees, in the others.
-        kinds = (
-            tuple(kind if kind in some else some[0] for some in options)
-            for kind in evaluations
-            if all(options)
-        )
-        for evaluation in dict.fromkeys(kinds):
+    free = min(FLOOR_FREE, len(degrees))
+    options = [evaluations_of((degree - 1) // 2, tuple(evaluations)) for degree in degrees]
+    for floor in floors if len(degrees) > free else floors[:1]:
+        image_floor = (floor,) * (len(degrees) - free) + (0.0,) * free
+        # The same in all steps that have it, and in the others the first that they have.
+        same = (tuple(kind if kind in some else some[0] for some in options) for kind in evaluations)
+        for evaluation in dict.fromkeys(same) if all(options) else ():
             yield Equioscillation(image_floor=image_floor, evaluation=evaluation)
 
 
-def _surviving(
-    strategy: Equioscillation, problem: Problem, dtype: str
-) -> Iterator[tuple[Equioscillation, Schedule]]:
+def _surviving(one: _Candidate, dtype: str) -> Survivor | None:
     """With the smallest margins that survive, if any do."""
     for margin, last in _MARGINS:
         try:
-            how, schedule = settled(strategy, problem, dtype, margin=margin, last=last, counts=_MANY)
+            strategy, schedule = settled(one.strategy, one.problem, dtype, margin=margin, last=last)
         except (InputError, ConvergenceError):
             continue
         if survives(schedule, dtype):
-            yield how, schedule
-            return
+            return Survivor(schedule, strategy, one.cost)
+    return None
 
 
 def survives(schedule: Schedule, dtype: str, *, count: int = CHECKED, seed: int = 1) -> bool:
     """Whether no member is blown up, in any loop, and none lost in a fused one."""
-    for family in SETTLED_BY:
+    for family in AGREEING:
         for loop in LOOPS:
             trial = random_trial(schedule, dtype, family, count, loop=loop, seed=seed, enough=1)
             if trial.blown or (loop == "fused" and trial.lost):

@@ -16,7 +16,7 @@ from typing import Any
 
 from polydesign.model import HALF, InputError, Plan, Schedule, Table, check_integer, dtype_name
 from polydesign.rounding.gram import choose_restarts, every
-from polydesign.rounding.trial import random_trial
+from polydesign.rounding.trial import AGREEING, random_trial
 from polydesign.verification.cases import Setting
 from polydesign.verification.operators import choose
 from polydesign.verification.reference import FixedSums
@@ -48,11 +48,8 @@ WEIGHT = 0.5
 """Of their errors in the choice, and of SQUARE's: they tell whether a candidate loses values; few
 matrices are like EQUAL."""
 
-MET = ("diagonal-and-rest", "blocks", "two-rows", "products")
-"""Families of matrices whose roundings agree that a candidate for msign meets in half precision."""
-
 COUNT = 100_000
-"""Members of each."""
+"""Members of each family whose roundings agree that a candidate for msign meets in half precision."""
 
 RARE = 2e-5
 """The part of them that may be blown up or lost; the searches of this package let none pass."""
@@ -81,7 +78,7 @@ class Measured:
     Where an error is enough, score is `worst`.
 
     complete: whether it met all matrices; the runs end with the one that showed that others are better. lost:
-    the part of the members of MET that are blown up or lost: beyond RARE a candidate meets no matrix.
+    the part of the members of AGREEING that are blown up or lost: beyond RARE a candidate meets no matrix.
     """
 
     index: int
@@ -113,7 +110,7 @@ def select(
 ) -> tuple[Measured, ...]:
     """All candidates measured on the same matrices, best first; one that is worse than the best is cut short.
 
-    In half precision a candidate for msign first meets COUNT members of each of MET, whose roundings agree
+    In half precision a candidate for msign first meets COUNT members of each family of AGREEING
     (rounding/trial.py), and is out where more than RARE of them are blown up or lost.
 
     shape: reduced to MOST_ROWS rows at the same aspect. plans: one a candidate, their form and restarts are
@@ -191,7 +188,7 @@ def _one(
 
 def _lost(schedule: Schedule, plan: Plan, seed: int) -> float:
     how = {"restarts": plan.restarts, "seed": seed, "enough": max(1, math.ceil(RARE * COUNT))}
-    trials = [random_trial(schedule, str(plan.dtype), family, COUNT, **how) for family in MET]
+    trials = [random_trial(schedule, str(plan.dtype), family, COUNT, **how) for family in AGREEING]
     return max(max(one.blown, one.lost) / one.tried for one in trials)
 
 

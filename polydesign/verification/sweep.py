@@ -78,7 +78,7 @@ def measure(
     known = _matrices(table.schedule, how, shape, dtype, spectrum, seed, power) if matrix is None else matrix
     if how.positive and matrix is not None:
         known = from_symmetric(matrix)
-    setting = Setting(known, table, replace(plan or Plan(), dtype=dtype), power, place, seed)
+    setting = Setting(known, table, (plan or Plan()).in_dtype(dtype), power, place, seed)
     case = run(setting, how)
     lower, _ = table.schedule.interval
     inside = _inside(case, table.schedule)
@@ -124,7 +124,11 @@ def measure(
 
 
 def run(setting: Setting, how: MeasuredOperator) -> Case:
-    """The operator on these matrices; where nothing normalizes, scaled to the largest norm that it serves."""
+    """The operator on these matrices, in the plan's precision however small they are.
+
+    Where nothing normalizes, they are scaled to the largest norm that it serves.
+    """
+    setting = replace(setting, plan=replace(setting.plan, float32_side=0))
     if setting.normalization == "none":
         setting = replace(setting, known=_of_norm(setting.table.schedule, how, setting.known))
     return how.case(setting)

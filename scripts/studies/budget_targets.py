@@ -28,12 +28,11 @@ from polydesign.designer.budget import Budget
 from polydesign.model import DTYPES, InputError, Plan, Table
 from polydesign.program.cost import cost, matmuls
 from polydesign.rounding.gram import choose_restarts
-from polydesign.rounding.trial import random_trial
+from polydesign.rounding.trial import AGREEING, random_trial
 from polydesign.text.files import write_atomically
 from polydesign.verification.cases import Setting
 from polydesign.verification.machine import machine
 from polydesign.verification.operators import choose
-from polydesign.verification.select import MET
 from polydesign.verification.spectra import Sample, sample
 from polydesign.verification.sweep import measure, run, worst_error
 
@@ -163,7 +162,7 @@ def prototypes(small: bool) -> list[dict[str, Any]]:
                     family: worst(table, dtype, (family,), shape, seed, Plan()) for family in FAMILIES
                 }
             count = 1000 if small else MANY
-            trials = [random_trial(table.schedule, dtype, family, count, seed=OTHER) for family in MET]
+            trials = [random_trial(table.schedule, dtype, family, count, seed=OTHER) for family in AGREEING]
             row["lost"] = max(one.lost / one.tried for one in trials)
             rows.append(row)
             click.echo(f"{dtype} {name} {row['degrees']}: {list(row.values())[-len(shapes) :]}")

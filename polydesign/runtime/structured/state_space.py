@@ -9,7 +9,6 @@ Matrices come in float64, B is (n, 1), and indices count from 0.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 import torch
@@ -115,7 +114,7 @@ def bilinear(
         if plan.check and not A.triu(1).any():
             solve, refine = _substitution(T), max(refine, 1)
         else:
-            solve = partial(ops.mm, _inverse(T, table, inverse_table, replace(plan, dtype=state)))
+            solve = partial(ops.mm, _inverse(T, table, inverse_table, plan.in_dtype(state)))
         X = solve(C)
         for _ in range(refine):
             X = X + solve(ops.mm_add(C, T, X, alpha=-1.0, beta=1.0))
