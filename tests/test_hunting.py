@@ -207,7 +207,7 @@ def test_a_case_is_read_back_as_it_was(tight: Table, found: Hunt, tmp_path: Path
     assert result.exit_code == 1
     (measured,) = json.loads(result.stdout)
     assert measured["worst"] == pytest.approx(case.error, rel=1e-9)
-    assert found.plain_call(case.matrix) > BLOWN
+    assert found.call(case.matrix, float32_side=0) > BLOWN
 
 
 def test_the_command_prints_writes_and_says_what_it_found(

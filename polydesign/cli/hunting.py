@@ -68,7 +68,8 @@ def _case(found: Hunt, case: Case, folder: Path) -> list[str]:
     buffer = io.BytesIO()
     np.save(buffer, case.matrix)
     write_atomically(file, buffer.getvalue())
-    call = f"  a call of msign here gives {found.plain_call(case.matrix):.4g} as its largest singular value"
+    plain, half = (found.call(case.matrix, **plan) for plan in ({}, {"float32_side": 0}))
+    call = f"  largest singular value of msign here {plain:.4g}, and with float32_side=0 {half:.4g}"
     return [*text, call, f"  wrote {file}, for verify --matrix"]
 
 

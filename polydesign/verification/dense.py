@@ -87,7 +87,7 @@ class Dense:
         """Judged by the polar factor of the rounded input; error is ‖X − UVᵀ‖₂ between values that count."""
         dtype = getattr(torch, self.dtype)
         M = torch.from_numpy(self.matrices(of)).to(dtype)
-        plan = Plan(self.dtype, normalization="none", check=False)
+        plan = Plan(self.dtype, normalization="none", check=False, float32_side=0)
         with FixedSums(self.dtype) if self.fixed else nullcontext():
             X = msign(M, replace(self.table, normalization="none"), plan).double()
         finite = X.isfinite().all(dim=-1).all(dim=-1)

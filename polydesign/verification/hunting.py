@@ -93,9 +93,9 @@ class Hunt:
         """How many were, in these loops."""
         return sum(one.tally.blown for one in self.found if one.source.loop in loops)
 
-    def plain_call(self, matrix: np.ndarray) -> float:
-        """The largest singular value that msign gives with this table, without checks."""
-        X = msign(torch.from_numpy(matrix), self.table, Plan(self.dtype, check=False)).double()
+    def call(self, matrix: np.ndarray, **plan: Any) -> float:
+        """The largest singular value that msign gives. plan: what differs from a plain call."""
+        X = msign(torch.from_numpy(matrix), self.table, Plan(self.dtype, check=False, **plan)).double()
         return torch.linalg.svdvals(X)[0].item() if X.isfinite().all() else math.inf
 
 
