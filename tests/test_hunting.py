@@ -30,6 +30,10 @@ BUDGET: dict[str, Any] = {"scan": 1, "rounds": 80, "seed": 5, "dtype": "bfloat16
 """Four rounds of each family and loop, the first of them random: fractions of a second."""
 
 
+def budget(**more: Any) -> dict[str, Any]:
+    return BUDGET | more
+
+
 @pytest.fixture(scope="module")
 def tight() -> Table:
     return polydesign.design(degree=5, steps=5, headroom=1.01, image_floor=0.1, floor_free_tail=2)
@@ -101,7 +105,7 @@ def test_a_tight_schedule_blows_up_and_a_roomy_one_does_not(found: Hunt, roomy: 
 
 def test_climbing_finds_more_than_random_members_do(tight: Table, found: Hunt) -> None:
     """In as many rounds, and fewer members."""
-    random = hunt(tight, 600, **(BUDGET | {"scan": 10**9}))
+    random = hunt(tight, 600, **budget(scan=10**9))
     assert sum(t.tried for t in random.trials()) > sum(t.tried for t in found.trials())
     fused, climbed = (
         sum(t.blown for t in h.trials() if t.loop == "fused" and t.family == "hunt: diagonal-and-rest")
@@ -121,7 +125,7 @@ def test_a_hunt_goes_on_where_it_was_stopped(
 ) -> None:
     """The second time by Ctrl-C: what was there is kept."""
     file = tmp_path / "state.json"
-    hunt(tight, 600, state=file, **(BUDGET | {"rounds": 30}))
+    hunt(tight, 600, state=file, **budget(rounds=30))
     real = Hunt.round
 
     def interrupted(self: Hunt) -> None:
@@ -132,7 +136,7 @@ def test_a_hunt_goes_on_where_it_was_stopped(
     monkeypatch.setattr(Hunt, "round", interrupted)
     assert hunt(tight, 600, state=file, **BUDGET).rounds == 47
     monkeypatch.setattr(Hunt, "round", real)
-    last = hunt(tight, 600, state=file, **(BUDGET | {"rounds": 33}))
+    last = hunt(tight, 600, state=file, **budget(rounds=33))
     assert last.rounds == found.rounds
     assert last.trials() == found.trials()
     for one, other in zip(last.cases(), found.cases(), strict=True):
@@ -153,7 +157,7 @@ def test_what_cannot_be_hunted_is_refused(
     tight: Table, tmp_path: Path, more: dict[str, Any], field: str, message: str
 ) -> None:
     (tmp_path / "broken").write_text("[]")
-    hunt(tight, 600, state=tmp_path / "other", **(BUDGET | {"rounds": 0}))
+    hunt(tight, 600, state=tmp_path / "other", **budget(rounds=0))
     how = {"table": tight, "seconds": 1.0} | BUDGET | more
     if "state" in more:
         how["state"] = tmp_path / more["state"]
