@@ -48,6 +48,11 @@ class Case(NamedTuple):
     size: float
 
 
+def badness(error: float, size: float, limit: float) -> tuple[bool, float]:
+    """What is larger is worse: what was blown up by its size, and all else by its error."""
+    return size > limit, size if size > limit else error
+
+
 @dataclass(slots=True)
 class Found:
     """What was tried of one family in one loop, and the worst by measure and group."""
@@ -95,7 +100,7 @@ class Found:
         return end, {key: np.nan_to_num(x, nan=INFINITE, posinf=INFINITE) for key, x in ranks.items()}
 
     def worst(self, table: Table) -> Case:
-        """Blown up, if any was, and then by its error."""
+        """By its badness."""
         limit = most(table.schedule)
 
         def one(kept: Kept) -> tuple[Parameters, Outcome]:
@@ -103,7 +108,7 @@ class Found:
             return members, self.source.outcome(members)[0]
 
         candidates = [one(kept) for kept in self.kept.values()]
-        members, end = max(candidates, key=lambda c: (c[1].size[0] > limit, c[1].error[0]))
+        members, end = max(candidates, key=lambda c: badness(c[1].error[0], c[1].size[0], limit))
         source, matrix = self.source, self.source.matrix(members)
         given = matrix if matrix.size <= MOST_ENTRIES else None
         error, size = float(end.error[0]), float(end.size[0])

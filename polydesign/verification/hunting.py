@@ -25,7 +25,7 @@ from polydesign.rounding.trial import CHUNK, Tally, most
 from polydesign.runtime import msign
 from polydesign.table.catalogue import Source, as_table
 from polydesign.text.files import write_atomically
-from polydesign.verification.climbing import INFINITE, Case, Found, Kept
+from polydesign.verification.climbing import INFINITE, Case, Found, Kept, badness
 from polydesign.verification.dense import Dense
 from polydesign.verification.sought import Followed
 
@@ -87,7 +87,7 @@ class Hunt:
         """The worst of each loop that has a case."""
         limit = most(self.table.schedule)
         of_loop = ([case for case in self.cases() if case.loop == loop] for loop in LOOPS)
-        return [max(some, key=lambda case: (case.size > limit, case.error)) for some in of_loop if some]
+        return [max(some, key=lambda case: badness(case.error, case.size, limit)) for some in of_loop if some]
 
     def blown(self, loops: Sequence[str] = LOOPS) -> int:
         """How many were, in these loops."""
