@@ -13,7 +13,8 @@ import torch
 import polydesign
 from polydesign.model import HALF, LOOPS, InputError, Plan, Schedule
 from polydesign.rounding.algebras import Members, all_equal, circulant, dyadic, equal_columns, kronecker
-from polydesign.rounding.families import FAMILIES, every_number
+from polydesign.rounding.enumerated import every_number
+from polydesign.rounding.families import FAMILIES
 from polydesign.rounding.followed import follow, rounded
 from polydesign.rounding.trial import BLOWN, LOST, VISIBLE, drawn, outcome, random_trial
 from polydesign.runtime import msign

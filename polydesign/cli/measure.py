@@ -59,7 +59,15 @@ class Shape(click.ParamType):
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the matrices."
 )
-@click.option("--write", is_flag=True, help="Store the measurements in the table's file.")
+@click.option(
+    "--hunt",
+    "seconds",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="In place of measuring, look so long for matrices that half precision blows up.",
+)
+@click.option("--state", metavar="FILE", help="Of a hunt, in JSON: one that is there goes on, and is kept.")
+@click.option("--write", is_flag=True, help="Store the measurements, or the hunt, in the table's file.")
 @click.option(
     "--save",
     "destination",
@@ -71,6 +79,8 @@ class Shape(click.ParamType):
 def verify(
     table: str,
     restarts: str | None,
+    seconds: float | None,
+    state: str | None,
     write: bool,
     destination: str | None,
     as_json: bool,
@@ -85,13 +95,20 @@ def verify(
     code 1 if one does not. `input share` is the part that rounding the input causes, whatever the table.
     With --matrix, spectra are run only if --spectrum names them.
 
+    With --hunt, families of matrices whose roundings agree are followed in three kinds of loops, and small
+    dense matrices are run: first random ones, a million of each family in half a minute, then what is close
+    to the worst. Exit code 1 if one ends above 1.5 in a fused loop. The worst are written as files for
+    --matrix. Ctrl-C ends it with what is there.
+
     \b
     Examples:
       polydesign verify sign-d5x6-l1e-3-bf16
       polydesign verify coeffs/mine.json --dtype float16 --spectrum gaussian,rank2 --write
       polydesign verify root4-d9x4-l0.1-fp32 --operator matmul_inverse_root --dtype float32 --steps
       polydesign verify sign-d5x6-l1e-3-bf16 --matrix momentum.safetensors::layers.0.weight
+      polydesign verify sign-d5x5-l1e-3-bf16 --hunt 600 --state hunt.json
     """
+    from polydesign.cli.hunting import hunted, refuse_others
     from polydesign.cli.summary import report
     from polydesign.table import measurements as text_of
     from polydesign.table.catalogue import find, shipped
@@ -101,6 +118,17 @@ def verify(
     if write and file.resolve().is_relative_to(shipped().resolve()) and not Path(table).is_file():
         raise InputError("write", f"{table} is the package's own; copy {file} and verify the copy")
     loaded = polydesign.load(file)
+    if seconds is None and state is not None:
+        raise InputError("state", "is of a hunt: say how long with --hunt SECONDS")
+    if seconds is not None:
+        others = {name: how[name] for name in ("spectra", "operator", "normalization", "steps", "matrix")}
+        refuse_others(restarts=restarts, save=destination, json=as_json, **others)
+        hunt = hunted(loaded, seconds, dtype=how["dtype"], seed=how["seed"], state=state, quiet=quiet)
+        if write:
+            polydesign.save(text_of.with_tried(loaded, hunt.trials()), file, force=True)
+        if hunt.blown(("fused",)):
+            raise SystemExit(1)
+        return
     with progress(quiet=quiet) as advance:
         found = polydesign.verify(loaded, restarts=_indices(restarts), progress=advance, **how)
     if write:

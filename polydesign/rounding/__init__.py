@@ -10,8 +10,10 @@ Chooses   direct.py and coupled.py predict, to first order, what each step adds:
 Judges    running.py has the running error of a program, and how much of a measured error rounding explains:
           `polydesign verify` holds results against that.
 Simulates perturbed.py runs a schedule with every stored matrix rounded at random: the conformance kit's
-          tolerances are drawn from it. verification/blocks.py follows matrices of equal entries with the
-          executor's own roundings; it needs torch, and a budget search drops what loses values there.
+          tolerances are drawn from it.
+Follows   followed.py runs matrices of few numbers (algebras.py) with the executor's own roundings and with
+          those of other loops, millions of them: random members (families.py), all that there are where that
+          is finite (enumerated.py), what is close to the worst (neighbours.py). trial.py counts the outcomes.
 
 None of them is a bound: constants come from experiment (figures/rounding_model.json, docs/measurements.md).
 """

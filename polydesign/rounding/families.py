@@ -1,24 +1,24 @@
-"""Families of matrices whose roundings agree, by the million: random members, and all there are where finite.
+"""Families of matrices whose roundings agree: random members by the million, and members of given parameters.
 
 Random numbers are made of sums, products and powers of two, so that every machine draws the same members.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from polydesign.model.precision import PRECISIONS
 from polydesign.rounding.algebras import (
+    Commutative,
     Members,
     all_equal,
     circulant,
     dyadic,
     equal_columns,
     kronecker,
-    numbers,
 )
 
 Random = np.random.Generator
@@ -49,97 +49,220 @@ def _signs(rng: Random, count: int) -> np.ndarray:
     return np.where(rng.random(count) < 0.5, -1.0, 1.0)
 
 
-def _normalized(rng: Random, values: list[Any], multiplicities: tuple[Any, ...]) -> list[np.ndarray]:
-    """Three of four have Frobenius norm 1; the others are less, and the rest of Σσ² is elsewhere."""
-    norm = np.sqrt(sum(m * np.abs(v) ** 2 for v, m in zip(values, multiplicities, strict=True)))
-    room = np.where(rng.random(len(norm)) < 0.75, 1.0, _spread(rng, len(norm), 5))
-    return [v * (room / norm) for v in values]
+class Parameters(NamedTuple):
+    """What members are made of.
+
+    sizes: whole numbers, as Family.sizes names them, shape (k, count). numbers: shape (n, count), from which
+    their singular values follow once they are scaled. norm: the Frobenius norm of each, at most 1, shape
+    (count,); below 1 the rest of Σσ² is elsewhere in the matrix.
+    """
+
+    sizes: np.ndarray
+    numbers: np.ndarray
+    norm: np.ndarray
 
 
-def diagonal_and_rest(rng: Random, count: int, lower: float = 1e-3) -> Members:
-    """(aI + bJ) ⊗ 1ᵀ, the ratio of the two singular values from `lower` to its inverse."""
-    octaves = -float(np.log2(lower))
-    one, other = _spread(rng, count, octaves), np.ones(count)
+Dense = Callable[[Sequence[int], Sequence[float]], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Matrices of one kind. Called with (rng, count, lower) it gives random members.
+
+    Attributes:
+        draw: Their parameters.
+        members: From parameters.
+        dense: A matrix from its sizes and its entries by class.
+        sizes: The least and the largest, by name.
+    """
+
+    draw: Callable[[Random, int, float], Parameters]
+    members: Callable[[Parameters], Members]
+    dense: Dense
+    sizes: dict[str, tuple[int, int]]
+
+    def __call__(self, rng: Random, count: int, lower: float = 1e-3) -> Members:
+        return self.members(self.draw(rng, count, lower))
+
+    def matrix(self, parameters: Parameters) -> np.ndarray:
+        """The first member, with one entry beside it that makes the Frobenius norm 1 where it is less."""
+        entries = [float(e[0]) for e in self.members(parameters).entries]
+        X = self.dense([int(size[0]) for size in parameters.sizes], entries)
+        rest = 1 - float(np.sum(X * X))
+        if rest < _NOTHING:
+            return X
+        m, n = X.shape
+        whole = np.zeros((m + 1, n + 1))
+        whole[:m, :n], whole[m, n] = X, np.sqrt(rest)
+        return whole
+
+
+_NOTHING = 1e-12
+"""What is missing of a norm of 1 after rounding in float64."""
+
+
+def _norms(rng: Random, count: int) -> np.ndarray:
+    """Three of four have Frobenius norm 1."""
+    return np.where(rng.random(count) < 0.75, 1.0, _spread(rng, count, 5))
+
+
+def _of(algebra: Commutative, values: Any, norm: np.ndarray, repeats: Any = 1) -> Members:
+    """Members whose values are proportional to these, of this norm."""
+    found = np.sqrt(sum(m * np.abs(v) ** 2 for v, m in zip(values, algebra.multiplicities, strict=True)))
+    return algebra.members([v * (norm / found) for v in values], repeats)
+
+
+def _by_class(classes: np.ndarray, repeats: int, entries: Sequence[float]) -> np.ndarray:
+    return np.repeat(np.array(entries)[classes], repeats, axis=1)
+
+
+def _rest(m: int) -> np.ndarray:
+    """The classes of aI + bJ."""
+    return 1 - np.eye(m, dtype=int)
+
+
+def _diagonal_and_rest(rng: Random, count: int, lower: float) -> Parameters:
+    """The ratio of the two singular values from `lower` to its inverse."""
+    one, other = _spread(rng, count, -float(np.log2(lower))), np.ones(count)
     swap = rng.random(count) < 0.5
     values = [_signs(rng, count) * np.where(swap, one, other), np.where(swap, other, one)]
-    algebra = all_equal(_sizes(rng, count, 2, MOST_ROWS))
-    repeats = np.floor(1 + MOST_REPEATS * rng.random(count))
-    return algebra.members(_normalized(rng, values, algebra.multiplicities), repeats)
+    sizes = np.array([_sizes(rng, count, 2, MOST_ROWS), _repeats(rng, count)])
+    return Parameters(sizes, np.array(values), _norms(rng, count))
 
 
-def blocks(rng: Random, count: int, lower: float = 1e-3) -> Members:
-    """h x w blocks of equal entries of the singular value x, 1 for half of them, beside other entries."""
-    h, w = _sizes(rng, count, 2, LARGEST), _sizes(rng, count, 1, LARGEST)
+def _blocks(rng: Random, count: int, lower: float) -> Parameters:
+    """The singular value is 1 for half of them."""
+    sizes = np.array([_sizes(rng, count, 2, LARGEST), _sizes(rng, count, 1, LARGEST)])
     x = np.where(rng.random(count) < 0.5, 1.0, _spread(rng, count, -float(np.log2(lower))))
-    return all_equal(h).members((x, np.zeros(count)), w / h)
+    return Parameters(sizes, np.empty((0, count)), x)
 
 
-def two_rows(rng: Random, count: int, lower: float = 1e-3) -> Members:
-    """[[p, q], [p, −q]]."""
+def _blocks_of(parameters: Parameters) -> Members:
+    (h, w), _, x = parameters
+    return all_equal(h).members((x, np.zeros_like(x)), w / h)
+
+
+def _two_rows(rng: Random, count: int, lower: float) -> Parameters:
     ratio = _spread(rng, count, -float(np.log2(lower)))
-    one, other = _normalized(rng, [np.ones(count), ratio], (1, 1))
-    return equal_columns(one / np.sqrt(2), other / np.sqrt(2))
+    return Parameters(np.empty((0, count)), np.array([np.ones(count), ratio]), _norms(rng, count))
 
 
-def products(rng: Random, count: int, lower: float = 1e-3) -> Members:
-    """(aI + bJ) ⊗ (cI + dJ) and sums of such, of up to 32 x 32 rows: four singular values."""
-    algebra = kronecker(*(all_equal(_sizes(rng, count, 2, 32)) for _ in range(2)))
-    return algebra.members(_levels(rng, count, 4, lower, algebra.multiplicities), _repeats(rng, count))
+def _two_rows_of(parameters: Parameters) -> Members:
+    _, (one, other), norm = parameters
+    scale = norm / np.sqrt(one**2 + other**2)
+    return equal_columns(one * scale / np.sqrt(2), other * scale / np.sqrt(2))
 
 
-def circulants(rng: Random, count: int, lower: float = 1e-3) -> Members:
-    """Circulants of side 3, 4, 5, 6 or 8, half of them of entries −2 to 2."""
+def _products(rng: Random, count: int, lower: float) -> Parameters:
+    sides = [_sizes(rng, count, 2, _MOST_PRODUCT) for _ in range(2)]
+    levels, norm = _levels(rng, count, 4, lower), _norms(rng, count)
+    return Parameters(np.array([*sides, _repeats(rng, count)]), levels, norm)
+
+
+def _products_of(parameters: Parameters) -> Members:
+    (left, right, repeats), values, norm = parameters
+    return _of(kronecker(all_equal(left), all_equal(right)), values, norm, repeats)
+
+
+def _products_dense(sizes: Sequence[int], entries: Sequence[float]) -> np.ndarray:
+    left, right, repeats = sizes
+    classes = np.kron(2 * _rest(left), np.ones((right, right), int))
+    return _by_class(classes + np.tile(_rest(right), (left, left)), repeats, entries)
+
+
+def _circulants(rng: Random, count: int, lower: float) -> Parameters:
+    """Half of them of entries −2 to 2."""
     n = int(rng.choice([3, 4, 5, 6, 8]))
     few, any_ = rng.integers(-2, 3, (n, count)).astype(float), rng.random((n, count)) * 2 - 1
     entries = np.where(rng.random(count) < 0.5, few, any_)
     entries[0] += np.where(np.all(entries == 0, axis=0), 1.0, 0.0)
-    algebra = circulant(n)
+    norm = _norms(rng, count)
+    return Parameters(_repeats(rng, count)[None], entries, norm)
+
+
+def _circulants_of(parameters: Parameters) -> Members:
+    (repeats,), entries, norm = parameters
+    algebra = circulant(len(entries))
     values = [sum(w * e for w, e in zip(row, entries, strict=True)) for row in algebra.characters]
-    return algebra.members(_normalized(rng, values, algebra.multiplicities), _repeats(rng, count))
+    return _of(algebra, values, norm, repeats)
 
 
-def hadamard(rng: Random, count: int, lower: float = 1e-3) -> Members:
-    """H D Hᵀ of side 4 or 8; half have two levels."""
+def _circulants_dense(sizes: Sequence[int], entries: Sequence[float]) -> np.ndarray:
+    i = np.arange(len(entries))
+    return _by_class((i[None] - i[:, None]) % len(entries), sizes[0], entries)
+
+
+def _hadamard(rng: Random, count: int, lower: float) -> Parameters:
+    """Half have two levels."""
     n = int(rng.choice([4, 8]))
-    algebra = dyadic(n)
-    return algebra.members(_levels(rng, count, n, lower, algebra.multiplicities), _repeats(rng, count))
+    levels, norm = _levels(rng, count, n, lower), _norms(rng, count)
+    return Parameters(_repeats(rng, count)[None], levels, norm)
 
 
-def _levels(
-    rng: Random, count: int, n: int, lower: float, multiplicities: tuple[Any, ...]
-) -> list[np.ndarray]:
+def _hadamard_dense(sizes: Sequence[int], entries: Sequence[float]) -> np.ndarray:
+    i = np.arange(len(entries))
+    return _by_class(i[None] ^ i[:, None], sizes[0], entries)
+
+
+def _levels(rng: Random, count: int, n: int, lower: float) -> np.ndarray:
     """n signed values, two different ones in half of the members."""
     octaves = -float(np.log2(lower))
     free = [_spread(rng, count, octaves) for _ in range(n)]
     few, first = rng.random(count) < 0.5, [rng.random(count) < 0.5 for _ in range(n)]
-    values = [
-        _signs(rng, count) * np.where(few, np.where(a, free[0], free[1]), v)
-        for a, v in zip(first, free, strict=True)
-    ]
-    return _normalized(rng, values, multiplicities)
+    return np.array(
+        [
+            _signs(rng, count) * np.where(few, np.where(a, free[0], free[1]), v)
+            for a, v in zip(first, free, strict=True)
+        ]
+    )
 
 
 def _repeats(rng: Random, count: int) -> np.ndarray:
     return np.floor(1 + MOST_REPEATS * rng.random(count))
 
 
-FAMILIES: dict[str, Callable[..., Members]] = {
-    "diagonal-and-rest": diagonal_and_rest,
-    "blocks": blocks,
-    "two-rows": two_rows,
-    "products": products,
-    "circulants": circulants,
-    "hadamard": hadamard,
+_MOST_PRODUCT = 32
+"""Rows of each factor of a product."""
+
+_REPEATS = {"repeats": (1, MOST_REPEATS)}
+
+FAMILIES = {
+    # (aI + bJ) ⊗ 1ᵀ: columns stand `repeats` times
+    "diagonal-and-rest": Family(
+        _diagonal_and_rest,
+        lambda p: _of(all_equal(p.sizes[0]), p.numbers, p.norm, p.sizes[1]),
+        lambda sizes, entries: _by_class(_rest(sizes[0]), sizes[1], entries),
+        {"rows": (2, MOST_ROWS)} | _REPEATS,
+    ),
+    # rows x columns of equal entries, beside other entries
+    "blocks": Family(
+        _blocks,
+        _blocks_of,
+        lambda sizes, entries: np.full(tuple(sizes), entries[0]),
+        {"rows": (2, LARGEST), "columns": (1, LARGEST)},
+    ),
+    # [[p, q], [p, −q]]
+    "two-rows": Family(
+        _two_rows,
+        _two_rows_of,
+        lambda _, entries: np.array([[entries[0], entries[1]], [entries[0], -entries[1]]]),
+        {},
+    ),
+    # (aI + bJ) ⊗ (cI + dJ) and sums of such: four singular values
+    "products": Family(
+        _products,
+        _products_of,
+        _products_dense,
+        {"left rows": (2, _MOST_PRODUCT), "right rows": (2, _MOST_PRODUCT)} | _REPEATS,
+    ),
+    # of side 3, 4, 5, 6 or 8
+    "circulants": Family(_circulants, _circulants_of, _circulants_dense, _REPEATS),
+    # H D Hᵀ of side 4 or 8
+    "hadamard": Family(
+        _hadamard,
+        lambda p: _of(dyadic(len(p.numbers)), p.numbers, p.norm, p.sizes[0]),
+        _hadamard_dense,
+        _REPEATS,
+    ),
 }
-"""By name; (rng, count, lower) -> Members."""
-
-
-def every_number(dtype: str, lower: float) -> Members:
-    """All numbers of the precision in [lower, 1]: what one entry of a diagonal matrix may be."""
-    precision = PRECISIONS[dtype]
-    found = []
-    for exponent in range(int(np.floor(np.log2(lower))), 1):
-        significands = 2 ** (precision.bits - 1) + np.arange(2 ** (precision.bits - 1))
-        found.append(np.ldexp(significands.astype(float), exponent - precision.bits + 1))
-    x = np.concatenate(found)
-    return numbers().members((x[(x >= lower) & (x <= 1)],))
+"""By name."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,34 +63,36 @@ def outcome(schedule: Schedule, members: Members, dtype: str, entries: Sequence[
     return Outcome(error, size)
 
 
-class Count(NamedTuple):
-    """How many of some members are blown up and lost, and the largest error of all."""
+@dataclass(slots=True)
+class Tally:
+    """Counts of a Trial, which outcomes are added to; worst may be infinite."""
 
-    blown: int
-    lost: int
-    worst: float
+    tried: int = 0
+    blown: int = 0
+    lost: int = 0
+    worst: float = 0.0
 
+    def add(self, schedule: Schedule, end: Outcome) -> None:
+        self.tried += len(end.error)
+        self.blown += int(np.sum(end.size > most(schedule)))
+        self.lost += int(np.sum(end.error > schedule.error + LOST))
+        self.worst = max(self.worst, float(end.error.max()))
 
-def counted(
-    schedule: Schedule,
-    members: Members,
-    dtype: str,
-    loop: str = "fused",
-    restarts: Sequence[int] | None = None,
-) -> Count:
-    """What becomes of the members in a loop, or in the gram form with these restarts."""
-    end = outcome(
-        schedule, members, dtype, follow(schedule, members, dtype, loop=loop, restarts=restarts)[-1]
-    )
-    blown = int(np.sum(end.size > max(BLOWN, 1 + schedule.error + LOST)))
-    return Count(blown, int(np.sum(end.error > schedule.error + LOST)), float(end.error.max()))
+    def trial(self, digest: str, family: str, loop: str, dtype: str, seed: int = 0) -> Trial:
+        worst = self.worst if np.isfinite(self.worst) else None
+        return Trial(digest, family, loop, dtype, self.tried, self.blown, self.lost, worst, seed)
 
 
-def random_trial(
+def most(schedule: Schedule) -> float:
+    """What is larger was blown up."""
+    return max(BLOWN, 1 + schedule.error + LOST)
+
+
+def trial(
     schedule: Schedule,
     dtype: str,
     family: str,
-    count: int,
+    of: Iterable[Members],
     *,
     loop: str = "fused",
     restarts: Sequence[int] | None = None,
@@ -97,17 +100,21 @@ def random_trial(
     enough: int | None = None,
     purpose: str = "sign",
 ) -> Trial:
-    """`count` random members of a family; where `enough` are blown up or lost, they are the last."""
-    tried = blown = lost = 0
-    worst = 0.0
-    for members in drawn(family, count, schedule.interval[0], seed):
-        found = counted(schedule, members, dtype, loop, restarts)
-        tried += len(members.entries[0])
-        blown, lost, worst = blown + found.blown, lost + found.lost, max(worst, found.worst)
-        if enough is not None and max(blown, lost) >= enough:
+    """These members; where `enough` are blown up or lost, no more are followed."""
+    tally = Tally()
+    for members in of:
+        ends = follow(schedule, members, dtype, loop=loop, restarts=restarts)
+        tally.add(schedule, outcome(schedule, members, dtype, ends[-1]))
+        if enough is not None and max(tally.blown, tally.lost) >= enough:
             break
-    largest = worst if np.isfinite(worst) else None
-    return Trial(digest(schedule, purpose), family, loop, dtype, tried, blown, lost, largest, seed)
+    return tally.trial(digest(schedule, purpose), family, loop, dtype, seed)
+
+
+def random_trial(
+    schedule: Schedule, dtype: str, family: str, count: int, *, seed: int = 0, **how: Any
+) -> Trial:
+    """`count` random members of a family. how: as of `trial`."""
+    return trial(schedule, dtype, family, drawn(family, count, schedule.interval[0], seed), seed=seed, **how)
 
 
 def drawn(family: str, count: int, lower: float, seed: int) -> Iterator[Members]:

@@ -18,7 +18,8 @@ from polydesign.model import LOOPS, MOST_STEPS, InputError, Problem, Schedule
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import Prices
 from polydesign.program.programs import preferred
-from polydesign.rounding.trial import AGREEING, counted, drawn
+from polydesign.rounding.followed import follow
+from polydesign.rounding.trial import AGREEING, Tally, drawn, outcome
 from polydesign.search.budget import Price, additive, next_error, start_error
 from polydesign.search.minimax import Equioscillation
 from polydesign.search.settling import settled
@@ -200,7 +201,11 @@ def survives(schedule: Schedule, dtype: str, *, count: int = CHECKED, seed: int 
     for family in AGREEING:
         for members in drawn(family, count, schedule.interval[0], seed):
             for loop in LOOPS:
-                found = counted(schedule, members, dtype, loop)
-                if found.blown or (loop == "fused" and found.lost):
+                tally = Tally()
+                tally.add(
+                    schedule,
+                    outcome(schedule, members, dtype, follow(schedule, members, dtype, loop=loop)[-1]),
+                )
+                if tally.blown or (loop == "fused" and tally.lost):
                     return False
     return True

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from polydesign.model import AfterStep, InputError, MeasuredMap, Measurement, Table
+from polydesign.model import AfterStep, InputError, MeasuredMap, Measurement, Table, Trial
 
 
 def dumps(found: Iterable[Measurement], *, lines: bool = False) -> str:
@@ -56,6 +56,17 @@ def with_measured(table: Table, new: Iterable[Measurement]) -> Table:
     repeated = {setting(m) for m in new}
     kept = [m for m in table.measured if setting(m) not in repeated]
     return replace(table, measured=tuple(replace(m, map=None) for m in (*kept, *new)))
+
+
+def with_tried(table: Table, new: Iterable[Trial]) -> Table:
+    """The table with further trials; one of the same family, loop, dtype and seed replaces its old self."""
+
+    def setting(one: Trial) -> tuple[Any, ...]:
+        return one.family, one.loop, one.dtype, one.seed
+
+    new = list(new)
+    repeated = {setting(one) for one in new}
+    return replace(table, tried=(*(one for one in table.tried if setting(one) not in repeated), *new))
 
 
 def measurements_from_json(body: Any) -> list[Measurement]:

@@ -1,7 +1,8 @@
 """Tables run on matrices with known singular values, in the real precision: what the promise is worth.
 
 Public: `measure`, one run of `polydesign.verify`, by one of OPERATORS; test matrices, each a `Sample`: those
-of SPECTRA by name (`sample`, `sample_positive`) and given ones (`read_matrix`, `from_matrix`); and two
+of SPECTRA by name (`sample`, `sample_positive`) and given ones (`read_matrix`, `from_matrix`); `hunt`, which
+looks for matrices that half precision blows up, and gives a `Hunt`; and two
 modules, `conformance`, whose `check` puts other code to the test, and `bench`, which times operators.
 """
 
@@ -14,6 +15,7 @@ from polydesign.text.lazy import lazy
 if TYPE_CHECKING:
     from polydesign.verification import bench, conformance
     from polydesign.verification.files import read_matrix
+    from polydesign.verification.hunting import Hunt, hunt
     from polydesign.verification.operators import OPERATORS
     from polydesign.verification.samples import Sample, from_matrix
     from polydesign.verification.spectra import SPECTRA, sample, sample_positive
@@ -24,6 +26,7 @@ __getattr__ = lazy(
     __name__,
     {
         "files": "read_matrix",
+        "hunting": "Hunt hunt",
         "operators": "OPERATORS",
         "samples": "Sample from_matrix",
         "spectra": "SPECTRA sample sample_positive",
@@ -31,5 +34,15 @@ __getattr__ = lazy(
     },
 )
 
-__all__ = ["OPERATORS", "SPECTRA", "Sample", "bench", "conformance", "from_matrix", "measure", "read_matrix"]
-__all__ += ["sample", "sample_positive"]
+__all__ = [
+    "OPERATORS",
+    "SPECTRA",
+    "Hunt",
+    "Sample",
+    "bench",
+    "conformance",
+    "from_matrix",
+    "measure",
+    "read_matrix",
+]
+__all__ += ["hunt", "sample", "sample_positive"]

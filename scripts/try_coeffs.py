@@ -1,0 +1,158 @@
+"""Try the tables of signs of coeffs/ on matrices whose roundings agree, and store what became of them.
+
+Tables made for a half precision are tried in it, published ones in both: random members of every family, all
+members where a family is finite, in the three kinds of loops, and on request a hunt. A result is written
+into the table's file as soon as it is there, and what a file holds of these coefficients is not tried again:
+the script can be stopped and called again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from joblib import Parallel, delayed
+
+import polydesign
+from polydesign.model import HALF, LOOPS, InputError, Table, Trial
+from polydesign.rounding.enumerated import ENUMERATED, counted
+from polydesign.rounding.families import FAMILIES
+from polydesign.rounding.trial import random_trial, trial
+from polydesign.table import save
+from polydesign.table.measurements import with_tried
+from polydesign.verification.hunting import hunt
+
+FOLDER = Path(__file__).resolve().parent.parent / "coeffs"
+TWO_NUMBERS = ("diagonal-and-rest", "blocks", "two-rows")
+"""Families that are fast enough for COUNT members in fused loops."""
+
+HUNTED = "hunt"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One family in one loop; family HUNTED is all of them, for `count` seconds."""
+
+    path: Path
+    dtype: str
+    family: str
+    loop: str
+    count: float
+    seed: int = 0
+    enough: int | None = None
+    state: Path | None = None
+
+    def done(self, table: Table) -> bool:
+        """Whether the file has it, of these coefficients."""
+        return any(
+            (one.dtype, one.seed) == (self.dtype, self.seed)
+            and (
+                one.family.startswith(HUNTED)
+                if self.family == HUNTED
+                else (one.family, one.loop) == (self.family, self.loop)
+                and (one.tried >= self.count or 0 < (self.enough or 0) <= max(one.blown, one.lost))
+            )
+            for one in table.tried
+        )
+
+    def run(self) -> tuple[Task, tuple[Trial, ...], float]:
+        """And how many seconds it took."""
+        began, table = time.monotonic(), polydesign.load(self.path)
+        schedule, how = table.schedule, {"loop": self.loop, "enough": self.enough, "purpose": table.purpose}
+        if self.family == HUNTED:
+            found = hunt(table, self.count, dtype=self.dtype, seed=self.seed, state=self.state).trials()
+        elif self.family in ENUMERATED:
+            members = ENUMERATED[self.family](self.dtype, schedule.interval[0])
+            found = (trial(schedule, self.dtype, self.family, members, **how),)
+        else:
+            count = int(self.count)
+            found = (random_trial(schedule, self.dtype, self.family, count, seed=self.seed, **how),)
+        return self, found, time.monotonic() - began
+
+
+def tables(names: tuple[str, ...]) -> Iterator[tuple[Path, Table, tuple[str, ...]]]:
+    """With the precisions that each is tried in."""
+    known = {path.stem: path for path in sorted(FOLDER.rglob("*.json"))}
+    for name in names or known:
+        if name not in known:
+            raise click.BadParameter(f"{name} is not in {FOLDER}", param_hint="NAME")
+        table = polydesign.load(known[name])
+        dtypes = HALF if table.provenance.source is not None else (table.dtype or "",)
+        if table.purpose == "sign" and set(dtypes) <= set(HALF):
+            yield known[name], table, tuple(dtypes)
+
+
+def tasks_of(
+    path: Path, table: Table, dtype: str, *, count: float, others: float, enumerate_: bool, **how: Any
+) -> Iterator[Task]:
+    """Fused loops first."""
+    for loop in LOOPS:
+        for family in FAMILIES:
+            many = loop == "fused" and family in TWO_NUMBERS
+            yield Task(path, dtype, family, loop, count if many else others, **how)
+        for name in ENUMERATED if enumerate_ else ():
+            number = counted(name, dtype, table.schedule.interval[0])
+            yield Task(path, dtype, name, loop, number, enough=how["enough"])
+
+
+@click.command(help=__doc__)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--count", type=float, default=1e8, show_default=True, help="Of two numbers, in fused loops.")
+@click.option("--others", type=float, default=1e7, show_default=True, help="Of all others.")
+@click.option("--enumerate/--no-enumerate", "enumerate_", default=True, help="All members where finite.")
+@click.option("--hunt", "seconds", type=float, default=0.0, help="Seconds of hunting a table and precision.")
+@click.option("--states", type=click.Path(path_type=Path), help="Folder where hunts are kept, and go on.")
+@click.option("--seed", type=int, default=17, show_default=True, help="Searches take 0 to 2.")
+@click.option("--enough", type=int, help="Stop a family where so many are blown up or lost.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Processes.")
+def main(
+    names: tuple[str, ...],
+    count: float,
+    others: float,
+    enumerate_: bool,
+    seconds: float,
+    states: Path | None,
+    seed: int,
+    enough: int | None,
+    jobs: int,
+) -> None:
+    todo: list[Task] = []
+    for path, table, dtypes in tables(names):
+        for dtype in dtypes:
+            how = {"count": count, "others": others, "enumerate_": enumerate_, "seed": seed, "enough": enough}
+            every = list(tasks_of(path, table, dtype, **how))
+            if seconds > 0:
+                state = states / f"{table.name}-{dtype}.json" if states else None
+                every.append(Task(path, dtype, HUNTED, "fused", seconds, seed, state=state))
+            todo += [task for task in every if not task.done(table)]
+    click.echo(f"{len(todo)} to try", err=True)
+    run: Any = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)  # pyright: ignore
+    results = run(delayed(Task.run)(task) for task in todo)
+    for task, found, took in results:
+        stored = _stored(task.path, found)
+        for one in found:
+            worst = "not finite" if one.worst is None else f"{one.worst:.4g}"
+            click.echo(
+                f"{task.path.stem} {one.dtype} {one.family}, {one.loop}: {one.tried} tried, "
+                f"{one.blown} blown up, {one.lost} lost, worst {worst} ({took:.0f} s){stored}"
+            )
+
+
+def _stored(path: Path, found: tuple[Trial, ...]) -> str:
+    """Nothing, or why they were not put into the file: it may have been built again meanwhile."""
+    try:
+        table = polydesign.load(path)
+        if any(one.digest != table.digest for one in found):
+            return ": the file has other coefficients now, and was left"
+        save(with_tried(table, found), path, force=True)
+    except (InputError, OSError) as problem:
+        return f": not stored, {problem}"
+    return ""
+
+
+if __name__ == "__main__":
+    main()
