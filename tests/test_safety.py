@@ -1,0 +1,228 @@
+"""What is said of a table's safety in half precision, and what is chosen after it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import polydesign
+from polydesign.identification import advice
+from polydesign.model import (
+    HALF,
+    LOOPS,
+    InputError,
+    Plan,
+    SafetyWarning,
+    Table,
+    Trial,
+    blown,
+    half_of,
+    standing,
+    stated,
+)
+from polydesign.runtime import MatrixSign, Sign, SpectralStep, defaults, inverse_root
+from polydesign.runtime.defaults import budgets, chosen
+from polydesign.table import catalogue, instead
+from polydesign.table.earlier import Earlier
+
+NAME = "sign-d5x5-l1e-3-bf16"
+
+BLOWN: dict[str, dict[str, int | None]] = {
+    "plain": {"fused": 0, "compiled": 0, "separate": 0},
+    "fused": {"fused": 0, "compiled": 0, "separate": 7},
+    "unsafe": {"fused": 3, "compiled": 2, "separate": 7},
+    "untried": {"fused": None, "compiled": None, "separate": None},
+}
+"""Standing -> how many of a thousand blew up in each loop; None where none was tried."""
+
+
+def with_standing(word: str, table: Table | None = None, dtype: str = "bfloat16") -> Table:
+    """The table with trials that give it this standing."""
+    table = table or polydesign.load(NAME)
+    trials = [
+        Trial(table.digest, "diagonal-and-rest", loop, dtype, 1000, bad, bad, 0.1)
+        for loop, bad in BLOWN[word].items()
+        if bad is not None
+    ]
+    return replace(table, tried=tuple(trials))
+
+
+def earlier_of(table: Table, **other: Any) -> Earlier:
+    trials = with_standing("unsafe", table).tried
+    rows = tuple(tuple(float(f"{c:.12g}") for c in row) for row in table.as_tuples())
+    return replace(Earlier(table.name, "bfloat16", table.digest, rows, trials), **other)
+
+
+@pytest.mark.parametrize("word", BLOWN)
+def test_the_words_say_what_the_trials_show(word: str) -> None:
+    trials = with_standing(word).tried
+    assert standing(trials, "bfloat16") == word
+    text = stated(trials, "bfloat16")
+    assert text.startswith(f"{word} in bfloat16")
+    assert ("7 of 2,000" in text) == (word == "fused")
+    assert ("3 of 1,000" in text) == (word == "unsafe")
+    assert ("of 3,000" in text) == (word == "plain")
+    assert stated(trials, "float16") == "untried in float16 on matrices whose roundings agree"
+
+
+def test_members_are_counted_by_loop_and_precision() -> None:
+    trials = with_standing("unsafe").tried
+    assert blown(trials, "bfloat16", "fused") == (3, 1000)
+    assert blown(trials, "bfloat16", *LOOPS) == (12, 3000)
+    assert blown(trials, "float16", *LOOPS) == (0, 0)
+
+
+def test_standing_matters_for_signs_in_half_precision() -> None:
+    assert [half_of("sign", dtype) for dtype in (*HALF, None, "float32")] == [*HALF, "bfloat16", None]
+    assert half_of("root", "bfloat16") is None
+
+
+@pytest.mark.parametrize("word", BLOWN)
+def test_an_entry_has_the_standing_of_its_table(word: str, tmp_path: Path) -> None:
+    table = with_standing(word)
+    polydesign.save(table, tmp_path / "mine.json")
+    found = catalogue.entry("mine", tmp_path / "mine.json")
+    assert found.standing() == found.standing("bfloat16") == table.standing() == word
+    assert found.standing("float16") == "untried"
+    assert (found.half, found.digest) == ("bfloat16", table.digest)
+
+
+def test_an_earlier_table_is_loaded_with_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = polydesign.design(degree=5, steps=5, headroom=1.015, image_floor=0.1, floor_free_tail=2)
+    path = tmp_path / "old.json"
+    polydesign.save(table, path)
+    assert polydesign.load(path) == table  # no warning
+    monkeypatch.setattr(catalogue, "earlier_tables", lambda: (earlier_of(table, name=NAME),))
+    with pytest.warns(SafetyWarning, match=rf"old.json is {NAME} of an earlier .* unsafe: .* 3 of 1,000 .*"):
+        assert polydesign.load(path) == table
+    monkeypatch.setattr(catalogue, "earlier_tables", lambda: (earlier_of(table, renewed=False),))
+    with pytest.warns(SafetyWarning, match="polydesign list --own --dtype bf16 shows what to take"):
+        polydesign.load(path)
+
+
+def test_what_ships_is_no_earlier_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = polydesign.load(NAME)
+    gone = replace(earlier_of(shipped), digest="sha256:" + 64 * "0", name="gone")
+    monkeypatch.setattr(catalogue, "recorded", lambda: (earlier_of(shipped), gone))
+    catalogue.earlier_tables.cache_clear()
+    try:
+        assert [(one.name, one.renewed) for one in catalogue.earlier_tables()] == [("gone", False)]
+    finally:
+        catalogue.earlier_tables.cache_clear()
+
+
+def test_what_is_recorded_blew_up() -> None:
+    found = catalogue.recorded()
+    assert len({one.digest for one in found}) == len(found) > 10
+    for one in found:
+        assert blown(one.tried, one.dtype, *LOOPS)[0] > 0
+        assert all(trial.tried == 1_000_000 for trial in one.tried)
+    assert standing(next(one for one in found if one.name == NAME).tried, "bfloat16") == "unsafe"
+
+
+def test_tables_that_ship_load_without_a_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for one in catalogue.entries():
+            polydesign.load(one.path)
+
+
+def entry_of(word: str, **other: Any) -> catalogue.Entry:
+    """The catalogue's five quintics for bfloat16, with this standing."""
+    known = next(one for one in catalogue.entries() if one.name == NAME)
+    changed: dict[str, Any] = {"tried": with_standing(word).tried, "observed": 0.2} | other
+    return replace(known, **changed)
+
+
+@pytest.fixture
+def shelf(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts other entries in place of the package's, wherever one is chosen."""
+
+    def put(*entries: catalogue.Entry) -> None:
+        for module in (defaults, instead, advice):
+            monkeypatch.setattr(module, "entries", lambda: entries)
+        defaults.budgets.cache_clear()
+
+    yield put
+    defaults.budgets.cache_clear()
+
+
+def test_what_is_unsafe_is_never_chosen(shelf: Callable[..., None]) -> None:
+    best = entry_of("unsafe", name="best", observed=0.01)
+    shelf(best, entry_of("fused", name="second", observed=0.1), entry_of("plain", name="last", observed=0.2))
+    assert budgets(2, "bfloat16")[15].name == "last"
+    shelf(best, entry_of("fused", name="second", observed=0.1), entry_of("fused", name="third", observed=0.2))
+    assert budgets(2, "bfloat16")[15].name == "second"
+    shelf(replace(best, tried=()), entry_of("fused", name="second"))
+    assert budgets(2, "bfloat16")[15].name == "second"
+    assert chosen(2, "bfloat16", Plan(matmuls=15), "") == polydesign.load(NAME)
+
+
+@pytest.mark.parametrize("asked", [{"matmuls": 15}, {"error": 0.1}])
+def test_a_refusal_says_what_was_left_out(asked: dict[str, Any], shelf: Callable[..., None]) -> None:
+    shelf(entry_of("unsafe"))
+    with pytest.raises(
+        InputError, match=r"no tables .* \(what is unsafe in bfloat16 is left out\): make one"
+    ):
+        chosen(2, "bfloat16", Plan(**asked), "")
+    shelf(entry_of("unsafe"), entry_of("plain", matmuls=18))
+    with pytest.raises(InputError, match=r" \(what is unsafe in bfloat16 is left out\): give"):
+        chosen(2, "bfloat16", Plan(**asked), "")
+    shelf(entry_of("plain", matmuls=18))
+    with pytest.raises(InputError, match=r"(takes 18|at 0.2): give"):
+        chosen(2, "bfloat16", Plan(**asked), "")
+
+
+def test_what_to_take_instead_is_plain_and_costs_no_more(shelf: Callable[..., None]) -> None:
+    schedule = polydesign.load(NAME).schedule
+    look = "polydesign list --own --dtype bf16 shows which are plain"
+    others = [
+        entry_of("fused"),
+        entry_of("plain", matmuls=16),
+        entry_of("plain", purpose="root"),
+        entry_of("plain", degrees=(17, 17, 17)),
+        entry_of("plain", interval=(1e-2, 1.0)),
+        entry_of("plain", dtype="float16"),
+    ]
+    shelf(*others)
+    assert instead.plain_instead(schedule, "bfloat16") == look
+    shelf(*others, entry_of("plain", name="worse", error=0.3), entry_of("plain", name="this", error=0.2))
+    assert instead.plain_instead(schedule, "bfloat16") == "take this, which is plain"
+
+
+@pytest.mark.parametrize("kind", [Sign, MatrixSign, partial(SpectralStep, 0.5)])
+def test_an_operator_warns_once_of_an_unsafe_table(kind: Any) -> None:
+    table = with_standing("unsafe")
+    with pytest.warns(
+        SafetyWarning, match=rf"{NAME} is unsafe in bfloat16: 3 of 1,000 .*; (take|polydesign list)"
+    ) as said:
+        made = kind(table=table, plan=Plan(dtype="bf16"))
+    assert len(said) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made(torch.eye(3))
+        kind(table=table, plan=Plan(dtype="bf16", check=False))
+        kind(table=table, plan=Plan(dtype="float32"))
+        kind(table=with_standing("fused"), plan=Plan(dtype="bf16"))
+
+
+def test_a_precision_that_comes_with_the_data_is_warned_of_once() -> None:
+    made = Sign(with_standing("unsafe"))
+    with pytest.warns(SafetyWarning) as said:
+        for _ in range(3):
+            made(torch.eye(3, dtype=torch.bfloat16))
+    assert len(said) == 1
+
+
+def test_roots_run_another_loop() -> None:
+    table = with_standing("unsafe", polydesign.load("sign-d5x6-l0.01-bf16"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        inverse_root(torch.eye(3), 2, table=table, plan=Plan(dtype="bf16"))
