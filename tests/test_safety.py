@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,8 @@ import pytest
 import torch
 
 import polydesign
+from polydesign.exporters import TARGETS, caveats, export
+from polydesign.exporters.target import header
 from polydesign.identification import advice
 from polydesign.model import (
     HALF,
@@ -137,7 +140,8 @@ def test_tables_that_ship_load_without_a_warning() -> None:
 def entry_of(word: str, **other: Any) -> catalogue.Entry:
     """The catalogue's five quintics for bfloat16, with this standing."""
     known = next(one for one in catalogue.entries() if one.name == NAME)
-    changed: dict[str, Any] = {"tried": with_standing(word).tried, "observed": 0.2} | other
+    trials = with_standing(word, dtype=other.get("dtype", "bfloat16")).tried
+    changed: dict[str, Any] = {"tried": trials, "observed": 0.2} | other
     return replace(known, **changed)
 
 
@@ -226,3 +230,83 @@ def test_roots_run_another_loop() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         inverse_root(torch.eye(3), 2, table=table, plan=Plan(dtype="bf16"))
+
+
+LOOP_OF = {
+    "torch-function": "fused",
+    "numpy": None,
+    "jax": "fused",
+    "python": None,
+    "c": None,
+    "csv": "any",
+    "markdown": "any",
+    "latex": "any",
+    "torch": "fused",
+    "optax": "compiled",
+    "timm": "fused",
+    "pytorch_optimizer": "fused",
+    "emerging-optimizers": "fused",
+    "transformer-engine": "any",
+    "gram-newton-schulz": "fused",
+    "adam-atan2": "separate",
+    "keras": "separate",
+    "tinygrad": "compiled",
+    "distributed-shampoo": "fused",
+    "newtonschulz.jl": None,
+    "modded-nanogpt": "compiled",
+    "nanochat": "compiled",
+}
+"""Target that takes a table -> how its loop rounds, from its source."""
+
+ROWS = [name for name in LOOP_OF if name not in ("torch", "keras", "tinygrad", "distributed-shampoo")]
+"""Those that take several rows."""
+
+PASTED = [name for name in ROWS if name not in ("csv", "markdown", "latex")]
+"""Those of them whose text has comments of its own on its loop."""
+
+
+def test_every_target_has_a_loop() -> None:
+    assert {name: one.loop for name, one in TARGETS.items() if one.reason is None} == LOOP_OF
+    assert set(LOOP_OF.values()) == {*LOOPS, "any", None}
+
+
+def dtype_of(name: str) -> str:
+    return TARGETS[name].dtype or "bfloat16"
+
+
+@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("word", BLOWN)
+def test_an_export_warns_where_its_loop_blows_up(name: str, word: str, shelf: Callable[..., None]) -> None:
+    shelf(entry_of("plain", name="calm"), entry_of("plain", name="calm16", dtype="float16"))
+    dtype, loop = dtype_of(name), LOOP_OF[name]
+    table = with_standing(word, dtype=dtype)
+    found = [line for line in caveats(table, TARGETS[name]) if "blows up" in line]
+    kinds = LOOPS if loop == "any" else (loop, "fused")
+    most = max(BLOWN[word].get(kind) or 0 for kind in kinds) if loop else 0
+    assert len(found) == bool(most)
+    for line in found:
+        assert f"{most} of 1,000 matrices whose roundings agree, in {dtype}" in line
+        assert line.endswith(f": take {'calm' if dtype == 'bfloat16' else 'calm16'}, which is plain")
+    if name in PASTED:
+        text = " ".join(export(table, name).replace("#", " ").split())
+        assert (f"{NAME} blows up" in text) == bool(most)
+        assert ("this loop" in text) == (loop is not None)
+
+
+@pytest.mark.parametrize("word", BLOWN)
+def test_every_header_states_the_standing(word: str) -> None:
+    table = with_standing(word)
+    (line,) = [line for line in header(table) if "whose roundings agree" in line]
+    assert line == stated(table.tried, "bfloat16")
+    for name in ROWS:
+        text = " ".join(re.sub(r"[#%*\\]", " ", export(table, name)).split())
+        assert (line in text) == (name != "csv"), name
+
+
+def test_a_table_for_no_half_precision_says_nothing_of_it() -> None:
+    for name in ("sign-d5x7-l1e-3-fp32", "root4-d9x4-l0.1-bf16"):
+        assert not any("roundings agree" in line for line in header(polydesign.load(name)))
+    published = polydesign.load("polar_express_nanochat")
+    assert not any("roundings agree" in line for line in header(published))
+    tried = with_standing("fused", published)
+    assert stated(tried.tried, "bfloat16") in header(tried)

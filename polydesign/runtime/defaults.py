@@ -77,8 +77,8 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
         raise InputError(
             "plan.matmuls" if plan.matmuls is not None else "plan.error",
             f"no tables of root {root} for a budget come with the package in {dtype}{left_out}: make one "
-            f"with `polydesign search --root {root} --matmuls N --dtype {dtype}{_option(root, coupled)}`, and "
-            "pass table=",
+            f"with `polydesign search --root {root} --matmuls N --dtype {dtype}{_option(root, coupled)}`, "
+            "and pass table=",
         )
     if plan.matmuls is not None:
         fitting = [number for number in known if number <= plan.matmuls]
@@ -96,14 +96,14 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
     best = min(errors.values())
     raise InputError(
         "plan.error",
-        f"is {plan.error!r}, and the best table in {dtype} was measured at {best:.2g}{left_out}: give no less, "
-        "or take a higher precision",
+        f"is {plan.error!r}, and the best table in {dtype} was measured at {best:.2g}{left_out}: give no "
+        "less, or take a higher precision",
     )
 
 
 @lru_cache
 def budgets(root: int, dtype: str, *, coupled: bool = False) -> dict[int, Entry]:
-    """matmuls -> entry, of the tables that a search measured and that come with the package, but unsafe ones."""
+    """matmuls -> entry, of the package's tables that a search measured, but for unsafe ones."""
     fitting = [one for one in _measured(root, dtype, coupled=coupled) if one.standing() != "unsafe"]
     found: dict[int, Entry] = {}
     # Of two with as many products the safer one, and of two alike the one that erred less.
