@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,11 +14,13 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 import polydesign
+from polydesign.cli import main
 from polydesign.exporters import TARGETS, caveats, export
 from polydesign.exporters.target import header
-from polydesign.identification import advice
+from polydesign.identification import advice, known, sources
 from polydesign.model import (
     HALF,
     LOOPS,
@@ -146,7 +150,7 @@ def entry_of(word: str, **other: Any) -> catalogue.Entry:
 
 
 @pytest.fixture
-def shelf(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def shelf(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Puts other entries in place of the package's, wherever one is chosen."""
 
     def put(*entries: catalogue.Entry) -> None:
@@ -219,10 +223,11 @@ def test_an_operator_warns_once_of_an_unsafe_table(kind: Any) -> None:
 
 def test_a_precision_that_comes_with_the_data_is_warned_of_once() -> None:
     made = Sign(with_standing("unsafe"))
-    with pytest.warns(SafetyWarning) as said:
-        for _ in range(3):
-            made(torch.eye(3, dtype=torch.bfloat16))
-    assert len(said) == 1
+    with pytest.warns(SafetyWarning, match="is unsafe in bfloat16"):
+        made(torch.eye(3, dtype=torch.bfloat16))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made(torch.eye(3, dtype=torch.bfloat16))
 
 
 def test_roots_run_another_loop() -> None:
@@ -310,3 +315,108 @@ def test_a_table_for_no_half_precision_says_nothing_of_it() -> None:
     assert not any("roundings agree" in line for line in header(published))
     tried = with_standing("fused", published)
     assert stated(tried.tried, "bfloat16") in header(tried)
+
+
+def test_advice_is_plain_first_and_never_unsafe(shelf: Callable[..., None]) -> None:
+    jordan = polydesign.load("jordan_5").schedule
+
+    def picked() -> list[str]:
+        return [one.name for one in advice.alternatives(jordan, jordan.error)]
+
+    shelf(entry_of("unsafe", name="bad", error=0.01, runs=()))
+    assert picked() == []
+    calm = entry_of("plain", name="calm", error=0.3, runs=())
+    brisk = entry_of("fused", name="brisk", error=0.1, runs=())
+    shelf(brisk, calm)
+    assert picked() == ["calm"]
+    shelf(brisk, replace(calm, error=0.6))  # no better than what is there
+    assert picked() == ["brisk"]
+    high = entry_of("plain", name="high", error=0.1, degrees=(17, 17, 17), runs=())
+    shelf(brisk, high)
+    assert picked() == ["brisk", "high"]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("plain", "in any loop"), ("fused", "in fused loops"), ("untried", "")]
+)
+def test_identify_says_how_safe_what_it_offers_is(word: str, said: str, shelf: Callable[..., None]) -> None:
+    shelf(entry_of(word, runs=()))
+    text = str(polydesign.identify("(3.4445, -4.7750, 2.0315)"))
+    assert f"instead    {NAME}" in text
+    assert (", safe " in text) == bool(said)
+    assert said in text
+
+
+def test_identify_states_the_standing_of_a_table_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = replace(with_standing("unsafe"), name="mine")
+    polydesign.save(table, tmp_path / "coeffs" / f"{NAME}.json")
+    found = polydesign.identify(table.as_tuples())
+    assert found.half == (stated(table.tried, "bfloat16"),)
+    assert "half       unsafe in bfloat16: 3 of 1,000" in str(found)
+    assert found.to_json()["half"] == found.half
+    rounded = polydesign.identify([[round(c, 4) for c in row] for row in table.as_tuples()])
+    assert rounded.half == ()
+
+
+def test_identify_knows_earlier_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "earlier_tables", catalogue.recorded)
+    for one in catalogue.recorded():
+        best = polydesign.identify([list(row) for row in one.rows]).matches[0]
+        assert (best.name, best.exact) == (f"{one.name} of an earlier version", True)
+        assert best.unsafe == str(one)
+    one = next(one for one in catalogue.recorded() if one.name == NAME)
+    text = str(polydesign.identify([[round(c, 5) for c in row] for row in one.rows]))
+    assert f"{NAME} of an earlier version: rounded to 5 decimals" in text
+    assert f"unsafe     an earlier table of this package, {one}" in text
+    assert "unsafe: in bfloat16 it blows up 43 of 1,000,000" in text
+    assert f"take the {NAME} of this version" in text
+
+
+def test_identify_knows_the_text_of_an_earlier_table_by_its_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = polydesign.design(degree=17, steps=2, headroom=1.05)
+    text = export(table, "torch-function")
+    assert table.schedule.steps[0].evaluation != "monomial"
+    monkeypatch.setattr(sources, "earlier_tables", lambda: (earlier_of(table),))
+    monkeypatch.setattr(known, "earlier_tables", lambda: (earlier_of(table),))
+    best = polydesign.identify(text).matches[0]
+    assert (best.name, best.exact) == (f"{table.name} of an earlier version", True)
+
+
+def test_list_and_show_say_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for word in BLOWN:
+        polydesign.save(replace(with_standing(word), name=word), tmp_path / "coeffs" / f"{word}.json")
+
+    def run(*arguments: str) -> str:
+        return CliRunner().invoke(main, arguments).stdout
+
+    lines = run("list").splitlines()
+    for word in BLOWN:
+        (line,) = [line for line in lines if line.startswith(f"{word} ")]
+        assert line.split()[-1] == word
+        assert f"half         {stated(with_standing(word).tried, 'bfloat16')}" in run("show", word)
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith("half: ") for line in lines)
+    rows = {row["name"]: row for row in json.loads(run("list", "--json"))}
+    assert rows["fused"]["standing"] == {"bfloat16": "fused", "float16": "untried"}
+
+
+def test_compare_and_report_say_it(tmp_path: Path) -> None:
+    tables = [replace(with_standing(word), name=word) for word in BLOWN]
+    found = polydesign.compare(tables)
+    assert "Blow-ups in bf16" in (text := " ".join(str(found).split()))
+    assert "the words mean): plain plain; fused fused; unsafe unsafe; untried untried." in text
+    assert "Blow-ups in fp16" not in text
+    assert {row["name"]: row["standings"]["bfloat16"] for row in found.to_json()["tables"]} == {
+        w: w for w in BLOWN
+    }
+    columns, *lines = csv.reader(found.to_csv().splitlines())
+    assert {line[columns.index("bf16_standing")] for line in lines} == set(BLOWN)
+    assert "Blow-ups" not in str(polydesign.compare([tables[-1]]))
+    polydesign.report(tables[:1], tmp_path / "page")
+    page = (tmp_path / "page" / "report.md").read_text("utf-8")
+    assert "in bf16" in page
+    assert "Tried: plain in bfloat16" in page
