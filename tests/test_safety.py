@@ -38,6 +38,7 @@ from polydesign.runtime import MatrixSign, Sign, SpectralStep, defaults, inverse
 from polydesign.runtime.defaults import budgets, chosen
 from polydesign.table import catalogue, instead
 from polydesign.table.earlier import Earlier
+from polydesign.verification import measure
 
 NAME = "sign-d5x5-l1e-3-bf16"
 
@@ -107,7 +108,9 @@ def test_an_earlier_table_is_loaded_with_a_warning(tmp_path: Path, monkeypatch: 
     polydesign.save(table, path)
     assert polydesign.load(path) == table  # no warning
     monkeypatch.setattr(catalogue, "earlier_tables", lambda: (earlier_of(table, name=NAME),))
-    with pytest.warns(SafetyWarning, match=rf"old.json is {NAME} of an earlier .* unsafe: .* 3 of 1,000 .*"):
+    with pytest.warns(
+        SafetyWarning, match=rf"old.json is an earlier table of this package, {NAME}, unsafe: .* 3 of 1,000 "
+    ):
         assert polydesign.load(path) == table
     monkeypatch.setattr(catalogue, "earlier_tables", lambda: (earlier_of(table, renewed=False),))
     with pytest.warns(SafetyWarning, match="polydesign list --own --dtype bf16 shows what to take"):
@@ -369,9 +372,10 @@ def test_identify_knows_earlier_tables(monkeypatch: pytest.MonkeyPatch) -> None:
         assert best.unsafe == str(one)
     one = next(one for one in catalogue.recorded() if one.name == NAME)
     text = str(polydesign.identify([[round(c, 5) for c in row] for row in one.rows]))
+    text = " ".join(text.split())
     assert f"{NAME} of an earlier version: rounded to 5 decimals" in text
-    assert f"unsafe     an earlier table of this package, {one}" in text
-    assert "unsafe: in bfloat16 it blows up 43 of 1,000,000" in text
+    assert f"unsafe {one}" in text
+    assert f"{NAME}, unsafe: in bfloat16 it blows up 43 of 1,000,000" in text
     assert f"take the {NAME} of this version" in text
 
 
@@ -420,3 +424,22 @@ def test_compare_and_report_say_it(tmp_path: Path) -> None:
     page = (tmp_path / "page" / "report.md").read_text("utf-8")
     assert "in bf16" in page
     assert "Tried: plain in bfloat16" in page
+
+
+def test_who_measures_an_unsafe_table_is_not_warned() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = measure(with_standing("unsafe"), spectrum="gaussian", shape=(16, 24), dtype="bfloat16")
+    assert found.table == NAME
+
+
+def test_the_command_line_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = replace(with_standing("unsafe"), name="mine")
+    path = tmp_path / "mine.json"
+    polydesign.save(table, path)
+    result = CliRunner().invoke(main, ["export", str(path), "--to", "timm"])
+    assert result.stderr.startswith("Warning: mine blows up 3 of 1,000 matrices")
+    monkeypatch.setattr(catalogue, "earlier_tables", lambda: (earlier_of(table),))
+    result = CliRunner().invoke(main, ["show", str(path)])
+    assert result.exit_code == 0
+    assert f"Warning: {path} is an earlier table of this package, mine, unsafe: " in result.stderr

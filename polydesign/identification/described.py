@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import ROUND_FLOOR
-from textwrap import shorten
+from textwrap import shorten, wrap
 from typing import TYPE_CHECKING
 
 from polydesign.approximation.scalar import schedule_from
@@ -46,7 +46,8 @@ def _who(matches: Sequence[Match], rows: Sequence[tuple[float, ...]]) -> list[st
     if "MISPRINT" in best.name:
         lines.append("misprint   this table is known to be wrong as printed: it diverges")
     if best.unsafe:
-        lines.append(f"unsafe     an earlier table of this package, {best.unsafe}")
+        first, *more = wrap(best.unsafe, 100, break_on_hyphens=False)
+        lines += [f"unsafe     {first}", *(f"           {part}" for part in more)]
     if best.source:
         lines.append(f"source     {shorten(best.source, 105, placeholder=' …')}")
     lines += [f"or         {other}" for other in matches[1:MOST_NAMED]]

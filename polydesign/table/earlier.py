@@ -42,8 +42,8 @@ class Earlier:
         if not self.renewed:
             instead = f"polydesign list --own --dtype {DTYPES[self.dtype]} shows what to take"
         return (
-            f"{self.name} of an earlier version of polydesign, {word}: in {self.dtype} it blows up {bad:,} "
-            f"of {tried:,} matrices whose roundings agree, in {kind} loops; {instead}"
+            f"an earlier table of this package, {self.name}, {word}: in {self.dtype} it blows up {bad:,} of "
+            f"{tried:,} matrices whose roundings agree, in {kind} loops; {instead}"
         )
 
 
