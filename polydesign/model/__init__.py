@@ -44,17 +44,7 @@ from polydesign.model.table import Certificate, Provenance, Table
 __all__ = ["DTYPES", "EVALUATIONS", "FORMS", "LEAST_RATIO", "MOST_HEADROOM", "MOST_INNER_DEGREE"]
 __all__ += ["MOST_ROOT", "MOST_STEPS", "NORMALIZATIONS", "PURPOSES"]
 __all__ += ["AfterStep", "Certificate", "ClaimError", "FormatNote", "InputError", "InputWarning"]
-__all__ += [
-    "MeasuredMap",
-    "Measurement",
-    "PerStep",
-    "Plan",
-    "Problem",
-    "Provenance",
-    "SafetyWarning",
-    "Schedule",
-    "Step",
-]
-__all__ += ["HALF", "LOOPS", "STANDINGS", "Trial", "blown", "half_of", "standing", "stated"]
+__all__ += ["MeasuredMap", "Measurement", "PerStep", "Plan", "Problem", "Provenance", "Schedule", "Step"]
+__all__ += ["HALF", "LOOPS", "STANDINGS", "SafetyWarning", "Trial", "blown", "half_of", "standing", "stated"]
 __all__ += ["Table", "check_choice", "check_degree", "check_integer", "check_interval", "check_normalization"]
 __all__ += ["check_number", "check_purpose", "digest", "dtype_name", "evaluate", "located", "purpose_of"]
