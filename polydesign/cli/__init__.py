@@ -27,7 +27,7 @@ from polydesign.cli.prove import certify
 from polydesign.cli.report import report
 from polydesign.cli.share import completion, plot, show
 from polydesign.cli.sweep import sweep
-from polydesign.model import FormatNote, InputError, InputWarning
+from polydesign.model import FormatNote, InputError, InputWarning, SafetyWarning
 
 __all__ = ["main"]
 
@@ -50,7 +50,7 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         with warnings.catch_warnings():
-            for kind in (FormatNote, InputWarning):
+            for kind in (FormatNote, InputWarning, SafetyWarning):
                 warnings.simplefilter("default", kind)
             warnings.showwarning = _show
             return self._invoke(ctx)

@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import polydesign
+from polydesign.model import HALF
 
 if TYPE_CHECKING:
     from polydesign.table import Entry
+
+
+_HEADINGS = ("name", "root", "degrees", "cost", "error", "from", "half")
+_SIDES = "<><>>><"
+
+_HALF = """
+half: what became of matrices whose roundings agree, in half precision. plain:
+none that was tried blew up; fused: none in loops such as addmm, some in others;
+unsafe: some in such loops too; untried: not every kind of loop was tried."""
+"""What the last column means."""
 
 
 @click.command("list", short_help="List the tables that names resolve to.")
@@ -41,7 +52,12 @@ def _as_json(one: Entry) -> dict[str, Any]:
     from polydesign.table.listing import group
 
     words = ("name", "purpose", "root", "degrees", "interval", "dtype", "form", "matmuls", "error")
-    return {word: getattr(one, word) for word in words} | {"group": group(one), "from": _place(one)}
+    half = {dtype: one.standing(dtype) for dtype in HALF}
+    return {word: getattr(one, word) for word in words} | {
+        "standing": half,
+        "group": group(one),
+        "from": _place(one),
+    }
 
 
 def _place(one: Entry) -> str:
@@ -50,26 +66,40 @@ def _place(one: Entry) -> str:
 
 def _print(found: list[Entry]) -> None:
     from polydesign.table.listing import GROUPS, group
-    from polydesign.text.numbers import number
 
-    width = max(len(one.name) for one in found)
-    click.echo(f"{'name':{width}}  root  degrees         products  error      interval")
+    lines = [_HEADINGS, *map(_cells, found)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    aligned = [
+        " ".join(f"{c:{side}{w}}" for c, side, w in zip(line, _SIDES, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+    click.echo(aligned[0])
     for word, heading in GROUPS.items():
-        members = [one for one in found if group(one) == word]
+        members = [(one, line) for one, line in zip(found, aligned[1:], strict=True) if group(one) == word]
         if members:
             click.echo(f"\n{heading}")
-        for one in members:
-            low, high = one.interval
+        for one, line in members:
             where = f"  {_place(one)}" if word == "here" and _place(one) != "coeffs" else ""
-            click.echo(
-                f"{one.name:{width}}  {one.root:4d}  {_degrees(one.degrees):14}  "
-                f"{one.matmuls:8d}  {number(one.error, 3, up=True):<9}  [{low:g}, {high:g}]{where}"
-            )
+            click.echo(line + where)
+    if any(one.tried for one in found):
+        click.echo(_HALF)
 
 
-def _degrees(degrees: tuple[int, ...]) -> str:
-    """5, 9, 9, 9 as "5, 9 x3"."""
-    from itertools import groupby
+def _cells(one: Entry) -> tuple[str, ...]:
+    """A line of the list: cost in matrix products, the lower end, and the upper one where it is not 1."""
+    from polydesign.designer.naming import runs
+    from polydesign.text.numbers import number
 
-    counted = [(degree, len(list(same))) for degree, same in groupby(degrees)]
-    return ", ".join(f"{degree} x{count}" if count > 1 else str(degree) for degree, count in counted)
+    low, high = one.interval
+    where = f"{low:.3g}" if high == 1 else f"{low:.3g} to {high:.3g}"
+    degrees = runs(one.degrees) if one.degrees[1:] else f"{one.degrees[0]}x1"
+    half = one.standing() if one.half else "-"
+    return (
+        one.name,
+        str(one.root),
+        degrees,
+        str(one.matmuls),
+        number(one.error, 3, up=True),
+        where,
+        half,
+    )

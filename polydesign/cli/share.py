@@ -35,6 +35,7 @@ def show(table: str, as_json: bool) -> None:
 
 
 def _described(table: Table, path: Path) -> str:
+    from polydesign.exporters.target import standings
     from polydesign.program.cost import matmuls_of
 
     schedule, provenance = table.schedule, table.provenance
@@ -53,6 +54,7 @@ def _described(table: Table, path: Path) -> str:
         else:
             what = f"error in [{certificate.error[0]}, {certificate.error[1]}]"
         lines.append(f"certificate  {certificate.kind}: {what}; {certificate.digest[:19]}…")
+    lines += [f"half         {line}" for line in standings(table)]
     if provenance.strategy == "published":
         lines += _of_the_literature(table)
     else:

@@ -1,9 +1,10 @@
-"""What a table does not keep of its promise in another codebase: its evaluation, and room for rounding."""
+"""What a table does not keep of its promise in another codebase: evaluation, room for rounding, blow-ups."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from polydesign.exporters.half import blow_ups, runs_in
 from polydesign.exporters.target import Target
 from polydesign.model import Table
 from polydesign.model.precision import UNIT_ROUNDOFF
@@ -14,8 +15,10 @@ _SAMPLES = 1001
 def caveats(table: Table, target: Target) -> list[str]:
     """The lines, none in most cases, that a text for this target must carry and a command should print."""
     if target.dtype is None:
-        return undesigned(table, target.coarsest) if target.coarsest else []
-    return [*rounded_twin(table), *too_little_room(table, target.dtype, target.when)]
+        found = undesigned(table, target.coarsest) if target.coarsest else []
+    else:
+        found = [*rounded_twin(table), *too_little_room(table, target.dtype, target.when)]
+    return [*found, *blow_ups(table, target.loop, *runs_in(table, target))]
 
 
 def undesigned(table: Table, coarsest: str) -> list[str]:

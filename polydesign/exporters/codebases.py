@@ -40,6 +40,7 @@ def codebase(
     arguments: Callable[[Table, Rows], dict[str, Any]],
     notes: Sequence[str] | Callable[[Table], Sequence[str]],
     *,
+    loop: str,
     dtype: str = "bfloat16",
     when: str = "",
     normalizations: Sequence[str] = ("frobenius",),
@@ -52,7 +53,7 @@ def codebase(
 
     Args:
         name: What messages call it.
-        about, dtype, when: As in Target.
+        about, dtype, when, loop: As in Target.
         variable: What the arguments are called in the text.
         arguments: The keyword arguments, from the table and its rows, one a step.
         notes: What to mind there, a line each.
@@ -74,7 +75,7 @@ def codebase(
         lines = notes(table) if callable(notes) else notes
         return keywords(table, target, variable, arguments(table, rows), lines)
 
-    target = Target(about, ".py", write, dtype=dtype, when=when)
+    target = Target(about, ".py", write, dtype=dtype, when=when, loop=loop)
     return target
 
 
@@ -98,6 +99,8 @@ def _notes_of_transformer_engine(table: Table) -> list[str]:
     ]
 
 
+# loop: timm and pytorch_optimizer have another for a DTensor (separate), optax where nothing is jitted
+# (separate), and keras where its backend compiles the step (compiled); TransformerEngine does not say.
 TAKE_KEYWORDS: dict[str, Target] = {
     "torch": codebase(
         "torch.optim.Muon",
@@ -110,6 +113,7 @@ TAKE_KEYWORDS: dict[str, Target] = {
         ],
         cure="take --to torch-function, which writes a Muon and a function that run one row a step",
         most_steps=MOST_STEPS_OF_TORCH,
+        loop="fused",
     ),
     "optax": codebase(
         "optax",
@@ -123,6 +127,7 @@ TAKE_KEYWORDS: dict[str, Target] = {
         _notes_of_optax,
         when="updates are bfloat16",
         normalizations=tuple(PRECONDITIONING),
+        loop="compiled",
     ),
     "timm": codebase(
         "timm",
@@ -135,6 +140,7 @@ TAKE_KEYWORDS: dict[str, Target] = {
             "the headroom is in the rows, so safety_factor stays 1; a larger one would change the map",
             "timm divides by max(‖M‖_F, eps) and iterates in bfloat16; the norm too is rounded to bfloat16",
         ],
+        loop="fused",
     ),
     "pytorch_optimizer": codebase(
         "pytorch_optimizer",
@@ -150,6 +156,7 @@ TAKE_KEYWORDS: dict[str, Target] = {
             "it divides by max(‖M‖_F, 1e-7) and iterates in bfloat16; the norm too is rounded to bfloat16; "
             "with ns_method='gram_newton_schulz' it iterates in float16, the norm in float32",
         ],
+        loop="fused",
     ),
     "emerging-optimizers": codebase(
         "Emerging-Optimizers",
@@ -168,6 +175,7 @@ TAKE_KEYWORDS: dict[str, Target] = {
             "x is float32, and divided by max(‖x‖_F, eps)",
         ],
         when="torch.get_float32_matmul_precision() is 'medium'",
+        loop="fused",
     ),
     "transformer-engine": codebase(
         "TransformerEngine",
@@ -177,6 +185,7 @@ TAKE_KEYWORDS: dict[str, Target] = {
         _notes_of_transformer_engine,
         when="x is bfloat16",
         normalizations=tuple(DIVISORS),
+        loop="any",
     ),
     "gram-newton-schulz": codebase(
         "gram-newton-schulz",
@@ -192,6 +201,7 @@ TAKE_KEYWORDS: dict[str, Target] = {
             "x is divided by ‖x‖_F + 1e-7 in float32, then rounded to float16, in which it iterates",
         ],
         dtype="float16",
+        loop="fused",
     ),
     "adam-atan2": codebase(
         "adam-atan2",
@@ -207,6 +217,7 @@ TAKE_KEYWORDS: dict[str, Target] = {
         ],
         when="updates are bfloat16 or polar_cast_bfloat16 is on",
         factor=FACTOR_OF_ADAM_ATAN2,
+        loop="separate",
     ),
     "keras": codebase(
         "keras.optimizers.Muon",
@@ -221,6 +232,7 @@ TAKE_KEYWORDS: dict[str, Target] = {
         ],
         when="variables are bfloat16",
         cure="override its method zeropower_via_newtonschulz5 with a loop over the rows",
+        loop="separate",
     ),
     "tinygrad": codebase(
         "tinygrad.nn.optim.Muon",
@@ -234,6 +246,7 @@ TAKE_KEYWORDS: dict[str, Target] = {
         when="gradients are bfloat16",
         cure=ELSEWHERE,
         any_degree=True,
+        loop="compiled",
     ),
     "distributed-shampoo": codebase(
         "distributed_shampoo",
@@ -247,6 +260,7 @@ TAKE_KEYWORDS: dict[str, Target] = {
         ],
         when="gradients are bfloat16",
         cure=ELSEWHERE,
+        loop="fused",
     ),
 }
 """Target -> how a table is written for it."""

@@ -15,6 +15,7 @@ from itertools import pairwise
 from jinja2 import Environment
 
 from polydesign.exporters.caveats import undesigned
+from polydesign.exporters.half import blow_ups, loop_notes
 from polydesign.exporters.layout import comment, indented, loop_text, steps_text, wrapped
 from polydesign.exporters.printer import Routine, Row, routines
 from polydesign.exporters.target import how_known, stated_error
@@ -35,7 +36,7 @@ class Library:
 
     name: of the target. template: the file in templates/. gram: A from X. lines: a routine's registers from
     A. add: the last addition of a step of root 2. inner: W = q(A) from the registers. product: of two
-    matrices, rounded. coarsest: the dtype that rounds most of those that it iterates in.
+    matrices, rounded. coarsest: the dtype that rounds most of those that it iterates in. loop: as in Target.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Library:
     inner: Callable[[Routine], str]
     product: Callable[[str, str], str]
     coarsest: str
+    loop: str | None
 
 
 def write(table: Table, library: Library) -> str:
@@ -63,7 +65,10 @@ def write(table: Table, library: Library) -> str:
     functions = [_function(routine, library, sign=sign) for routine in made] if several else []
     what = "what computes it, and its constants" if several else ", ".join(made[0].constants)
     constants = f"# One step a row: {what}.\n{steps_text(calls, several=several)}"
-    warned = [f"Warning: {line}" for line in undesigned(table, library.coarsest)]
+    dtype = table.dtype or library.coarsest
+    when = "" if table.dtype else f"the dtype is {dtype}"
+    found = [*undesigned(table, library.coarsest), *blow_ups(table, library.loop, dtype, when)]
+    warned = [*loop_notes(table, library.loop, dtype), *(f"Warning: {line}" for line in found)]
     root = table.schedule.root
     return (
         _templates()

@@ -47,7 +47,7 @@ def _refusing(name: str, about: str, reason: str) -> Target:
     def write(table: Table) -> str:
         raise InputError("to", f"{name} {reason}")
 
-    return Target(about, "", write, reason=reason)
+    return Target(about, "", write, reason=reason, loop=None)
 
 
 TARGETS = {name: _refusing(name, about, reason) for name, (about, reason) in _REASONS.items()}

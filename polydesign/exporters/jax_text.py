@@ -58,8 +58,13 @@ _JAX = Library(
     inner=_inner,
     product=lambda a, b: f"_product({a}, {b}).astype(dtype)",
     coarsest="bfloat16",
+    loop="fused",
 )
 
 JAX = Target(
-    "jax: msign(M), or inverse_root(P), in any floating dtype", ".py", jax_text, coarsest=_JAX.coarsest
+    "jax: msign(M), or inverse_root(P), in any floating dtype",
+    ".py",
+    jax_text,
+    coarsest=_JAX.coarsest,
+    loop=_JAX.loop,
 )

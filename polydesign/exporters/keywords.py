@@ -7,6 +7,7 @@ from textwrap import wrap
 from typing import Any
 
 from polydesign.exporters.caveats import caveats
+from polydesign.exporters.half import loop_notes, runs_in
 from polydesign.exporters.target import Rows, Target, header
 from polydesign.model import Table
 
@@ -18,7 +19,8 @@ def comments(table: Table, target: Target, notes: Sequence[str], mark: str = "#"
     """Which table it is, the notes on this target, and what the table does not keep there."""
     warned = [f"Warning: {line}" for line in caveats(table, target)]
     lines = []
-    for line in [*header(table), *notes, *warned]:
+    loop = loop_notes(table, target.loop, runs_in(table, target)[0])
+    for line in [*header(table), *notes, *loop, *warned]:
         first, *more = wrap(line, WIDTH, break_long_words=False, break_on_hyphens=False)
         lines += [f"{mark} {first}", *(f"{mark}   {part}" for part in more)]
     return lines

@@ -30,4 +30,5 @@ TARGET = Target(
     write,
     dtype="float32",
     when="A is Float32",
+    loop=None,
 )

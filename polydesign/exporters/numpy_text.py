@@ -44,8 +44,13 @@ _NUMPY = Library(
     inner=_inner,
     product=lambda a, b: f"{a} @ {b}",
     coarsest="float32",
+    loop=None,
 )
 
 NUMPY = Target(
-    "numpy: msign(M), or inverse_root(P), in float32 or float64", ".py", numpy_text, coarsest=_NUMPY.coarsest
+    "numpy: msign(M), or inverse_root(P), in float32 or float64",
+    ".py",
+    numpy_text,
+    coarsest=_NUMPY.coarsest,
+    loop=_NUMPY.loop,
 )

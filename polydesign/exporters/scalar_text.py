@@ -118,5 +118,5 @@ def _c_function(routine: Routine, name: str, root: int) -> str:
     )
 
 
-PYTHON = Target("plain Python: f(x) of numbers, without any library", ".py", python_text)
-C = Target("C99 header: the constants in hexadecimal, and f(x) inline", ".h", c_text)
+PYTHON = Target("plain Python: f(x) of numbers, without any library", ".py", python_text, loop=None)
+C = Target("C99 header: the constants in hexadecimal, and f(x) inline", ".h", c_text, loop=None)

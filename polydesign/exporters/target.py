@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING
 
-from polydesign.model import InputError, Table
+from polydesign.model import InputError, Table, half_of, stated
 from polydesign.text.digits import in_digits
 
 Rows = list[tuple[float, ...]]
@@ -22,7 +22,8 @@ class Target:
     precision that decides what rounding does there; None where the text brings its evaluation along. when:
     under which condition it is that precision, "" for always. reason: why no table at all can be written for
     it, None where some can. coarsest: of a text that runs in the dtype that it is given, the one that rounds
-    most.
+    most. loop: how its loop rounds, one of model.LOOPS; any, where that is for the reader to say, or not
+    known; None where nothing runs in a half precision.
     """
 
     about: str
@@ -32,6 +33,7 @@ class Target:
     when: str = ""
     reason: str | None = None
     coarsest: str | None = None
+    loop: str | None = "any"
 
 
 def header(table: Table) -> list[str]:
@@ -43,6 +45,7 @@ def header(table: Table) -> list[str]:
         f"root {schedule.root}: |f(x) - 1| <= {stated_error(table, 6)} for x in [{low:.12g}, {high:.12g}] "
         f"({how_known(table)}), input normalization {table.normalization}",
         *filter(None, [made_for(table), _lost(table)]),
+        *standings(table),
         f"exactly {count} step{'s' if count > 1 else ''}, degrees {', '.join(map(str, schedule.degrees))};"
         " never repeat or leave out a row",
     ]
@@ -81,6 +84,12 @@ def _lost(table: Table) -> str | None:
     if table.schedule.error < 1:
         return None
     return "Warning: some x of this interval come out at 0 or below, or at 2 or above"
+
+
+def standings(table: Table) -> list[str]:
+    """The standing in the half precision that the table was made for, or in those that it was tried in."""
+    dtypes = [table.dtype] if table.dtype else sorted({one.dtype for one in table.tried})
+    return [stated(table.tried, dtype) for dtype in dtypes if half_of(table.purpose, dtype)]
 
 
 def check_normalization(table: Table, target: str, *known: str) -> None:

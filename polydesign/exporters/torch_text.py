@@ -73,6 +73,7 @@ _TORCH = Library(
     inner=_inner,
     product=lambda a, b: f"{a} @ {b}",
     coarsest="bfloat16",
+    loop="fused",
 )
 
 TORCH_FUNCTION = Target(
@@ -80,4 +81,5 @@ TORCH_FUNCTION = Target(
     ".py",
     torch_text,
     coarsest=_TORCH.coarsest,
+    loop=_TORCH.loop,
 )

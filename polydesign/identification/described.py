@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import ROUND_FLOOR
-from textwrap import shorten
+from textwrap import shorten, wrap
 from typing import TYPE_CHECKING
 
 from polydesign.approximation.scalar import schedule_from
@@ -32,6 +32,7 @@ def described(found: Identification) -> str:
     if schedule is None:
         return "\n".join([*lines, f"map        leaves float64: run as root {found.root} it diverges"])
     lines += [*_what(found, schedule), *_measured(found)]
+    lines += [f"half       {line}" for line in found.half]
     lines += [f"for        {found.made_for}"] if found.made_for else _advice(found, schedule)
     return "\n".join(lines)
 
@@ -44,6 +45,9 @@ def _who(matches: Sequence[Match], rows: Sequence[tuple[float, ...]]) -> list[st
     lines = [f"{best.name}{'' if best.exact else ': ' + ', '.join(best.how)}"]
     if "MISPRINT" in best.name:
         lines.append("misprint   this table is known to be wrong as printed: it diverges")
+    if best.unsafe:
+        first, *more = wrap(best.unsafe, 100, break_on_hyphens=False)
+        lines += [f"unsafe     {first}", *(f"           {part}" for part in more)]
     if best.source:
         lines.append(f"source     {shorten(best.source, 105, placeholder=' …')}")
     lines += [f"or         {other}" for other in matches[1:MOST_NAMED]]
@@ -146,6 +150,7 @@ def _advice(found: Identification, schedule: Schedule) -> list[str]:
         degrees = sorted(set(one.degrees))
         kind = f"{len(one.degrees)} steps of degree {', '.join(map(str, degrees))}"
         measured = f", measured {number(one.measured, 3, up=True)} in bfloat16" if one.measured else ""
+        measured += {"plain": ", safe in any loop", "fused": ", safe in fused loops"}.get(one.standing, "")
         target = "python" if schedule.root != 2 else "optax" if max(degrees) <= 5 else "torch-function"
         lines += [
             f"{'or' if index else 'instead':10} {one.name}: {kind}, {one.matmuls} products, "

@@ -8,7 +8,7 @@ from typing import Any
 
 from polydesign.approximation.certificate import certify
 from polydesign.approximation.scalar import schedule_from
-from polydesign.exporters.target import made_for
+from polydesign.exporters.target import made_for, standings
 from polydesign.identification.advice import LOWER, USUAL, Alternative, alternatives
 from polydesign.identification.described import described
 from polydesign.identification.matches import Match, find_matches
@@ -30,6 +30,7 @@ class Identification:
         schedule: The rows as they run on their interval; None where values leave float64 there.
         certificate: The proof of what the schedule does; None where nothing is proved.
         measured: Precision -> the worst errors measured of the table itself, None where one was not finite.
+        half: Its standing in half precision, in words, where it was tried.
         made_for: What the table is for, where that is not the sign or the root that its promise is of.
         instead: What else does better for no more products.
     """
@@ -40,6 +41,7 @@ class Identification:
     schedule: Schedule | None
     certificate: Certificate | None
     measured: dict[str, tuple[float | None, ...]]
+    half: tuple[str, ...]
     made_for: str | None
     instead: tuple[Alternative, ...]
 
@@ -68,7 +70,8 @@ class Identification:
                 "safe_edge": certificate.safe_edge if certificate else None,
                 "basin_edge": certificate.basin_edge if certificate else None,
             }
-        return body | {"instead": [asdict(one) for one in self.instead], "made_for": self.made_for}
+        instead = [asdict(one) for one in self.instead]
+        return body | {"half": self.half, "instead": instead, "made_for": self.made_for}
 
 
 def identify(
@@ -131,7 +134,9 @@ def identify(
     instead = [] if schedule is None or purpose else alternatives(schedule, inf if lost else schedule.error)
     certificate = _certified(schedule) if schedule else None
     listed = tuple(map(tuple, rows)), root, tuple(matches)
-    return Identification(*listed, schedule, certificate, measured, purpose, tuple(instead))
+    same = best is not None and (best.exact or best.repeats)
+    half = tuple(standings(own)) if own and own.tried and same else ()
+    return Identification(*listed, schedule, certificate, measured, half, purpose, tuple(instead))
 
 
 def _as_run(

@@ -8,19 +8,21 @@ from functools import cache
 
 from polydesign.identification.similarity import Row
 from polydesign.model import InputError
-from polydesign.table.catalogue import catalogue, glance
+from polydesign.table.catalogue import catalogue, earlier_tables, glance
+from polydesign.table.earlier import Earlier
 from polydesign.table.published import names, published
 
 
 @dataclass(frozen=True, slots=True)
 class KnownRows:
-    """A known table: its rows as they are run."""
+    """A known table: its rows as they are run. earlier: of one that an earlier version had."""
 
     name: str
     root: int
     rows: tuple[Row, ...]
     published: bool
     source: str | None = None
+    earlier: Earlier | None = None
 
     @property
     def shared(self) -> bool:
@@ -29,14 +31,19 @@ class KnownRows:
 
 
 def candidates() -> list[KnownRows]:
-    """The published schedules, the known misprint with them, then the tables of the catalogue."""
-    return [*_published(), *_own()]
+    """The published schedules, the known misprint with them, earlier tables of ours, then the catalogue's."""
+    return [*_published(), *_earlier(), *_own()]
 
 
 @cache
 def _published() -> tuple[KnownRows, ...]:
     entries = [published(name) for name in names()]
     return tuple(KnownRows(e.name, e.root, e.steps_run(), True, e.source) for e in entries)
+
+
+def _earlier() -> Iterator[KnownRows]:
+    for one in earlier_tables():
+        yield KnownRows(f"{one.name} of an earlier version", 2, one.rows, False, earlier=one)
 
 
 def _own() -> Iterator[KnownRows]:

@@ -57,7 +57,7 @@ class Match:
     order: of ORDERS. difference: the largest relative difference that remains, in row difference_at.
     expected: what the table has, after all this, in place of the row that differs; changed: what that row is
     instead, where some table has it. beyond: how many of the last rows it leaves unexplained, where no table
-    explains all. effort: what the explanation counts.
+    explains all. effort: what the explanation counts. unsafe: what an earlier table of ours does.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Match:
     expected: Row | None = None
     changed: str | None = None
     beyond: int = 0
+    unsafe: str | None = None
 
     @property
     def exact(self) -> bool:
@@ -238,13 +239,11 @@ def _match(
     tolerance: Tolerance,
 ) -> Match:
     first, words, effort = window
-    expected = None
-    if done.differs is not None:
-        expected = tuple(scaled(known, one.root, done, done.differs))
+    differs = done.differs
+    expected = None if differs is None else tuple(scaled(known, one.root, done, differs))
     off, where = difference([_bare(row) for row in rows], [_bare(row) for row in known], one.root, done)
-    how = [words, order, _folding_words(done, len(rows))]
     digits = tolerance.words if tolerance not in (EXACT, NEAR) else ""
-    how.append(digits)
+    how = [words, order, _folding_words(done, len(rows)), digits]
     if tolerance is NEAR:
         how.append(f"close: coefficients are off by up to {100 * off:.2g} % (row {where + 1})")
     if done.differs is not None:
@@ -265,7 +264,7 @@ def _match(
         source=one.source,
         rows=(first + 1, min(first + len(rows), len(one.rows))),
         of=len(one.rows),
-        how=tuple(word for word in how if word),
+        how=tuple(filter(None, how)),
         which=done.which,
         factor=done.factor,
         digits=digits,
@@ -275,6 +274,7 @@ def _match(
         difference_at=where + 1,
         effort=effort,
         expected=expected,
+        unsafe=str(one.earlier) if one.earlier else None,
     )
 
 

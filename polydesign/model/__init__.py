@@ -22,6 +22,7 @@ from polydesign.model.checks import (
     InputError,
     InputWarning,
     PerStep,
+    SafetyWarning,
     check_choice,
     check_degree,
     check_integer,
@@ -36,7 +37,7 @@ from polydesign.model.checks import (
 from polydesign.model.digest import digest
 from polydesign.model.measurement import AfterStep, MeasuredMap, Measurement
 from polydesign.model.plan import Plan
-from polydesign.model.safety import HALF, LOOPS, STANDINGS, Trial, standing
+from polydesign.model.safety import HALF, LOOPS, STANDINGS, Trial, blown, half_of, standing, stated
 from polydesign.model.schedule import Problem, Schedule, Step, evaluate
 from polydesign.model.table import Certificate, Provenance, Table
 
@@ -44,6 +45,6 @@ __all__ = ["DTYPES", "EVALUATIONS", "FORMS", "LEAST_RATIO", "MOST_HEADROOM", "MO
 __all__ += ["MOST_ROOT", "MOST_STEPS", "NORMALIZATIONS", "PURPOSES"]
 __all__ += ["AfterStep", "Certificate", "ClaimError", "FormatNote", "InputError", "InputWarning"]
 __all__ += ["MeasuredMap", "Measurement", "PerStep", "Plan", "Problem", "Provenance", "Schedule", "Step"]
-__all__ += ["HALF", "LOOPS", "STANDINGS", "Trial", "standing"]
+__all__ += ["HALF", "LOOPS", "STANDINGS", "SafetyWarning", "Trial", "blown", "half_of", "standing", "stated"]
 __all__ += ["Table", "check_choice", "check_degree", "check_integer", "check_interval", "check_normalization"]
 __all__ += ["check_number", "check_purpose", "digest", "dtype_name", "evaluate", "located", "purpose_of"]

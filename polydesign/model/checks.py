@@ -55,6 +55,10 @@ class InputWarning(UserWarning):
     """Something that was given is left out, and the rest is done."""
 
 
+class SafetyWarning(UserWarning):
+    """A table that blows up some matrices in a half precision is loaded, or run in it."""
+
+
 class FormatNote(UserWarning):
     """A file of an earlier version was read."""
 

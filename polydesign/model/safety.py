@@ -63,18 +63,53 @@ class Trial:
                 raise InputError("worst", f"is a distance, and cannot be {self.worst!r}")
 
 
+def blown(trials: Iterable[Trial], dtype: str, *loops: str) -> tuple[int, int]:
+    """How many members blew up in these loops, in a precision, and how many were tried."""
+    counted = [one for one in trials if one.dtype == dtype and one.loop in loops]
+    return sum(one.blown for one in counted), sum(one.tried for one in counted)
+
+
 def standing(trials: Iterable[Trial], dtype: str) -> str:
     """One of STANDINGS, for a precision."""
-    blown: dict[str, int] = dict.fromkeys(LOOPS, 0)
-    tried = set()
-    for one in trials:
-        if one.dtype == dtype and one.tried:
-            blown[one.loop] += one.blown
-            tried.add(one.loop)
-    if blown["fused"]:
+    trials = tuple(trials)
+    found = {loop: blown(trials, dtype, loop) for loop in LOOPS}
+    if found["fused"][0]:
         return "unsafe"
-    if "fused" not in tried:
+    if not found["fused"][1]:
         return "untried"
-    if any(blown.values()):
+    if any(bad for bad, _ in found.values()):
         return "fused"
-    return "plain" if tried == set(LOOPS) else "untried"
+    return "plain" if all(tried for _, tried in found.values()) else "untried"
+
+
+def stated(trials: Iterable[Trial], dtype: str) -> str:
+    """The standing in a precision and what it means, in words."""
+    trials = tuple(trials)
+    word = standing(trials, dtype)
+    among = "matrices whose roundings agree"
+    if word == "untried":
+        return f"untried in {dtype} on {among}"
+    (bad, tried), (others, in_others) = blown(trials, dtype, "fused"), blown(trials, dtype, *LOOPS[1:])
+    if word == "unsafe":
+        return f"unsafe in {dtype}: {bad:,} of {tried:,} {among} blew up in fused loops"
+    if word == "fused":
+        return (
+            f"fused in {dtype}: of {tried:,} {among} none blew up in fused loops (addmm), "
+            f"and {others:,} of {in_others:,} did in other loops"
+        )
+    return f"plain in {dtype}: of {tried + in_others:,} {among} none blew up in any loop"
+
+
+def half_of(purpose: str, dtype: str | None) -> str | None:
+    """The half precision in which a table's standing matters.
+
+    Args:
+        purpose: Of the table.
+        dtype: That the table was made for.
+
+    Returns:
+        The precision itself, bfloat16 for a table made for none; None where the table is not for the sign, or
+        was made for a finer precision.
+    """
+    dtype = dtype or HALF[0]
+    return dtype if purpose == "sign" and dtype in HALF else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from polydesign.drawing.figures import rendered
-from polydesign.model import DTYPES, MeasuredMap, Measurement, Schedule, Table
+from polydesign.model import DTYPES, MeasuredMap, Measurement, Schedule, Table, half_of
 from polydesign.reporting import origin, pictures, sentences
 from polydesign.reporting.comparison import Row
 from polydesign.reporting.tables import SHOWN, degrees, edge, ratio
@@ -94,7 +94,7 @@ def chapter(table: Table, row: Row, measurements: Sequence[Measurement] = ()) ->
     return Chapter(
         name=table.name,
         promise=sentences.promise(table, row),
-        facts=_facts(row),
+        facts=_facts(table, row),
         proof=tuple(sentences.proof(table, row)),
         unproved=sentences.UNPROVED,
         map=_map(table, row, mapped),
@@ -123,7 +123,8 @@ def chapter(table: Table, row: Row, measurements: Sequence[Measurement] = ()) ->
     )
 
 
-def _facts(row: Row) -> tuple[tuple[str, str], ...]:
+def _facts(table: Table, row: Row) -> tuple[tuple[str, str], ...]:
+    half = half_of(table.purpose, table.dtype)
     return (
         ("proved error", number(row.error, 3, up=True)),
         ("products", str(row.products)),
@@ -131,6 +132,7 @@ def _facts(row: Row) -> tuple[tuple[str, str], ...]:
         ("error / optimum", ratio(row.ratio_to_optimum)),
         ("safe edge", edge(row)),
         ("slope at 0", number(row.slope, 4)),
+        *([(f"in {DTYPES[half]}", row.standings[half])] if half else []),
     )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
@@ -23,7 +23,7 @@ from typing import Any
 from polydesign.approximation.certificate import certify, enclose, optimum, ratio_to_optimum
 from polydesign.approximation.enclosure import exact_rows
 from polydesign.approximation.scalar import arithmetic
-from polydesign.model import InputError, Measurement, Schedule, Table, check_number
+from polydesign.model import HALF, InputError, Measurement, Schedule, Table, check_number
 from polydesign.program.cost import form_of, matmuls
 from polydesign.search.budget import exact_front
 
@@ -77,7 +77,8 @@ class Seen:
 class Row:
     """One table. products: in `form`, all counted as one. slope: f'(0). safe_edge, basin_edge: lower bounds
     (see Certificate), relative to u; None where u itself is outside. error, ratio_to_optimum: on its own
-    interval. at: on common intervals, the first of which gives the order. measured: one a precision."""
+    interval. at: on common intervals, the first of which gives the order. measured: one a precision.
+    standings: half precision -> one of model.STANDINGS, as Table.standing."""
 
     name: str
     digest: str
@@ -93,6 +94,7 @@ class Row:
     basin_edge: float | None
     at: tuple[AtLower, ...]
     measured: tuple[Seen, ...] = ()
+    standings: dict[str, str] = field(default_factory=dict)
 
     def seen(self, dtype: str) -> Seen | None:
         """What was measured in this precision."""
@@ -220,6 +222,7 @@ def _row(table: Table, lowers: Sequence[float], fronts: Sequence[Front], measure
             _at(schedule, float(lower), products, best) for lower, best in zip(lowers, fronts, strict=True)
         ),
         measured=tuple(measured),
+        standings={dtype: table.standing(dtype) for dtype in HALF},
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from polydesign.exporters.target import standings
 from polydesign.model import DTYPES, Measurement, Table
 from polydesign.reporting import origin
 from polydesign.reporting.comparison import Row
@@ -139,6 +140,7 @@ def expected(table: Table) -> str:
     return (
         f"Expected: by the rounding model, for the worst that each step may meet{less}, which all of them "
         "seldom meet together; unsafe: a value may leave for good."
+        + "".join(f" Tried: {line}." for line in standings(table))
     )
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from polydesign.designer.naming import runs
-from polydesign.model import DTYPES
+from polydesign.model import DTYPES, HALF, STANDINGS
 from polydesign.reporting.comparison import AtLower, Row
 from polydesign.text.numbers import number, short
 
@@ -75,6 +75,17 @@ def notes(rows: Sequence[Row]) -> list[str]:
         lines.append("-: not measured; --measure does it.")
     if any(seen.worst is None for row in rows for seen in row.measured):
         lines.append("lost: a result was not finite.")
+    return [*lines, *standings(rows)]
+
+
+def standings(rows: Sequence[Row]) -> list[str]:
+    """Which tables blow up matrices whose roundings agree: a line a half precision in which any was tried."""
+    lines = []
+    for dtype in HALF:
+        names = {word: [row.name for row in rows if row.standings[dtype] == word] for word in STANDINGS}
+        if len(names["untried"]) < len(rows):
+            words = "; ".join(f"{word} {', '.join(found)}" for word, found in names.items() if found)
+            lines.append(f"Blow-ups in {DTYPES[dtype]} (polydesign list says what the words mean): {words}.")
     return lines
 
 
@@ -184,6 +195,8 @@ CSV_FIELDS: dict[str, Callable[[Row], object]] = {
     "slope": lambda row: row.slope,
     "safe_edge": lambda row: row.safe_edge,
     "basin_edge": lambda row: row.basin_edge,
+    "bf16_standing": lambda row: row.standings["bfloat16"],
+    "fp16_standing": lambda row: row.standings["float16"],
 }
 """Column -> its value; those for each lower end and each precision follow."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -9,9 +10,10 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table
+from polydesign.model import InputError, Plan, SafetyWarning, Table, stated
 from polydesign.runtime.checks import SIGNS, check_table, check_unchosen
 from polydesign.runtime.run import Run
+from polydesign.table.instead import plain_instead
 
 DEFAULT = Plan()
 """What runs where no plan is given."""
@@ -41,8 +43,10 @@ class Operator:
     - `compute`, the result and what `judge` needs besides; `judge`, the Run, where compute does not give it.
 
     A table of another root or purpose is refused when the object is made, and so is a plan that chooses one
-    of the package's tables beside a table. Inputs are never changed, and results share no memory with them.
-    Autocast does not reach inside, where it would run products in another precision than the plan's.
+    of the package's tables beside a table. For a table that is unsafe in the precision there is a
+    SafetyWarning, once an object, unless plan.check is False. Inputs are never changed, and results share no
+    memory with them. Autocast does not reach inside, where it would run products in another precision than
+    the plan's.
     """
 
     table: Table | None
@@ -84,8 +88,20 @@ class Operator:
         """What `decide` says for this precision, decided once."""
         kept: dict[str, Any] = self.__dict__["_resolved"]
         if dtype not in kept:
+            self._warn_of_unsafe(dtype)
             kept[dtype] = self.decide(dtype)
         return kept[dtype]
+
+    def _warn_of_unsafe(self, dtype: str) -> None:
+        """Warn that the given table blows up some matrices in this precision, unless plan.check is False."""
+        table = self.table
+        if table is None or not self.plan.check or self.purposes[0] != "sign":
+            return
+        if table.standing(dtype) == "unsafe":
+            what = f"{table.name} is {stated(table.tried, dtype)}; {plain_instead(table.schedule, dtype)}"
+            warnings.warn(
+                f"{what}; Plan(check=False) runs it without this warning", SafetyWarning, stacklevel=2
+            )
 
     def decide(self, dtype: str) -> Any:
         """What follows from the precision of the state alone."""

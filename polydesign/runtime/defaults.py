@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from polydesign.approximation.sampling import stated_clip_error
-from polydesign.model import InputError, Plan, Table
+from polydesign.model import STANDINGS, InputError, Plan, Table
 from polydesign.table.catalogue import Entry, entries, load
 
 SIGN = {
@@ -64,25 +64,28 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
 
     Of the tables that a search measured for this root and precision: for matmuls the one with most products
     that are no more than these; for an error the one with fewest whose error on the matrices of the search
-    (Table.observed) is at most that. It is no bound.
+    (Table.observed) is at most that. It is no bound. A table that is unsafe in this precision is never taken.
 
     Raises InputError naming the field of the plan, with what there is.
     """
     if plan.matmuls is None and plan.error is None:
         return loaded(default)
     known = budgets(root, dtype, coupled=coupled)
+    unsafe = any(one.standing() == "unsafe" for one in _measured(root, dtype, coupled=coupled))
+    left_out = f" (what is unsafe in {dtype} is left out)" if unsafe else ""
     if not known:
         raise InputError(
             "plan.matmuls" if plan.matmuls is not None else "plan.error",
-            f"no tables of root {root} for a budget come with the package in {dtype}: make one with "
-            f"`polydesign search --root {root} --matmuls N --dtype {dtype}{_option(root, coupled)}`, and "
-            "pass table=",
+            f"no tables of root {root} for a budget come with the package in {dtype}{left_out}: make one "
+            f"with `polydesign search --root {root} --matmuls N --dtype {dtype}{_option(root, coupled)}`, "
+            "and pass table=",
         )
     if plan.matmuls is not None:
         fitting = [number for number in known if number <= plan.matmuls]
         if not fitting:
             raise InputError(
-                "plan.matmuls", f"is {plan.matmuls}, and the smallest table takes {min(known)}: give as many"
+                "plan.matmuls",
+                f"is {plan.matmuls}, and the smallest table takes {min(known)}{left_out}: give as many",
             )
         return loaded(str(known[max(fitting)].path))
     assert plan.error is not None
@@ -93,25 +96,29 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
     best = min(errors.values())
     raise InputError(
         "plan.error",
-        f"is {plan.error!r}, and the best table in {dtype} was measured at {best:.2g}: give no less, or take "
-        "a higher precision",
+        f"is {plan.error!r}, and the best table in {dtype} was measured at {best:.2g}{left_out}: give no "
+        "less, or take a higher precision",
     )
 
 
 @lru_cache
 def budgets(root: int, dtype: str, *, coupled: bool = False) -> dict[int, Entry]:
-    """matmuls -> entry, of the tables that a search measured and that come with the package."""
-    form = "coupled" if coupled or root != 2 else "direct"
-    fitting = [
-        one
-        for one in entries()
-        if (one.root, one.dtype, one.form) == (root, dtype, form) and one.observed is not None
-    ]
+    """matmuls -> entry, of the package's tables that a search measured, but for unsafe ones."""
+    fitting = [one for one in _measured(root, dtype, coupled=coupled) if one.standing() != "unsafe"]
     found: dict[int, Entry] = {}
-    # Of two with as many products the one that erred less.
-    for one in sorted(fitting, key=lambda one: (one.matmuls, one.observed)):
+    # Of two with as many products the safer one, and of two alike the one that erred less.
+    for one in sorted(fitting, key=lambda one: (one.matmuls, STANDINGS.index(one.standing()), one.observed)):
         found.setdefault(one.matmuls, one)
     return found
+
+
+def _measured(root: int, dtype: str, *, coupled: bool) -> list[Entry]:
+    """The tables that come with the package and that a search measured for this."""
+    form = "coupled" if coupled or root != 2 else "direct"
+    wanted = (root, dtype, form)
+    return [
+        one for one in entries() if (one.root, one.dtype, one.form) == wanted and one.observed is not None
+    ]
 
 
 def _option(root: int, coupled: bool) -> str:

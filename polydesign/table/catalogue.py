@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from polydesign.model import InputError, Table, located
+from polydesign.model import InputError, SafetyWarning, Table, Trial, half_of, located, standing
+from polydesign.table.earlier import Earlier, recorded
 from polydesign.table.published import names as published_names
 from polydesign.table.reading import loads
 from polydesign.table.upgrade import upgraded
@@ -44,8 +46,9 @@ class Entry:
     """What a file of the catalogue says of itself, unchecked; load checks it.
 
     path: where it is. shipped: whether it comes with the package; published: whether it is of the literature.
-    The rest is as in a Table; matmuls and error are cost.matmuls and error.exact, dtypes and worst of the
-    runs that the file holds, None where a result was not finite.
+    The rest is as in a Table; digest is that of the certificate, None where there is none; matmuls and error
+    are cost.matmuls and error.exact, runs have dtype and worst of those that the file holds, worst None where
+    a result was not finite.
     """
 
     name: str
@@ -63,6 +66,17 @@ class Entry:
     error: float
     observed: float | None
     runs: tuple[tuple[str, float | None], ...]
+    tried: tuple[Trial, ...] = ()
+    digest: str | None = None
+
+    @property
+    def half(self) -> str | None:
+        """The half precision in which its standing matters, as half_of."""
+        return half_of(self.purpose, self.dtype)
+
+    def standing(self, dtype: str | None = None) -> str:
+        """What it may be called in a half precision, as Table.standing."""
+        return standing(self.tried, dtype or self.dtype or "bfloat16")
 
 
 def entry(name: str, path: Path) -> Entry:
@@ -87,6 +101,8 @@ def entry(name: str, path: Path) -> Entry:
         error=body["error"]["exact"],
         observed=body["error"]["observed"],
         runs=tuple((run["dtype"], run["worst"]) for run in body["error"]["measured"]),
+        tried=tuple(Trial(**trial) for trial in body["error"].get("tried", ())),
+        digest=body.get("certificate", {}).get("digest"),
     )
 
 
@@ -94,6 +110,14 @@ def entry(name: str, path: Path) -> Entry:
 def entries() -> tuple[Entry, ...]:
     """The tables of our own design that come with the package, by name."""
     return tuple(entry(path.stem, path) for path in sorted(shipped().glob("*.json")))
+
+
+@cache
+def earlier_tables() -> tuple[Earlier, ...]:
+    """Tables of earlier versions that blow up matrices whose roundings agree, but for what still ships."""
+    now = {one.digest: one.name for one in entries()}
+    renewed = set(now.values())
+    return tuple(replace(one, renewed=one.name in renewed) for one in recorded() if one.digest not in now)
 
 
 def glance(path: Path) -> dict[str, Any]:
@@ -140,6 +164,9 @@ def find(source: str | os.PathLike[str]) -> Path:
 def load(source: str | os.PathLike[str]) -> Table:
     """The table in a file, or of a name in the catalogue.
 
+    A table that an earlier version of this package shipped, and that blows up matrices whose roundings agree,
+    is loaded with a SafetyWarning.
+
     Args:
         source: A path, or a name that `polydesign list` shows.
 
@@ -156,7 +183,11 @@ def load(source: str | os.PathLike[str]) -> Table:
     except UnicodeDecodeError as problem:
         raise InputError(str(path), "is not UTF-8 text; a table is a JSON file") from problem
     with located(f"{path}: "):
-        return loads(text)
+        table = loads(text)
+    for one in earlier_tables():
+        if one.digest == table.digest:
+            warnings.warn(f"{path} is {one}", SafetyWarning, stacklevel=2)
+    return table
 
 
 def as_table(source: Source) -> Table:
