@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +139,9 @@ def _rebuilt(found: Table) -> Table:
     """The same table from its provenance, without a search; its measured error is kept."""
     p, schedule = found.provenance.parameters, found.schedule
     low, high = schedule.interval
-    numbers = {name: tuple(p[name]) for name in ("headroom", "cushion", "image_floor") if name in p}
-    strategy = Equioscillation(**numbers, evaluation=tuple(p["evaluation"]))
+    keys = [one.name for one in fields(Equioscillation) if one.name in p]
+    given: dict[str, Any] = {key: tuple(p[key]) if isinstance(p[key], list) else p[key] for key in keys}
+    strategy = Equioscillation(**given)
     again = strategy.search(Problem(schedule.root, schedule.degrees, low, high))
     provenance = replace(found.provenance, polydesign=polydesign.__version__)
     certificate = certify(again, found.purpose)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,8 @@ def test_the_main_job_is_safe_for_bfloat16():
 @pytest.mark.parametrize("dtype", DEFAULT_SAFETY)
 def test_defaults_follow_the_precision(dtype):
     """Roots have one headroom for all steps, and so have signs from float32 on."""
-    for keywords in ({"root": 4, "lower": 0.1}, {}):
+    both: tuple[dict[str, Any], ...] = ({"root": 4, "lower": 0.1}, {})
+    for keywords in both:
         table = polydesign.design(degree=5, steps=5, dtype=dtype, **keywords)
         stated = table.provenance.parameters["headroom"]
         own = dtype in HALF and not keywords
@@ -54,7 +56,8 @@ def test_a_loop_that_fuses_needs_less_room():
     assert fused.schedule.error < any_.schedule.error
     assert fused.name == "sign-d5x5-l1e-3-bf16-fused"
     assert fused.provenance.parameters["loop"] == "fused"
-    for keywords in ({"headroom": 1.02}, {"dtype": "float32"}, {"root": 4}):
+    others: tuple[dict[str, Any], ...] = ({"headroom": 1.02}, {"dtype": "float32"}, {"root": 4})
+    for keywords in others:
         with pytest.raises(InputError, match=r"^loop: is for"):
             polydesign.design(degree=5, steps=2, loop="fused", **keywords)
 

@@ -30,17 +30,18 @@ import torch
 import polydesign
 from polydesign.approximation.remez import best_approximation
 from polydesign.drawing.figures import save_figure
-from polydesign.model import DTYPES, EVALUATIONS, Plan, Provenance, Schedule, Step, Table
+from polydesign.model import DTYPES, EVALUATIONS, Provenance, Schedule, Step, Table
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.basis import program_for
 from polydesign.program.cost import matmuls
 from polydesign.rounding import direct as model
+from polydesign.rounding.algebras import all_equal
 from polydesign.rounding.direct import turning_points
+from polydesign.rounding.followed import follow
 from polydesign.runtime.execute import direct
 from polydesign.search.rounding_aware import Terms, propose
 from polydesign.table.catalogue import catalogue
 from polydesign.text.files import write_atomically
-from polydesign.verification.blocks import follow_blocks, random_blocks
 from polydesign.verification.gallery import COPIES
 from polydesign.verification.machine import machine
 from polydesign.verification.spectra import Sample, sample
@@ -68,6 +69,7 @@ CONSTANTS = ("RANDOM", "COHERENT", "TURN", "STORED", "SUMS")
 
 BLOCK_LOWER = (0.005, 0.02, 0.06, 0.15)
 BLOCK_COUNT, RARE = 2_000_000, 1e-5
+LARGEST = 4095  # of the sides
 
 LOUD = 2.0  # rounding of terms, in units of p: from here on what a step errs by shows their constants
 
@@ -191,14 +193,13 @@ def blocks(small: bool) -> list[dict[str, Any]]:
             code = program_for(evaluation, row, Fraction(1))
             step = Step(1 + 2 * n, row, (lower, 1.0), image, float(best.error), evaluation, code)
             count = 10_000 if small else BLOCK_COUNT
-            drawn = random_blocks(count, lower=lower)
+            rng = np.random.default_rng(1)
+            h, w = np.floor(LARGEST ** rng.random((2, count)) + 1)
             # Room for the rounding of X and A: what they do is to move x along the step.
-            x = (
-                drawn.x + torch.rand(count, generator=torch.Generator().manual_seed(1), dtype=drawn.x.dtype)
-            ) / 2
-            some = replace(drawn, x=x.clamp(lower * (1 + 4 * u), 1 - 4 * u))
+            x = np.clip(rng.random(count), lower * (1 + 4 * u), 1 - 4 * u)
+            members = all_equal(h).members((x, np.zeros(count)), w / h)
             schedule = Schedule(2, (lower, 1.0), (step,))
-            after = follow_blocks(schedule, some, Plan(dtype)).numpy()
+            after = members.transformed(follow(schedule, members, dtype)[-1])[0]
             beyond = np.maximum(after - image[1], image[0] - after) / u
             found = model.noise(step.program, row, 2, 1.0)
             peaks = turning_points(row, 2, 1.0)
