@@ -108,7 +108,7 @@ def _surviving(terms: Terms, most: float, error: float, least: float) -> Iterato
         inner_degrees=terms.inner_degrees,
         evaluations=terms.evaluations,
         least=least,
-        keep=HANDFUL + 3,
+        keep=HANDFUL - 1,
         error=error,
     ):
         expected = one.schedule.error + UNIT_ROUNDOFF[terms.dtype] / 2

@@ -36,7 +36,8 @@ SEQUENCES = 48
 
 STRATEGIES = 6
 """Of them, those that are settled on many members, with all floors and evaluations: of all that there are,
-and of those whose inner degrees do not exceed _STEADY: what a few members say of high degrees is too good."""
+and of those whose inner degrees do not exceed _STEADY: what a few members say of high degrees is too good. In
+bfloat16 only of these: of those with a step of degree 17 hardly any survive 600,000 members of `products`."""
 
 ALIKE = 2
 """Survivors of one sequence of degrees: what a model cannot tell apart is measured."""
@@ -50,10 +51,10 @@ leaves more; of them, lower degrees round less."""
 _FEW = 8_192
 """Members of each family on which all are settled."""
 
-_MARGINS = ((1.35, 0.4), (1.5, 0.6), (2.0, 1.0))
+_MARGINS = ((1.35, 0.4), (1.5, 0.5), (2.0, 0.8))
 """Of the headroom, and that of the last step: the first that survives counts."""
 
-CHECKED = 100_000
+CHECKED = 300_000
 """Members of each family that a schedule must survive, beside those that settled it."""
 
 
@@ -131,8 +132,9 @@ def survivors(
     price, begin = additive(prices, root=problem.root, form=form)
     u, ratio = UNIT_ROUNDOFF[dtype], problem.lower / problem.upper
     found: dict[Schedule, Survivor] = {}
-    steady = [n for n in inner_degrees if n <= _STEADY]
-    for allowed in dict.fromkeys((tuple(inner_degrees), tuple(steady))):
+    steady = tuple(n for n in inner_degrees if n <= _STEADY) or tuple(inner_degrees)
+    groups = dict.fromkeys((steady,) if dtype == "bfloat16" else (tuple(inner_degrees), steady))
+    for allowed in groups:
         options: dict[str, Any] = {"start": begin, "least": least, "inner_degrees": allowed}
         first = [
             _Candidate(replace(problem, degrees=degrees), strategy, cost)
@@ -146,7 +148,7 @@ def survivors(
             for strategy in _strategies(one.problem.degrees, evaluations, FLOORS)
         ]
         slots = Counter({one.problem.degrees: ALIKE for one in best})
-        left = keep // 2
+        left = keep // len(groups)
         for one in _ranked(best, dtype, error):
             made = _surviving(one, dtype) if left and slots[one.problem.degrees] else None
             if made is not None and made.schedule not in found:
@@ -198,7 +200,7 @@ def _surviving(one: _Candidate, dtype: str) -> Survivor | None:
 
 def survives(schedule: Schedule, dtype: str, *, count: int = CHECKED, seed: int = 1) -> bool:
     """Whether no member is blown up, in any loop, and none lost in a fused one."""
-    for family in AGREEING:
+    for family in reversed(AGREEING):  # what breaks most comes first
         for members in drawn(family, count, schedule.interval[0], seed):
             for loop in LOOPS:
                 tally = Tally()
