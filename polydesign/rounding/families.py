@@ -32,6 +32,11 @@ MOST_ROWS = 256
 MOST_REPEATS = 8
 
 
+def _octaves(ratio: float) -> float:
+    """log₂, with digits in which all machines agree."""
+    return round(float(np.log2(ratio)), 9)
+
+
 def _spread(rng: Random, count: int, octaves: float) -> np.ndarray:
     """Numbers from 2^(−octaves) to 1 whose logarithms are nearly uniform: straight within an octave."""
     x = rng.random(count) * octaves
@@ -41,7 +46,7 @@ def _spread(rng: Random, count: int, octaves: float) -> np.ndarray:
 
 def _sizes(rng: Random, count: int, least: int, largest: int) -> np.ndarray:
     """Whole numbers, small ones as often as large ones."""
-    octaves = float(np.log2((largest + 1) / least))
+    octaves = _octaves((largest + 1) / least)
     return np.clip(np.floor((largest + 1) * _spread(rng, count, octaves)), least, largest)
 
 
@@ -123,7 +128,7 @@ def _rest(m: int) -> np.ndarray:
 
 def _diagonal_and_rest(rng: Random, count: int, lower: float) -> Parameters:
     """The ratio of the two singular values from `lower` to its inverse."""
-    one, other = _spread(rng, count, -float(np.log2(lower))), np.ones(count)
+    one, other = _spread(rng, count, _octaves(1 / lower)), np.ones(count)
     swap = rng.random(count) < 0.5
     values = [_signs(rng, count) * np.where(swap, one, other), np.where(swap, other, one)]
     sizes = np.array([_sizes(rng, count, 2, MOST_ROWS), _repeats(rng, count)])
@@ -133,7 +138,7 @@ def _diagonal_and_rest(rng: Random, count: int, lower: float) -> Parameters:
 def _blocks(rng: Random, count: int, lower: float) -> Parameters:
     """The singular value is 1 for half of them."""
     sizes = np.array([_sizes(rng, count, 2, LARGEST), _sizes(rng, count, 1, LARGEST)])
-    x = np.where(rng.random(count) < 0.5, 1.0, _spread(rng, count, -float(np.log2(lower))))
+    x = np.where(rng.random(count) < 0.5, 1.0, _spread(rng, count, _octaves(1 / lower)))
     return Parameters(sizes, np.empty((0, count)), x)
 
 
@@ -143,7 +148,7 @@ def _blocks_of(parameters: Parameters) -> Members:
 
 
 def _two_rows(rng: Random, count: int, lower: float) -> Parameters:
-    ratio = _spread(rng, count, -float(np.log2(lower)))
+    ratio = _spread(rng, count, _octaves(1 / lower))
     return Parameters(np.empty((0, count)), np.array([np.ones(count), ratio]), _norms(rng, count))
 
 
@@ -206,7 +211,7 @@ def _hadamard_dense(sizes: Sequence[int], entries: Sequence[float]) -> np.ndarra
 
 def _levels(rng: Random, count: int, n: int, lower: float) -> np.ndarray:
     """n signed values, two different ones in half of the members."""
-    octaves = -float(np.log2(lower))
+    octaves = _octaves(1 / lower)
     free = [_spread(rng, count, octaves) for _ in range(n)]
     few, first = rng.random(count) < 0.5, [rng.random(count) < 0.5 for _ in range(n)]
     return np.array(

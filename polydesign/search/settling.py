@@ -81,7 +81,8 @@ def settled(
         needed = (seen / step.image[1] - 1) * (margin if done < steps - 1 else last)
         if not needed < MOST:
             raise InputError(
-                "degree", f"{problem.degrees} leaves its domains for good in {dtype}: take lower ones"
+                "degree",
+                f"{problem.degrees} leaves its domains for good in {dtype}: take lower ones, or say headroom",
             )
         headroom.append(float(np.ceil((1 + max(0.0, needed)) * 10**DIGITS) / 10**DIGITS))
     strategy = replace(strategy, headroom=tuple(headroom))
