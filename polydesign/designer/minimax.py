@@ -37,6 +37,9 @@ SETTLED_FLOOR: dict[str, Any] = {"image_floor": 0.08, "floor_free_tail": 2}
 _TYPICAL = 1e-3
 """Lower end for which headroom is found where the smallest one is asked for."""
 
+_ROUNDS = 6
+"""Of headroom and lower end in turn. Most agree after two or three; what does not is left as it is then."""
+
 _GAINS = 0.999
 """A step more that leaves more than this part of the error gains nothing, once the error is below 1/2."""
 
@@ -181,6 +184,7 @@ def _settled(
     """The strategy with a headroom for every step, and the degrees: more and more steps until the error is
     reached, where no number of them is said."""
     from polydesign.search.settling import FOLLOWED, settled  # mpmath
+    from polydesign.search.smallest_lower import smallest_lower  # mpmath
 
     def once(lower: float, degrees: tuple[int, ...]) -> tuple[Equioscillation, float]:
         problem = Problem(task.root, degrees, lower / float(task.upper), 1.0)
@@ -190,8 +194,15 @@ def _settled(
         )
         return replace(found, round=strategy.round), schedule.error
 
-    if isinstance(task.lower, str):
-        return once(_TYPICAL * float(task.upper), degrees)[0], degrees
+    if isinstance(task.lower, str) and task.error is not None:
+        # The smallest lower end depends on the headroom, and the headroom, a little, on it.
+        found, upper = once(_TYPICAL * float(task.upper), degrees)[0], float(task.upper)
+        for _ in range(_ROUNDS):
+            lower = smallest_lower(found, task.root, degrees, task.error, upper)
+            before, found = found, once(lower, degrees)[0]
+            if found == before:
+                break
+        return found, degrees
     problem = task.problem(degrees)
     if problem.error is None:
         return once(problem.lower, degrees)[0], degrees
