@@ -38,7 +38,7 @@ COHERENT = 1.2
 """Of u·x·√Σ gain²·(null² + (size − null)²): by so much one random block of equal entries in 100,000 leaves
 the image of a step. 1.0 to 1.4 in all steps that were tried, whatever the evaluation, but for `origin` of
 inner degree 8 in float16, whose entries are so small that they underflow (figures/rounding_model.json,
-blocks); verification/blocks.py sees that."""
+blocks); following them (trial.py) sees that."""
 
 TURN = 1.0
 """Length of a random error on one singular vector, over its spectral norm. A matrix of independent entries
