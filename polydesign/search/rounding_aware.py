@@ -43,7 +43,7 @@ CAUTIONS = (1.0, 0.9, 0.8)
 """Parts of the model's noise that are reckoned with, a front each. Of 300,000 random blocks of equal entries
 the 7 best schedules for 12, 15, 16 and 18 products in bfloat16, 15 and 16 in float16, lost none with all of
 it; with 0.8 up to 6, with 0.6 up to 40 (289 where a step is of `origin`), with 0.4 some hundred. Measuring
-then leaves out those that lose more than one in 50,000 (verification/blocks.py)."""
+then leaves out those that lose more than one in 50,000 (rounding/trial.py)."""
 
 TURNS = (0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 """Radians by which a step may turn singular vectors; cos 0.1 = 0.995, cos 0.5 = 0.88."""
