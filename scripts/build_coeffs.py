@@ -146,7 +146,9 @@ def _clip_table(keywords: dict[str, Any], search: bool) -> Table:
         "dtype": keywords["dtype"],
     }
     provenance = replace(found.provenance, polydesign=polydesign.__version__, parameters=parameters)
-    return replace(found, certificate=certify(schedule, found.purpose), provenance=provenance, measured=())
+    return replace(
+        found, certificate=certify(schedule, found.purpose), provenance=provenance, measured=(), tried=()
+    )
 
 
 def _rebuilt(found: Table) -> Table:

@@ -38,9 +38,9 @@ def test_muons_row(run):
     assert "slope 484.876 at zero" in text
     assert "safe edge  1.263775: above it values blow up; the error holds up to 1.263749\n" in text
     assert "measured   worst error in bfloat16 0.5" in text
-    assert "polydesign export sign-d5x5-l1e-3-bf16 --to optax" in text
-    assert "sign-m15-l1e-3-bf16: 3 steps of degree 17, 15 products" in text
-    assert len(text.splitlines()) <= 13
+    assert "--to optax" in text
+    assert "sign-m15-l1e-3-bf16: 4 steps of degree 5, 9, 15 products" in text
+    assert len(text.splitlines()) <= 15
 
 
 def test_a_file_of_a_codebase(run, tmp_path):

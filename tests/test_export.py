@@ -396,7 +396,7 @@ def test_says_that_coefficients_run_in_place_of_a_program():
 
 
 def test_warns_where_rounding_reaches_beyond_the_promise():
-    bare, roomy = polydesign.load("sign-d5x5-l1e-3"), polydesign.load("sign-d5x5-l1e-3-bf16")
+    bare, roomy = polydesign.load("sign-d5x5-l1e-3"), polydesign.load("sign-d5x6-l1e-3-bf16")
     for name, target in CODEBASES.items():
         if target.reason is None and name not in ONE_ROW:
             assert "Warning:" in export(bare, name)
@@ -419,8 +419,10 @@ def test_a_text_for_every_dtype_warns_of_the_coarsest():
     """Where the table was made for none; one that names its precision runs in that, or says what is coarser."""
     bare = polydesign.load("polar_express_deg5")
     for name, dtype in (("torch-function", "bfloat16"), ("jax", "bfloat16"), ("numpy", "float32")):
-        (line,) = caveats(bare, TARGETS[name])
+        line, *others = caveats(bare, TARGETS[name])
         assert line.startswith(f"where the dtype is {dtype}, rounding in {dtype} can lift")
+        # In half precision it blows up what was tried, too.
+        assert ["blows up" in one for one in others] == [True] * (dtype == "bfloat16")
         assert f"# Warning: where the dtype is {dtype}" in export(bare, name)
         assert caveats(repeated(JORDAN, 5), TARGETS[name]) == []  # it has room
         assert "Warning" not in export(polydesign.load("sign-d5x5-l1e-3-bf16"), name)

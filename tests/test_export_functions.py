@@ -210,6 +210,7 @@ def test_the_fourth_schatten_norm_divides_by_less(target: str, name: str, seed: 
         schedule=one_step,
         certificate=None,
         measured=(),
+        tried=(),
         provenance=replace(made.provenance, parameters={}),
     )
     P = 0.3 * torch.eye(16, dtype=torch.float64)

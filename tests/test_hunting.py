@@ -214,6 +214,7 @@ def test_a_case_is_read_back_as_it_was(tight: Table, found: Hunt, tmp_path: Path
     assert found.call(case.matrix, float32_side=0) > BLOWN
 
 
+@pytest.mark.filterwarnings("ignore::polydesign.model.SafetyWarning")  # it is a table of before
 def test_the_command_prints_writes_and_says_what_it_found(
     tight: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,8 +106,8 @@ def test_inputs_are_not_touched(seed) -> None:
 
 
 CHOICES = [  # what design is asked for; the digest of what it must choose, and what that measures
-    ({"dtype": "bf16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "0ace29b7", 0.8755701113552578),
-    ({"dtype": "fp16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "8d8f08ce", 0.8608834997335069),
+    ({"dtype": "bf16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "ff288853", 0.8881800687716911),
+    ({"dtype": "fp16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "ad199649", 0.8628526789325535),
     ({"dtype": "fp32", "matmuls": 9, "degree": (3, 5), "shape": (24, 24)}, "9f63f02f", 0.8598672229297961),
     (
         {

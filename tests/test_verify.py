@@ -36,7 +36,7 @@ def with_first_coefficient(table: Table, factor: float) -> Table:
     first, *rest = table.schedule.steps
     wrong = with_coefficients(first, coefficients=(first.coefficients[0] * factor, *first.coefficients[1:]))
     schedule = replace(table.schedule, steps=(wrong, *rest))
-    return replace(table, schedule=schedule, certificate=None, measured=())
+    return replace(table, schedule=schedule, certificate=None, measured=(), tried=())
 
 
 # spectra

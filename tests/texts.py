@@ -15,11 +15,11 @@ from polydesign.program.basis import program_for
 
 SHIPPED = [
     "sign-d5x6-l1e-3-bf16",  # quintics
-    "sign-d9x4-l1e-3-h1.015-f0.12x3-0",  # degree 9, chebyshev
-    "sign-m15-l1e-3-bf16",  # degree 17, balanced
+    "sign-m15-l1e-3-bf16",  # degrees 9 and 5
+    "sign-m15-l1e-3-fp16",  # degree 17, chebyshev
     "sign-m15-l1e-3-fp64",  # degree 17, chebyshev and origin
-    "sign-m16-l1e-3-bf16",  # degrees 17, 9 and 3
-    "sign-m18-l1e-3-fp16",  # degrees 9 (origin), 17 and 3
+    "sign-m16-l1e-3-bf16",  # degree 9, chebyshev
+    "sign-m12-l1e-3-fp16",  # degrees 3 and 17 (balanced)
     "sign-m14-l0.01-fp32-coupled",  # degree 9, chebyshev and balanced
     "clip-d17x3-l0.01-fp16",  # constants that are zero in one step and not in the next
     "inverse-d3x7-l1e-4-bf16",

@@ -83,6 +83,7 @@ def _changed(
         certificate=certify(schedule, old.purpose),
         observed=None,
         measured=(),
+        tried=(),
     )
 
 

@@ -260,7 +260,9 @@ def _after_steps(setting: Setting, case: Case, inside: Tensor) -> tuple[AfterSte
     found = []
     for count, step in enumerate(schedule.steps, start=1):
         prefix = replace(schedule, steps=schedule.steps[:count])
-        X = case.run(replace(setting.table, schedule=prefix, provenance=bare, certificate=None, measured=()))
+        X = case.run(
+            replace(setting.table, schedule=prefix, provenance=bare, certificate=None, measured=(), tried=())
+        )
         measured = None
         if torch.isfinite(X).all() and inside.any():
             values = _rooted(metrics.values(X, case.left, case.right, inside), case.exponent)
