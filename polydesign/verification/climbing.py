@@ -7,12 +7,13 @@ end of a step's domain, beyond which it is thrown out (near).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from polydesign.model import Table
 from polydesign.rounding.families import Parameters
+from polydesign.rounding.neighbours import Kept, climbed, taken, worst
 from polydesign.rounding.trial import Outcome, Tally, most
 from polydesign.verification.sought import Sought
 
@@ -24,13 +25,6 @@ MOST_ENTRIES = 1 << 20
 
 INFINITE = 1e300
 """In place of infinity, where members are ranked and in a file."""
-
-
-class Kept(NamedTuple):
-    """The worst members by one measure, and that measure of each."""
-
-    members: Parameters
-    rank: np.ndarray
 
 
 class Case(NamedTuple):
@@ -67,11 +61,7 @@ class Found:
         end, ranks = self._judged(members)
         for measure, rank in ranks.items():
             name = f"{measure} {self.source.group(members)}"
-            old = self.kept.get(name)
-            both = members if old is None else _joined(old.members, members)
-            rank_ = rank if old is None else np.concatenate([old.rank, rank])
-            worst = np.argsort(-rank_, kind="stable")[: self.source.kept]
-            self.kept[name] = Kept(_taken(both, worst), rank_[worst])
+            self.kept[name] = worst(self.kept.get(name), members, rank, self.source.kept)
             of_it = sorted(
                 (n for n in self.kept if n.startswith(measure)), key=lambda n: -self.kept[n].rank.max()
             )
@@ -83,16 +73,14 @@ class Found:
         """Members close to those that are kept by one measure; the worst child takes its parent's place."""
         names = list(self.kept)
         name = names[int(rng.integers(len(names)))]
-        parents, rank = self.kept[name]
-        count, children = len(rank), self.source.children
-        members = self.source.changed(rng, _taken(parents, np.repeat(np.arange(count), children)))
-        end, found = self._judged(members)
-        ranks = found[name.split()[0]].reshape(count, children)
-        best = ranks.argmax(axis=1)
-        worse = ranks[np.arange(count), best] > rank
-        taken = np.where(worse, np.arange(count) * children + best + count, np.arange(count))
-        self.kept[name] = Kept(_taken(_joined(parents, members), taken), np.maximum(ranks.max(axis=1), rank))
-        self.tally.add(table.schedule, end)
+
+        def ranked(members: Parameters) -> np.ndarray:
+            end, ranks = self._judged(members)
+            self.tally.add(table.schedule, end)
+            return ranks[name.split()[0]]
+
+        source = self.source
+        self.kept[name] = climbed(rng, self.kept[name], source.children, source.changed, ranked)
 
     def _judged(self, members: Parameters) -> tuple[Outcome, dict[str, np.ndarray]]:
         end, near = self.source.outcome(members)
@@ -104,7 +92,7 @@ class Found:
         limit = most(table.schedule)
 
         def one(kept: Kept) -> tuple[Parameters, Outcome]:
-            members = _taken(kept.members, [int(kept.rank.argmax())])
+            members = taken(kept.members, [int(kept.rank.argmax())])
             return members, self.source.outcome(members)[0]
 
         candidates = [one(kept) for kept in self.kept.values()]
@@ -113,11 +101,3 @@ class Found:
         given = matrix if matrix.size <= MOST_ENTRIES else None
         error, size = float(end.error[0]), float(end.size[0])
         return Case(source.name, source.loop, source.words(members), given, error, size)
-
-
-def _joined(one: Parameters, other: Parameters) -> Parameters:
-    return Parameters(*(np.concatenate(pair, axis=-1) for pair in zip(one, other, strict=True)))
-
-
-def _taken(of: Parameters, which: Any) -> Parameters:
-    return Parameters(*(x[..., which] for x in of))

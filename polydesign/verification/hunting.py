@@ -21,11 +21,12 @@ import torch
 
 from polydesign.model import HALF, LOOPS, InputError, Plan, Table, Trial, check_number, dtype_name
 from polydesign.rounding.families import FAMILIES, Parameters
+from polydesign.rounding.neighbours import Kept
 from polydesign.rounding.trial import CHUNK, Tally, most
 from polydesign.runtime import msign
 from polydesign.table.catalogue import Source, as_table
 from polydesign.text.files import write_atomically
-from polydesign.verification.climbing import INFINITE, Case, Found, Kept, badness
+from polydesign.verification.climbing import INFINITE, Case, Found, badness
 from polydesign.verification.dense import Dense
 from polydesign.verification.sought import Followed
 
