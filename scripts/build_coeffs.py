@@ -4,12 +4,12 @@ coeffs/published/ holds the literature's schedules, from published.json, but for
 
 python scripts/build_coeffs.py            write what is missing or changed, keep measurements
 python scripts/build_coeffs.py --check    write nothing; exit 1 where a file differs (CI runs this)
-python scripts/build_coeffs.py --search   search for the tables of a budget again, a minute each
+python scripts/build_coeffs.py --search   search again, a minute for each table of a budget
 
-A budget search finds the same table on every machine (verification/reference.py), but takes its time: unless
---search is given, its tables are rebuilt from the degrees, headroom, cushion and evaluations that their
-provenance names. Those that ship were searched for with an earlier calibration of the rounding models: a
-search of today finds another one for some of the budgets.
+A search finds the same table on every machine (verification/reference.py), but takes its time: unless
+--search is given, tables of a budget, and those whose headroom is found, are rebuilt from the degrees,
+headroom, cushion and evaluations that their provenance names. Those for roots were searched for with an
+earlier calibration of the rounding models: a search of today finds another one for some of the budgets.
 """
 
 from __future__ import annotations
@@ -38,12 +38,7 @@ TABLES = [
     # The optimum, for exact arithmetic and as the reference of everything else.
     {"degree": 5, "steps": 5, "headroom": 1},
     {"degree": 5, "steps": 6, "headroom": 1},
-    # What msign runs by default in each precision, and five quintics for training.
-    {"degree": 5, "steps": 5, "dtype": "bfloat16"},
-    {"degree": 5, "steps": 5, "dtype": "bfloat16", "loop": "fused"},
-    {"degree": 5, "steps": 6, "dtype": "bfloat16"},
-    {"degree": 5, "steps": 5, "dtype": "float16"},
-    {"degree": 5, "steps": 6, "dtype": "float16"},
+    # What msign runs by default.
     {"degree": 5, "steps": 7, "dtype": "float32"},
     {"degree": 5, "steps": 8, "dtype": "float64"},
     # Headroom and image floor found by hand on random matrices: what structured ones make of them (tried)
@@ -90,26 +85,21 @@ TABLES = [
     {"root": 1, "degree": 3, "steps": 7, "lower": 1e-4, "dtype": "bfloat16"},
 ]
 
+SETTLED = {
+    "sign-d5x5-l1e-3-bf16": {"degree": 5, "steps": 5, "dtype": "bfloat16"},
+    "sign-d5x5-l1e-3-bf16-fused": {"degree": 5, "steps": 5, "dtype": "bfloat16", "loop": "fused"},
+    "sign-d5x6-l1e-3-bf16": {"degree": 5, "steps": 6, "dtype": "bfloat16"},
+    "sign-d5x5-l1e-3-fp16": {"degree": 5, "steps": 5, "dtype": "float16"},
+    "sign-d5x6-l1e-3-fp16": {"degree": 5, "steps": 6, "dtype": "float16"},
+}
+"""What msign runs by default in half precision, and five quintics for training: their headroom is found."""
+
 BUDGETS = [
     {"matmuls": matmuls, "dtype": dtype}
     for dtype in ("bfloat16", "float16", "float32", "float64")
     for matmuls in (8, 10, 12, 14, 15, 16, 18, 20)
-    if (matmuls, dtype) != (15, "bfloat16")
 ]
 """The best for so many products, for msign: what Plan(matmuls=…) and Plan(error=…) choose among."""
-
-CHOSEN = {
-    "degree": (9, 9, 5, 9),
-    "headroom": (1.01171875, 1.0831, 1.1398, 1.0306),
-    "image_floor": (0.12, 0.12, 0, 0),
-    "dtype": "bfloat16",
-    "name": "sign-m15-l1e-3-bf16",
-}
-"""For 15 products in bfloat16: what the search takes, degrees 5, 9, 9, 9, blows up one of two million members
-of `products` in fused loops. The headroom is that of search.settling.settled with margins 1.35 and 0.4."""
-
-OBSERVED = {"sign-m15-l1e-3-bf16": 0.12873889602154032}
-"""Of CHOSEN, by verification.select.select on 512 x 1024."""
 
 # Half precision is not among them yet: TABLES has what runs there.
 ROOT_BUDGETS = [
@@ -166,8 +156,7 @@ def _rebuilt(found: Table) -> Table:
     )
 
 
-def _budget_table(keywords: dict[str, Any], search: bool) -> Table:
-    name = budget_name(**keywords)
+def _searched(name: str, keywords: dict[str, Any], search: bool) -> Table:
     path = FOLDER / f"{name}.json"
     if search or not path.exists():
         return polydesign.design(**keywords)
@@ -195,11 +184,11 @@ def _same(path: Path, table: Table) -> bool:
 
 def _all(search: bool) -> Iterator[tuple[Path, Table]]:
     """Every table with its place."""
-    for keywords in [*TABLES, CHOSEN, *BUDGETS, *ROOT_BUDGETS, *CLIPS]:
-        how = _clip_table if keywords in CLIPS else _budget_table
-        named = keywords in (*TABLES, CHOSEN)
-        table = polydesign.design(**keywords) if named else how(keywords, search)
-        table = replace(table, observed=OBSERVED.get(table.name, table.observed))
+    found = [polydesign.design(**keywords) for keywords in TABLES]
+    found += [_searched(name, keywords, search) for name, keywords in SETTLED.items()]
+    budgets: list[dict[str, Any]] = [*BUDGETS, *ROOT_BUDGETS]
+    found += [_searched(budget_name(**one), one, search) for one in budgets]
+    for table in (*found, *(_clip_table(keywords, search) for keywords in CLIPS)):
         yield FOLDER / f"{table.name}.json", table
     for name in names():
         if not published(name).misprint:

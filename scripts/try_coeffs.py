@@ -1,9 +1,9 @@
 """Try the tables of signs of coeffs/ on matrices whose roundings agree, and store what became of them.
 
 Tables made for a half precision are tried in it, published ones in both: random members of every family, all
-members where a family is finite, in the three kinds of loops, and on request a hunt. A result is written
-into the table's file as soon as it is there, and what a file holds of these coefficients is not tried again:
-the script can be stopped and called again.
+members where a family is finite, in the three kinds of loops, the worst of some in torch, and on request a
+hunt. A result is written into the table's file as soon as it is there, and what a file holds of these
+coefficients is not tried again: the script can be stopped and called again.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from polydesign.rounding.families import FAMILIES
 from polydesign.rounding.trial import random_trial, trial
 from polydesign.table import save
 from polydesign.table.measurements import with_tried
+from polydesign.verification.confirming import CONFIRMED, IN_TORCH, confirmed
 from polydesign.verification.hunting import hunt
 
 FOLDER = Path(__file__).resolve().parent.parent / "coeffs"
@@ -65,6 +66,9 @@ class Task:
         schedule, how = table.schedule, {"loop": self.loop, "enough": self.enough, "purpose": table.purpose}
         if self.family == HUNTED:
             found = hunt(table, self.count, dtype=self.dtype, seed=self.seed, state=self.state).trials()
+        elif self.family.endswith(IN_TORCH):
+            family = self.family.removesuffix(IN_TORCH)
+            found = (confirmed(table, self.dtype, family, int(self.count), seed=self.seed),)
         elif self.family in ENUMERATED:
             members = ENUMERATED[self.family](self.dtype, schedule.interval[0])
             found = (trial(schedule, self.dtype, self.family, members, **how),)
@@ -104,6 +108,7 @@ def tasks_of(
 @click.option("--count", type=float, default=1e8, show_default=True, help="Of two numbers, in fused loops.")
 @click.option("--others", type=float, default=1e7, show_default=True, help="Of all others.")
 @click.option("--enumerate/--no-enumerate", "enumerate_", default=True, help="All members where finite.")
+@click.option("--confirm", type=int, default=10_000, show_default=True, help="Of the worst, run in torch.")
 @click.option("--hunt", "seconds", type=float, default=0.0, help="Seconds of hunting a table and precision.")
 @click.option("--states", type=click.Path(path_type=Path), help="Folder where hunts are kept, and go on.")
 @click.option("--seed", type=int, default=17, show_default=True, help="Searches take 0 to 2.")
@@ -114,6 +119,7 @@ def main(
     count: float,
     others: float,
     enumerate_: bool,
+    confirm: int,
     seconds: float,
     states: Path | None,
     seed: int,
@@ -125,6 +131,8 @@ def main(
         for dtype in dtypes:
             how = {"count": count, "others": others, "enumerate_": enumerate_, "seed": seed, "enough": enough}
             every = list(tasks_of(path, table, dtype, **how))
+            families = CONFIRMED if confirm else ()
+            every += [Task(path, dtype, family + IN_TORCH, "fused", confirm, seed) for family in families]
             if seconds > 0:
                 state = states / f"{table.name}-{dtype}.json" if states else None
                 every.append(Task(path, dtype, HUNTED, "fused", seconds, seed, state=state))

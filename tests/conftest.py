@@ -9,6 +9,9 @@ from collections import Counter
 
 import pytest
 
+from polydesign.search import survival
+from polydesign.search.settling import QUICK
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", default="cpu", help="torch device of the tests that run matrices")
@@ -66,3 +69,12 @@ def device(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
     return int(request.config.getoption("--seed", 0) or 0)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> survival.Trust:
+    """Searches in half precision trust a schedule after a few members: what is tested is not what they find."""
+    trust = survival.Trust(QUICK, 4096, QUICK)
+    for function in (survival.surviving, survival.survives, survival.widest):
+        monkeypatch.setitem(function.__kwdefaults__ or {}, "trust", trust)
+    return trust

@@ -12,7 +12,7 @@ from polydesign.program.cost import UNIT, Prices, cost
 from polydesign.search.candidates import Candidate, for_error, for_matmuls, settles
 from polydesign.search.rounding_aware import Terms, propose
 from polydesign.search.spending import best
-from polydesign.search.survivors import survives
+from polydesign.search.survival import Trust, survives
 
 SECONDS = Prices(2e-3, 2e-3, 1e-3, "seconds")
 
@@ -46,14 +46,14 @@ def test_gram_costs_what_its_restarts_make_it_cost() -> None:
         assert one.cost == cost(one.proposal.schedule, UNIT, form="gram", restarts=one.restarts)
 
 
-def test_in_half_precision_what_survives_is_proposed() -> None:
+def test_in_half_precision_what_survives_is_proposed(quick: Trust) -> None:
     """Each beside its cost, at its own headroom; the model proposes for other precisions, forms and intervals."""
     half = replace(terms(), dtype="bfloat16")
     found = for_matmuls([half], 9, "bfloat16", measured=True)
     assert found
     for one in found:
         assert one.cost <= 9
-        assert survives(one.proposal.schedule, "bfloat16", count=20_000, seed=9)
+        assert survives(one.proposal.schedule, "bfloat16", trust=quick, seed=9)
         headroom = one.proposal.strategy.headroom
         assert isinstance(headroom, tuple)
         assert min(headroom) >= 1

@@ -16,10 +16,11 @@ import polydesign
 from polydesign.model import LOOPS, Trial
 from polydesign.rounding.enumerated import ENUMERATED
 from polydesign.rounding.families import FAMILIES
+from polydesign.verification.confirming import CONFIRMED, IN_TORCH, confirmed
 
 pytestmark = pytest.mark.numerics
 
-FEW = ["--count", "3000", "--others", "2000", "--no-enumerate", "--seed", "3"]
+FEW = ["--confirm", "0", "--count", "3000", "--others", "2000", "--no-enumerate", "--seed", "3"]
 
 
 @pytest.fixture
@@ -38,6 +39,24 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         polydesign.save(table, tmp_path / f"{name}.json", force=True)
     monkeypatch.setattr(module, "FOLDER", tmp_path)
     return module
+
+
+def test_the_worst_are_run_in_torch(script: ModuleType, tmp_path: Path) -> None:
+    result = run(script, "sign-d5x5-l1e-3-fp16", *FEW, "--confirm", "40", "--count", "1", "--others", "1")
+    assert result.exit_code == 0
+    tried = polydesign.load(tmp_path / "sign-d5x5-l1e-3-fp16.json").tried
+    found = {one.family: one for one in tried if one.family.endswith(IN_TORCH)}
+    assert set(found) == {family + IN_TORCH for family in CONFIRMED}
+    assert all((one.tried, one.blown, one.loop) == (40, 0, "fused") for one in found.values())
+
+
+def test_torch_blows_up_what_has_no_room() -> None:
+    """The control: five quintics without headroom, in the kernels of whatever machine this is."""
+    bare = polydesign.design(degree=5, steps=5, headroom=1)
+    for family in CONFIRMED:
+        found = confirmed(bare, "bfloat16", family, 100)
+        assert found.tried == 100
+        assert found.blown > 10
 
 
 def run(script: ModuleType, *arguments: object) -> Result:

@@ -187,7 +187,7 @@ class Budget(Strategy):
         measure = partial(self._measured, task) if self.measure else None
         chosen, measured, count = best(terms, dtype, self.matmuls, task.error, measure)
         if task.smallest and settles(terms[0]):
-            chosen = widest_interval(chosen, both(self.matmuls, task.error)[1])
+            chosen = widest_interval(chosen, both(self.matmuls, task.error)[1], terms[0])
             measured = None if measure is None else measure([chosen], None)[0]
         proposal = chosen.proposal
         stated = asdict(replace(self, form=asked))

@@ -34,12 +34,6 @@ SETTLED_FLOOR: dict[str, Any] = {"image_floor": 0.08, "floor_free_tail": 2}
 """Where headroom is found. With 0.07, five quintics in fused loops lose 4 of 300,000 members of the family
 `products` in bfloat16; with 0.1 they promise 0.144 in place of 0.140."""
 
-_TYPICAL = 1e-3
-"""Lower end for which headroom is found where the smallest one is asked for."""
-
-_ROUNDS = 6
-"""Of headroom and lower end in turn. Most agree after two or three; what does not is left as it is then."""
-
 _GAINS = 0.999
 """A step more that leaves more than this part of the error gains nothing, once the error is below 1/2."""
 
@@ -183,30 +177,31 @@ def _settled(
 ) -> tuple[Equioscillation, tuple[int, ...]]:
     """The strategy with a headroom for every step, and the degrees: more and more steps until the error is
     reached, where no number of them is said."""
-    from polydesign.search.settling import FOLLOWED, settled  # mpmath
-    from polydesign.search.smallest_lower import smallest_lower  # mpmath
+    from polydesign.search.survival import surviving, widest  # mpmath
+
+    bare, fused = replace(strategy, round=None), loop == "fused"
+
+    def rounded(found: Equioscillation | None) -> Equioscillation:
+        if found is None:
+            raise InputError(
+                "degree",
+                f"{degrees}: whatever the headroom, {task.precision} blows up some matrix whose roundings "
+                "agree: take lower degrees, or say headroom",
+            )
+        return replace(found, round=strategy.round)
 
     def once(lower: float, degrees: tuple[int, ...]) -> tuple[Equioscillation, float]:
         problem = Problem(task.root, degrees, lower / float(task.upper), 1.0)
-        bare = replace(strategy, round=None)
-        found, schedule = settled(
-            bare, problem, task.precision, loops=("fused",) if loop == "fused" else FOLLOWED
-        )
-        return replace(found, round=strategy.round), schedule.error
+        found, schedule = surviving(bare, problem, task.precision, fused=fused) or (None, None)
+        return rounded(found), math.inf if schedule is None else schedule.error
 
     if isinstance(task.lower, str) and task.error is not None:
-        # The smallest lower end depends on the headroom, and the headroom, a little, on it.
-        found, upper = once(_TYPICAL * float(task.upper), degrees)[0], float(task.upper)
-        for _ in range(_ROUNDS):
-            lower = smallest_lower(found, task.root, degrees, task.error, upper)
-            before, found = found, once(lower, degrees)[0]
-            if found == before:
-                break
-        return found, degrees
+        return rounded(widest(bare, degrees, task.error, task.precision, fused=fused)), degrees
     problem = task.problem(degrees)
     if problem.error is None:
         return once(problem.lower, degrees)[0], degrees
-    best = math.inf
+    # Rounding never makes do with fewer steps.
+    best, degrees = math.inf, replace(bare, headroom=1.0, image_floor=None).search(problem).degrees
     while True:
         found, error = once(problem.lower, degrees)
         if error <= problem.error:

@@ -63,6 +63,20 @@ def outcome(schedule: Schedule, members: Members, dtype: str, entries: Sequence[
     return Outcome(error, size)
 
 
+def reached(
+    schedule: Schedule, members: Members, dtype: str, loop: str = "fused"
+) -> tuple[Outcome, np.ndarray]:
+    """What they became, and how near the schedule was to blowing them up, shape (count,): the largest value
+    after a step relative to the end of the next one's domain, and after the last to what was blown up."""
+    _, *ends = follow(schedule, members, dtype, loop=loop)
+    tops = [*(step.domain[1] for step in schedule.steps[1:]), most(schedule)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        sizes = [
+            np.max(np.abs(members.transformed(X)), axis=0) / top for X, top in zip(ends, tops, strict=True)
+        ]
+    return outcome(schedule, members, dtype, ends[-1]), np.max(sizes, axis=0)
+
+
 @dataclass(slots=True)
 class Tally:
     """Counts of a Trial, which outcomes are added to; worst may be infinite."""

@@ -17,10 +17,14 @@ from polydesign.rounding.gram import choose_restarts
 from polydesign.search.budget import bisected
 from polydesign.search.rounding_aware import Proposal, Terms, least_error, propose
 from polydesign.search.smallest_lower import smallest_lower
+from polydesign.search.survival import survives
 from polydesign.search.survivors import survivors
 
 HANDFUL = 9
 """Candidates that are measured, for each part of the noise that they were made for."""
+
+SURVIVORS = 6
+"""Schedules that outlast matrices whose roundings agree, of each form: ten seconds each."""
 
 MOST_GRAM_DEGREE = 3
 """Highest inner degree tried in the gram form: it needs a restart before every step beyond."""
@@ -108,7 +112,7 @@ def _surviving(terms: Terms, most: float, error: float, least: float) -> Iterato
         inner_degrees=terms.inner_degrees,
         evaluations=terms.evaluations,
         least=least,
-        keep=HANDFUL - 1,
+        keep=SURVIVORS,
         error=error,
     ):
         expected = one.schedule.error + UNIT_ROUNDOFF[terms.dtype] / 2
@@ -136,13 +140,16 @@ def _affordable(
     return found
 
 
-def widest_interval(one: Candidate, error: float) -> Candidate:
-    """The same steps with the same headroom, on the widest interval from which their promise is the error."""
+def widest_interval(one: Candidate, error: float, terms: Terms) -> Candidate:
+    """The same steps with the same headroom, on the widest interval from which their promise is the error;
+    as it is where what was found for its interval is not enough there."""
     proposal = one.proposal
     strategy, schedule = proposal.strategy, proposal.schedule
     root, degrees, upper = schedule.root, schedule.degrees, schedule.interval[1]
     lower = smallest_lower(strategy, root, degrees, error, upper)
     wide = strategy.search(Problem(root, degrees, lower, upper))
+    if settles(terms) and not survives(wide, terms.dtype):
+        return one
     return replace(one, proposal=replace(proposal, schedule=wide, expected=wide.error, at_worst=wide.error))
 
 

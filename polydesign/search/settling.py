@@ -2,38 +2,51 @@
 
 A value that rounding pushes over the top of a step's domain is thrown out by the steps that follow, because
 a best approximation is steep there. How far it is pushed differs from step to step, and between loops that
-round a product together with what is added to it and loops that do not. So members of a few families are
-followed through the schedule (rounding/followed.py), each step's headroom becomes what the step before it
-was seen to overshoot, times a margin, and it is designed with that before it is run itself.
+round a product together with what is added to it and loops that do not. So the worst members of a few
+families are looked for after every step (rounding/followed.py): random ones first, and then what is close to
+the worst. Each step's headroom becomes what the step before it was seen to overshoot, times a margin, and it
+is designed with that before it is run itself. The last step gets as much as keeps what it throws out small.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
-from polydesign.model import InputError, Problem, Schedule
+from polydesign.model import InputError, Problem, Schedule, Step
 from polydesign.model.precision import UNIT_ROUNDOFF
-from polydesign.rounding.algebras import Members
+from polydesign.model.program import Program
+from polydesign.rounding.families import FAMILIES, Parameters
 from polydesign.rounding.followed import stepper
-from polydesign.rounding.trial import AGREEING, drawn
+from polydesign.rounding.neighbours import Kept, climbed, near, worst
+from polydesign.rounding.trial import AGREEING, CHUNK
 from polydesign.search.minimax import Equioscillation, per_step
 
-COUNT = 65_536
-"""Members of each family that is followed."""
+
+class Effort(NamedTuple):
+    """How long the worst member is looked for, after each step, in each family and loop.
+
+    drawn: Random members. kept: The worst of them, which go on. children: Of each in a round. rounds: Of
+    climbing.
+    """
+
+    drawn: int
+    kept: int
+    children: int
+    rounds: int
+
+
+THOROUGH = Effort(131_072, 512, 8, 60)
+"""Finds as much in half a second as twenty million random members do in twenty."""
+
+QUICK = Effort(4_096, 64, 8, 8)
+"""Enough to tell which of many candidates are worth more."""
 
 FOLLOWED = ("fused", "separate")
 """Loops whose overshoot counts; what `compiled` adds lies between."""
-
-MARGIN = 1.5
-"""Times what was seen: of so few members it is not the most that there is. With 1.35 up to 3 of 10 million
-members were blown up in separate loops, and none in fused ones."""
-
-LAST = 0.5
-"""The same for the last step: what it throws out a little goes no further."""
 
 FIRST = 3.0
 """Headroom of the first step, in units of u: X rounded up by u, and A by as much, which is half as much of
@@ -41,6 +54,13 @@ x, and the rest for the sums made of A. With two, 2 of 10 million blocks were bl
 
 MOST = 0.5
 """What a step beyond it would need is not to be had."""
+
+THROWN = 0.35
+"""How far from 1 the last step may take what comes highest: below what counts as blown up (trial.BLOWN), by
+what rounding adds."""
+
+PARTS = 16
+"""Of what the last step would need to have all within its domain: the fewest that do are taken."""
 
 DIGITS = 4
 """Of headroom, rounded up, so that a table says what it was made with."""
@@ -52,9 +72,8 @@ def settled(
     dtype: str,
     *,
     loops: Sequence[str] = FOLLOWED,
-    margin: float = MARGIN,
-    last: float = LAST,
-    count: int = COUNT,
+    margin: float = 1.0,
+    effort: Effort = THOROUGH,
 ) -> tuple[Equioscillation, Schedule]:
     """The strategy with a headroom for every step, and its schedule.
 
@@ -63,30 +82,53 @@ def settled(
         problem: Of root 2, degrees given, on [l, 1].
         dtype: bfloat16 or float16.
         loops: That are followed.
-        margin, last: As MARGIN and LAST.
-        count: As COUNT.
+        margin: Times what was seen.
+        effort: How long the worst is looked for.
 
     Raises InputError where a step would need more headroom than there is, and what the strategy raises.
     """
     steps = len(problem.degrees)
     headroom = [1 + FIRST * UNIT_ROUNDOFF[dtype]]
-    running = [
-        (members, stepper(members, dtype, loop))
-        for members in _members(problem.lower / problem.upper, count)
+    seekers = [
+        _Seeker(family, loop, dtype, problem.lower / problem.upper, effort)
+        for family in AGREEING
         for loop in loops
     ]
     for done in range(1, steps):
-        step = _prefix(strategy, headroom, problem, done).steps[-1]
-        seen = max(_largest(members, run(step.program)) for members, run in running)
-        needed = (seen / step.image[1] - 1) * (margin if done < steps - 1 else last)
+        schedule = _prefix(strategy, headroom, problem, done)
+        codes, top = [step.program for step in schedule.steps], schedule.steps[-1].image[1]
+        needed = (max(seeker.largest(codes) for seeker in seekers) / top - 1) * margin
         if not needed < MOST:
             raise InputError(
                 "degree",
                 f"{problem.degrees} leaves its domains for good in {dtype}: take lower ones, or say headroom",
             )
-        headroom.append(float(np.ceil((1 + max(0.0, needed)) * 10**DIGITS) / 10**DIGITS))
+        needed = max(0.0, needed)
+        if done == steps - 1:
+            needed = _of_the_last(strategy, headroom, problem, needed, top * (1 + needed))
+        headroom.append(_rounded_up(1 + needed))
     strategy = replace(strategy, headroom=tuple(headroom))
     return strategy, strategy.search(problem)
+
+
+def _of_the_last(
+    strategy: Equioscillation, headroom: Sequence[float], problem: Problem, needed: float, highest: float
+) -> float:
+    """The least part of what is needed with which the last step throws the highest value out no farther."""
+
+    def thrown(step: Step) -> float:
+        return abs(float(step(highest)) - 1)
+
+    for part in range(PARTS):
+        room = needed * part / PARTS
+        schedule = replace(strategy, headroom=(*headroom, _rounded_up(1 + room))).search(problem)
+        if thrown(schedule.steps[-1]) <= max(THROWN, schedule.error):
+            return room
+    return needed
+
+
+def _rounded_up(headroom: float) -> float:
+    return float(np.ceil(headroom * 10**DIGITS) / 10**DIGITS)
 
 
 def _prefix(strategy: Equioscillation, headroom: Sequence[float], problem: Problem, done: int) -> Schedule:
@@ -106,12 +148,44 @@ def _prefix(strategy: Equioscillation, headroom: Sequence[float], problem: Probl
     return first.search(replace(problem, degrees=problem.degrees[:done]))
 
 
-def _largest(members: Members, X: Sequence[np.ndarray]) -> float:
-    """The largest singular value of all."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return max(float(np.nan_to_num(np.abs(v), nan=np.inf).max()) for v in members.transformed(X))
+class _Seeker:
+    """Looks for the largest value of one family in one loop, after one step more every time."""
 
+    def __init__(self, family: str, loop: str, dtype: str, lower: float, effort: Effort) -> None:
+        self.family, self.loop, self.dtype, self.effort = FAMILIES[family], loop, dtype, effort
+        self.rng = np.random.default_rng([list(FAMILIES).index(family), FOLLOWED.index(loop)])
+        sizes = (min(CHUNK, effort.drawn - start) for start in range(0, effort.drawn, CHUNK))
+        self.drawn = [self._started(self.family.draw(self.rng, size, lower)) for size in sizes]
+        self.kept: Kept | None = None
 
-@lru_cache(maxsize=8)
-def _members(lower: float, count: int) -> tuple[Members, ...]:
-    return tuple(one for family in AGREEING for one in drawn(family, count, lower, seed=0))
+    def _started(self, parameters: Parameters) -> tuple[Parameters, Callable[[Program], np.ndarray]]:
+        """And what runs the next step, and gives the largest value of each after it."""
+        members = self.family.members(parameters)
+        run = stepper(members, self.dtype, self.loop)
+
+        def largest(code: Program) -> np.ndarray:
+            X = run(code)
+            with np.errstate(over="ignore", invalid="ignore"):
+                sizes = np.max(np.abs(members.transformed(X)), axis=0)
+            return np.nan_to_num(sizes, nan=np.inf)
+
+        return parameters, largest
+
+    def largest(self, codes: Sequence[Program]) -> float:
+        """After these steps, one more than in the call before. What was worst then goes on."""
+
+        def ranked(parameters: Parameters) -> np.ndarray:
+            _, largest = self._started(parameters)
+            return [largest(code) for code in codes][-1]
+
+        kept = self.kept and Kept(self.kept.members, ranked(self.kept.members))
+        for parameters, largest in self.drawn:
+            kept = worst(kept, parameters, largest(codes[-1]), self.effort.kept)
+        assert kept is not None
+        for _ in range(self.effort.rounds):
+            kept = climbed(self.rng, kept, self.effort.children, self._changed, ranked)
+        self.kept = kept
+        return float(kept.rank.max())
+
+    def _changed(self, rng: np.random.Generator, parents: Parameters) -> Parameters:
+        return near(rng, parents, tuple(self.family.sizes.values()))

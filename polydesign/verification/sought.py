@@ -9,9 +9,8 @@ import numpy as np
 
 from polydesign.model import Table
 from polydesign.rounding.families import FAMILIES, Family, Parameters
-from polydesign.rounding.followed import follow
 from polydesign.rounding.neighbours import near
-from polydesign.rounding.trial import CHUNK, Outcome, most, outcome
+from polydesign.rounding.trial import CHUNK, Outcome, reached
 
 
 class Sought(Protocol):
@@ -79,16 +78,7 @@ class Followed:
         return str(len(of.numbers))
 
     def outcome(self, of: Parameters) -> tuple[Outcome, np.ndarray]:
-        """Near is the largest value after a step relative to the end of the next one's domain."""
-        schedule, members = self.table.schedule, self.family.members(of)
-        _, *ends = follow(schedule, members, self.dtype, loop=self.loop)
-        tops = [*(step.domain[1] for step in schedule.steps[1:]), most(schedule)]
-        with np.errstate(over="ignore", invalid="ignore"):
-            sizes = [
-                np.max(np.abs(members.transformed(X)), axis=0) / top
-                for X, top in zip(ends, tops, strict=True)
-            ]
-        return outcome(schedule, members, self.dtype, ends[-1]), np.max(sizes, axis=0)
+        return reached(self.table.schedule, self.family.members(of), self.dtype, self.loop)
 
     def matrix(self, of: Parameters) -> np.ndarray:
         return self.family.matrix(of)

@@ -1,0 +1,152 @@
+"""Schedules that outlast matrices whose roundings agree: with the least headroom of which none is blown up.
+
+What a schedule was settled on (search/settling.py) is not all that there is. So other random members are
+followed, and those close to the worst of them, and what still breaks a schedule gets a larger margin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from polydesign.approximation.exchange import ConvergenceError
+from polydesign.model import LOOPS, InputError, Problem, Schedule
+from polydesign.rounding.families import FAMILIES, Parameters
+from polydesign.rounding.neighbours import climbed, near, worst
+from polydesign.rounding.trial import AGREEING, CHUNK, Tally, drawn, reached
+from polydesign.search.minimax import Equioscillation
+from polydesign.search.settling import FOLLOWED, QUICK, THOROUGH, Effort, settled
+from polydesign.search.smallest_lower import smallest_lower
+
+MARGINS = (1.1, 1.25, 1.5)
+"""Of the headroom: the first that survives counts. With 1.0, and with 1.05, one of some ten million products
+in fused loops ended above 1.5."""
+
+TYPICAL = 1e-3
+"""Lower end for which headroom is found first where the smallest one is asked for."""
+
+MANY = 3
+"""Times as many random members are tried of the last family, which breaks most."""
+
+
+class Trust(NamedTuple):
+    """What it takes until a schedule is trusted.
+
+    settling: How long the worst member is looked for to find headroom. checked: Other random members of each
+    family and loop that it must survive. climb: How long one is looked for among them that is blown up.
+    """
+
+    settling: Effort
+    checked: int
+    climb: Effort
+
+
+FULL = Trust(THOROUGH, 1 << 17, Effort(CHUNK, 256, 8, 80))
+
+
+def surviving(
+    strategy: Equioscillation, problem: Problem, dtype: str, *, fused: bool = False, trust: Trust = FULL
+) -> tuple[Equioscillation, Schedule] | None:
+    """The strategy with the least headroom that survives, and its schedule; None where none does.
+
+    fused: In fused loops alone. trust: How much is tried. The rest is as of settling.settled.
+    """
+    settling, running = _loops(fused)
+    for margin in MARGINS:
+        try:
+            found = settled(strategy, problem, dtype, loops=settling, margin=margin, effort=trust.settling)
+        except (InputError, ConvergenceError):  # no program, or no step, for just these
+            continue
+        if survives(found[1], dtype, loops=running, trust=trust):
+            return found
+    return None
+
+
+def widest(
+    strategy: Equioscillation,
+    degrees: tuple[int, ...],
+    error: float,
+    dtype: str,
+    *,
+    fused: bool = False,
+    trust: Trust = FULL,
+) -> Equioscillation | None:
+    """The strategy with headroom that survives on the widest interval [l, 1] where it promises the error.
+
+    The smallest l depends on the headroom, and the headroom, a little, on l: what is found for one l is tried
+    on the interval that it then has. The rest is as of `surviving`; None where none does.
+
+    Raises InputError where the error is out of reach.
+    """
+    settling, running = _loops(fused)
+    start = Problem(2, degrees, TYPICAL, 1.0)
+    about = settled(strategy, start, dtype, loops=settling, effort=QUICK)[0]
+    problem = replace(start, lower=smallest_lower(about, 2, degrees, error))
+    for margin in MARGINS:
+        found = settled(strategy, problem, dtype, loops=settling, margin=margin, effort=trust.settling)[0]
+        ends = replace(problem, lower=smallest_lower(found, 2, degrees, error))
+        if survives(found.search(ends), dtype, loops=running, trust=trust):
+            return found
+    return None
+
+
+def _loops(fused: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Those that headroom is found for, and those that it must suffice in."""
+    return (("fused",), ("fused",)) if fused else (FOLLOWED, LOOPS)
+
+
+def survives(
+    schedule: Schedule,
+    dtype: str,
+    *,
+    loops: Sequence[str] = LOOPS,
+    trust: Trust = FULL,
+    seed: int = 1,
+) -> bool:
+    """Whether no member that is drawn or climbed to is blown up, in any of the loops, nor one of two numbers
+    lost in a fused one.
+
+    count: random members of each family. climb: how long the worst is looked for.
+    """
+    for family in reversed(AGREEING):
+        for loop in loops:
+            tally = Tally()
+            many = MANY if family == AGREEING[-1] else 1
+            for members in drawn(family, many * trust.checked, schedule.interval[0], seed):
+                tally.add(schedule, reached(schedule, members, dtype, loop)[0])
+            if _bad(tally, family, loop):
+                return False
+    return not any(
+        _bad(_climb(schedule, dtype, family, loop, trust.climb, seed), family, loop)
+        for family in reversed(AGREEING)
+        for loop in loops
+    )
+
+
+def _bad(tally: Tally, family: str, loop: str) -> bool:
+    return bool(tally.blown or (loop == "fused" and tally.lost and family != AGREEING[-1]))
+
+
+def _climb(schedule: Schedule, dtype: str, family: str, loop: str, effort: Effort, seed: int) -> Tally:
+    """What became of the members that come near the end of a step's domain, and of those close to them."""
+    rng = np.random.default_rng([seed, list(FAMILIES).index(family), LOOPS.index(loop)])
+    of, tally = FAMILIES[family], Tally()
+
+    def ranked(parameters: Parameters) -> np.ndarray:
+        end, near_ = reached(schedule, of.members(parameters), dtype, loop)
+        tally.add(schedule, end)
+        return np.nan_to_num(near_, nan=np.inf)
+
+    def changed(rng: np.random.Generator, parents: Parameters) -> Parameters:
+        return near(rng, parents, tuple(of.sizes.values()))
+
+    parameters = of.draw(rng, effort.drawn, schedule.interval[0])
+    kept = worst(None, parameters, ranked(parameters), effort.kept)
+    for _ in range(effort.rounds):
+        kept = climbed(rng, kept, effort.children, changed, ranked)
+        if _bad(tally, family, loop):
+            break
+    return tally
