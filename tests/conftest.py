@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from polydesign.search import survival
+from polydesign.search import candidates, survival
 from polydesign.search.settling import QUICK
 
 
@@ -77,4 +77,5 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> survival.Trust:
     trust = survival.Trust(QUICK, 4096, QUICK)
     for function in (survival.surviving, survival.survives, survival.widest):
         monkeypatch.setitem(function.__kwdefaults__ or {}, "trust", trust)
+    monkeypatch.setattr(candidates, "CHOSEN", trust)
     return trust

@@ -17,7 +17,7 @@ from polydesign.rounding.gram import choose_restarts
 from polydesign.search.budget import bisected
 from polydesign.search.rounding_aware import Proposal, Terms, least_error, propose
 from polydesign.search.smallest_lower import smallest_lower
-from polydesign.search.survival import survives
+from polydesign.search.survival import CHOSEN, survives
 from polydesign.search.survivors import survivors
 
 HANDFUL = 9
@@ -140,6 +140,11 @@ def _affordable(
     return found
 
 
+def lasts(one: Candidate, terms: Terms) -> bool:
+    """Whether it survives what a chosen schedule must, where matrices whose roundings agree count."""
+    return not settles(terms) or survives(one.proposal.schedule, terms.dtype, trust=CHOSEN)
+
+
 def widest_interval(one: Candidate, error: float, terms: Terms) -> Candidate:
     """The same steps with the same headroom, on the widest interval from which their promise is the error;
     as it is where what was found for its interval is not enough there."""
@@ -148,9 +153,8 @@ def widest_interval(one: Candidate, error: float, terms: Terms) -> Candidate:
     root, degrees, upper = schedule.root, schedule.degrees, schedule.interval[1]
     lower = smallest_lower(strategy, root, degrees, error, upper)
     wide = strategy.search(Problem(root, degrees, lower, upper))
-    if settles(terms) and not survives(wide, terms.dtype):
-        return one
-    return replace(one, proposal=replace(proposal, schedule=wide, expected=wide.error, at_worst=wide.error))
+    found = replace(one, proposal=replace(proposal, schedule=wide, expected=wide.error, at_worst=wide.error))
+    return found if lasts(found, terms) else one
 
 
 def smallest_for(terms: Terms, most: float, error: float) -> float:

@@ -14,7 +14,7 @@ from polydesign.model import InputError, Problem, Schedule, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.programs import preferred
 from polydesign.search.budget import Path, cheapest, exact_front, widest
-from polydesign.search.candidates import Candidate, for_error, for_matmuls
+from polydesign.search.candidates import Candidate, for_error, for_matmuls, lasts
 from polydesign.search.minimax import Equioscillation
 from polydesign.search.rounding_aware import Terms
 from polydesign.search.smallest_lower import smallest_lower
@@ -70,9 +70,12 @@ def best(
         rounds = for_error(terms, error, dtype, measured=measure is not None)
     count, least = 0, math.inf
     for candidates in rounds:
-        if measure is None:
-            return candidates[0], None, len(candidates)
-        ranked = measure(candidates, enough)
+        ranked = None if measure is None else measure(candidates, enough)
+        if ranked is None:
+            lasting = (one for one in candidates if lasts(one, terms[0]))
+            if chosen := next(lasting, None):
+                return chosen, None, len(candidates)
+            continue
         count, first = count + len(candidates), ranked[0]
         if enough is None and not math.isfinite(first.worst):
             raise InputError(
@@ -80,10 +83,17 @@ def best(
                 f"none of {count} candidates for {matmuls} keeps its values in {dtype} on blocks of "
                 f"equal entries, nor on all other matrices: take more, a higher precision, or form direct",
             )
-        if enough is None or (first.complete and first.worst <= enough):
-            return candidates[first.index], first, count
+        for one in ranked:
+            good = math.isfinite(one.worst) if enough is None else one.complete and one.worst <= enough
+            if good and lasts(candidates[one.index], terms[0]):
+                return candidates[one.index], one, count
         least = min(least, *(one.worst for one in ranked))
-    assert enough is not None
+    if enough is None:
+        raise InputError(
+            "matmuls",
+            f"each candidate for {matmuls} blows up some matrix whose roundings agree in {dtype}: take more, "
+            "or a higher precision",
+        )
     if not count:
         raise _out_of_reach(enough, dtype)
     raise InputError(

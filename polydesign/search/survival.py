@@ -46,6 +46,9 @@ class Trust(NamedTuple):
 
 FULL = Trust(THOROUGH, 1 << 17, Effort(CHUNK, 256, 8, 80))
 
+CHOSEN = Trust(THOROUGH, 1 << 18, Effort(4 * CHUNK, 1024, 16, 100))
+"""What a search returns must survive this too: it finds most of what a hunt of some minutes does."""
+
 
 def surviving(
     strategy: Equioscillation, problem: Problem, dtype: str, *, fused: bool = False, trust: Trust = FULL
