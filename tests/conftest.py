@@ -12,6 +12,8 @@ import pytest
 from polydesign.search import candidates, survival
 from polydesign.search.settling import QUICK
 
+QUICK_TRUST = survival.Trust(QUICK, 4096, QUICK)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", default="cpu", help="torch device of the tests that run matrices")
@@ -26,6 +28,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # A run in the background of a shell ignores Ctrl-C, and so would all processes that tests interrupt.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    # A tenth of the time: what most tests of a search ask is not how many matrices it tries.
+    _trust(QUICK_TRUST, QUICK_TRUST, pytest.MonkeyPatch())
 
 
 def pytest_collection(session: pytest.Session) -> None:
@@ -72,10 +77,18 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> survival.Trust:
-    """Searches in half precision trust a schedule after a few members: what is tested is not what they find."""
-    trust = survival.Trust(QUICK, 4096, QUICK)
+def thorough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches in half precision try as much as they do outside of the tests."""
+    _trust(survival.FULL, survival.CHOSEN, monkeypatch)
+
+
+@pytest.fixture
+def quick() -> survival.Trust:
+    """What they try in the tests that do not ask for more."""
+    return QUICK_TRUST
+
+
+def _trust(all_: survival.Trust, chosen: survival.Trust, monkeypatch: pytest.MonkeyPatch) -> None:
     for function in (survival.surviving, survival.survives, survival.widest):
-        monkeypatch.setitem(function.__kwdefaults__ or {}, "trust", trust)
-    monkeypatch.setattr(candidates, "CHOSEN", trust)
-    return trust
+        monkeypatch.setitem(function.__kwdefaults__ or {}, "trust", all_)
+    monkeypatch.setattr(candidates, "CHOSEN", chosen)

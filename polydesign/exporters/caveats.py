@@ -42,7 +42,7 @@ def rounded_twin(table: Table) -> list[str]:
         return []
     return [
         f"step {', '.join(steps)}: the certificate is of another evaluation than powers of A; what runs here "
-        "are its coefficients, rounded to float64"
+        "are its coefficients, rounded to float64, and no matrix whose roundings agree was tried so"
     ]
 
 

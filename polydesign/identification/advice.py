@@ -23,7 +23,8 @@ singular values (figures/budget_targets.json)."""
 @dataclass(frozen=True, slots=True)
 class Alternative:
     """A table of ours. measured: its worst error in bfloat16, None where nothing finite is known. figure:
-    what it is judged by, the larger of both. standing: in bfloat16, one of model.STANDINGS."""
+    what it is judged by, the larger of both. standing: in bfloat16, one of model.STANDINGS. rows: as of a
+    catalogue's Entry."""
 
     name: str
     degrees: tuple[int, ...]
@@ -32,6 +33,7 @@ class Alternative:
     measured: float | None
     figure: float
     standing: str
+    rows: bool
 
 
 def alternatives(schedule: Schedule, error: float) -> list[Alternative]:
@@ -52,9 +54,9 @@ def alternatives(schedule: Schedule, error: float) -> list[Alternative]:
         measured = (max(finite) if len(finite) == len(runs) else None) if runs else one.observed
         figure = inf if len(finite) < len(runs) else max(one.error, measured or 0.0)
         if (max(figure, FLOOR), one.matmuls) < (worth, most):
-            said = (one.name, one.degrees, one.matmuls, one.error, measured, figure, one.standing())
+            said = (one.name, one.degrees, one.matmuls, one.error, measured, figure, one.standing(), one.rows)
             found.append(Alternative(*said))
     order = STANDINGS.index
     found.sort(key=lambda one: (order(one.standing), max(one.figure, FLOOR), one.matmuls, one.figure))
-    rows = [one for one in found if schedule.root == 2 and max(one.degrees) <= 5]
+    rows = [one for one in found if schedule.root == 2 and one.rows]
     return list(dict.fromkeys((*rows[:1], *found[:1])))

@@ -151,7 +151,7 @@ def _advice(found: Identification, schedule: Schedule) -> list[str]:
         kind = f"{len(one.degrees)} steps of degree {', '.join(map(str, degrees))}"
         measured = f", measured {number(one.measured, 3, up=True)} in bfloat16" if one.measured else ""
         measured += {"plain": ", safe in any loop", "fused": ", safe in fused loops"}.get(one.standing, "")
-        target = "python" if schedule.root != 2 else "optax" if max(degrees) <= 5 else "torch-function"
+        target = "python" if schedule.root != 2 else "optax" if one.rows else "torch-function"
         lines += [
             f"{'or' if index else 'instead':10} {one.name}: {kind}, {one.matmuls} products, "
             f"error {number(one.error, 3, up=True)}{measured}",

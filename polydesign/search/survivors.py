@@ -42,6 +42,9 @@ ALIKE = 2
 
 _STEADY = 4
 
+_CALMEST, _CALM_FROM = "chebyshev", 2
+"""Evaluation in which roundings that agree add up least, and the inner degree from which on."""
+
 _EXACT, _STORED = 1 / 16, 1 / 2
 """Times u: promises below it are as good as each other, without and with headroom, because storing the result
 leaves more; of them, lower degrees round less."""
@@ -167,13 +170,18 @@ def _ranked(candidates: Iterable[_Candidate], dtype: str, error: float) -> list[
 def _strategies(
     degrees: Sequence[int], evaluations: Sequence[str], floors: Sequence[float]
 ) -> Iterator[Equioscillation]:
-    """With every floor. Roundings that agree add up least as the steps are preferred to be evaluated."""
+    """With every floor, evaluated so that roundings that agree add up least: from degree 5 on in Chebyshev
+    polynomials. In loops that round b·A and c·A² apart, five quintics promise 0.18 in powers of A, and 0.145
+    in these."""
     free, chosen = min(FLOOR_FREE, len(degrees)), []
     for n in ((degree - 1) // 2 for degree in degrees):
         options = evaluations_of(n, tuple(evaluations))
-        if not options:
+        if n >= _CALM_FROM and _CALMEST in evaluations:
+            chosen.append(_CALMEST)
+        elif options:
+            chosen.append(preferred(n) if preferred(n) in options else options[0])
+        else:
             return
-        chosen.append(preferred(n) if preferred(n) in options else options[0])
     for floor in floors if len(degrees) > free else floors[:1]:
         image_floor = (floor,) * (len(degrees) - free) + (0.0,) * free
         yield Equioscillation(image_floor=image_floor, evaluation=tuple(chosen))

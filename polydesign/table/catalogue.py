@@ -46,7 +46,8 @@ class Entry:
     """What a file of the catalogue says of itself, unchecked; load checks it.
 
     path: where it is. shipped: whether it comes with the package; published: whether it is of the literature.
-    The rest is as in a Table; digest is that of the certificate, None where there is none; matmuls and error
+    rows: whether it is quintics and cubics in powers of A, as codebases run that take rows (a, b, c). The
+    rest is as in a Table; digest is that of the certificate, None where there is none; matmuls and error
     are cost.matmuls and error.exact, runs have dtype and worst of those that the file holds, worst None where
     a result was not finite.
     """
@@ -62,6 +63,7 @@ class Entry:
     normalization: str
     dtype: str | None
     form: str
+    rows: bool
     matmuls: int
     error: float
     observed: float | None
@@ -97,6 +99,7 @@ def entry(name: str, path: Path) -> Entry:
         interval=(low, high),
         degrees=tuple(step["degree"] for step in body["steps"]),
         **{key: body[key] for key in ("purpose", "root", "normalization", "dtype", "form")},
+        rows=all(step["degree"] <= 5 and step["evaluation"] == "monomial" for step in body["steps"]),
         matmuls=body["cost"]["matmuls"],
         error=body["error"]["exact"],
         observed=body["error"]["observed"],

@@ -24,7 +24,7 @@ def plain_instead(schedule: Schedule, dtype: str) -> str:
         if (one.purpose, one.dtype, one.standing()) == ("sign", dtype, "plain")
         and one.matmuls <= matmuls(schedule)
         and one.interval[0] <= schedule.interval[0]
-        and (max(one.degrees) <= 5 or not quintics)
+        and (one.rows or not quintics)
     ]
     if not fitting:
         return f"polydesign list --own --dtype {DTYPES[dtype]} shows which are plain"
