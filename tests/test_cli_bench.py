@@ -29,7 +29,7 @@ def test_the_summary() -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert lines[0].startswith("msign of 1 x 12x16 in bfloat16 on cpu (")
-    assert lines[1] == ("sign-d5x6-l1e-3-bf16: root 2, 18 matrix products, promises 0.004305 on [0.001, 1]")
+    assert lines[1] == ("sign-d5x6-l1e-3-bf16: root 2, 18 matrix products, promises 0.005122 on [0.001, 1]")
     for name in OPERATORS["msign"].contestants:
         assert sum(line.strip().startswith(f"{name} ") for line in lines) == 2  # its times, what it is
     assert "No accuracy" not in result.stdout

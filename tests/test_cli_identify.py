@@ -126,7 +126,7 @@ def test_what_to_use_instead_is_better_and_costs_no_more(run):
 def test_where_rounding_decides_the_cheaper_or_the_safer_is_offered(run, name, products):
     """Errors below bfloat16's own rounding: the first costs more for nothing, the second runs away there."""
     found = json.loads(run("identify", name, "--json").stdout)
-    assert found["map"]["error"] < 5e-3
+    assert found["map"]["error"] < 6e-3
     assert bool(found["instead"]) == (products is not None)
     for one in found["instead"]:
         assert one["matmuls"] <= products
@@ -210,7 +210,7 @@ def test_bare_rows_of_a_root_are_looked_at_on_the_tables_interval(run, name):
     [
         ("clip-d9x5-l1e-3-bf16", "made for clipping singular values"),
         ("sign-m14-l0.01-fp32-coupled", "made for P^(-1/2) in the coupled form"),
-        ("sign-d5x5-l1e-3-fp16", None),
+        ("sign-d5x5-l1e-3-bf16", None),
     ],
 )
 def test_what_is_for_something_else_is_not_replaced(run, name, words):

@@ -157,7 +157,7 @@ def test_powers_by_squaring(exponent, products):
         ({"degree": 5, "steps": 6}, 18),  # three a quintic
         ({"degree": 3, "steps": 4}, 8),
         ({"degree": [5, 9, 9, 9]}, 15),
-        ({"degree": 17, "steps": 3}, 15),
+        ({"degree": 17, "steps": 3, "dtype": "float32"}, 15),
         ({"degree": 17, "steps": 3, "evaluation": "monomial", "headroom": 1.05}, 18),
         ({"root": 4, "degree": 9, "steps": 4, "lower": 0.1}, 17),  # the r-th root article's count
         ({"root": 1, "degree": 3, "steps": 3, "lower": 0.1}, 8),

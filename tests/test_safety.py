@@ -198,7 +198,7 @@ def test_what_to_take_instead_is_plain_and_costs_no_more(shelf: Callable[..., No
         entry_of("fused"),
         entry_of("plain", matmuls=16),
         entry_of("plain", purpose="root"),
-        entry_of("plain", degrees=(17, 17, 17)),
+        entry_of("plain", degrees=(17, 17, 17), rows=False),
         entry_of("plain", interval=(1e-2, 1.0)),
         entry_of("plain", dtype="float16"),
     ]
@@ -334,7 +334,7 @@ def test_advice_is_plain_first_and_never_unsafe(shelf: Callable[..., None]) -> N
     assert picked() == ["calm"]
     shelf(brisk, replace(calm, error=0.6))  # no better than what is there
     assert picked() == ["brisk"]
-    high = entry_of("plain", name="high", error=0.1, degrees=(17, 17, 17), runs=())
+    high = entry_of("plain", name="high", error=0.1, degrees=(17, 17, 17), rows=False, runs=())
     shelf(brisk, high)
     assert picked() == ["brisk", "high"]
 

@@ -50,8 +50,9 @@ def test_a_table_like_any_other(table):
 def test_provenance_makes_it_again(table):
     """Headroom, cushion and evaluations found by the search give the same schedule without it."""
     p = table.provenance.parameters
-    given = {name: tuple(p[name]) for name in ("headroom", "image_floor", "evaluation")}
-    again = Equioscillation(**given).search(Problem(2, table.schedule.degrees, *table.schedule.interval))
+    headroom, floor, evaluation = (tuple(p[name]) for name in ("headroom", "image_floor", "evaluation"))
+    how = Equioscillation(headroom=headroom, image_floor=floor, evaluation=evaluation)
+    again = how.search(Problem(2, table.schedule.degrees, *table.schedule.interval))
     assert again == table.schedule
     assert p["dtype"] == "bfloat16"
     assert p["cost"] == 9

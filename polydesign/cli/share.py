@@ -35,14 +35,15 @@ def show(table: str, as_json: bool) -> None:
 
 
 def _described(table: Table, path: Path) -> str:
-    from polydesign.exporters.target import standings
+    from polydesign.exporters.target import standings, stated_error
     from polydesign.program.cost import matmuls_of
 
     schedule, provenance = table.schedule, table.provenance
     low, high = schedule.interval
     lines = [
         f"{table.name}  ({path})",
-        f"promise      |f(x) - 1| <= {schedule.error:.6g} for x in [{low:g}, {high:g}], root {schedule.root}",
+        f"promise      |f(x) - 1| <= {stated_error(table, 6)} for x in [{low:g}, {high:g}], "
+        f"root {schedule.root}",
         f"made for     {table.purpose} in {table.dtype or 'exact arithmetic'}, {table.form} form",
         f"input        {_INPUT.get(table.normalization, f'divided by its {table.normalization} norm')}",
         f"cost         {matmuls_of(table)} matrix products, exactly {len(schedule.steps)} steps",

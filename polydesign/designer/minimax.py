@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from polydesign.designer import commands, naming, summaries
 from polydesign.designer.strategy import Found, Strategy, Task, given
-from polydesign.model import EVALUATIONS, HALF, MOST_STEPS, InputError, PerStep, Problem, Table, check_choice
+from polydesign.model import (
+    EVALUATIONS,
+    HALF,
+    MOST_STEPS,
+    InputError,
+    PerStep,
+    Problem,
+    SafetyWarning,
+    Table,
+    check_choice,
+)
 from polydesign.program.programs import preferred
 
 if TYPE_CHECKING:
@@ -33,6 +44,11 @@ singular value by far less than the headroom.
 SETTLED_FLOOR: dict[str, Any] = {"image_floor": 0.08, "floor_free_tail": 2}
 """Where headroom is found. With 0.07, five quintics in fused loops lose 4 of 300,000 members of the family
 `products` in bfloat16; with 0.1 they promise 0.144 in place of 0.140."""
+
+_BLOWN = (
+    "whatever headroom was tried, degrees {degrees} in {dtype} blow up some matrix whose roundings agree: "
+    "take lower ones"
+)
 
 _GAINS = 0.999
 """A step more that leaves more than this part of the error gains nothing, once the error is below 1/2."""
@@ -177,26 +193,23 @@ def _settled(
 ) -> tuple[Equioscillation, tuple[int, ...]]:
     """The strategy with a headroom for every step, and the degrees: more and more steps until the error is
     reached, where no number of them is said."""
-    from polydesign.search.survival import surviving, widest  # mpmath
+    from polydesign.search.survival import roomiest, surviving, widest  # mpmath
 
     bare, fused = replace(strategy, round=None), loop == "fused"
 
-    def rounded(found: Equioscillation | None) -> Equioscillation:
-        if found is None:
-            raise InputError(
-                "degree",
-                f"{degrees}: whatever the headroom, {task.precision} blows up some matrix whose roundings "
-                "agree: take lower degrees, or say headroom",
-            )
-        return replace(found, round=strategy.round)
-
     def once(lower: float, degrees: tuple[int, ...]) -> tuple[Equioscillation, float]:
         problem = Problem(task.root, degrees, lower / float(task.upper), 1.0)
-        found, schedule = surviving(bare, problem, task.precision, fused=fused) or (None, None)
-        return rounded(found), math.inf if schedule is None else schedule.error
+        found = surviving(bare, problem, task.precision, fused=fused)
+        if found is None:
+            found = roomiest(bare, problem, task.precision, fused=fused)
+            warnings.warn(_BLOWN.format(degrees=degrees, dtype=task.precision), SafetyWarning, stacklevel=2)
+        return replace(found[0], round=strategy.round), found[1].error
 
     if isinstance(task.lower, str) and task.error is not None:
-        return rounded(widest(bare, degrees, task.error, task.precision, fused=fused)), degrees
+        found = widest(bare, degrees, task.error, task.precision, fused=fused)
+        if found is None:
+            raise InputError("degree", _BLOWN.format(degrees=degrees, dtype=task.precision))
+        return replace(found, round=strategy.round), degrees
     problem = task.problem(degrees)
     if problem.error is None:
         return once(problem.lower, degrees)[0], degrees

@@ -63,9 +63,20 @@ def surviving(
             found = settled(strategy, problem, dtype, loops=settling, margin=margin, effort=trust.settling)
         except (InputError, ConvergenceError):  # no program, or no step, for just these
             continue
-        if survives(found[1], dtype, loops=running, trust=trust):
+        # Of a single step nothing is promised that rounding could break.
+        if len(problem.degrees) == 1 or survives(found[1], dtype, loops=running, trust=trust):
             return found
     return None
+
+
+def roomiest(
+    strategy: Equioscillation, problem: Problem, dtype: str, *, fused: bool = False
+) -> tuple[Equioscillation, Schedule]:
+    """The strategy with the largest headroom that is tried, and its schedule: where none survives.
+
+    Raises what settling.settled does.
+    """
+    return settled(strategy, problem, dtype, loops=_loops(fused)[0], margin=MARGINS[-1])
 
 
 def widest(

@@ -7,6 +7,7 @@ still breaks gets a larger margin, or is left out.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -69,13 +70,14 @@ def sequences(
     least: float = 0.0,
     inner_degrees: Sequence[int],
     enough: float = 0.0,
+    reach: float = math.inf,
     keep: int = SEQUENCES,
 ) -> list[tuple[float, tuple[int, ...]]]:
     """(cost, inner degrees) at a cost above `least` and at most `most`, best in exact arithmetic first.
 
     ratio: lower over upper end of the interval. price: of budget.additive, start what a path costs before
     its first step. Of two degrees at one price the lower one is left out. enough: of errors below it the one
-    of lower degrees is the better.
+    of lower degrees is the better. reach: what errs more than that is left out.
     """
     prices = {round(price(n, preferred(n)), 9): n for n in sorted(inner_degrees)}
     found: list[tuple[Any, float, tuple[int, ...]]] = []
@@ -85,7 +87,7 @@ def sequences(
         for own, n in following if len(chosen) < MOST_STEPS else ():
             extend(next_error(root, n, error), cost + own, (*chosen, n))
         # What leaves room for another step is never best, but may be the cheapest.
-        if chosen and cost > least and (not following or least > 0):
+        if chosen and cost > least and (not following or least > 0) and error <= reach:
             found.append((_merit(error, max(chosen), enough), cost, chosen))
 
     extend(start_error(ratio, 1.0), start, ())
@@ -130,7 +132,7 @@ def survivors(
         options: dict[str, Any] = {"start": begin, "least": least, "inner_degrees": allowed}
         first = [
             _Candidate(replace(problem, degrees=degrees), strategy, cost)
-            for cost, chosen in sequences(2, ratio, most, price, enough=_EXACT * u, **options)
+            for cost, chosen in sequences(2, ratio, most, price, enough=_EXACT * u, reach=error, **options)
             for degrees in [tuple(1 + 2 * n for n in chosen)]
             for strategy in _strategies(degrees, evaluations, FLOORS[:1])
         ]
