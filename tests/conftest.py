@@ -9,9 +9,10 @@ from collections import Counter
 
 import pytest
 
-from polydesign.search import candidates, survival
+from polydesign.search import candidates, survival, survivors
 from polydesign.search.settling import QUICK
 
+_SEQUENCES, _STRATEGIES = survivors.SEQUENCES, survivors.STRATEGIES
 QUICK_TRUST = survival.Trust(QUICK, 4096, QUICK)
 
 
@@ -92,3 +93,6 @@ def _trust(all_: survival.Trust, chosen: survival.Trust, monkeypatch: pytest.Mon
     for function in (survival.surviving, survival.survives, survival.widest):
         monkeypatch.setitem(function.__kwdefaults__ or {}, "trust", all_)
     monkeypatch.setattr(candidates, "CHOSEN", chosen)
+    few = all_ is QUICK_TRUST
+    monkeypatch.setattr(survivors, "SEQUENCES", 6 if few else _SEQUENCES)
+    monkeypatch.setattr(survivors, "STRATEGIES", 2 if few else _STRATEGIES)

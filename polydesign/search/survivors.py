@@ -130,9 +130,10 @@ def survivors(
     groups = dict.fromkeys((steady,) if dtype == "bfloat16" else (tuple(inner_degrees), steady))
     for allowed in groups:
         options: dict[str, Any] = {"start": begin, "least": least, "inner_degrees": allowed}
+        options |= {"enough": _EXACT * u, "reach": error, "keep": SEQUENCES}
         first = [
             _Candidate(replace(problem, degrees=degrees), strategy, cost)
-            for cost, chosen in sequences(2, ratio, most, price, enough=_EXACT * u, reach=error, **options)
+            for cost, chosen in sequences(2, ratio, most, price, **options)
             for degrees in [tuple(1 + 2 * n for n in chosen)]
             for strategy in _strategies(degrees, evaluations, FLOORS[:1])
         ]
