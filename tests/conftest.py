@@ -12,7 +12,7 @@ import pytest
 from polydesign.search import candidates, survival, survivors
 from polydesign.search.settling import QUICK
 
-_SEQUENCES, _STRATEGIES = survivors.SEQUENCES, survivors.STRATEGIES
+_SEQUENCES, _STRATEGIES, _SURVIVORS = survivors.SEQUENCES, survivors.STRATEGIES, candidates.SURVIVORS
 QUICK_TRUST = survival.Trust(QUICK, 4096, QUICK)
 
 
@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     # A tenth of the time: what most tests of a search ask is not how many matrices it tries.
-    _trust(QUICK_TRUST, QUICK_TRUST, pytest.MonkeyPatch())
+    trust(QUICK_TRUST, QUICK_TRUST, pytest.MonkeyPatch())
 
 
 def pytest_collection(session: pytest.Session) -> None:
@@ -80,7 +80,7 @@ def seed(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def thorough(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches in half precision try as much as they do outside of the tests."""
-    _trust(survival.FULL, survival.CHOSEN, monkeypatch)
+    trust(survival.FULL, survival.CHOSEN, monkeypatch)
 
 
 @pytest.fixture
@@ -89,10 +89,11 @@ def quick() -> survival.Trust:
     return QUICK_TRUST
 
 
-def _trust(all_: survival.Trust, chosen: survival.Trust, monkeypatch: pytest.MonkeyPatch) -> None:
+def trust(all_: survival.Trust, chosen: survival.Trust, monkeypatch: pytest.MonkeyPatch) -> None:
     for function in (survival.surviving, survival.survives, survival.widest):
         monkeypatch.setitem(function.__kwdefaults__ or {}, "trust", all_)
     monkeypatch.setattr(candidates, "CHOSEN", chosen)
     few = all_ is QUICK_TRUST
     monkeypatch.setattr(survivors, "SEQUENCES", 6 if few else _SEQUENCES)
     monkeypatch.setattr(survivors, "STRATEGIES", 2 if few else _STRATEGIES)
+    monkeypatch.setattr(candidates, "SURVIVORS", 2 if few else _SURVIVORS)

@@ -106,8 +106,8 @@ def test_inputs_are_not_touched(seed) -> None:
 
 
 CHOICES = [  # what design is asked for; the digest of what it must choose, and what that measures
-    ({"dtype": "bf16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "ff288853", 0.8881800687716911),
-    ({"dtype": "fp16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "ad199649", 0.8628526789325535),
+    ({"dtype": "bf16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "a35e0cb8", 0.9096031627630184),
+    ({"dtype": "fp16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "1d470763", 0.8640082934127851),
     ({"dtype": "fp32", "matmuls": 9, "degree": (3, 5), "shape": (24, 24)}, "9f63f02f", 0.8598672229297961),
     (
         {

@@ -26,7 +26,7 @@ def certify(table: Source, *, renew: bool = False) -> Certificate:
         ArithmeticError: Where nothing can be proved.
 
     >>> certify("sign-d5x5-l1e-3-bf16").error[1][:8]
-    '0.166302'
+    '0.193606'
     """
     found = as_table(table)
     published = found.provenance.source is not None
