@@ -121,10 +121,10 @@ def test_what_to_use_instead_is_better_and_costs_no_more(run):
 
 @pytest.mark.parametrize(
     ("name", "products"),
-    [("sign-m20-l1e-3-bf16", 18), ("sign-d5x6-l1e-3", 18), ("sign-d5x6-l1e-3-bf16", None)],
+    [("sign-m20-l1e-3-bf16", None), ("sign-d5x6-l1e-3", 18), ("sign-d5x6-l1e-3-bf16", None)],
 )
 def test_where_rounding_decides_the_cheaper_or_the_safer_is_offered(run, name, products):
-    """Errors below bfloat16's own rounding: the first costs more for nothing, the second runs away there."""
+    """Errors below bfloat16's own rounding: the second runs away there, the others do what they can."""
     found = json.loads(run("identify", name, "--json").stdout)
     assert found["map"]["error"] < 6e-3
     assert bool(found["instead"]) == (products is not None)
