@@ -9,6 +9,7 @@ import pytest
 
 from polydesign.model import InputError
 from polydesign.program.cost import UNIT, Prices, cost
+from polydesign.search import spending
 from polydesign.search.candidates import Candidate, for_error, for_matmuls, settles
 from polydesign.search.rounding_aware import Terms, propose
 from polydesign.search.spending import best
@@ -97,6 +98,22 @@ def test_what_measuring_ranks_first_is_taken() -> None:
     # The control: unmeasured, the model's word counts.
     safest = for_matmuls([terms()], 9, "float32", measured=False)
     assert best([terms()], "float32", 9, None, None)[:2] == (safest[0], None)
+
+
+def test_what_does_not_last_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what measuring ranks, the first that a longer climb does not blow up; measured or not."""
+    candidates = for_matmuls([terms()], 9, "float32", measured=True)
+
+    def ranked(found: list[Candidate], enough: float | None) -> list[Rank]:
+        return [Rank(index, 0.1) for index in range(len(found))]
+
+    monkeypatch.setattr(spending, "lasts", lambda one, _: one == candidates[2])
+    assert best([terms()], "float32", 9, None, ranked)[:2] == (candidates[2], Rank(2, 0.1))
+    assert best([terms()], "float32", 9, None, None)[0] == candidates[2]
+    monkeypatch.setattr(spending, "lasts", lambda one, _: False)
+    for measure in (ranked, None):
+        with pytest.raises(InputError, match=r"^matmuls: each candidate for 9 blows up some matrix"):
+            best([terms()], "float32", 9, None, measure)
 
 
 def test_dearer_rounds_are_made_until_measuring_finds_what_is_enough() -> None:

@@ -11,7 +11,8 @@ import polydesign
 from polydesign import InputError
 from polydesign.designer import design as designer
 from polydesign.designer.minimax import DEFAULT_SAFETY
-from polydesign.model import HALF
+from polydesign.model import HALF, SafetyWarning
+from polydesign.search import survival
 
 
 def test_the_bare_optimum():
@@ -48,6 +49,18 @@ def test_defaults_follow_the_precision(dtype):
         own = dtype in HALF and not keywords
         assert isinstance(stated, list) if own else stated == DEFAULT_SAFETY[dtype]["headroom"]
         assert table == polydesign.design(degree=5, steps=5, dtype=f"torch.{dtype}", **keywords)
+
+
+def test_what_no_headroom_saves_is_made_and_warned_about(monkeypatch):
+    """Explicit degrees are for the reader to choose; that a matrix blows up is not kept from him."""
+    monkeypatch.setattr(survival, "survives", lambda *_, **__: False)
+    with pytest.warns(
+        SafetyWarning, match=r"degrees \(5, 5, 5\) in bfloat16 blow up some matrix .* take lower"
+    ):
+        table = polydesign.design(degree=5, steps=3, dtype="bf16")
+    assert table.schedule.degrees == (5, 5, 5)
+    with pytest.raises(InputError, match=r"^degree: whatever headroom was tried"):
+        polydesign.design(degree=5, steps=3, error=0.5, lower="min", dtype="bf16")
 
 
 def test_a_loop_that_fuses_needs_less_room():

@@ -123,7 +123,7 @@ def survives(
     """Whether no member that is drawn or climbed to is blown up, in any of the loops, nor one of two numbers
     lost in a fused one.
 
-    count: random members of each family. climb: how long the worst is looked for.
+    trust: how much is tried. seed: of the random members.
     """
     for family in reversed(AGREEING):
         for loop in loops:
