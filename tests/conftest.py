@@ -7,10 +7,14 @@ import re
 import signal
 from collections import Counter
 
+import hypothesis
 import pytest
 
 from polydesign.search import candidates, survival, survivors
 from polydesign.search.settling import QUICK
+
+hypothesis.settings.register_profile("fixed", derandomize=True)
+hypothesis.settings.load_profile("fixed")
 
 _SEQUENCES, _STRATEGIES, _SURVIVORS = survivors.SEQUENCES, survivors.STRATEGIES, candidates.SURVIVORS
 QUICK_TRUST = survival.Trust(QUICK, 4096, QUICK)

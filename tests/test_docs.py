@@ -37,7 +37,7 @@ SHORTER = {
     "--method adam": ["--timeout", "0.3"],
     "--matmuls": ["--no-measure"],
     "--method budget": ["--no-measure", "--degree", "9,17"],
-    "--shape 1024x4096": ["--form", "direct"],
+    "polydesign search --matmuls 15 --dtype bfloat16 --shape 1024x4096": ["--form", "direct"],
     "polydesign bench": ["--rounds", "1"],
     "polydesign bench --shape": ["--shape", "64x96"],
     "polydesign verify": ["--shape", "64x96"],
