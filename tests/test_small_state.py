@@ -126,11 +126,13 @@ def test_what_is_measured_is_the_half_precision() -> None:
     assert Sign(unsafe(6), Plan("bfloat16")).run(EQUAL).state == "float32"
 
 
-def test_vmap_gives_the_bits_of_the_batch(seed: int, device: str) -> None:
+def test_vmap_gives_what_the_batch_gives(seed: int, device: str) -> None:
+    """But for one rounding of the result: kernels of one matrix and of many sum in float32 in other orders."""
     M = random(3, 8, 20, seed=seed, device=device)
     sign = Sign(plan=Plan("bfloat16", check=False))
-    assert torch.equal(torch.vmap(sign)(M), sign(M))
-    assert torch.equal(sign(M)[1], sign(M[1]))
+    one_rounding = {"rtol": 2 * UNIT_ROUNDOFF["bfloat16"], "atol": 1e-5}
+    torch.testing.assert_close(torch.vmap(sign)(M), sign(M), **one_rounding)
+    torch.testing.assert_close(sign(M)[1], sign(M[1]), **one_rounding)
 
 
 # Of torch itself, about a cache inside of what is traced.
