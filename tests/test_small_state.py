@@ -130,9 +130,9 @@ def test_vmap_gives_what_the_batch_gives(seed: int, device: str) -> None:
     """But for one rounding of the result: kernels of one matrix and of many sum in float32 in other orders."""
     M = random(3, 8, 20, seed=seed, device=device)
     sign = Sign(plan=Plan("bfloat16", check=False))
-    one_rounding = {"rtol": 2 * UNIT_ROUNDOFF["bfloat16"], "atol": 1e-5}
-    torch.testing.assert_close(torch.vmap(sign)(M), sign(M), **one_rounding)
-    torch.testing.assert_close(sign(M)[1], sign(M[1]), **one_rounding)
+    one_rounding = 2 * UNIT_ROUNDOFF["bfloat16"]
+    torch.testing.assert_close(torch.vmap(sign)(M), sign(M), rtol=one_rounding, atol=1e-5)
+    torch.testing.assert_close(sign(M)[1], sign(M[1]), rtol=one_rounding, atol=1e-5)
 
 
 # Of torch itself, about a cache inside of what is traced.
