@@ -9,7 +9,8 @@ python scripts/build_coeffs.py --search   search again, a minute for each table 
 A search finds the same table on every machine (verification/reference.py), but takes its time: unless
 --search is given, tables of a budget, and those whose headroom is found, are rebuilt from the degrees,
 headroom, cushion and evaluations that their provenance names. Those for roots were searched for with an
-earlier calibration of the rounding models: a search of today finds another one for some of the budgets.
+earlier calibration of the rounding models, and those for 8 and 10 products in half precision before quintics
+went to Chebyshev polynomials: a search of today may find others.
 """
 
 from __future__ import annotations

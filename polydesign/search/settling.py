@@ -40,7 +40,7 @@ class Effort(NamedTuple):
 
 
 THOROUGH = Effort(131_072, 512, 8, 60)
-"""Finds as much in half a second as twenty million random members do in twenty."""
+"""A second or so for each step of a schedule, on one core."""
 
 QUICK = Effort(4_096, 64, 8, 8)
 """Enough to tell which of many candidates are worth more."""

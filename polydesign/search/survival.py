@@ -22,8 +22,8 @@ from polydesign.search.settling import FOLLOWED, QUICK, THOROUGH, Effort, settle
 from polydesign.search.smallest_lower import smallest_lower
 
 MARGINS = (1.1, 1.25, 1.5)
-"""Of the headroom: the first that survives counts. With 1.0, and with 1.05, one of some ten million products
-in fused loops ended above 1.5."""
+"""Of the headroom: the first that survives counts. Of degrees 5, 9, 9, 9 in bfloat16 one of ten million
+products in fused loops ended above 1.5 with 1.0, and one of thirty million with 1.05."""
 
 TYPICAL = 1e-3
 """Lower end for which headroom is found first where the smallest one is asked for."""
@@ -47,7 +47,8 @@ class Trust(NamedTuple):
 FULL = Trust(THOROUGH, 1 << 17, Effort(CHUNK, 256, 8, 80))
 
 CHOSEN = Trust(THOROUGH, 1 << 18, Effort(4 * CHUNK, 1024, 16, 100))
-"""What a search returns must survive this too: it finds most of what a hunt of some minutes does."""
+"""What a search returns must survive this too: of 15 products in bfloat16
+it blew up a schedule that FULL had passed, and that a minute of hunting blew up."""
 
 
 def surviving(

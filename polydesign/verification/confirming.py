@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from polydesign.model import Plan, Table, Trial
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.families import FAMILIES, Parameters
 from polydesign.rounding.neighbours import Kept, taken, worst
-from polydesign.rounding.trial import CHUNK, Outcome, Tally, reached
+from polydesign.rounding.trial import CHUNK, VISIBLE, Outcome, Tally, reached
 from polydesign.runtime import msign
 
 CONFIRMED = ("diagonal-and-rest", "products")
@@ -47,17 +48,15 @@ def confirmed(table: Table, dtype: str, family: str, count: int, *, seed: int = 
     """
     schedule, tally = table.schedule, Tally()
     members = _worst(table, dtype, family, count, seed)
-    plain, plan = (
-        replace(table, normalization="none"),
-        Plan(dtype, normalization="none", check=False, float32_side=0),
-    )
+    plain = replace(table, normalization="none")
+    plan = Plan(dtype, normalization="none", check=False, float32_side=0)
     for batch in _batches(FAMILIES[family].matrix(taken(members, [i])) for i in range(len(members.norm))):
         M = torch.from_numpy(batch).to(getattr(torch, dtype))
         X = msign(M, plain, plan).double()
         finite = X.isfinite().all(dim=-1).all(dim=-1)
         U, sigma, Vt = torch.linalg.svd(M.double(), full_matrices=False)
         X = torch.where(finite[:, None, None], X, 0.0)
-        counted = (sigma >= schedule.interval[0]).double()
+        counted = (sigma >= max(schedule.interval[0], VISIBLE * UNIT_ROUNDOFF[dtype])).double()
         off = (U.mT @ X @ Vt.mT).diagonal(dim1=-2, dim2=-1) - 1
         error = (off.abs() * counted).amax(dim=-1)
         size = torch.linalg.matrix_norm(X, 2)
