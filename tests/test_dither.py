@@ -228,7 +228,12 @@ def test_equal_entries_are_not_rounded_alike() -> None:
     M = (11 * torch.eye(15) - torch.ones(15, 15)).repeat_interleave(3, dim=1)
     table = polydesign.design(degree=5, steps=6, headroom=1.01, image_floor=0.1, dtype="bfloat16")
     off = {
-        on: (torch.linalg.svdvals(Sign(table, Plan("bf16", float32_side=0, dither=on))(M).double()) - 1)
+        on: (
+            torch.linalg.svdvals(
+                Sign(table, Plan("bf16", check=False, float32_side=0, dither=on))(M).double()
+            )
+            - 1
+        )
         .abs()
         .max()
         for on in (False, True)

@@ -8,7 +8,7 @@ import torch
 from tables import prototype, published
 from torch import Tensor
 
-from polydesign.model import InputError, Plan
+from polydesign.model import DivergenceError, InputError, Plan
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import matmuls
 from polydesign.runtime import Run, mcsgn, mcsgn_with_info, msign, ops
@@ -104,7 +104,9 @@ def test_products_run_are_products_counted(name: str, seed: int, monkeypatch: py
 
 def test_complex_eigenvalues_show_in_the_residual() -> None:
     turn = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
-    _, info = mcsgn_with_info(turn, QUINTICS)
+    with pytest.raises(DivergenceError, match=r"^M: X³ differs from the result X"):
+        mcsgn(turn, QUINTICS)
+    _, info = mcsgn_with_info(turn, QUINTICS, Plan(check=False))
     _, fine = mcsgn_with_info(torch.diag(torch.tensor([1.0, -0.5]).double()), QUINTICS)
     assert not info.residual < 1
     assert fine.residual < 3 * QUINTICS.schedule.error
@@ -123,7 +125,7 @@ def test_symmetric_matrices_in_low_precision(dtype: str, seed: int) -> None:
         v = random(16, 48, 1, seed=seed).sign()
         outer = (v @ v.mT).to(torch.bfloat16) * 0.37
         assert (norm2(mcsgn(outer, QUINTICS)) < 1.05).all()
-        bare = mcsgn(outer, published("polar_express_deg5"))
+        bare = mcsgn(outer, published("polar_express_deg5"), Plan(check=False))
         assert not torch.isfinite(bare).all() or norm2(bare).max() > 1.5
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch._dynamo.exc import Unsupported
 
 import polydesign
 from polydesign import runtime
@@ -125,7 +124,7 @@ def test_bad_arguments_are_refused_when_it_is_made(row: Row) -> None:
     for wrong, message in (
         *row.wrong,
         ({"plan": "bf16"}, "plan: must be a Plan, not str"),
-        ({"table": "sign"}, "table: must be a Table, not str"),
+        ({"table": 3}, "table: must be a Table, not int"),
         ({"table": row.other}, f"table: {row.other.name} "),
         (both, "plan.matmuls: chooses a table where none is given"),
     ):
@@ -239,16 +238,10 @@ def test_what_is_kept_for_a_number_is_not_taken_for_another_kind_of_number() -> 
         runtime.inverse_root(P, [2])  # pyright: ignore[reportArgumentType]
 
 
-# Of torch itself, about a cache inside of what is traced.
-@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`:UserWarning")
 @pytest.mark.parametrize("check", [False, True])
 def test_a_compiled_step_can_hold_it(check: bool) -> None:
-    """Without a break in the graph, which a look at the data is."""
+    """Without a break in the graph."""
     torch._dynamo.reset()
     one = runtime.Sign(plan=Plan(dtype="float32", check=check))
     step = torch.compile(lambda M: one(M * 2), backend="aot_eager", fullgraph=True)
-    if check:
-        with pytest.raises(Unsupported):
-            step(M)
-    else:
-        torch.testing.assert_close(step(M), one(M * 2))
+    assert torch.equal(step(M), one(M * 2))

@@ -190,7 +190,9 @@ def test_defaults_for_half_precision(r: int, dtype: torch.dtype, seed: int) -> N
     assert relative.max() < 8 * torch.finfo(dtype).eps
     assert info.residual.max() < 8 * torch.finfo(dtype).eps
     if (r, dtype) == (1, torch.bfloat16):  # what the headroom of the default is for
-        bare = inverse_root(P, 1, 1, polydesign.load("inverse-d3x7-l1e-4-fp32"), Plan(dtype=dtype))
+        bare = inverse_root(
+            P, 1, 1, polydesign.load("inverse-d3x7-l1e-4-fp32"), Plan(dtype=dtype, check=False)
+        )
         assert not torch.linalg.matrix_norm(bare.double() - exact).max() < 1e3
 
 
@@ -287,13 +289,13 @@ EYE = torch.eye(3)
         (torch.ones(3), 4, {}, r"^P: must have shape"),
         (torch.ones(2, 3), 4, {}, r"^P: must be square, \(\.\.\., n, n\), not \(2, 3\)"),
         (EYE * float("nan"), 4, {}, r"^P: holds NaN or infinity"),
-        (EYE.triu() + torch.ones(3, 3).triu(), 4, {}, r"^P: is not symmetric.*write \(P \+ P\.mT\)/2"),
+        (EYE.triu() + torch.ones(3, 3).triu(), 4, {}, r"^P: is not symmetric.*write \(P \+ P\.mH\)/2"),
         (EYE, 3, {}, r"^root: no table of root 3 .*polydesign search --root 3 --degree 7"),
         (EYE, 0, {}, r"^root: must be a whole number of at least 1"),
         (EYE, 4, {"power": 0}, r"^power: must be a whole number of at least 1"),
         (EYE, 4, {"eps": -1.0}, r"^eps: must not be negative"),
         (EYE, 4, {"eps": float("nan")}, r"^eps: must be a finite number"),
-        (EYE, 4, {"table": "root4"}, r"^table: must be a Table, not str"),
+        (EYE, 4, {"table": "root44"}, r"^root44: is neither a file nor a table"),
         (EYE, 4, {"table": designed(2)}, r"has root 2, and inverse_root needs a table of root 4"),
     ],
 )
@@ -309,7 +311,7 @@ def test_other_refusals() -> None:
         matmul_inverse_root(EYE * float("inf"), EYE, 4)
     with pytest.raises(InputError, match=r"^Q: \(4, 4\) does not go with G \(3, 3\)"):
         two_sided_inverse_root(torch.eye(4), EYE, EYE, 4)
-    with pytest.raises(InputError, match=r"^Q: is not symmetric.*write \(Q \+ Q\.mT\)/2"):
+    with pytest.raises(InputError, match=r"^Q: is not symmetric.*write \(Q \+ Q\.mH\)/2"):
         two_sided_inverse_root(torch.ones(3, 3).triu(), EYE, EYE, 4)
     with pytest.raises(InputError, match=r"^root: must be a whole number of at least 2"):
         root(EYE, 1)

@@ -115,7 +115,7 @@ def test_entries_that_are_rounded_alike_keep_the_promise(steps: int, tall: bool,
     allowed = error + UNIT_ROUNDOFF["bfloat16"] * (1 + error) * len(EQUAL) ** 0.5 + 1e-5
     assert (torch.linalg.svdvals(X.double()) - 1).abs().max() <= allowed < 0.2
     # The negative control.
-    lost = Sign(table, Plan("bfloat16", float32_side=0))(M)
+    lost = Sign(table, Plan("bfloat16", check=False, float32_side=0))(M)
     assert (torch.linalg.svdvals(lost.double()) - 1).abs().max() > 10
 
 

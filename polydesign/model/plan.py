@@ -27,8 +27,12 @@ class Plan:
 
     Args:
         dtype: Precision of the iterated state and of the result; None means the input's own.
-        check: Refuse NaN and infinity in the input. This looks at the data: turn it off inside a compiled
-            or captured training step, and under torch.func.vmap, which compile does not go with.
+        out_dtype: Precision of what an operator returns, such as that of the parameter; None means the
+            state's. The iteration does not change.
+        check: Look at the data, and raise for input that is refused and for a result that cannot be right.
+            "warn" warns of such a result: an exception would end a training run. "input" looks at the input
+            alone, as measuring does. False looks at nothing, which torch.func.vmap needs; nor does anything
+            look while a CUDA graph is captured.
         form: Of msign; gram takes fewer operations on wide matrices (see runtime/execute.py).
         restarts: Of the gram form, the indices from 0 of the steps before which it starts again, run as
             given; None has them chosen for the precision (rounding/gram.py), () is none.
@@ -53,7 +57,7 @@ class Plan:
     """
 
     dtype: Any = None
-    check: bool = True
+    check: bool | str = True
     form: str = "direct"
     restarts: tuple[int, ...] | None = None
     normalization: str | None = None
@@ -62,6 +66,7 @@ class Plan:
     error: float | None = None
     float32_side: int = FLOAT32_SIDE
     dither: bool = False
+    out_dtype: Any = None
 
     def __post_init__(self) -> None:
         if self.matmuls is not None:
@@ -72,11 +77,14 @@ class Plan:
             check_number("error", self.error)
             if self.error <= 0:
                 raise InputError("error", f"must be greater than 0, not {self.error!r}")
-        if self.dtype is not None:
-            object.__setattr__(self, "dtype", dtype_name(self.dtype))
+        for name in ("dtype", "out_dtype"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, dtype_name(getattr(self, name), name))
         if self.normalization is not None:
             check_normalization(self.normalization)
-        for name in ("check", "compile", "dither"):
+        if not isinstance(self.check, bool):
+            check_choice("check", self.check, ("warn", "input"))
+        for name in ("compile", "dither"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(name, f"must be True or False, not {getattr(self, name)!r}")
         if self.dither and self.dtype in ("float32", "float64"):
@@ -96,6 +104,12 @@ class Plan:
                 raise InputError("restarts", f"must increase, and are {list(self.restarts)}")
             object.__setattr__(self, "restarts", tuple(self.restarts))
 
+    @property
+    def guards(self) -> bool:
+        """Whether results are looked at."""
+        return self.check in (True, "warn")
+
     def in_dtype(self, dtype: Any) -> Plan:
-        """The same plan in this precision, without dither where that does nothing."""
-        return replace(self, dtype=dtype, dither=self.dither and dtype_name(dtype) in ("bfloat16", "float16"))
+        """The same plan in this precision and for results in it, without dither where that does nothing."""
+        dither = self.dither and dtype_name(dtype) in ("bfloat16", "float16")
+        return replace(self, dtype=dtype, out_dtype=None, dither=dither)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from dataclasses import fields, replace
+from functools import lru_cache, partial
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, SafetyWarning, Table, stated
-from polydesign.runtime.checks import SIGNS, check_table, check_unchosen
+from polydesign.model import HALF, Plan, PromiseWarning, SafetyWarning, Table, stated
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.runtime import opaque
+from polydesign.runtime.checks import SIGNS, check_plan, check_table, check_unchosen
+from polydesign.runtime.defaults import loaded
 from polydesign.runtime.run import Run
+from polydesign.runtime.surroundings import Back, each, given_back, pinned, plain, seen
 from polydesign.table.instead import plain_instead
 
 DEFAULT = Plan()
@@ -42,23 +47,26 @@ class Operator:
       object is made if plan.dtype is given, else once for every precision that comes;
     - `compute`, the result and what `judge` needs besides; `judge`, the Run, where compute does not give it.
 
+    - `guard`, what can be told of a result at little cost, under plan.check; see evidence.py.
+
     A table of another root or purpose is refused when the object is made, and so is a plan that chooses one
     of the package's tables beside a table. For a table that is unsafe in the precision there is a
-    SafetyWarning, once an object, unless plan.check is False. Inputs are never changed, and results share no
-    memory with them. Autocast does not reach inside, where it would run products in another precision than
-    the plan's.
+    SafetyWarning, once an object, and a PromiseWarning for one that was made for a finer precision, unless
+    plan.check is False. Inputs are never changed, and results share no memory with them. Neither autocast nor
+    TF32 reaches inside; complex matrices and DTensors are run as plain real ones (surroundings.py).
     """
 
     table: Table | None
     plan: Plan
     word: ClassVar[str]
+    counts: ClassVar[bool] = False
+    """Whether the result is a number of singular values."""
 
     def __post_init__(self) -> None:
-        plan = DEFAULT if self.plan is None else self.plan
-        if not isinstance(plan, Plan):
-            raise InputError("plan", f"must be a Plan, not {type(plan).__name__}: write Plan(dtype=...)")
+        plan = check_plan(self.plan)
+        table = loaded(self.table) if isinstance(self.table, str) else self.table
         # Frozen for others.
-        self.__dict__.update(plan=plan, _resolved={})
+        self.__dict__.update(plan=plan, table=table, _resolved={}, _number=opaque.numbered(self))
         self.check()
         check_unchosen(plan, self.table)
         if self.table is not None:
@@ -88,19 +96,28 @@ class Operator:
         """What `decide` says for this precision, decided once."""
         kept: dict[str, Any] = self.__dict__["_resolved"]
         if dtype not in kept:
-            self._warn_of_unsafe(dtype)
+            if self.table is not None and self.plan.check:
+                self._warn_of(self.table, dtype)
             kept[dtype] = self.decide(dtype)
         return kept[dtype]
 
-    def _warn_of_unsafe(self, dtype: str) -> None:
-        """Warn that the given table blows up some matrices in this precision, unless plan.check is False."""
-        table = self.table
-        if table is None or not self.plan.check or self.purposes[0] != "sign":
-            return
-        if table.standing(dtype) == "unsafe":
+    def _warn_of(self, table: Table, dtype: str) -> None:
+        """Warn of a table that blows up some matrices in this precision, or was made for a finer one."""
+        without = "; Plan(check=False) runs it without this warning"
+        known = table.standing(dtype) if dtype in HALF else "untried"
+        if self.purposes[0] == "sign" and known == "unsafe":
             what = f"{table.name} is {stated(table.tried, dtype)}; {plain_instead(table.schedule, dtype)}"
+            warnings.warn(what + without, SafetyWarning, stacklevel=2)
+        elif (
+            dtype in HALF
+            and known == "untried"
+            and UNIT_ROUNDOFF.get(table.dtype or "", 1) < UNIT_ROUNDOFF[dtype]
+        ):
             warnings.warn(
-                f"{what}; Plan(check=False) runs it without this warning", SafetyWarning, stacklevel=2
+                f"table: {table.name} is made for {table.dtype}, and {dtype} rounds more than it allows for: "
+                f"take one for {dtype}, or write Plan(dtype={table.dtype!r})" + without,
+                PromiseWarning,
+                stacklevel=2,
             )
 
     def decide(self, dtype: str) -> Any:
@@ -114,20 +131,57 @@ class Operator:
         """The Run; it may take products of its own."""
         return found
 
-    def __call__(self, *data: Tensor) -> Any:
+    def guard(self, result: Any, found: Any, *data: Tensor) -> None:
+        """Raise what cannot be right, and warn of what is outside the promise."""
+
+    def __call__(self, *data: Any) -> Any:
         """The tensor, or tensors."""
-        with _exact(data):
-            return self.compute(*data)[0]
+        if torch.compiler.is_dynamo_compiling():
+            return opaque.call(self.__dict__["_number"], *data)
+        if self.plan.check and not seen(*data):
+            return self._unchecked()(*data)
+        data, back = plain(data, counts=self.counts)
+        with pinned(_device(data)):
+            result, found = self.compute(*data)
+            if self.plan.guards:
+                self.guard(result, found, *data)
+        return self._given(result, back)
 
-    def run(self, *data: Tensor) -> Run:
+    def blank(self, *data: Any) -> Any:
+        """A result without values for data without any: what code that is traced has to know."""
+        return self(*data)
+
+    def run(self, *data: Any) -> Run:
         """The same result, bit for bit, with what was done and what came out."""
-        with _exact(data):
-            return self.judge(*self.compute(*data), *data)
+        if self.plan.check and not seen(*data):
+            return self._unchecked().run(*data)
+        given, (data, back) = data, plain(data, counts=self.counts)
+        with pinned(_device(data)):
+            result, found = self.compute(*data)
+            if self.plan.guards:
+                self.guard(result, found, *data)
+            run = self.judge(result, found, *data)
+        if run.rank is not None and any(M.is_complex() for M in given):
+            run = replace(run, rank=run.rank / 2)
+        return replace(run, result=self._given(run.result, back))
+
+    def _unchecked(self) -> Operator:
+        """The same operator, for where data cannot be looked at."""
+        if "_twin" not in self.__dict__:
+            twin: Any = replace(self, plan=replace(self.plan, check=False))  # pyright: ignore
+            self.__dict__["_twin"] = twin
+        return self.__dict__["_twin"]
+
+    def _given(self, result: Any, back: Back | None) -> Any:
+        """The result in plan.out_dtype, complex or distributed where the data was."""
+        out = self.plan.out_dtype
+        if out is not None:
+            result = each(result, lambda X: X.to(getattr(torch, out)))
+        return given_back(result, back)
 
 
-def _exact(data: tuple[Any, ...]) -> torch.autocast:
-    devices = [M.device.type for M in data if isinstance(M, Tensor)]
-    return torch.autocast(devices[0] if devices else "cpu", enabled=False)
+def _device(data: tuple[Any, ...]) -> str:
+    return next((M.device.type for M in data if isinstance(M, Tensor)), "cpu")
 
 
 Kind = TypeVar("Kind", bound=Operator)
@@ -148,10 +202,34 @@ class _Same:
 
 def made(kind: Callable[..., Kind], *arguments: Any, **named: Any) -> Kind:
     """kind(*arguments, **named), made once and kept: what the functions run."""
+    if torch.compiler.is_dynamo_compiling():
+        spelled = {name: _spelled(value) for name, value in named.items()}
+        number = _number(kind, tuple([_spelled(value) for value in arguments]), spelled)
+        return partial(opaque.call, number)  # pyright: ignore[reportReturnType]
     try:
         return _made(kind, *map(_key, arguments), **{name: _key(value) for name, value in named.items()})
     except TypeError:  # what is no key is refused by the class
         return kind(*arguments, **named)
+
+
+_PLAN = tuple(one.name for one in fields(Plan))
+
+
+def _spelled(value: Any) -> Any:
+    """A plan as the tuple of its fields: one that traced code makes is no object yet."""
+    return (_PLAN, tuple([getattr(value, name) for name in _PLAN])) if isinstance(value, Plan) else value
+
+
+@torch.compiler.assume_constant_result
+def _number(kind: Callable[..., Kind], arguments: tuple[Any, ...], named: dict[str, Any]) -> int:
+    """Of the operator that is made while code is traced."""
+
+    def read(value: Any) -> Any:
+        spelled = isinstance(value, tuple) and len(value) == 2 and value[0] == _PLAN
+        return Plan(**dict(zip(*value, strict=True))) if spelled else value
+
+    operator = kind(*map(read, arguments), **{name: read(value) for name, value in named.items()})
+    return opaque.numbered(operator, kept=True)
 
 
 @lru_cache(maxsize=256, typed=True)

@@ -2,28 +2,85 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from polydesign.model import PURPOSES, InputError, Plan, Table, dtype_name
+from polydesign.model import DTYPES, PURPOSES, InputError, Plan, PromiseWarning, Table, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
 
 
+def check_plan(plan: Any) -> Plan:
+    """The plan, or the usual one for None."""
+    if plan is None:
+        return Plan()
+    if not isinstance(plan, Plan):
+        is_dtype = isinstance(plan, (str, torch.dtype))
+        what = repr(plan) if isinstance(plan, str) else plan if is_dtype else None
+        write = f"Plan(dtype={what})" if is_dtype else 'Plan(), or with arguments such as Plan(dtype="bf16")'
+        name = f"the class {plan.__name__}" if isinstance(plan, type) else type(plan).__name__
+        raise InputError("plan", f"must be a Plan, not {name}: write plan={write}")
+    return plan
+
+
 def check_matrix(name: str, M: Tensor) -> None:
-    """Refuse what is not a tensor of shape (..., m, n) with a floating dtype."""
+    """Refuse what is not a plain tensor of shape (..., m, n) with a floating dtype."""
     if not isinstance(M, Tensor):
+        if isinstance(M, (list, tuple)) and any(isinstance(one, Tensor) for one in M):
+            write = f"torch.stack({name}) where all have one shape, or call it for each"
+        else:
+            write = f"torch.as_tensor({name})"
+        raise InputError(name, f"must be a torch tensor, not {type(M).__name__}: write {write}")
+    if M.is_nested or (type(M) is not Tensor and is_traceable_wrapper_subclass(M)):
+        _check_subclass(name, M)
+    if M.layout != torch.strided:
+        layout = str(M.layout).removeprefix("torch.")
+        raise InputError(name, f"must be a dense tensor, not of layout {layout}: write {name}.to_dense()")
+    if M.is_complex():
         raise InputError(
-            name, f"must be a torch tensor, not {type(M).__name__}: write torch.as_tensor({name})"
+            name,
+            f"must be real here, not {str(M.dtype).removeprefix('torch.')}: write the real matrix of twice "
+            f"its sides, torch.cat([torch.cat([{name}.real, -{name}.imag], -1), torch.cat([{name}.imag, "
+            f"{name}.real], -1)], -2): it has the same singular values, each twice",
         )
     if not M.is_floating_point():
         dtype = str(M.dtype).removeprefix("torch.")
-        raise InputError(name, f"must have a floating dtype, not {dtype}: write {name}.to(torch.float32)")
+        write = f"{name}.dequantize()" if M.is_quantized else f"{name}.to(torch.float32)"
+        raise InputError(name, f"must have a floating dtype, not {dtype}: write {write}")
     if M.ndim < 2:
         raise InputError(
-            name, f"must have shape (..., m, n), not {tuple(M.shape)}: write {name}[None] for a single row"
+            name,
+            f"must have shape (..., m, n), not {tuple(M.shape)}: write {name}.view(m, n) for a matrix that "
+            f"was flattened; {name}[None] is a matrix of one row",
         )
+
+
+def _check_subclass(name: str, M: Tensor) -> None:
+    """Refuse tensors that stand for others and need not implement every operation, nor say so."""
+    if M.is_nested:
+        raise InputError(
+            name, f"must be a dense tensor, not a nested one: write {name}.unbind() and call it for each"
+        )
+    if type(M).__name__ != "AsyncCollectiveTensor":
+        raise InputError(
+            name,
+            f"is a {type(M).__name__}, which need not implement every operation: write the plain tensor that "
+            f"it stands for, such as {name}.dequantize(), {name}.to_local() or {name}.full_tensor()",
+        )
+
+
+def state_name(plan: Plan, name: str, M: Tensor) -> str:
+    """The precision of the state: the plan's, or M's own."""
+    dtype = str(M.dtype).removeprefix("torch.")
+    if plan.dtype is None and dtype not in DTYPES:
+        raise InputError(
+            name, f'has dtype {dtype}, in which nothing is computed: write Plan(dtype="bf16"), or another'
+        )
+    return plan.dtype or dtype
 
 
 def check_square(name: str, P: Tensor) -> None:
@@ -36,9 +93,55 @@ def check_square(name: str, P: Tensor) -> None:
 def check_finite(name: str, M: Tensor) -> None:
     """Refuse NaN and infinity. Looks at the data."""
     # float8 has no isfinite of its own
-    if not torch.isfinite(M if M.element_size() > 1 else M.float()).all():
+    finite = torch.isfinite(M if M.element_size() > 1 else M.float())
+    if not _all(finite):
+        where = member(int((~finite).flatten(-2).any(-1).int().argmax()), M.shape[:-2])
         raise InputError(
-            name, "holds NaN or infinity: look for what made it; Plan(check=False) runs without this check"
+            name + where,
+            "holds NaN or infinity: look for what made it; Plan(check=False) runs without this check",
+        )
+
+
+def _all(right: Tensor) -> bool:
+    """Whether all are; a refusal under torch.func.vmap, where nobody can tell."""
+    try:
+        return bool(right.all())
+    except RuntimeError as problem:
+        raise unseen(problem) from None
+
+
+def unseen(problem: RuntimeError) -> Exception:
+    """What to raise where the data cannot be looked at: under torch.func.vmap a refusal that says so."""
+    if "vmap" not in str(problem):
+        return problem
+    return InputError(
+        "plan.check", "looks at the data, which torch.func.vmap does not allow: write Plan(check=False)"
+    )
+
+
+def member(index: int, shape: torch.Size | tuple[int, ...]) -> str:
+    """The place of the flat index in a batch, as one writes it after a tensor's name: [2, 0], or nothing."""
+    places = []
+    for size in reversed(shape):
+        index, place = divmod(index, size)
+        places.append(place)
+    return f"[{', '.join(map(str, reversed(places)))}]" if places else ""
+
+
+KERNELS = (1, 2, 3, 5, 7)
+"""Sides of the kernels of convolutions, which mostly have equal ones."""
+
+
+def check_kernels(name: str, M: Tensor, operator: str) -> None:
+    """Warn of what looks like the weight of a convolution, (out, in, 3, 3): its matrices are the kernels."""
+    if M.ndim >= 4 and M.shape[-1] in KERNELS and set(M.shape[2:]) == {M.shape[-1]}:
+        sides = " x ".join(map(str, M.shape[-2:]))
+        warnings.warn(
+            f"{name}: of shape {tuple(M.shape)}, {operator} takes each {sides} as a matrix; for one matrix "
+            f"of all kernels of a convolution write {operator}({name}.flatten(1)).view_as({name}); "
+            "Plan(check=False) runs without this warning",
+            PromiseWarning,
+            stacklevel=2,
         )
 
 
@@ -60,7 +163,7 @@ def check_symmetric(name: str, P: Tensor) -> None:
         raise InputError(
             name,
             f"is not symmetric: {name} and its transpose differ by {relative:.2g} of its largest entry, and "
-            f"rounding explains {tolerance:.2g}: write ({name} + {name}.mT)/2",
+            f"rounding explains {tolerance:.2g}: write ({name} + {name}.mH)/2",
         )
 
 
@@ -72,9 +175,8 @@ ROOTS = ("root", "inverse", "sign")
 def check_table(table: Table, root: int, operator: str, purposes: Sequence[str]) -> Table:
     """The table, if it is one, and has this root and one of these purposes."""
     if not isinstance(table, Table):
-        raise InputError(
-            "table", f"must be a Table, not {type(table).__name__}: write polydesign.load(name or path)"
-        )
+        write = "plan=Plan(...)" if isinstance(table, Plan) else "polydesign.load(name or path)"
+        raise InputError("table", f"must be a Table, not {type(table).__name__}: write {write}")
     if table.schedule.root != root:
         raise InputError(
             "table",

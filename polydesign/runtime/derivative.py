@@ -28,9 +28,18 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table, check_integer, check_number, dtype_name
+from polydesign.model import InputError, Plan, Table, check_integer, check_number
 from polydesign.runtime import ops
-from polydesign.runtime.checks import ROOTS, SIGNS, check_matrix, check_scalar, check_square, check_table
+from polydesign.runtime.checks import (
+    ROOTS,
+    SIGNS,
+    check_matrix,
+    check_plan,
+    check_scalar,
+    check_square,
+    check_table,
+    state_name,
+)
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.equations import lyapunov
 from polydesign.runtime.implicit import applied
@@ -38,6 +47,7 @@ from polydesign.runtime.normalize import nonzero, scaled_to_one, times_power_of_
 from polydesign.runtime.operators import msign, msign_with_info
 from polydesign.runtime.prepare import symmetric_part
 from polydesign.runtime.roots import inverse_root, inverse_root_with_info
+from polydesign.runtime.surroundings import given_back, plain
 
 __all__ = ["inverse_root_differentiable", "msign_differentiable"]
 
@@ -69,10 +79,11 @@ def msign_differentiable(
     for a negative eps; in the derivative, with plan.check of the backward's plan, where M is rank-deficient
     as far as the table can tell; and there for a second derivative in torch.func.
     """
+    (M,), back = plain((M,))
     check_matrix("M", M)
-    plan = plan or Plan()
+    plan = check_plan(plan)
     # [M, εI] may be wider than M, and the result is not.
-    plan = plan.in_dtype(plan.dtype or dtype_name(M.dtype, "M.dtype"))
+    plan = replace(plan.in_dtype(state_name(plan, "M", M)), out_dtype=plan.out_dtype)
     check_number("eps", eps)
     if eps < 0:
         raise InputError("eps", f"must not be negative, and is {eps!r}")
@@ -90,7 +101,7 @@ def msign_differentiable(
         return _of_msign(M, D, backward_table, inner)
 
     if not eps or not M.numel():
-        return applied(M, run, derivative)
+        return given_back(applied(M, run, derivative), back)
     tall = M.shape[-2] > M.shape[-1]
     W = (M.mT if tall else M).to(work_dtype(M.dtype, M))
     # Neither result nor derivative depends on the scale.
@@ -99,7 +110,7 @@ def msign_differentiable(
     identity = torch.eye(W.shape[-2], dtype=W.dtype, device=W.device)
     padded = torch.cat([W, eps * torch.linalg.matrix_norm(W, keepdim=True) * identity], dim=-1)
     X = applied(padded, run, derivative)[..., : W.shape[-1]]
-    return (X.mT if tall else X).contiguous()
+    return given_back((X.mT if tall else X).contiguous(), back)
 
 
 def inverse_root_differentiable(
@@ -124,6 +135,7 @@ def inverse_root_differentiable(
     Raises InputError as `inverse_root` does, for a root that is no power of two, and in the derivative, with
     plan.check of the backward's plan, where eigenvalues of P are below what its table serves.
     """
+    (P,), back = plain((P,))
     check_square("P", P)
     check_integer("root", root, 1)
     if root & (root - 1):
@@ -132,7 +144,7 @@ def inverse_root_differentiable(
             f"{root} is not a power of two, and its derivative is no chain of Lyapunov equations: write "
             "inverse_root, which autograd follows step by step",
         )
-    plan = plan or Plan()
+    plan = check_plan(plan)
     inner = _inner(P, plan, backward_plan)
     for given, order in ((backward_table, root), (equation_table, 2)):
         if given is not None:
@@ -145,7 +157,7 @@ def inverse_root_differentiable(
     def derivative(P: Tensor, D: Tensor) -> Tensor:
         return _of_inverse_root(P, D, root, (backward_table, equation_table), inner)
 
-    return applied(P, run, derivative)
+    return given_back(applied(P, run, derivative), back)
 
 
 def _inner(M: Tensor, plan: Plan, given: Plan | None) -> Plan:

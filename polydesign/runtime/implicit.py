@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.autograd import Function
 
 from polydesign.model import InputError
+from polydesign.runtime.surroundings import pinned
 
 _SECOND = "has a first derivative here and no second: write msign or inverse_root, which autograd follows"
 
@@ -70,7 +70,7 @@ class _Linear(Function):
 
     @staticmethod
     def forward(M: Tensor, D: Tensor, derivative: Derivative) -> Tensor:
-        with torch.autocast(M.device.type, enabled=False):
+        with pinned(M.device.type):
             return derivative(M, D)
 
     @staticmethod

@@ -112,6 +112,7 @@ class EffectiveRank(Projected):
     """
 
     word = "effective_rank"
+    counts = True
 
     def made_of(self, part: Above, signs: Signs, M: Tensor) -> Tensor:
         return _rank(part)

@@ -9,29 +9,38 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Schedule, Table, dtype_name
+from polydesign.model import HALF, InputError, Plan, Schedule, Table, dtype_name
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import matmuls
 from polydesign.rounding.gram import choose_restarts, every
+from polydesign.rounding.trial import LOST, most
 from polydesign.runtime import compiled, execute
 from polydesign.runtime.base import DEFAULT, Operator, Resolved, made
 from polydesign.runtime.checks import (
     SIGNS,
     check_finite,
+    check_kernels,
     check_matrix,
     check_scalar,
     check_square,
     check_undithered,
     check_vouched,
     residual_warnings,
+    state_name,
 )
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.dither import dithered
+from polydesign.runtime.evidence import beyond, cube_evidence, norm_evidence, outside, refuted
 from polydesign.runtime.normalize import NORMALIZATIONS, Normalized, scaled_to_one, work_dtype
 from polydesign.runtime.run import Run
+from polydesign.table.instead import plain_instead
 
 RESIDUAL_ROUNDINGS = {"bfloat16": 4, "float16": 4, "float32": 64, "float64": 64}
 """What rounding explains of a residual, in units of u, from experiment: three times the largest found for up
 to 512 x 1024 in full rank (bfloat16 1.2, float16 1.4 beyond the promise, float32 9, float64 22)."""
+
+CUBE = 2.0
+"""‖X³V − XV‖/‖XV‖ that refutes a sign: eigenvalues of X from 0 to 1 stay below 1, and 1.5 has 1.25."""
 
 Found = tuple[Normalized | None, Resolved]
 """What an iteration started from, None for an empty matrix, and how it ran."""
@@ -85,7 +94,7 @@ class Sign(Operator):
 
     def compute(self, M: Tensor) -> tuple[Tensor, Found]:
         (check_square if self.general else check_matrix)("M", M)
-        how, transposed = self.resolved(self.plan.dtype or dtype_name(M.dtype, "M.dtype")), _tall(M)
+        how, transposed = self.resolved(state_name(self.plan, "M", M)), _tall(M)
         normalized = self.normalized(M.mT if transposed else M, how)
         if normalized is None:
             return torch.empty(M.shape, dtype=how.state, device=M.device), (None, how)
@@ -99,6 +108,14 @@ class Sign(Operator):
             X = forms.direct(X, steps, normalized.gram)
         return (X.mT if transposed else X).to(how.state).contiguous(), (normalized, how)
 
+    def blank(self, *data: Any) -> Any:
+        (M,) = data
+        if not isinstance(M, Tensor) or M.is_complex():
+            return super().blank(M)
+        (check_square if self.general else check_matrix)("M", M)
+        dtype = self.plan.out_dtype or state_name(self.plan, "M", M)
+        return torch.empty(M.shape, dtype=getattr(torch, dtype), device=M.device)
+
     def state(self, M: Tensor, how: Resolved) -> torch.dtype:
         """What M is iterated in: it depends on the shape alone."""
         small = not self.general and 0 < min(M.shape[-2:]) <= self.plan.float32_side
@@ -109,7 +126,10 @@ class Sign(Operator):
         if M.numel() == 0:
             return None
         if self.plan.check:
-            check_finite("M", M)
+            if not self.general:
+                check_kernels("M", M, self.word)
+            if how.normalization == "none" or not self.plan.guards:
+                check_finite("M", M)
             if how.normalization == "none":
                 check_vouched("M", M, how.table.schedule.interval[1])
         state, divided = self.state(M, how), NORMALIZATIONS[how.normalization]
@@ -120,6 +140,27 @@ class Sign(Operator):
         W, exponent = (W, 0) if how.normalization == "none" else scaled_to_one(W)
         found = divided(dithered(W, state), state)
         return found._replace(exponent=found.exponent + exponent)
+
+    def guard(self, result: Tensor, found: Found, *data: Tensor) -> None:
+        """By a lower bound of the largest singular value."""
+        normalized, how = found
+        if normalized is None:
+            return
+        dtype, error = dtype_name(how.state), how.table.schedule.error
+        rounding = LOST if dtype in HALF else RESIDUAL_ROUNDINGS[dtype] * UNIT_ROUNDOFF[dtype]
+        worst = beyond(norm_evidence(result), 1 + error + rounding, "M", *data)
+        if worst is None:
+            return
+        name, value = worst
+        what = (
+            f"{name}: a singular value of the result is at least {value:.3g}, and {how.table.name} ends at "
+            f"{1 + error:.4g} or below in exact arithmetic"
+        )
+        if value <= most(how.table.schedule):
+            outside(f"{what}: {dtype} rounds too much for this matrix; {_cure(how, dtype)}")
+        else:
+            given = "if ‖M‖₂ <= 1, as normalization none promises, " if how.normalization == "none" else ""
+            refuted(f"{what}: {given}it blew up in {dtype}; {_cure(how, dtype)}", self.plan)
 
     def count(self, found: Found) -> int:
         """Products of iteration and normalization, less one where that formed the first Gram matrix."""
@@ -199,6 +240,21 @@ class MatrixSign(Sign):
         check_undithered(self.plan, self.word)
         check_scalar(self.normalization, self.word)
 
+    def guard(self, result: Tensor, found: Found, *data: Tensor) -> None:
+        """By X³ = X, which the sign of every matrix fulfils."""
+        normalized, how = found
+        if normalized is None:
+            return
+        dtype = dtype_name(how.state)
+        worst = beyond(cube_evidence(result, 64 * UNIT_ROUNDOFF[dtype]), CUBE, "M", *data)
+        if worst is not None:
+            refuted(
+                f"{worst[0]}: X³ differs from the result X by {worst[1]:.3g} of X, and does not for a sign: "
+                "it diverged, as eigenvalues off the real axis make it; give a table that serves them "
+                "(polydesign.runtime.sector_table)",
+                self.plan,
+            )
+
 
 def msign(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Tensor:
     """U Vᵀ for M = U Σ Vᵀ, by `Sign`.
@@ -246,6 +302,12 @@ def _check_restarts(plan: Plan, schedule: Schedule) -> None:
                 f"is {restart}, and the table has {len(schedule.steps)} steps: write at most "
                 f"{len(schedule.steps) - 1}, counted from 0",
             )
+
+
+def _cure(how: Resolved, dtype: str) -> str:
+    if dtype not in HALF:
+        return "look at its norm, or design a table with more headroom"
+    return f'{plain_instead(how.table.schedule, dtype)}, or write Plan(dtype="float32")'
 
 
 def _form(plan: Plan, schedule: Schedule, dtype: str) -> tuple[str, tuple[int, ...]]:

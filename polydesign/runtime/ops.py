@@ -2,8 +2,13 @@
 
 The names say what the caller knows: `sym_` promises that the result is symmetric, so that a kernel which
 computes only half of it can be put here. Tests count the calls. Shapes: (..., m, k) times (..., k, n); the
-leading dimensions of all operands are equal. On CPUs half-precision products accumulate in float32 and are
-rounded once; on CUDA that, and TF32 for float32, follow torch.backends.cuda.matmul.
+leading dimensions of all operands are equal. Half-precision products accumulate in float32 and are rounded
+once; on CUDA torch.backends.cuda.matmul says how parts of long sums are joined. Products of float32 are
+float32 (surroundings.pinned).
+
+What torch.compile and torch.func.vmap would make of a product and a sum is rounded oftener, and what is
+compiled cannot keep to float32. The one gets both operations as custom operators, the other the fused one as
+a Function of its own.
 """
 
 from __future__ import annotations
@@ -14,9 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from polydesign.runtime.surroundings import pinned
+
 
 def mm(a: Tensor, b: Tensor) -> Tensor:
     """a·b."""
+    if a.dtype == torch.float32 and torch.compiler.is_dynamo_compiling():
+        return _whole_mm(a, b)
     if _slow(a):
         return (a.float() @ b.float()).half()
     return a @ b
@@ -29,6 +38,10 @@ def mm_add(c: Tensor, a: Tensor, b: Tensor, *, alpha: Any, beta: Any) -> Tensor:
     """
     if isinstance(alpha, Tensor) or isinstance(beta, Tensor):
         return _traced_mm_add(c, a, b, _constant(alpha), _constant(beta))
+    if torch.compiler.is_dynamo_compiling():
+        return _whole_mm_add(c, a, b, float(alpha), float(beta))
+    if torch._C._are_functorch_transforms_active():
+        return _Fused.apply(c, a, b, float(alpha), float(beta))  # pyright: ignore[reportReturnType]
     if _slow(c):
         return mm_add(c.float(), a.float(), b.float(), alpha=alpha, beta=beta).half()
     if c.ndim == 2:
@@ -83,38 +96,105 @@ def _constant(value: Any) -> Tensor:
     return torch.tensor(float(value), dtype=torch.float64, device="cpu")
 
 
+@torch.library.custom_op("polydesign::mm", mutates_args=())
+def _whole_mm(a: Tensor, b: Tensor) -> Tensor:
+    with pinned(a.device.type):
+        return mm(a, b)
+
+
 @torch.library.custom_op("polydesign::mm_add", mutates_args=())
+def _whole_mm_add(c: Tensor, a: Tensor, b: Tensor, alpha: float, beta: float) -> Tensor:
+    with pinned(a.device.type):
+        return mm_add(c, a, b, alpha=alpha, beta=beta)
+
+
+@torch.library.custom_op("polydesign::mm_add_traced", mutates_args=())
 def _traced_mm_add(c: Tensor, a: Tensor, b: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-    """mm_add with constants that a compiler does not see, so that it need not compile for each of them.
-
-    torch.addmm takes numbers only, and as beta·c + alpha·(a·b) a half-precision step would be rounded three
-    times.
-    """
-    return mm_add(c, a, b, alpha=alpha.item(), beta=beta.item())
+    """With constants that a compiler does not see, so that it need not compile for each of them."""
+    with pinned(a.device.type):
+        return mm_add(c, a, b, alpha=alpha.item(), beta=beta.item())
 
 
+@_whole_mm.register_fake
+def _(a: Tensor, b: Tensor) -> Tensor:
+    return a.new_empty((*a.shape[:-1], b.shape[-1]))
+
+
+@_whole_mm_add.register_fake
 @_traced_mm_add.register_fake
-def _(c: Tensor, a: Tensor, b: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+def _(c: Tensor, a: Tensor, b: Tensor, alpha: Any, beta: Any) -> Tensor:
     return torch.empty_like(c, memory_format=torch.contiguous_format)
 
 
-def _save(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs[1:])
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*(x for x in inputs if isinstance(x, Tensor)))
+    ctx.numbers = [x for x in inputs if not isinstance(x, Tensor)]
 
 
-def _gradients(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-    a, b, alpha, beta = ctx.saved_tensors
+def _of_mm(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor]:
+    a, b = ctx.saved_tensors
+    return mm(g, b.mT), mm(a.mT, g)
+
+
+def _of_mm_add(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+    _, a, b, *numbers = ctx.saved_tensors
+    alpha, beta = numbers or ctx.numbers
     return beta * g, alpha * mm(g, b.mT), alpha * mm(a.mT, g), None, None
 
 
-_traced_mm_add.register_autograd(_gradients, setup_context=_save)
+_whole_mm.register_autograd(_of_mm, setup_context=_save)
+_whole_mm_add.register_autograd(_of_mm_add, setup_context=_save)
+_traced_mm_add.register_autograd(_of_mm_add, setup_context=_save)
 
 
-@_traced_mm_add.register_vmap
-def _(info: Any, in_dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[Tensor, int]:
-    size, dims = info.batch_size, in_dims[:3]
-    c, a, b = (
-        x.expand(size, *x.shape) if dim is None else x.movedim(dim, 0)
-        for x, dim in zip(inputs[:3], dims, strict=True)
-    )
-    return _traced_mm_add(c, a, b, *inputs[3:]), 0
+def _batched(operation: Any) -> Any:
+    """The rule of vmap: its dimension is one more of the batch."""
+
+    def rule(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:
+        tensors = [
+            x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
+            for x, dim in zip(inputs, in_dims, strict=True)
+            if isinstance(x, Tensor) and x.ndim
+        ]
+        return operation(*tensors, *inputs[len(tensors) :]), 0
+
+    return rule
+
+
+for _operation in (_whole_mm, _whole_mm_add, _traced_mm_add):
+    _operation.register_vmap(_batched(_operation))
+
+
+class _Fused(torch.autograd.Function):
+    """mm_add with numbers, for the transforms of torch.func."""
+
+    @staticmethod
+    def forward(c: Tensor, a: Tensor, b: Tensor, alpha: float, beta: float) -> Tensor:
+        return mm_add(c, a, b, alpha=alpha, beta=beta)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _save(ctx, inputs, output)
+        ctx.save_for_forward(*inputs[:3])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return _of_mm_add(ctx, gradients[0])
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        (_, a, b), (dc, da, db), (alpha, beta) = ctx.saved_tensors, tangents[:3], ctx.numbers
+        parts = [
+            weight * found
+            for weight, found in (
+                (beta, dc),
+                (alpha, None if da is None else mm(da, b)),
+                (alpha, None if db is None else mm(a, db)),
+            )
+            if found is not None
+        ]
+        return sum(parts[1:], parts[0])
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:
+        return _batched(_Fused.apply)(info, in_dims, *inputs)

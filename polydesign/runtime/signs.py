@@ -12,7 +12,7 @@ from torch import Tensor
 from polydesign.model import Plan, Table, check_choice, dtype_name
 from polydesign.runtime import ops
 from polydesign.runtime.base import Operator, made
-from polydesign.runtime.checks import check_finite, check_matrix, check_scalar
+from polydesign.runtime.checks import check_finite, check_matrix, check_scalar, state_name
 from polydesign.runtime.defaults import SIGN, chosen, clip_tables, loaded
 from polydesign.runtime.operators import AnySign
 from polydesign.runtime.run import Run
@@ -119,7 +119,7 @@ class SpectralOperator(Operator):
 
     def compute(self, M: Tensor) -> tuple[Tensor, Signs]:
         check_matrix("M", M)
-        dtype = self.plan.dtype or dtype_name(M.dtype, "M.dtype")
+        dtype = state_name(self.plan, "M", M)
         tables = self.resolved(dtype)
         if self.plan.check:
             check_finite("M", M)

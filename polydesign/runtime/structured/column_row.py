@@ -22,6 +22,7 @@ from torch import Tensor
 
 from polydesign.model import InputError, check_choice, check_integer
 from polydesign.runtime.checks import check_finite, check_matrix
+from polydesign.runtime.surroundings import pinned
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def column_row(
     if k > X.shape[-1]:
         raise InputError("k", f"is {k}, and X has {X.shape[-1]} columns: choose at most as many")
     dtype = torch.promote_types(X.dtype, Y.dtype)
-    with torch.autocast(X.device.type, enabled=False):
+    with pinned(X.device.type):
         work = torch.promote_types(dtype, torch.float32)
         X, Y = X.to(work), Y.to(work)
         weights = _relative(X.detach().norm(dim=-2)) * _relative(Y.detach().norm(dim=-1))

@@ -20,6 +20,7 @@ from torch import Tensor
 from polydesign.model import InputError, check_integer
 from polydesign.runtime import ops
 from polydesign.runtime.checks import check_finite, check_matrix
+from polydesign.runtime.surroundings import pinned
 
 
 def monarch_apply(L: Tensor, R: Tensor, X: Tensor) -> Tensor:
@@ -33,7 +34,7 @@ def monarch_apply(L: Tensor, R: Tensor, X: Tensor) -> Tensor:
     if X.shape[-2] != k * i or X.shape[:-2] != R.shape[:-3]:
         raise InputError("X", f"has shape {tuple(X.shape)}, and R {tuple(R.shape)}: X is (..., {k * i}, e)")
     dtype = torch.promote_types(torch.promote_types(L.dtype, R.dtype), X.dtype)
-    with torch.autocast(X.device.type, enabled=False):
+    with pinned(X.device.type):
         middle = ops.mm(R.to(dtype), X.to(dtype).unflatten(-2, (k, i)))
         result = ops.mm(L.to(dtype), middle.transpose(-3, -2))
         return result.transpose(-3, -2).flatten(-3, -2)
@@ -69,7 +70,7 @@ def monarch_project(M: Tensor, blocks: tuple[int, int] | None = None) -> tuple[T
         check_integer("blocks", count, 1)
         if side % count:
             raise InputError("blocks", f"{count} does not divide the side {side}: choose one that does")
-    with torch.autocast(M.device.type, enabled=False):
+    with pinned(M.device.type):
         wide = M.to(torch.promote_types(M.dtype, torch.float32))
         # (..., l, j, k, i) -> (..., k, j, l, i)
         slices = wide.unflatten(-1, (k, n // k)).unflatten(-3, (m // j, j)).transpose(-4, -2)

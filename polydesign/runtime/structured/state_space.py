@@ -21,6 +21,7 @@ from polydesign.runtime.operators import msign
 from polydesign.runtime.prepare import symmetric_part
 from polydesign.runtime.roots import inverse
 from polydesign.runtime.structured.triangular import lower_solve
+from polydesign.runtime.surroundings import pinned
 
 CHUNK = 8
 """Rows of a block in the triangular case, whose inverse is a product of powers, which cancel in long blocks:
@@ -107,7 +108,7 @@ def bilinear(
         check_finite("B", B)
     if not A.numel():
         return torch.empty_like(A, dtype=kept), torch.empty_like(B, dtype=kept)
-    with torch.autocast(A.device.type, enabled=False):
+    with pinned(A.device.type):
         half = A.double() * (step / 2)
         T = ops.weighted_sum([(half, -1.0)], 1.0)
         C = torch.cat([ops.weighted_sum([(half, 1.0)], 1.0), step * B.double()], dim=-1)

@@ -1,0 +1,87 @@
+"""What can be told of a result at little cost: whether it may be right, with one look at the data.
+
+A value that is proved to be too large refutes a result. What is merely lost, a singular value that ended near
+0, cannot be told from a null space of the input without products as large as those of a step; `run` takes
+one of these, for its residual.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from polydesign.model import DivergenceError, Plan, PromiseWarning
+from polydesign.runtime.checks import check_finite, member, unseen
+
+PROBES = 4
+"""Columns that a result is multiplied by."""
+
+
+def norm_evidence(X: Tensor) -> Tensor:
+    """A lower bound of ‖X‖₂, shape (...), up to rounding: ‖Xᵀ X Xᵀ V‖_F/‖X Xᵀ V‖_F for a fixed random V.
+
+    X: (..., m, n), not empty. Among others of 1 it finds a value above about 3 where m = 1024. Not finite
+    where X is not. Zero for X = 0.
+    """
+    X = X.detach()
+    if X.dtype == torch.float16:
+        X = X.float()
+    V = _probes(X.shape[-2], X.dtype, X.device)
+    Z = X @ (X.mT @ V)
+    size = torch.linalg.vector_norm(Z, dim=(-2, -1)).clamp_min(torch.finfo(Z.dtype).tiny)
+    return torch.linalg.vector_norm(X.mT @ Z, dim=(-2, -1)) / size
+
+
+def cube_evidence(X: Tensor, rounding: float) -> Tensor:
+    """‖X³V − XV‖_F/‖XV‖_F for a fixed random V, shape (...), less what rounding explains: zero for a sign.
+
+    X: (..., n, n), not empty. rounding: relative, of a product; that of X³ grows with ‖X‖_F². Not finite
+    where X is not.
+    """
+    X = X.detach()
+    X = X.float() if X.dtype == torch.float16 else X
+    W = X @ _probes(X.shape[-1], X.dtype, X.device)
+    size = torch.linalg.vector_norm(W, dim=(-2, -1)).clamp_min(torch.finfo(W.dtype).tiny)
+    off = torch.linalg.vector_norm(X @ (X @ W) - W, dim=(-2, -1)) / size
+    return off / (1 + rounding * X.square().sum(dim=(-2, -1)))
+
+
+def beyond(evidence: Tensor, limit: float, name: str, *data: Tensor) -> tuple[str, float] | None:
+    """The place and value of the largest evidence, shape (...), if it is above the limit.
+
+    The one look at data; where that finds something, data that are not finite are refused.
+    """
+    try:
+        if evidence.max().item() <= limit:
+            return None
+    except RuntimeError as problem:
+        raise unseen(problem) from None
+    for M in data:
+        check_finite(name, M)
+    worst = evidence.nan_to_num(nan=torch.inf).flatten()
+    index = int(worst.argmax())
+    return name + member(index, evidence.shape), worst[index].item()
+
+
+@lru_cache(maxsize=64)
+def _probes(rows: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        V = np.random.default_rng(rows).standard_normal((rows, PROBES))
+        return torch.from_numpy(V).to(device, dtype)
+
+
+def refuted(problem: str, plan: Plan) -> None:
+    """Raise it as a DivergenceError, or warn, as the plan says."""
+    if plan.check == "warn":
+        warnings.warn(problem, PromiseWarning, stacklevel=2)
+    else:
+        raise DivergenceError(problem + '; Plan(check="warn") warns in place of this error')
+
+
+def outside(problem: str) -> None:
+    """Warn that a result is outside its promise."""
+    warnings.warn(problem, PromiseWarning, stacklevel=2)
