@@ -278,7 +278,7 @@ def test_headroom_saves_rank_one_inputs_in_bfloat16(name: str, seed: int) -> Non
     plan = Plan(normalization=name)
     assert (norm2(msign(M, QUINTICS, plan)) < 1.05).all()
     # The same kind of table without headroom; other bounds are raised by u, which is headroom enough here.
-    X = msign(M, published("polar_express_deg5"))
+    X = msign(M, published("polar_express_deg5"), Plan(check=False))
     assert not torch.isfinite(X).all() or norm2(X).max() > 1.5
 
 
@@ -286,7 +286,7 @@ def test_headroom_saves_rank_one_inputs_in_bfloat16(name: str, seed: int) -> Non
 def test_not_finite_stays_in_its_matrix(name: str, seed: int) -> None:
     M = random(2, 5, 6, seed=seed) / 8
     M[1, 2, 3] = float("inf")
-    with pytest.raises(InputError, match=r"^M: holds NaN or infinity"):
+    with pytest.raises(InputError, match=r"^M\[1\]: holds NaN or infinity"):
         msign(M, QUINTICS, Plan(normalization=name))
     X = msign(M, QUINTICS, Plan(check=False, normalization=name))
     assert X[1].isnan().any()

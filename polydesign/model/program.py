@@ -91,13 +91,34 @@ class Numbers(Algebra):
         return added + weight * (left * right)
 
 
-@dataclass(frozen=True, slots=True)
+Side = tuple[Combination, Any, int | None]
+"""A sum as a walk takes it: registers and weights without those of weight 0, the multiple of I or None, and
+the register that it is where it is one alone."""
+
+
+@dataclass(frozen=True)
 class Program:
     """Q(A) as a straight line; result: the register that Q is, and its weight; constant: c of q = Q + c·I."""
 
     lines: tuple[Line, ...]
     result: tuple[int, Any]
     constant: Any
+
+    def _walk(self) -> tuple[tuple[Side, Side | None, Side | None, Any], ...]:
+        """The lines as `registers` takes them: plus, left, right, weight. Worked out once."""
+        if "walk" not in self.__dict__:
+            self.__dict__["walk"] = tuple(
+                [
+                    (
+                        _split(line.plus),
+                        _split(line.left) if line.left else None,
+                        _split(line.right) if line.left else None,
+                        line.weight,
+                    )
+                    for line in self.lines
+                ]
+            )
+        return self.__dict__["walk"]
 
     @property
     def products(self) -> int:
@@ -143,15 +164,15 @@ class Program:
     def registers(self, a: Any, algebra: Algebra) -> list[Any]:
         """The values of all registers, by their index; that of I is None."""
         values = [None, a]
-        for line in self.lines:
-            terms, shift = _split(line.plus, values)
-            if line.left:
+        for (plus, shift, _), left, right, weight in self._walk():
+            terms = [(values[register], w) for register, w in plus]
+            if left and right:
                 addend = algebra.addend(terms)
-                left, right = (
-                    _factor(side, values, algebra, name)
-                    for side, name in ((line.left, "left"), (line.right, "right"))
+                first, second = (
+                    _factor(left, values, algebra, "left"),
+                    _factor(right, values, algebra, "right"),
                 )
-                value = algebra.product(left, right, line.weight, addend, shift)
+                value = algebra.product(first, second, weight, addend, shift)
             else:
                 value = algebra.total(terms, shift)
             values.append(algebra.register(len(values), value))
@@ -202,19 +223,20 @@ def _check_sum(field: str, terms: Combination, known: int, *, needed: bool) -> N
         raise InputError(field, "has no register but I: a sum needs one")
 
 
-def _factor(side: Combination, values: list[Any], algebra: Algebra, name: str) -> Any:
-    terms, shift = _split(side, values)
-    if shift is None and len(terms) == 1 and isinstance(terms[0][1], int) and terms[0][1] == 1:
-        return terms[0][0]
-    return algebra.factor(terms, shift, name)
+def _factor(side: Side, values: list[Any], algebra: Algebra, name: str) -> Any:
+    terms, shift, alone = side
+    if alone is not None:
+        return values[alone]
+    return algebra.factor([(values[register], weight) for register, weight in terms], shift, name)
 
 
-def _split(side: Combination, values: list[Any]) -> tuple[Terms, Any]:
-    """The registers of a sum, without those of weight 0, and its multiple of I or None."""
-    listed = [(values[register], weight) for register, weight in side if register != IDENTITY]
+def _split(side: Combination) -> Side:
+    listed = tuple(one for one in side if one[0] != IDENTITY)
     # A factor of zeros alone is still one. Compiled code, whose weights are tensors, cannot ask.
-    terms = [one for one in listed if not (isinstance(one[1], float) and one[1] == 0)] or listed[:1]
-    return terms, next((weight for register, weight in side if register == IDENTITY), None)
+    terms = tuple(one for one in listed if not (isinstance(one[1], float) and one[1] == 0)) or listed[:1]
+    shift = next((weight for register, weight in side if register == IDENTITY), None)
+    one = shift is None and len(terms) == 1 and isinstance(terms[0][1], int) and terms[0][1] == 1
+    return terms, shift, terms[0][0] if one else None
 
 
 def block_size(inner_degree: int) -> int:

@@ -17,23 +17,25 @@ from torch import Tensor
 from polydesign.model import DivergenceError, Plan, PromiseWarning
 from polydesign.runtime.checks import check_finite, member, unseen
 
+SMALL = 64
+
 PROBES = 4
 """Columns that a result is multiplied by."""
 
 
 def norm_evidence(X: Tensor) -> Tensor:
-    """A lower bound of ‖X‖₂, shape (...), up to rounding: ‖Xᵀ X Xᵀ V‖_F/‖X Xᵀ V‖_F for a fixed random V.
+    """A lower bound of ‖X‖₂, shape (...), up to rounding: ‖Xᵀ Z‖_F/‖Z‖_F, Z = X Xᵀ V for a fixed random V.
 
     X: (..., m, n), not empty. Among others of 1 it finds a value above about 3 where m = 1024. Not finite
-    where X is not. Zero for X = 0.
+    where X is not. Zero for X = 0. A side of at most SMALL has Z = X, which takes fewer operations.
     """
     X = X.detach()
     if X.dtype == torch.float16:
         X = X.float()
-    V = _probes(X.shape[-2], X.dtype, X.device)
-    Z = X @ (X.mT @ V)
+    X = X if X.shape[-2] <= X.shape[-1] else X.mT
+    Z = X if X.shape[-2] <= SMALL else X @ (X.mT @ _probes(X.shape[-2], X.dtype, X.device))
     size = torch.linalg.vector_norm(Z, dim=(-2, -1)).clamp_min(torch.finfo(Z.dtype).tiny)
-    return torch.linalg.vector_norm(X.mT @ Z, dim=(-2, -1)) / size
+    return torch.linalg.vector_norm(X @ Z.mT if Z is X else X.mT @ Z, dim=(-2, -1)) / size
 
 
 def cube_evidence(X: Tensor, rounding: float) -> Tensor:
@@ -56,7 +58,7 @@ def beyond(evidence: Tensor, limit: float, name: str, *data: Tensor) -> tuple[st
     The one look at data; where that finds something, data that are not finite are refused.
     """
     try:
-        if evidence.max().item() <= limit:
+        if (evidence.max() if evidence.ndim else evidence).item() <= limit:
             return None
     except RuntimeError as problem:
         raise unseen(problem) from None

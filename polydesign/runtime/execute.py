@@ -25,7 +25,7 @@ class _Products(Algebra):
     """
 
     def __init__(self, *, symmetric: bool = True) -> None:
-        self.mm, self.mm_add = (ops.sym_mm, ops.sym_mm_add) if symmetric else (ops.mm, ops.mm_add)
+        self.symmetric = symmetric
 
     def total(self, terms: Terms, shift: Any) -> Tensor:
         return ops.weighted_sum(terms, shift)
@@ -35,12 +35,15 @@ class _Products(Algebra):
 
     def product(self, left: Tensor, right: Tensor, weight: Any, addend: Any, shift: Any) -> Tensor:
         if addend is None and isinstance(weight, int) and weight == 1:
-            value = self.mm(left, right)
+            value = (ops.sym_mm if self.symmetric else ops.mm)(left, right)
         else:
             c, beta = addend or (left, 0)
-            value = self.mm_add(c, left, right, alpha=weight, beta=beta)
+            fused = ops.sym_mm_add if self.symmetric else ops.mm_add
+            value = fused(c, left, right, alpha=weight, beta=beta)
         return value if shift is None else ops.add_to_diagonal_(value, shift)
 
+
+_SYMMETRIC, _GENERAL = _Products(), _Products(symmetric=False)
 
 Steps = Schedule | Iterable[Step | Program]
 """What the forms run: a schedule, steps of one, or the programs of steps."""
@@ -66,7 +69,7 @@ def direct(X: Tensor, steps: Steps, A: Tensor | None = None) -> Tensor:
 
 def _step(X: Tensor, code: Program, A: Tensor | None = None) -> Tensor:
     index, weight = code.result
-    Q = code.registers(ops.sym_mm(X, X.mT) if A is None else A, _Products())[index]
+    Q = code.registers(ops.sym_mm(X, X.mT) if A is None else A, _SYMMETRIC)[index]
     return ops.mm_add(X, Q, X, alpha=weight, beta=code.constant)
 
 
@@ -94,7 +97,7 @@ def _stretch(X: Tensor, codes: list[Program], A: Tensor | None) -> Tensor:
     for remaining, code in zip(reversed(range(len(codes))), codes, strict=True):
         index, alpha = code.result
         beta = code.constant
-        Z = code.registers(R, _Products())[index]
+        Z = code.registers(R, _SYMMETRIC)[index]
         if Q is None:
             Q = ops.weighted_sum([(Z, alpha)], beta)
         else:
@@ -114,7 +117,7 @@ def matrix_sign(X: Tensor, steps: Steps) -> Tensor:
     """
     for code in _programs(steps):
         index, weight = code.result
-        Q = code.registers(ops.mm(X, X), _Products(symmetric=False))[index]
+        Q = code.registers(ops.mm(X, X), _GENERAL)[index]
         X = ops.mm_add(X, Q, X, alpha=weight, beta=code.constant)
     return X
 
@@ -165,7 +168,7 @@ def coupled(P: Tensor, G: Tensor | None, steps: Steps, *, root: int | None = Non
 def inner(code: Program, A: Tensor) -> Tensor:
     """q(A): the program's Q(A) with its constant on the diagonal. A new tensor, never A itself."""
     index, weight = code.result
-    Q = code.registers(A, _Products())[index]
+    Q = code.registers(A, _SYMMETRIC)[index]
     fresh = index != GRAM and isinstance(weight, int) and weight == 1
     return ops.add_to_diagonal_(Q if fresh else weight * Q, code.constant)
 
