@@ -38,7 +38,8 @@ from polydesign.runtime.lowrank import (
     spectral_truncate,
     spectral_truncate_with_info,
 )
-from polydesign.runtime.operators import MatrixSign, Sign, mcsgn, mcsgn_with_info, msign, msign_with_info
+from polydesign.runtime.matrix_sign import MatrixSign, mcsgn, mcsgn_with_info
+from polydesign.runtime.operators import Sign, msign, msign_with_info
 from polydesign.runtime.roots import (
     Inverse,
     InverseRoot,

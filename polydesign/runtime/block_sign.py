@@ -18,7 +18,8 @@ from polydesign.model import InputError, Plan, Table, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime.base import DEFAULT, Operator, made
 from polydesign.runtime.defaults import SIGN, chosen
-from polydesign.runtime.operators import RESIDUAL_ROUNDINGS, MatrixSign
+from polydesign.runtime.matrix_sign import MatrixSign
+from polydesign.runtime.operators import RESIDUAL_ROUNDINGS
 from polydesign.search.sector import sector_table
 
 SECTORS = (75.0, 80.0)

@@ -94,7 +94,7 @@ def check_finite(name: str, M: Tensor) -> None:
     """Refuse NaN and infinity. Looks at the data."""
     # float8 has no isfinite of its own
     finite = torch.isfinite(M if M.element_size() > 1 else M.float())
-    if not _all(finite):
+    if not on_host(finite.all()):
         where = member(int((~finite).flatten(-2).any(-1).int().argmax()), M.shape[:-2])
         raise InputError(
             name + where,
@@ -102,21 +102,16 @@ def check_finite(name: str, M: Tensor) -> None:
         )
 
 
-def _all(right: Tensor) -> bool:
-    """Whether all are; a refusal under torch.func.vmap, where nobody can tell."""
+def on_host(number: Tensor) -> Any:
+    """The one number of a tensor; a refusal under torch.func.vmap, where there is none."""
     try:
-        return bool(right.all())
+        return number.item()
     except RuntimeError as problem:
-        raise unseen(problem) from None
-
-
-def unseen(problem: RuntimeError) -> Exception:
-    """What to raise where the data cannot be looked at: under torch.func.vmap a refusal that says so."""
-    if "vmap" not in str(problem):
-        return problem
-    return InputError(
-        "plan.check", "looks at the data, which torch.func.vmap does not allow: write Plan(check=False)"
-    )
+        if "vmap" not in str(problem):
+            raise
+        raise InputError(
+            "plan.check", "looks at the data, which torch.func.vmap does not allow: write Plan(check=False)"
+        ) from None
 
 
 def member(index: int, shape: torch.Size | tuple[int, ...]) -> str:

@@ -22,7 +22,7 @@ from torch import Tensor
 from polydesign.model import InputError, Plan, Table, check_number
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime.base import DEFAULT, made
-from polydesign.runtime.checks import SIGNS
+from polydesign.runtime.checks import SIGNS, check_finite, on_host
 from polydesign.runtime.defaults import clip_table
 from polydesign.runtime.normalize import NORMALIZATIONS
 from polydesign.runtime.run import Run
@@ -134,7 +134,10 @@ def bound(signs: Signs, M: Tensor) -> float:
     wide = signs.tall(M.detach()).mT
     normalized = NORMALIZATIONS[name](wide, torch.promote_types(M.dtype, torch.float32))
     signs.matmuls += normalized.products
-    return normalized.norm().max().item()
+    largest = on_host(normalized.norm().max())
+    if not math.isfinite(largest):
+        check_finite("M", M)
+    return largest
 
 
 FORMULAS: dict[str, Callable[[Signs, Tensor, float, float], Tensor]] = {
@@ -204,6 +207,9 @@ class Clip(SpectralOperator):
     @property
     def signed(self) -> bool:
         return self.formula != "composed" or self.low > 0
+
+    def largest(self) -> float:
+        return self.high
 
     def combine(self, signs: Signs, M: Tensor) -> Tensor:
         clip = FORMULAS[self.formula]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from polydesign.model import DivergenceError, Plan, PromiseWarning
-from polydesign.runtime.checks import check_finite, member, unseen
+from polydesign.runtime.checks import check_finite, member, on_host
 
 SMALL = 64
 
@@ -57,14 +57,11 @@ def beyond(evidence: Tensor, limit: float, name: str, *data: Tensor) -> tuple[st
 
     The one look at data; where that finds something, data that are not finite are refused.
     """
-    try:
-        if (evidence.max() if evidence.ndim else evidence).item() <= limit:
-            return None
-    except RuntimeError as problem:
-        raise unseen(problem) from None
+    if on_host(evidence.max() if evidence.ndim else evidence) <= limit:
+        return None
     for M in data:
         check_finite(name, M)
-    worst = evidence.nan_to_num(nan=torch.inf).flatten()
+    worst = evidence.nan_to_num(nan=torch.inf, posinf=torch.inf).flatten()
     index = int(worst.argmax())
     return name + member(index, evidence.shape), worst[index].item()
 

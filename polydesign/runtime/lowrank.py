@@ -89,6 +89,9 @@ class RangeProjector(Projected):
     side: str = field(default="left", kw_only=True)
     word = "range_projector"
 
+    def largest(self) -> float:
+        return 1.0
+
     def check(self) -> None:
         super().check()
         check_choice("side", self.side, SIDES)

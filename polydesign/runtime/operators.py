@@ -21,16 +21,14 @@ from polydesign.runtime.checks import (
     check_finite,
     check_kernels,
     check_matrix,
-    check_scalar,
     check_square,
-    check_undithered,
     check_vouched,
     residual_warnings,
     state_name,
 )
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.dither import dithered
-from polydesign.runtime.evidence import beyond, cube_evidence, norm_evidence, outside, refuted
+from polydesign.runtime.evidence import beyond, norm_evidence, outside, refuted
 from polydesign.runtime.normalize import NORMALIZATIONS, Normalized, scaled_to_one, work_dtype
 from polydesign.runtime.run import Run
 from polydesign.table.instead import plain_instead
@@ -38,9 +36,6 @@ from polydesign.table.instead import plain_instead
 RESIDUAL_ROUNDINGS = {"bfloat16": 4, "float16": 4, "float32": 64, "float64": 64}
 """What rounding explains of a residual, in units of u, from experiment: three times the largest found for up
 to 512 x 1024 in full rank (bfloat16 1.2, float16 1.4 beyond the promise, float32 9, float64 22)."""
-
-CUBE = 2.0
-"""‖X³V − XV‖/‖XV‖ that refutes a sign: eigenvalues of X from 0 to 1 stay below 1, and 1.5 has 1.25."""
 
 Found = tuple[Normalized | None, Resolved]
 """What an iteration started from, None for an empty matrix, and how it ran."""
@@ -216,46 +211,6 @@ class AnySign(Sign):
         return X, self.count(found), self.state(M, found[1])
 
 
-class MatrixSign(Sign):
-    """M (M²)^(−1/2) for square M with real spectrum: the same eigenvectors, eigenvalues −1, 0 and 1.
-
-    X ← X q(X²): every eigenvalue λ becomes f(λ/ν), f odd, so that eigenvalues with l·ν <= |λ| <= u·ν end
-    within the table's error of ±1, in exact arithmetic; those nearer to 0 are not promised anything, and zero
-    stays zero. Called with M: (..., n, n); table, plan, and what is raised are as of `Sign`. Refused too:
-    sides that differ, the gram form, and aol, which would change the eigenvalues.
-
-    For symmetric M this is Sign. Of non-normal M **nothing is promised in finite precision**: eigenvectors
-    at small angles magnify every rounding. Nor is anything for complex eigenvalues; neither is checked, and
-    the residual of `run` shows it.
-    """
-
-    word = "mcsgn"
-    general = True
-
-    def check(self) -> None:
-        if self.plan.form != "direct":
-            raise InputError(
-                "plan.form", f"{self.plan.form} is of msign, and mcsgn has no Gram matrix: leave form out"
-            )
-        check_undithered(self.plan, self.word)
-        check_scalar(self.normalization, self.word)
-
-    def guard(self, result: Tensor, found: Found, *data: Tensor) -> None:
-        """By X³ = X, which the sign of every matrix fulfils."""
-        normalized, how = found
-        if normalized is None:
-            return
-        dtype = dtype_name(how.state)
-        worst = beyond(cube_evidence(result, 64 * UNIT_ROUNDOFF[dtype]), CUBE, "M", *data)
-        if worst is not None:
-            refuted(
-                f"{worst[0]}: X³ differs from the result X by {worst[1]:.3g} of X, and does not for a sign: "
-                "it diverged, as eigenvalues off the real axis make it; give a table that serves them "
-                "(polydesign.runtime.sector_table)",
-                self.plan,
-            )
-
-
 def msign(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Tensor:
     """U Vᵀ for M = U Σ Vᵀ, by `Sign`.
 
@@ -273,25 +228,6 @@ def msign(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Te
 def msign_with_info(M: Tensor, *how: Any, **named: Any) -> tuple[Tensor, Run]:
     """The same result as `msign`, bit for bit, with its Run; the arguments are the same."""
     return made(Sign, *how, **named).run(M).with_result()
-
-
-def mcsgn(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Tensor:
-    """M (M²)^(−1/2) for square M with real spectrum, by `MatrixSign`.
-
-    Args:
-        M: (..., n, n), any floating dtype.
-        table: Of root 2, None for the catalogue's.
-        plan: How it runs.
-
-    Returns:
-        Tensor of M's shape in the state's dtype.
-    """
-    return made(MatrixSign, table, plan)(M)
-
-
-def mcsgn_with_info(M: Tensor, *how: Any, **named: Any) -> tuple[Tensor, Run]:
-    """The same result as `mcsgn`, bit for bit, with its Run; the arguments are the same."""
-    return made(MatrixSign, *how, **named).run(M).with_result()
 
 
 def _check_restarts(plan: Plan, schedule: Schedule) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
@@ -10,10 +12,12 @@ import torch
 from torch import Tensor
 
 from polydesign.model import Plan, Table, check_choice, dtype_name
+from polydesign.rounding.trial import LOST
 from polydesign.runtime import ops
 from polydesign.runtime.base import Operator, made
 from polydesign.runtime.checks import check_finite, check_matrix, check_scalar, state_name
 from polydesign.runtime.defaults import SIGN, chosen, clip_tables, loaded
+from polydesign.runtime.evidence import beyond, norm_evidence, refuted
 from polydesign.runtime.operators import AnySign
 from polydesign.runtime.run import Run
 
@@ -121,7 +125,7 @@ class SpectralOperator(Operator):
         check_matrix("M", M)
         dtype = state_name(self.plan, "M", M)
         tables = self.resolved(dtype)
-        if self.plan.check:
+        if self.plan.check and not self.plan.guards:
             check_finite("M", M)
         signs = Signs(M, self.table, self.plan.in_dtype(dtype), tables)
         return self.combine(signs, M.to(signs.wide)), signs
@@ -129,6 +133,34 @@ class SpectralOperator(Operator):
     def combine(self, signs: Signs, M: Tensor) -> Tensor:
         """The result."""
         raise NotImplementedError
+
+    def largest(self) -> float:
+        """What no singular value of a result exceeds in exact arithmetic, where that is known."""
+        return math.inf
+
+    def guard(self, result: Tensor, found: Signs, *data: Tensor) -> None:
+        """By a lower bound of the largest singular value, which is not finite where the result is not."""
+        if not result.numel():
+            return
+        most, X = self.largest(), result.detach()
+        if math.isfinite(most):
+            limit, evidence = most * (1 + LOST), norm_evidence(X)
+        else:
+            limit, evidence = sys.float_info.max, X.abs() if self.counts else X.abs().amax(dim=(-2, -1))
+        worst = beyond(evidence, limit, "M", *data)
+        if worst is not None:
+            name, value = worst
+            state = dtype_name(found.state)
+            what = (
+                f"a singular value of the result is at least {value:.3g}, and {most:.4g} is the most"
+                if value < math.inf
+                else "the result is not finite"
+            )
+            refuted(
+                f"{name}: {what}: a sign blew up in {state}, or {state} has no place for the result; write "
+                'Plan(dtype="float32")',
+                self.plan,
+            )
 
     def judge(self, result: Tensor, found: Signs, *data: Tensor) -> Run:
         table = None if found.used is None else found.used.name

@@ -128,6 +128,9 @@ class SpectralStep(Threshold):
     word = "spectral_step"
     formulas = ("composed", "unnested", "nested")
 
+    def largest(self) -> float:
+        return 1.0
+
     def combine(self, signs: Signs, M: Tensor) -> Tensor:
         if self.formula == "nested":
             ms = signs.msign(M)
