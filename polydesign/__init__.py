@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from polydesign.table import load, save
     from polydesign.table.listing import tables
     from polydesign.verification.conformance import conformance
+    from polydesign.verification.doctor import doctor
     from polydesign.verification.verify import verify
 
 __version__ = "0.1.0"
@@ -71,12 +72,13 @@ __getattr__ = lazy(
         "table": "load save",
         "table.listing": "tables",
         "verification.conformance": "conformance",
+        "verification.doctor": "doctor",
         "verification.verify": "verify",
     },
 )
 
-__all__ = ["certify", "compare", "conformance", "design", "export", "fold", "identify", "load", "plot"]
-__all__ += ["report", "save", "sweep", "tables", "unfold", "verify"]
+__all__ = ["certify", "compare", "conformance", "design", "doctor", "export", "fold", "identify", "load"]
+__all__ += ["plot", "report", "save", "sweep", "tables", "unfold", "verify"]
 __all__ += ["Certificate", "ClaimError", "Comparison", "DivergenceError", "Equioscillation", "Identification"]
 __all__ += ["InputError", "Measurement", "Plan", "Problem", "PromiseWarning", "Provenance", "Schedule"]
 __all__ += ["Step", "Table", "__version__"]

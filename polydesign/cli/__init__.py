@@ -18,6 +18,7 @@ from polydesign.cli.bench import bench
 from polydesign.cli.compare import compare
 from polydesign.cli.conformance import conformance
 from polydesign.cli.design import search
+from polydesign.cli.doctor import doctor
 from polydesign.cli.export import export
 from polydesign.cli.fold import fold, unfold
 from polydesign.cli.identify import identify
@@ -27,7 +28,7 @@ from polydesign.cli.prove import certify
 from polydesign.cli.report import report
 from polydesign.cli.share import completion, plot, show
 from polydesign.cli.sweep import sweep
-from polydesign.model import FormatNote, InputError, InputWarning, SafetyWarning
+from polydesign.model import FormatNote, InputError, InputWarning, PromiseWarning, SafetyWarning
 
 __all__ = ["main"]
 
@@ -50,7 +51,7 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         with warnings.catch_warnings():
-            for kind in (FormatNote, InputWarning, SafetyWarning):
+            for kind in (FormatNote, InputWarning, PromiseWarning, SafetyWarning):
                 warnings.simplefilter("default", kind)
             warnings.showwarning = _show
             return self._invoke(ctx)
@@ -106,7 +107,7 @@ def main() -> None:
 
 
 for _command in (
-    *(search, sweep, certify, verify, bench),
+    *(search, sweep, certify, verify, bench, doctor),
     *(list_tables, show, compare, plot, report, export, conformance, completion),
     *(identify, fold, unfold),
 ):
