@@ -19,11 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table, check_number
+from polydesign.model import InputError, Plan, Table, check_number, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime.base import DEFAULT, made
 from polydesign.runtime.checks import SIGNS, check_finite, on_host
 from polydesign.runtime.defaults import clip_table
+from polydesign.runtime.evidence import outside
 from polydesign.runtime.normalize import NORMALIZATIONS
 from polydesign.runtime.run import Run
 from polydesign.runtime.signs import Signs, SpectralOperator
@@ -210,6 +211,15 @@ class Clip(SpectralOperator):
 
     def largest(self) -> float:
         return self.high
+
+    def guard(self, result: Tensor, found: Signs, *data: Tensor) -> None:
+        super().guard(result, found, *data)
+        least = torch.finfo(result.dtype).smallest_normal
+        if self.high < least * max(result.shape[-2:]) ** 0.5 and result.numel():
+            outside(
+                f"high: is {self.high:.3g}, and entries of such a matrix are below {least:.2g}, where "
+                f'{dtype_name(result.dtype)} loses digits: write Plan(out_dtype="float32")'
+            )
 
     def combine(self, signs: Signs, M: Tensor) -> Tensor:
         clip = FORMULAS[self.formula]

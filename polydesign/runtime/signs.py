@@ -37,10 +37,11 @@ class Signs:
     of M's dtype and the state's. table: the one given, or None; tables: what was decided. used: the table
     that ran, where it was given or is the clip table. matmuls: the products so far. part: the projector that
     the result is made of, and inverse: the Run of an inverse, where there is one. lowest: the lowest
-    precision that a sign was iterated in.
+    precision that a sign was iterated in. out: the dtype of the result, None for the state's.
     """
 
     lowest: torch.dtype | None = None
+    out: torch.dtype | None = None
     part: Any = None
     inverse: Run | None = None
 
@@ -51,8 +52,8 @@ class Signs:
         self.used, self.matmuls = table, 0
 
     def state_of(self, X: Tensor) -> Tensor:
-        """The result, contiguous, in the state's dtype."""
-        return X.to(self.state).contiguous()
+        """The result, contiguous, in the state's dtype, or that which the plan wants."""
+        return X.to(self.out or self.state).contiguous()
 
     def msign(self, X: Tensor, *, normalized: bool = False, table: Table | None = None) -> Tensor:
         """msign in the state, given back for sums. normalized: ‖X‖₂ is known to be at most 1.
@@ -128,6 +129,8 @@ class SpectralOperator(Operator):
         if self.plan.check and not self.plan.guards:
             check_finite("M", M)
         signs = Signs(M, self.table, self.plan.in_dtype(dtype), tables)
+        if self.plan.out_dtype is not None:
+            signs.out = getattr(torch, self.plan.out_dtype)
         return self.combine(signs, M.to(signs.wide)), signs
 
     def combine(self, signs: Signs, M: Tensor) -> Tensor:
