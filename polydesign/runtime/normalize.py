@@ -17,6 +17,7 @@ is left is below the rounding of X itself.
 
 from __future__ import annotations
 
+import sys
 from typing import NamedTuple
 
 import torch
@@ -92,9 +93,9 @@ def frobenius(M: Tensor, dtype: torch.dtype) -> Normalized:
     divided in float64, whose range needs no scaling: that takes a third of the time, which is most of a call.
     """
     if M.dtype != torch.float64 and M.shape[-2] * M.shape[-1] <= SMALL:
-        W = M.double()
-        size = torch.linalg.vector_norm(W, dim=(-2, -1), keepdim=True)
-        X = (W / size.clamp_min(torch.finfo(W.dtype).tiny)).to(dtype)
+        W = M if M.element_size() > 1 else M.float()  # float8 is not promoted
+        size = torch.linalg.vector_norm(W, dim=(-2, -1), keepdim=True, dtype=torch.float64)
+        X = (W / size.clamp_min(sys.float_info.min)).to(dtype)
         return Normalized(X, size, torch.zeros(size.shape, dtype=torch.int32, device=M.device))
     W, exponent = scaled_to_one(M.to(work_dtype(dtype, M)))
     size = _size(W)
