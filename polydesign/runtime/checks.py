@@ -90,15 +90,16 @@ def check_square(name: str, P: Tensor) -> None:
         raise InputError(name, f"must be square, (..., n, n), not {tuple(P.shape)}")
 
 
-def check_finite(name: str, M: Tensor) -> None:
-    """Refuse NaN and infinity. Looks at the data."""
+def check_finite(name: str, M: Tensor, switch: str = "Plan(check=False)") -> None:
+    """Refuse NaN and infinity. Looks at the data. switch: what runs without, "" where nothing does."""
     # float8 has no isfinite of its own
     finite = torch.isfinite(M if M.element_size() > 1 else M.float())
     if not on_host(finite.all()):
         where = member(int((~finite).flatten(-2).any(-1).int().argmax()), M.shape[:-2])
         raise InputError(
             name + where,
-            "holds NaN or infinity: look for what made it; Plan(check=False) runs without this check",
+            "holds NaN or infinity: look for what made it"
+            + (f"; {switch} runs without this check" if switch else ""),
         )
 
 

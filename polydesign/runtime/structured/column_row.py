@@ -64,7 +64,7 @@ def column_row(
     """
     for name, M in (("X", X), ("Y", Y)):
         check_matrix(name, M)
-        check_finite(name, M)
+        check_finite(name, M, "")
     if X.shape[-1] != Y.shape[-2] or X.shape[:-2] != Y.shape[:-2]:
         raise InputError(
             "Y", f"has shape {tuple(Y.shape)}, and X {tuple(X.shape)}: Y is (..., p, n) for X (..., m, p)"

@@ -44,7 +44,7 @@ def monarch_dense(L: Tensor, R: Tensor) -> Tensor:
     """M itself, (..., l·j, k·i), in the wider dtype of the two. For tests and small sizes."""
     _sides(L, R)
     for name, factor in (("L", L), ("R", R)):
-        check_finite(name, factor)
+        check_finite(name, factor, "")
     return torch.einsum("...jlk,...kji->...ljki", *_common(L, R)).flatten(-4, -3).flatten(-2, -1)
 
 
@@ -61,7 +61,7 @@ def monarch_project(M: Tensor, blocks: tuple[int, int] | None = None) -> tuple[T
     that do not divide the sides.
     """
     check_matrix("M", M)
-    check_finite("M", M)
+    check_finite("M", M, "")
     m, n = M.shape[-2:]
     if not m * n:
         raise InputError("M", f"has shape {tuple(M.shape)}, without an entry: give one with rows and columns")

@@ -20,12 +20,8 @@ from polydesign.runtime.checks import check_finite, check_matrix, check_scalar, 
 from polydesign.runtime.operators import msign
 from polydesign.runtime.prepare import symmetric_part
 from polydesign.runtime.roots import inverse
-from polydesign.runtime.structured.triangular import lower_solve
+from polydesign.runtime.structured.triangular import check_solved, lower_inverse
 from polydesign.runtime.surroundings import pinned
-
-CHUNK = 8
-"""Rows of a block in the triangular case, whose inverse is a product of powers, which cancel in long blocks:
-LegS of order 256 with Δ = 0.01 is off by 4e-15 with 8 rows, 5e-8 with 32, and 9e37 in one block."""
 
 MOST_LEFT = 0.5
 """Of ‖I − YT‖_F: a refinement then multiplies the error by no more."""
@@ -70,8 +66,8 @@ def bilinear(
     A: (..., n, n), B: (..., n, p), of one batch; results in the widest dtype among them and the state. What
     is not the sign or the inverse runs in float64.
 
-    Lower triangular A, where plan.check looks: `lower_solve`, without a table, exact but for rounding, and
-    one refinement at least, by which gradients reach what is above the diagonal.
+    Lower triangular A, where plan.check looks: as `triangular_inverse`, without a table, as accurate as
+    substitution, and with one refinement at least, by which gradients reach what is above the diagonal.
 
     Any other A: Y = H⁻¹Uᵀ for T = UH, U = msign(T) and H the symmetric part of UᵀT, which is positive. U need
     not have converged: (UᵀT)⁻¹Uᵀ is T⁻¹ for any U for which UᵀT is symmetric positive. refine: steps
@@ -112,7 +108,8 @@ def bilinear(
         half = A.double() * (step / 2)
         T = ops.weighted_sum([(half, -1.0)], 1.0)
         C = torch.cat([ops.weighted_sum([(half, 1.0)], 1.0), step * B.double()], dim=-1)
-        if plan.check and not A.triu(1).any():
+        triangular = plan.check and not A.triu(1).any()
+        if triangular:
             solve, refine = _substitution(T), max(refine, 1)
         else:
             solve = partial(ops.mm, _inverse(T, table, inverse_table, plan.in_dtype(state)))
@@ -120,6 +117,8 @@ def bilinear(
         for _ in range(refine):
             X = X + solve(ops.mm_add(C, T, X, alpha=-1.0, beta=1.0))
         n = A.shape[-1]
+        if triangular:
+            check_solved("A", T, X, C, X.to(kept))
         return X[..., :n].to(kept).contiguous(), X[..., n:].to(kept).contiguous()
 
 
@@ -131,12 +130,11 @@ def _orders(n: int) -> tuple[Tensor, Tensor]:
 
 
 def _substitution(T: Tensor) -> Callable[[Tensor], Tensor]:
-    """C -> T⁻¹C for lower triangular T, which is its diagonal and the strictly lower part of T·I."""
+    """C -> T⁻¹C for lower triangular T."""
     diagonal = T.diagonal(dim1=-2, dim2=-1)
     if (diagonal == 0).any():
         raise InputError("step", "makes I − Δ/2·A singular: take another one")
-    eye = torch.eye(T.shape[-1], dtype=T.dtype, device=T.device).expand(T.shape)
-    return lambda C: lower_solve(diagonal, T, eye, C, chunk=CHUNK)
+    return partial(ops.mm, lower_inverse(T.tril()))
 
 
 def _inverse(T: Tensor, table: Table | None, inverse_table: Table | None, plan: Plan) -> Tensor:
