@@ -6,9 +6,11 @@ environment of its own.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,6 +26,7 @@ import polydesign
 from polydesign.exporters.targets import export
 from polydesign.model import Table
 from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.rounding.gram import choose_restarts, limit
 from polydesign.rounding.running import INPUT_ROUNDINGS, STEP_ROUNDINGS, SUM_ROUNDINGS
 from tests.tables import table_of
 
@@ -126,14 +129,20 @@ def run_timm(text: str, M: np.ndarray) -> np.ndarray:
     return -weight.detach().double().numpy()
 
 
-def run_gram(text: str, M: np.ndarray, kind: str = "GramNewtonSchulz") -> np.ndarray:
+def run_gram(text: str, M: np.ndarray) -> np.ndarray:
     torch, package = library("torch"), library("gram_newton_schulz")
-    orthogonalize = getattr(package, kind)(ns_use_kernels=False, compile_kwargs=None, **arguments(text))
+    orthogonalize = package.GramNewtonSchulz(ns_use_kernels=False, compile_kwargs=None, **arguments(text))
     return orthogonalize(torch.tensor(M, dtype=torch.float32)).double().numpy()
 
 
 def run_standard(text: str, M: np.ndarray) -> np.ndarray:
-    return run_gram(text, M, "StandardNewtonSchulz")
+    """With ns_coefficients alone, as the text says."""
+    torch, package = library("torch"), library("gram_newton_schulz")
+    rows = arguments(text)["ns_coefficients"]
+    orthogonalize = package.StandardNewtonSchulz(
+        ns_use_kernels=False, compile_kwargs=None, ns_coefficients=rows
+    )
+    return orthogonalize(torch.tensor(M, dtype=torch.float32)).double().numpy()
 
 
 def run_adam_atan2(text: str, M: np.ndarray) -> np.ndarray:
@@ -309,6 +318,57 @@ def test_optax_refuses_fewer_steps_than_rows_as_the_text_says(seed):
         consumer.run(text.replace("ns_steps=5", "ns_steps=4"), M)
     more = consumer.run(text.replace("ns_steps=5", "ns_steps=9"), M)
     assert np.array_equal(more, consumer.run(text, M))
+
+
+SIX = "sign-d5x6-l1e-3-fp16"
+
+
+def beyond(run: Callable[[np.ndarray], np.ndarray], seed: int) -> float:
+    """The largest |σ − 1| of what is made of a wide Gaussian matrix, in units of what the gram form may add."""
+    M = np.random.default_rng(seed).standard_normal((48, 96))
+    schedule = polydesign.load(SIX).schedule
+    off = abs(np.linalg.svd(run(M), compute_uv=False) - 1).max()
+    return float(off / limit(schedule, "float16"))
+
+
+def test_the_gram_form_there_restarts_where_this_one_does(seed):
+    text = export(SIX, "gram-newton-schulz")
+    restarts = list(choose_restarts(polydesign.load(SIX).schedule, "float16"))
+    assert arguments(text)["gram_newton_schulz_reset_iterations"] == restarts
+    assert beyond(lambda M: run_gram(text, M), seed) <= 1
+    left_out = text.replace(f"gram_newton_schulz_reset_iterations={restarts},", "")  # the control
+    assert left_out != text
+    assert beyond(lambda M: run_gram(left_out, M), seed) > 3
+    torch, package = library("torch"), library("gram_newton_schulz")
+    muon = package.Muon(
+        [torch.nn.Parameter(torch.zeros(4, 8))],
+        ns_coefficients=arguments(text)["ns_coefficients"],
+        gram_newton_schulz_restart_iterations=restarts,
+        ns_use_kernels=False,
+    )
+    assert muon.gram_newton_schulz_reset_iterations == restarts
+
+
+def test_the_gram_form_of_pytorch_optimizer_needs_the_restarts_that_the_text_names(seed):
+    torch = library("torch")
+    library("pytorch_optimizer")
+    from pytorch_optimizer.optimizer.utils.matrix import (  # pyright: ignore[reportMissingImports]
+        zero_power_via_gram_newton_schulz,
+    )
+
+    text = export(SIX, "pytorch_optimizer")
+    (named,) = re.findall(r"ns_reset_steps=(\(.*?\))", " ".join(text.replace("#", "").split()))
+    told, rows = ast.literal_eval(named), arguments(text)["ns_coeffs"]
+
+    def run(restarts: dict[str, tuple[int, ...]]) -> Callable[[np.ndarray], np.ndarray]:
+        def of(M: np.ndarray) -> np.ndarray:
+            X = torch.tensor(M, dtype=torch.float32)
+            return zero_power_via_gram_newton_schulz(X, len(rows), weights=rows, **restarts).double().numpy()
+
+        return of
+
+    assert beyond(run({"reset_steps": told}), seed) <= 1
+    assert beyond(run({}), seed) > 3  # the control: its own
 
 
 def test_pytorch_optimizer_refuses_lists_as_the_text_says(seed):

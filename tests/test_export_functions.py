@@ -74,7 +74,7 @@ def exported(target: str, made: Table, change: Callable[[str], str] = str) -> Fu
 
 
 def as_sign(name: str) -> Table:
-    """Of root 2 every table is written as a polar factor, whatever it was made for."""
+    """A table for clipping is written as a polar factor."""
     return replace(table(name), purpose="sign", form="")
 
 

@@ -37,8 +37,10 @@ MADE = [
 ]
 
 NAMES = [*SHIPPED, *(f"pade-{evaluation}-{n}-r{root}" for evaluation, n, root in MADE)]
-SIGNS = [name for name in NAMES if name.startswith(("sign", "clip")) or name.endswith("r2")]
-ROOTS = [name for name in NAMES if name not in SIGNS]
+ROOTS = [
+    name for name in NAMES if name.startswith(("root", "inverse")) or name.endswith(("coupled", "-r3", "-r5"))
+]
+SIGNS = [name for name in NAMES if name not in ROOTS]
 
 
 @cache

@@ -11,6 +11,7 @@ from typing import Any
 from polydesign.exporters.keywords import keywords
 from polydesign.exporters.target import Rows, Target, check_normalization, quintic_rows, shared_row
 from polydesign.model import InputError, Table
+from polydesign.rounding.gram import choose_restarts, every
 
 ELSEWHERE = "it has no place for a row a step; optax, timm and pytorch_optimizer have"
 """The cure where a codebase repeats one row, and the rows differ."""
@@ -77,6 +78,14 @@ def codebase(
 
     target = Target(about, ".py", write, dtype=dtype, when=when, loop=loop)
     return target
+
+
+def _restarts(table: Table) -> tuple[int, ...]:
+    """Of the gram form in float16, before these rows, counted from 0; all of them where less loses values."""
+    try:
+        return choose_restarts(table.schedule, "float16")
+    except InputError:  # the direct form loses them too, and `caveats` says so
+        return every(table.schedule)
 
 
 def _notes_of_optax(table: Table) -> list[str]:
@@ -148,13 +157,14 @@ TAKE_KEYWORDS: dict[str, Target] = {
         "ns_steps",
         "muon_arguments",
         lambda table, rows: {"ns_coeffs": rows, "ns_steps": len(rows)},
-        [
+        lambda table: [
             "for pytorch_optimizer.Muon(params, **muon_arguments), and its AdaMuon, AdaGO, MuonClip, "
             "NorMuon, DistributedMuon",
             "ns_steps must be the number of rows: it leaves rows out, or repeats the last one",
             "rows must be tuples: it refuses lists",
             "it divides by max(‖M‖_F, 1e-7) and iterates in bfloat16; the norm too is rounded to bfloat16; "
-            "with ns_method='gram_newton_schulz' it iterates in float16, the norm in float32",
+            "with ns_method='gram_newton_schulz' it iterates in float16, the norm in float32, and needs "
+            f"ns_reset_steps={_restarts(table)!r} beside it",
         ],
         loop="fused",
     ),
@@ -191,13 +201,17 @@ TAKE_KEYWORDS: dict[str, Target] = {
         "gram-newton-schulz",
         "Dao-AILab gram-newton-schulz, GramNewtonSchulz, StandardNewtonSchulz, Muon: ns_coefficients",
         "newton_schulz_arguments",
-        lambda table, rows: {"ns_coefficients": rows},
+        lambda table, rows: {
+            "ns_coefficients": rows,
+            "gram_newton_schulz_reset_iterations": list(_restarts(table)),
+        },
         [
-            "for gram_newton_schulz.GramNewtonSchulz(**newton_schulz_arguments), StandardNewtonSchulz, Muon",
-            "its Muon looks for the restarts itself; a single row is a ValueError there",
+            "for gram_newton_schulz.GramNewtonSchulz(**newton_schulz_arguments)",
+            "restarts are before these rows, counted from 0, and belong to this table in float16; left out, "
+            "GramNewtonSchulz restarts before row 2 alone, and Muon where one restart does best",
+            "Muon calls them gram_newton_schulz_restart_iterations; StandardNewtonSchulz has none: give it "
+            "ns_coefficients alone",
             "there is no number of steps: the rows are the steps; Muon's ns_coefficients_preset would win",
-            "GramNewtonSchulz restarts before row 2, counted from 0, if not told otherwise"
-            " (gram_newton_schulz_reset_iterations)",
             "x is divided by ‖x‖_F + 1e-7 in float32, then rounded to float16, in which it iterates",
         ],
         dtype="float16",

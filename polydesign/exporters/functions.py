@@ -1,7 +1,7 @@
 """Texts that run a table on matrices: what those for numpy, jax and torch have in common.
 
 A text is a header, the few helpers that it uses, a function for each kind of step where there are several,
-STEPS with the constants, and one function: msign for root 2, inverse_root for the others. How products,
+STEPS with the constants, and one function: msign for signs, inverse_root for the others. How products,
 sums and multiples of I are written is the Library's.
 """
 
@@ -18,7 +18,7 @@ from polydesign.exporters.caveats import undesigned
 from polydesign.exporters.half import blow_ups, loop_notes
 from polydesign.exporters.layout import comment, indented, loop_text, steps_text, wrapped
 from polydesign.exporters.printer import Routine, Row, routines
-from polydesign.exporters.target import how_known, stated_error
+from polydesign.exporters.target import how_known, is_polar, stated_error
 from polydesign.model import InputError, Table
 from polydesign.text.templates import environment
 
@@ -28,6 +28,10 @@ _REFUSED = {
     "power": "estimates the spectral norm and guarantees nothing",
     "none": "leaves the division to the caller",
 }
+
+
+LIFT = 64
+"""Binary places by which matrices far from 1 are moved in jax, about; roots of it are powers of two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def write(table: Table, library: Library) -> str:
             "run this one by polydesign.runtime",
         )
     made, calls = routines(table.schedule)
-    sign = table.schedule.root == 2
+    sign = is_polar(table)
     several = len(made) > 1 or not sign
     functions = [_function(routine, library, sign=sign) for routine in made] if several else []
     what = "what computes it, and its constants" if several else ", ".join(made[0].constants)
@@ -78,6 +82,8 @@ def write(table: Table, library: Library) -> str:
             functions=functions,
             constants=constants,
             root=root,
+            polar=sign,
+            lift=root * max(1, LIFT // root),
             normalization=table.normalization,
             promise=promise(table),
             loop=_loop(table, library, calls),
@@ -108,7 +114,7 @@ def _function(routine: Routine, library: Library, *, sign: bool) -> str:
 def _loop(table: Table, library: Library, calls: list[tuple[Routine, Row]]) -> list[str]:
     """The lines that run all steps."""
     routine = calls[0][0]
-    if table.schedule.root != 2:
+    if not is_polar(table):
         return _coupled(table.schedule.root, library)
     if len({routine.name for routine, _ in calls}) > 1:
         return ["for step, *constants in STEPS:", "    X = step(X, *constants)"]
@@ -140,7 +146,7 @@ def promise(table: Table) -> list[str]:
     schedule = table.schedule
     low, high = schedule.interval
     error = stated_error(table, 3)
-    if schedule.root == 2:
+    if is_polar(table):
         norm = "‖M‖_F" if table.normalization == "frobenius" else "‖M Mᵀ‖_F^(1/2)"
         ends = f"{low:.12g} to {high:.12g} times {norm}"
         what = f"Singular values of M from {ends} come out as 1 within {error}"

@@ -29,7 +29,7 @@ def comments(table: Table, target: Target, notes: Sequence[str], mark: str = "#"
 def keywords(table: Table, target: Target, name: str, arguments: dict[str, Any], notes: Sequence[str]) -> str:
     """`name = dict(...)` under the comments: its lines can be pasted into a call as they are.
 
-    arguments: what the target takes; a list of tuples is written with one tuple a line, floats in the
+    arguments: what the target takes; a list of rows is written with one tuple a line, floats in the
     shortest form that reads back the same.
     """
     lines = comments(table, target, notes)
@@ -40,7 +40,7 @@ def keywords(table: Table, target: Target, name: str, arguments: dict[str, Any],
 
 
 def _argument(key: str, value: Any) -> list[str]:
-    if isinstance(value, list):
+    if isinstance(value, list) and any(isinstance(item, tuple) for item in value):
         return [f"    {key}=[", *(f"        {item!r}," for item in value), "    ],"]
     return [f"    {key}={value!r},"]
 

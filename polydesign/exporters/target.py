@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING
 
 from polydesign.model import InputError, Table, half_of, stated
+from polydesign.table.catalogue import entries
 from polydesign.text.digits import in_digits
 
 Rows = list[tuple[float, ...]]
@@ -106,15 +107,17 @@ def check_normalization(table: Table, target: str, *known: str) -> None:
     )
 
 
-def quintic_rows(table: Table, target: str, factor: float = 1.0) -> Rows:
+def quintic_rows(table: Table, target: str, factor: float = 1.0, *, roots: bool = False) -> Rows:
     """Rows (a, b, c) of p(x) = ax + bx³ + cx⁵, one a step, for a target that takes just these.
 
     Degree 3 becomes (a, b, 0.0). factor: what the target divides its input by beyond the table's own
-    normalization; the first row is p₁(factor·x), so that the map of M stays the table's.
+    normalization; the first row is p₁(factor·x), so that the map of M stays the table's. roots: whether the
+    target has P^(-1/2) too.
 
-    Raises InputError for roots other than 2 and for degrees above 5, with the steps that are in the way.
+    Raises InputError for roots other than 2, for tables that are made for P^(-1/2) where the target has none,
+    and for degrees above 5, with the steps that are in the way.
     """
-    _check_root(table, target)
+    _check_polar(table, target, roots=roots)
     schedule = table.schedule
     high = [index for index, degree in enumerate(schedule.degrees, start=1) if degree > 5]
     if high:
@@ -135,9 +138,10 @@ def quintic_rows(table: Table, target: str, factor: float = 1.0) -> Rows:
 def shared_row(table: Table, target: str, cure: str) -> tuple[float, ...]:
     """The one row of a table whose steps are all the same, for a target that repeats it; of any degree.
 
-    cure: what to do where the rows differ. Raises InputError then, and for roots other than 2.
+    cure: what to do where the rows differ. Raises InputError then, for roots other than 2, and for tables
+    that are made for P^(-1/2).
     """
-    _check_root(table, target)
+    _check_polar(table, target)
     rows = table.as_tuples()
     if any(row != rows[0] for row in rows):
         raise InputError(
@@ -148,10 +152,27 @@ def shared_row(table: Table, target: str, cure: str) -> tuple[float, ...]:
     return tuple(map(float, rows[0]))
 
 
-def _check_root(table: Table, target: str) -> None:
-    if table.schedule.root != 2:
-        raise InputError(
-            "to",
-            f"{target} runs the polar factor (root 2), and {table.name} is of root {table.schedule.root}: "
-            "--to torch-function, numpy and jax write its inverse root",
-        )
+def is_polar(table: Table) -> bool:
+    """Whether a table is for the polar factor: of root 2, and not made for P^(-1/2)."""
+    return table.schedule.root == 2 and table.purpose != "root"
+
+
+def _quintics() -> str:
+    """The package's table of quintics for the polar factor that errs least, and blows up nothing tried."""
+    plain = [one for one in entries() if one.purpose == "sign" and one.rows and one.standing() == "plain"]
+    return min(plain, key=lambda one: one.error).name
+
+
+def _check_polar(table: Table, target: str, *, roots: bool = False) -> None:
+    root, instead = table.schedule.root, ""
+    if is_polar(table) or (roots and root == 2):
+        return
+    what = f"of root {root}"
+    if root == 2:
+        what = "made for P^(-1/2), in the coupled form"
+        instead = f"; for the polar factor take {_quintics()}"
+    raise InputError(
+        "to",
+        f"{target} runs the polar factor (root 2), and {table.name} is {what}: --to torch-function, numpy "
+        f"and jax write its inverse root{instead}",
+    )
