@@ -203,7 +203,7 @@ ONE = torch.ones(2, 2, 2)
             lambda: monarch_dense(ONE[:1], ONE),
             r"^L: has shape \(1, 2, 2\), and R \(2, 2, 2\): L is \(\.\.\., 2",
         ),
-        (lambda: monarch_dense(ONE * math.nan, ONE), r"^L: holds NaN"),
+        (lambda: monarch_dense(ONE * math.nan, ONE), r"^L\[0\]: holds NaN"),
         (lambda: monarch_apply(ONE, ONE, torch.ones(3, 2)), r"^X: has shape \(3, 2\).*X is \(\.\.\., 4, e\)"),
         (lambda: monarch_apply(ONE, ONE, torch.ones(2, 4, 2)), r"^X: has shape \(2, 4, 2\)"),
         (lambda: monarch_apply(ONE.int(), ONE, torch.ones(4, 2)), r"^L: must have a floating dtype"),

@@ -139,7 +139,8 @@ def _substitution(T: Tensor) -> Callable[[Tensor], Tensor]:
 
 def _inverse(T: Tensor, table: Table | None, inverse_table: Table | None, plan: Plan) -> Tensor:
     """Y near T⁻¹, in float64, by the polar factors."""
-    U = msign(T, table, plan).double()
+    # One batch dimension: two would pass for the kernels of a convolution, of which msign warns.
+    U = msign(T.reshape(-1, *T.shape[-2:]), table, plan).double().reshape(T.shape)
     H = symmetric_part(ops.mm(U.mT, T))
     inner = Plan(dtype=plan.dtype, check=plan.check, compile=plan.compile)
     Y = ops.mm(inverse(H, inverse_table, inner).double(), U.mT)
