@@ -8,7 +8,7 @@ eigenvalues of up to 75 and 80 degrees on both sides of the real axis.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,13 +17,12 @@ from torch import Tensor
 from polydesign.model import InputError, Plan, Table, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime.base import DEFAULT, Operator, made
+from polydesign.runtime.block_advice import SECTORS, Asked, advice
+from polydesign.runtime.checks import member
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.matrix_sign import MatrixSign
 from polydesign.runtime.operators import RESIDUAL_ROUNDINGS
 from polydesign.search.sector import sector_table
-
-SECTORS = (75.0, 80.0)
-"""Degrees of the tables that are tried after that: 120 and 186 products a pass."""
 
 PASSES = 4
 """With l = 1e-3 these reach eigenvalues of 1e-12·ν, where float64 has no digits left for the rest."""
@@ -84,41 +83,37 @@ class BlockOperator(Operator):
         return [first] if alone else [first, *map(sector_table, SECTORS)]
 
 
-def block_sign(
-    H: Tensor,
-    tables: Sequence[Table],
-    plan: Plan,
-    name: str,
-    block: str,
-    misses: Callable[[BlockSign], str],
-) -> BlockSign:
+def block_sign(H: Tensor, tables: Sequence[Table], plan: Plan, asked: Asked) -> BlockSign:
     """mcsgn(H) with the first table whose sign squares to I within its promise and rounding.
 
-    name: the argument to name in a refusal, block: what H is. misses: what is wrong with a sign that squares
-    to I, or an empty string. With plan.check False one pass of the first table runs and is not judged.
+    asked: whose sign it is. With plan.check False one pass of the first table runs and is not judged.
 
-    Raises InputError with the residuals where no table serves.
+    Raises InputError with the residuals where no table serves, and with what to do.
     """
     spent, tried = 0, []
     # They are chosen by now, and a wish for one beside them would be refused.
-    plan = replace(plan, matmuls=None, error=None)
+    inner = replace(plan, matmuls=None, error=None)
+    worst, off, run = 0, "", None
     for candidate in tables:
-        run = _passes(H, candidate, plan)
+        run = _passes(H, candidate, inner)
         spent += run.matmuls
         run = replace(run, matmuls=spent)
         if not plan.check:
             return run
-        off = _unconverged(run)
-        problem = off or misses(run)
+        worst, off = _unconverged(run)
+        problem = off or asked.misses(run)
         if not problem:
             return run
         tried.append(f"with {run.table.name} {problem}")
+    assert run is not None
+    state = dtype_name(run.sign.dtype)
+    if not off:
+        worst = next((k for k in range(H.shape[:-2].numel()) if asked.hopeless(k)), 0)
+    where = member(worst, H.shape[:-2])
     raise InputError(
-        name,
-        f"mcsgn of {block} does not apply: {'; '.join(tried)}. Its eigenvalues are too close to the "
-        "imaginary axis, or do not lie on the sides of it that the formula needs, or are complex where the "
-        "table is for real ones: write table=sector_table(80) for those, with a small lower for those near "
-        "0, or take scipy.linalg",
+        asked.name + where,
+        f"mcsgn of {asked.block} does not apply: {'; '.join(tried)}. "
+        + advice(H, worst, tables, asked, plan, state),
     )
 
 
@@ -131,7 +126,7 @@ def _passes(H: Tensor, table: Table, plan: Plan) -> BlockSign:
     """Passes until the sign squares to I or is lost."""
     run = _signed(H, table, plan)
     inner = replace(plan, normalization="none", check=False)
-    while plan.check and run.passes < PASSES and _unconverged(run) and torch.isfinite(run.residual).all():
+    while plan.check and run.passes < PASSES and _unconverged(run)[1] and torch.isfinite(run.residual).all():
         # Eigenvalues may lie above 1 by the table's error; u is 1 for most tables.
         scale = table.schedule.interval[1] / (1 + table.schedule.error)
         again = _signed(run.sign * scale, table, inner)
@@ -140,14 +135,14 @@ def _passes(H: Tensor, table: Table, plan: Plan) -> BlockSign:
 
 
 def _signed(H: Tensor, table: Table, plan: Plan) -> BlockSign:
-    """One pass."""
-    run = made(MatrixSign, table, plan).run(H)
+    """One pass. It is judged here, and where it diverged another table may not."""
+    run = made(MatrixSign, table, replace(plan, check="input" if plan.check else False)).run(H)
     assert run.residual is not None
     return BlockSign(run.result, run.residual, _growth(run.result), table, run.matmuls, 1)
 
 
-def _unconverged(run: BlockSign) -> str:
-    """What to say of ‖W² − I‖_F/√n where W is not a sign.
+def _unconverged(run: BlockSign) -> tuple[int, str]:
+    """Where, and what to say of ‖W² − I‖_F/√n where W is not a sign.
 
     However large W is, one eigenvalue that did not arrive leaves 1/√n; half of that is the limit.
     """
@@ -157,10 +152,10 @@ def _unconverged(run: BlockSign) -> str:
     )
     off = ~(run.residual <= allowed)
     if not off.any():
-        return ""
+        return 0, ""
     worst = int((run.residual / allowed).nan_to_num(nan=torch.inf).flatten().argmax())
     found, limit = run.residual.flatten()[worst].item(), allowed.flatten()[worst].item()
-    return f"‖W² − I‖ is {found:.2g} after {run.passes} passes, and {limit:.2g} is explained"
+    return worst, f"‖W² − I‖ is {found:.2g} after {run.passes} passes, and {limit:.2g} is explained"
 
 
 def _growth(W: Tensor) -> Tensor:

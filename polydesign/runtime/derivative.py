@@ -174,7 +174,9 @@ def _solved(name: str, A: Tensor, Q: Tensor, table: Table | None, plan: Plan) ->
     try:
         return lyapunov(A, Q, table, plan).to(A.dtype)
     except InputError as error:
-        raise InputError(name, f"has no derivative that the table can reach: {error}") from None
+        # What it advises is for who calls lyapunov.
+        found = str(error).partition(". ")[0]
+        raise InputError(name, f"has no derivative that the table can reach: {found}") from None
 
 
 def _of_msign(M: Tensor, D: Tensor, table: Table | None, plan: Plan) -> Tensor:

@@ -55,7 +55,7 @@ class Lyapunov(EquationOperator):
     def equation(self, A: Tensor, Q: Tensor) -> tuple[SylvesterEquation, dict[str, Tensor]]:
         check_square("A", A)
         _check_shape("Q", Q, tuple(A.shape), "A")
-        return SylvesterEquation(A, A.mT, Q), {"A": A, "Q": Q}
+        return SylvesterEquation(A, A.mT, Q, self.word), {"A": A, "Q": Q}
 
 
 class Riccati(EquationOperator):

@@ -15,12 +15,15 @@ block_sign.BlockOperator needs and refuses holds for the block.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from polydesign.model import InputError, Plan, Table, dtype_name
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime.base import made
+from polydesign.runtime.block_advice import LOST, Asked, eigenvalues
 from polydesign.runtime.block_sign import BlockOperator, BlockSign, block_sign
 from polydesign.runtime.checks import check_finite, check_square
 from polydesign.runtime.normalize import scaled_to_one, times_power_of_two
@@ -28,7 +31,13 @@ from polydesign.runtime.run import Run
 
 
 class _Factors(BlockOperator):
-    """A(BA)^(−1/2) and its inverse."""
+    """A(BA)^(−1/2) and its inverse.
+
+    of: what has to have no eigenvalue on (−∞, 0]. elsewhere: how scipy computes the result.
+    """
+
+    of: ClassVar[str]
+    elsewhere: ClassVar[str]
 
     def factors(self, A: Tensor, B: Tensor) -> tuple[tuple[Tensor, Tensor], Run]:
         """Both, and the Run for that."""
@@ -45,14 +54,14 @@ class _Factors(BlockOperator):
             both = empty, empty.clone()
             return both, Run(self.word, both, state, 0)
         H, half = factor_block(A, B)
-        run = block_sign(
-            H,
-            self.resolved(state),
-            replace(self.plan, dtype=state),
+        asked = Asked(
             "A",
             "[[0, A], [B, 0]]",
             lambda run: _not_principal(run, H[..., n:, :n]),
+            lambda index: _no_principal(H, index, self.of),
+            self.elsewhere,
         )
+        run = block_sign(H, self.resolved(state), replace(self.plan, dtype=state), asked)
         F, inverse = run.sign[..., :n, n:].double(), run.sign[..., n:, :n].double()
         both = times_power_of_two(F, half).to(dtype), times_power_of_two(inverse, -half).to(dtype)
         return both, Run(self.word, both, state, run.matmuls, run.table.name, run.residual, passes=run.passes)
@@ -66,6 +75,8 @@ class GeometricFactor(_Factors):
     """
 
     word = "geometric_factor"
+    of = "BA"
+    elsewhere = "take A times scipy.linalg.inv(scipy.linalg.sqrtm(B @ A))"
 
     def compute(self, A: Tensor, B: Tensor) -> tuple[Tensor, Run]:
         (F, _), run = self.factors(A, B)
@@ -80,6 +91,8 @@ class PrincipalSqrtAndInverseSqrt(_Factors):
     """
 
     word = "principal_sqrt_and_inverse_sqrt"
+    of = "A"
+    elsewhere = "take scipy.linalg.sqrtm(A)"
 
     def compute(self, A: Tensor) -> tuple[tuple[Tensor, Tensor], Run]:
         check_square("A", A)
@@ -116,6 +129,20 @@ def factor_block(A: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:
     zero = torch.zeros_like(A)
     H = torch.cat([torch.cat([zero, A], dim=-1), torch.cat([B, zero], dim=-1)], dim=-2)
     return H, (a - b) >> 1
+
+
+def _no_principal(H: Tensor, index: int, of: str) -> str:
+    """Where BA has an eigenvalue on (−∞, 0], and no principal root: ±its roots are eigenvalues of H."""
+    values, size = eigenvalues(H, index)
+    lost = LOST * len(values) * UNIT_ROUNDOFF["float64"]
+    if values.abs().min().item() ** 2 <= lost * size**2:
+        return (
+            f"An eigenvalue of {of} is 0, to rounding, and then it has no inverse square root: leave it out"
+        )
+    if (values.real.abs() <= lost * values.abs()).any():
+        what = f"{of} has an eigenvalue on the negative real axis, to rounding, and then no principal root"
+        return f"{what}: for a complex one take scipy.linalg.sqrtm({'A' if of == 'A' else 'B @ A'})"
+    return ""
 
 
 def _not_principal(run: BlockSign, B: Tensor) -> str:

@@ -64,12 +64,14 @@ class EquationOperator(BlockOperator):
             for name, M in inputs.items():
                 check_finite(name, M)
         plan = replace(self.plan, dtype=state)
-        wide = type(equation)(*(getattr(equation, field.name).double() for field in fields(equation)))
+        named = {one.name: getattr(equation, one.name) for one in fields(equation)}
+        wide = replace(equation, **{name: M.double() for name, M in named.items() if isinstance(M, Tensor)})
         X, run = wide.solve(tables, plan)
         R, residual = wide.left(X)
         residuals, matmuls = [residual], run.matmuls
-        # What failed once is not tried again.
-        tables = tables[tables.index(run.table) :]
+        # What served comes first, and what failed once last.
+        first = tables.index(run.table)
+        tables = [*tables[first:], *tables[:first]]
         for _ in range(self.refine):
             D, again = wide.correction(X, R, tables, plan)
             X = X + D

@@ -7,12 +7,14 @@ exponent to look after.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from polydesign.model import Plan, Table
+from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.runtime.block_advice import LOST, Asked, eigenvalues, shown
 from polydesign.runtime.block_sign import BlockSign, block_sign
 from polydesign.runtime.normalize import nonzero, scaled_to_one, times_power_of_two
 from polydesign.runtime.prepare import symmetric_part
@@ -22,13 +24,22 @@ COUPLING = 1 / 8
 raise the norm that the eigenvalues are divided by."""
 
 
+ELSEWHERE = {
+    "sylvester": "solve_sylvester(A, B, C)",
+    "lyapunov": "solve_continuous_lyapunov(A, Q)",
+    "riccati": "solve_continuous_are(A, B, Q, R), where G = B R⁻¹ Bᵀ",
+}
+"""Operator -> what of scipy.linalg solves the same equation, of one matrix."""
+
+
 @dataclass(frozen=True)
 class SylvesterEquation:
-    """AX + XB = C."""
+    """AX + XB = C. word: of the operator that solves it."""
 
     A: Tensor
     B: Tensor
     C: Tensor
+    word: str = "sylvester"
 
     def block(self) -> tuple[Tensor, Tensor, Tensor]:
         """H = [[A, −C'], [0, −B]]·2⁻ᵉ, C' = C at COUPLING times the norm of (A, B), f and k: X = f·2ᵏ·X'."""
@@ -43,7 +54,14 @@ class SylvesterEquation:
         """X and the sign of the block."""
         m = self.A.shape[-1]
         H, factor, exponent = self.block()
-        run = block_sign(H, tables, plan, "A", "[[A, −C], [0, −B]]", lambda run: _sides(run, m))
+        asked = Asked(
+            "A",
+            "[[A, −C], [0, −B]]",
+            lambda run: _sides(run, m),
+            lambda index: _no_side(self.A, self.B, index, self.word),
+            f"take scipy.linalg.{ELSEWHERE[self.word]}",
+        )
+        run = block_sign(H, tables, plan, asked)
         side = run.sign[..., :m, :m].diagonal(dim1=-2, dim2=-1).sum(-1).sign().double()[..., None, None]
         X = run.sign[..., :m, m:].double() * (-side / 2) * factor
         return times_power_of_two(X, exponent), run
@@ -57,7 +75,7 @@ class SylvesterEquation:
     ) -> tuple[Tensor, BlockSign]:
         """D with AD + DB = R."""
         del X
-        return SylvesterEquation(self.A, self.B, R).solve(tables, plan)
+        return replace(self, C=R).solve(tables, plan)
 
 
 @dataclass(frozen=True)
@@ -79,7 +97,14 @@ class RiccatiEquation:
         """X and the sign of the block."""
         H, k = self.block()
         G = -H[..., : self.A.shape[-1], self.A.shape[-1] :]
-        run = block_sign(H, tables, plan, "A", "the Hamiltonian", lambda run: _unstable(run, self.A, G))
+        asked = Asked(
+            "A",
+            "the Hamiltonian",
+            lambda run: _unstable(run, self.A, G),
+            lambda index: _no_stable(H, index),
+            f"take scipy.linalg.{ELSEWHERE['riccati']}",
+        )
+        run = block_sign(H, tables, plan, asked)
         return times_power_of_two(_graph(run.sign), k), run
 
     def left(self, X: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,6 +134,42 @@ def _sides(run: BlockSign, m: int) -> str:
     return (
         f"W² = I, but {right[0]:g} of {m} eigenvalues of A and {right[1]:g} of {n} of B came out in the "
         "right half plane, and all or none has to"
+    )
+
+
+def _no_side(A: Tensor, B: Tensor, index: int, word: str) -> str:
+    """Where a common eigenvalue of A and −B, or no common side, leaves the sign without the answer."""
+    (a, size), (b, other) = eigenvalues(A, index), eigenvalues(B, index)
+    sums = (a[:, None] + b).abs()
+    least = int(sums.argmin())
+    lost = LOST * (len(a) + len(b)) * UNIT_ROUNDOFF["float64"] * (size + other)
+    if sums.min() <= lost:
+        shared = shown(complex(a[least // len(b)]))
+        return f"A and −B have the eigenvalue {shared} in common, to rounding, and no X, or many, solve it"
+    low, high = (-a.real.min()).item(), b.real.min().item()
+    right, left = min(-low, high) > lost, max(a.real.max(), b.real.max()) < -lost
+    if not right and not left:
+        if low >= high:
+            low, high = b.real.max().item(), (-a.real.max()).item()
+        what = "A and B do not have all of their eigenvalues on one side of the imaginary axis"
+        if low < high and word == "sylvester":
+            shift = f"{(low + high) / 2:.6g} * torch"
+            call = f"sylvester(A + {shift}.eye({len(a)}), B - {shift}.eye({len(b)}), C)"
+            return f"{what}: write {call}, which is the same equation"
+        return f"{what}: take scipy.linalg.{ELSEWHERE[word]}"
+    return ""
+
+
+def _no_stable(H: Tensor, index: int) -> str:
+    """Where eigenvalues of the Hamiltonian are on the imaginary axis, as no table and no X can have them."""
+    values, size = eigenvalues(H, index)
+    # Those of multiplicity 2 are known to the root of the rounding.
+    near = values[values.real.abs().argmin()]
+    if abs(near.real.item()) > (LOST * len(values) * UNIT_ROUNDOFF["float64"]) ** 0.5 * size:
+        return ""
+    return (
+        f"Its eigenvalue {shown(complex(near))} is on the imaginary axis, to rounding, and then no X makes "
+        f"A − GX stable: see what scipy.linalg.{ELSEWHERE['riccati']} says"
     )
 
 
