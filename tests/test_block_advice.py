@@ -15,11 +15,13 @@ import torch
 from torch import Tensor
 
 import polydesign
-from polydesign.model import InputError, Plan
+from polydesign.model import DivergenceError, InputError, Plan
 from polydesign.runtime import (
     PrincipalSqrtAndInverseSqrt,
     geometric_factor,
     lyapunov,
+    mcsgn,
+    mcsgn_with_info,
     principal_sqrt_and_inverse_sqrt,
     riccati,
     sector_table,
@@ -247,3 +249,45 @@ def test_a_hamiltonian_with_imaginary_eigenvalues() -> None:
 def test_runs_say_it_too() -> None:
     said = advised(lambda: PrincipalSqrtAndInverseSqrt().run(turned(165)))
     assert "take scipy.linalg.sqrtm(A)" in said
+
+
+# the sign itself
+
+
+@pytest.mark.parametrize("degrees", [1, 3, 9, 44, 60, 74, 76, 79.5])
+def test_signs_of_complex_eigenvalues_are_told_their_table(degrees: float) -> None:
+    M = torch.block_diag(turned(degrees), -turned(degrees / 3), torch.eye(1).double())
+    with pytest.raises(DivergenceError) as refused:
+        mcsgn(M)
+    (cure,) = re.findall(r"write table=(sector_table\(\d+\));", str(refused.value))
+    X = mcsgn(M, eval(cure, {"sector_table": sector_table}))
+    assert (X @ X - torch.eye(5)).norm() <= 1e-12
+    assert (X - torch.diag(torch.tensor([1.0, 1, -1, -1, 1]))).norm() <= 1e-12
+
+
+def test_signs_beyond_the_tables_are_not_told_to_take_one() -> None:
+    M = turned(85)
+    for table in (None, sector_table(80), sector_table(30)):
+        with pytest.raises(DivergenceError, match="85 degrees off the real axis") as refused:
+            mcsgn(M, table)
+        assert "sector_table" not in str(refused.value)
+        (cure,) = re.findall(r"take (scipy.*?);", str(refused.value))
+        assert np.linalg.norm(eval(cure, {"scipy": scipy, "M": M.numpy()}) - np.eye(2)) <= 1e-12
+
+
+def test_signs_far_from_normal() -> None:
+    M, single = far_from_normal(100).float(), Plan(dtype="float32")
+    with pytest.raises(DivergenceError, match=r"far from normal: write table=sector_table\(80\), or take"):
+        mcsgn(M)
+    assert (mcsgn(M, sector_table(80)) - torch.eye(12)).norm() <= 1e-5
+    with pytest.raises(DivergenceError, match=r"far from normal: take scipy\.linalg\.signm") as refused:
+        mcsgn(far_from_normal(1e3), sector_table(80), single)
+    assert "sector_table" not in str(refused.value)
+
+
+def test_a_sign_that_is_a_little_off_is_told_the_table() -> None:
+    M = turned(0.3)
+    (warning,) = mcsgn_with_info(M)[1].warnings
+    assert "some eigenvalues of M may have begun" in warning
+    (cure,) = re.findall(r"write table=(sector_table\(80\))", warning)
+    assert not mcsgn_with_info(M, eval(cure, {"sector_table": sector_table}))[1].warnings

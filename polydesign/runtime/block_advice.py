@@ -6,6 +6,7 @@ Only what was not tried is proposed. Who has no need of products finds the same 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ from polydesign.search.sector import WIDEST
 
 SECTORS = (75.0, 80.0)
 """Degrees of the tables that are tried where none is given: 120 and 186 products a pass."""
+
+REAL = 0.25
+"""Degrees: tables for an interval serve no eigenvalue that is further off the real axis, about."""
 
 LOST = 100.0
 """Roundings, in units of n·u·‖H‖, that eigenvalues of a block may be off by in the figures below; from
@@ -69,6 +73,22 @@ def advice(H: Tensor, index: int, tried: Sequence[Table], asked: Asked, plan: Pl
     if len(tried) == 1:  # which was given
         return f"{what}: leave table out, and others of up to {WIDEST:g} degrees are tried"
     return f"{what}; rounding moves them further, as in a block far from normal: {_wider(state, asked)}"
+
+
+def sign_advice(M: Tensor, table: Table) -> str:
+    """Why mcsgn of matrices diverged with this table, and what to write."""
+    widest = _angle(torch.linalg.eigvals(M.detach().double()))
+    served = float(re.findall(r"^sector([\d.]+)-|$", table.name)[0] or REAL)
+    if widest > WIDEST:
+        what = f"as an eigenvalue {widest:.4g} degrees off the real axis makes it, and tables serve up to"
+        return f"{what} {WIDEST:g}: take scipy.linalg.signm(M)"
+    if widest > served:
+        angle = min(WIDEST, 5 * math.ceil(widest / 5))
+        what = f"as an eigenvalue {widest:.3g} degrees off the real axis makes it"
+        return f"{what}: write table=sector_table({angle:g})"
+    # Its steps are short, and rounding grows less.
+    gentle = f"write table=sector_table({WIDEST:g}), or " if served == REAL else ""
+    return f"as rounding makes it where M is far from normal: {gentle}take scipy.linalg.signm(M)"
 
 
 def eigenvalues(H: Tensor, index: int) -> tuple[Tensor, float]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from polydesign.model import InputError, Plan, Table, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime.base import made
+from polydesign.runtime.block_advice import sign_advice
 from polydesign.runtime.checks import check_scalar, check_undithered
 from polydesign.runtime.evidence import beyond, cube_evidence, refuted
 from polydesign.runtime.operators import Found, Sign
@@ -52,8 +53,7 @@ class MatrixSign(Sign):
         if worst is not None:
             refuted(
                 f"{worst[0]}: X³ differs from the result X by {worst[1]:.3g} of X, and does not for a sign: "
-                "it diverged, as eigenvalues off the real axis make it; give a table that serves them "
-                "(polydesign.runtime.sector_table)",
+                f"it diverged, {sign_advice(data[0], how.table)}",
                 self.plan,
             )
 

@@ -178,8 +178,13 @@ class Sign(Operator):
         interval = norm[..., None] * torch.tensor(schedule.interval, dtype=norm.dtype, device=norm.device)
         promised, dtype, warnings = (1 + schedule.error) ** 2 - 1, dtype_name(result.dtype), ()
         if self.plan.check and normalized is not None:
-            what = "singular values of M"
-            warnings = residual_warnings(residual, promised, dtype, interval, what, RESIDUAL_ROUNDINGS)
+            what, cure = "singular values of M", ""
+            if self.general:
+                what, cure = (
+                    "eigenvalues of M",
+                    ", or, for those off the real axis, write table=sector_table(80)",
+                )
+            warnings = residual_warnings(residual, promised, dtype, interval, what, RESIDUAL_ROUNDINGS, cure)
         return Run(
             operator=self.word,
             result=result,
