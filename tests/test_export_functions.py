@@ -18,7 +18,7 @@ from polydesign.exporters.targets import TEXTS
 from polydesign.model import DTYPES, InputError, Plan, Table, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.running import running_error
-from polydesign.runtime import inverse_root, msign
+from polydesign.runtime import inverse_root, msign, normalize
 from polydesign.verification.cases import Setting, wide
 from polydesign.verification.metrics import deviation
 from polydesign.verification.operators import choose
@@ -131,17 +131,25 @@ BITS = [dtype for dtype in DTYPES if dtype != "float16"]
 """On CPUs the package multiplies float16 in float32, whose sums run in another order than those of float16."""
 
 
+@pytest.fixture
+def divided_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small matrices are divided in float64 by the package, and in float32 by the texts."""
+    monkeypatch.setattr(normalize, "SMALL", 0)
+
+
+@pytest.mark.usefixtures("divided_here")
 @pytest.mark.parametrize("dtype", BITS)
 @pytest.mark.parametrize("name", SIGNS)
 def test_torch_rounds_where_the_package_does(name: str, dtype: str, device: str, seed: int) -> None:
     M = with_binary_maximum(3, 12, 20, seed=seed).to(device, getattr(torch, dtype))
     found = exported("torch-function", table(name))(M, dtype)
-    expected = msign(M, as_sign(name), Plan(dtype=dtype, float32_side=0))
+    expected = msign(M, as_sign(name), Plan(dtype=dtype, float32_side=0, check=False))
     # In bfloat16 a table without headroom for it may diverge, here and there.
     assert torch.allclose(found, expected, rtol=0.0, atol=0.0, equal_nan=True)
     assert torch.isfinite(found).all() or UNIT_ROUNDOFF[dtype] > UNIT_ROUNDOFF[designed(table(name))]
 
 
+@pytest.mark.usefixtures("divided_here")
 @pytest.mark.parametrize("dtype", BITS)
 @pytest.mark.parametrize("name", ROOTS)
 def test_torch_roots_round_where_the_package_does(name: str, dtype: str, device: str, seed: int) -> None:
@@ -151,12 +159,13 @@ def test_torch_roots_round_where_the_package_does(name: str, dtype: str, device:
     P = (P / P.amax(dim=(-2, -1), keepdim=True)).to(device, getattr(torch, dtype))
     P[:, 0, 0] = 1.0
     found = exported("torch-function", table(name))(P, dtype)
-    expected = inverse_root(P, table(name).schedule.root, 1, table(name), Plan(dtype=dtype))
+    expected = inverse_root(P, table(name).schedule.root, 1, table(name), Plan(dtype=dtype, check=False))
     u = UNIT_ROUNDOFF[dtype]
     sums = UNIT_ROUNDOFF["float64" if dtype == "float64" else "float32"]
     assert ((found - expected).abs() <= (2 * u + 8 * sums) * expected.abs()).all()
 
 
+@pytest.mark.usefixtures("divided_here")
 def test_another_bit_in_one_constant_changes_bits(seed: int) -> None:
     """Negative control of both."""
     M = with_binary_maximum(3, 12, 20, seed=seed).float()
