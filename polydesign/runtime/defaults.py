@@ -39,12 +39,13 @@ def clip_table(dtype: str, lower: float, plan: Plan) -> Table:
     fitting = next((one for one in known if one.interval[0] <= lower), None)
     if fitting is None:
         least = known[-1].interval[0]
+        wider = lower >= clip_tables("float32")[-1].interval[0]
         raise InputError(
             "high",
             f"is {lower:.2g} of what bounds the largest singular value, and the package's tables in {dtype} "
             f"go down to {least:g}: give table=polydesign.design(method='clip', degree=17, steps=6, "
             f"lower={lower / 2:.1g}, dtype={dtype!r})"
-            + ("" if dtype in ("float32", "float64") else ", or write Plan(dtype='float32')"),
+            + (", or write Plan(dtype='float32')" if wider else ""),
         )
     table = loaded(str(fitting.path))
     products = fitting.matmuls

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Schedule, Table, check_number
+from polydesign.model import HALF, LEAST_RATIO, InputError, Plan, Schedule, Table, check_number
 from polydesign.model.program import monomial
 from polydesign.runtime.base import DEFAULT, made
 from polydesign.runtime.clipping import PAST, Clip, bound, composed
@@ -68,7 +68,7 @@ def above(signs: Signs, M: Tensor, threshold: float, formula: str) -> Above:
         except InputError as error:
             if error.field != "high":
                 raise
-            raise InputError("threshold", _too_small(threshold, clipping)) from None
+            raise InputError("threshold", _too_small(clipping, X, threshold)) from None
         assert clipping.used is not None
         curve = clipping.used.schedule
         tau = float(curve(curve.interval[0] / 2))
@@ -90,15 +90,20 @@ def gap(part: Above, threshold: float, lower: float) -> tuple[float, float]:
     return min(low, threshold), max(high, threshold)
 
 
-def _too_small(threshold: float, signs: Signs) -> str:
-    state = str(signs.plan.dtype)
-    least = clip_tables(state)[-1].interval[0]
-    return (
-        f"is {threshold:.4g}, and twice that is below {least:g} of what bounds the largest singular value, "
-        f"where the clip tables in {state} end: write formula='unnested', with a table whose lower end is "
-        "below the square of that ratio"
-        + ("" if state in ("float32", "float64") else ", or Plan(dtype='float32')")
+def _too_small(signs: Signs, X: Tensor, threshold: float) -> str:
+    """What to do instead of composed, in words."""
+    state, ratio = str(signs.plan.dtype), threshold / bound(signs, X)
+    what = (
+        f"is {threshold:.4g}, and twice that is below {clip_tables(state)[-1].interval[0]:g} of what bounds "
+        f"the largest singular value, where the clip tables in {state} end: "
     )
+    if state in HALF and 2 * ratio >= clip_tables("float32")[-1].interval[0]:
+        return what + "write plan=Plan(dtype='float32')"
+    lower = ratio * ratio / 10  # of the sign of CᵀC − τ²·I, and a narrow gap at the threshold
+    if lower < LEAST_RATIO:
+        return what + "nor does formula='unnested' resolve it in any precision: take torch.linalg.svd"
+    table = f"polydesign.design(degree=9, error=1e-6, lower={lower:.1e}, dtype='float64')"
+    return what + f"write formula='unnested', plan=Plan(dtype='float64'), table={table}"
 
 
 def step_of(signs: Signs, part: Above) -> Tensor:
@@ -165,7 +170,10 @@ class SpectralRelu(Threshold):
         return self.clip.resolved(dtype)
 
     def compute(self, M: Tensor) -> tuple[Tensor, Signs]:
-        clipped, found = self.clip.compute(M)
+        try:
+            clipped, found = self.clip.compute(M)
+        except InputError as error:
+            raise InputError("threshold", error.problem) if error.field == "high" else error from None
         wide = torch.promote_types(M.dtype, clipped.dtype)
         return (M.to(wide) - clipped.to(wide)).to(clipped.dtype), found
 
