@@ -26,6 +26,7 @@ from polydesign.runtime import (
     riccati,
     sector_table,
     sylvester,
+    sylvester_with_info,
 )
 
 pytestmark = pytest.mark.numerics
@@ -217,6 +218,25 @@ def test_what_was_tried_is_not_proposed() -> None:
     said = advised(lambda: sylvester(A, A, C, plan=Plan(dtype="float32")))
     (cure,) = re.findall(r"write plan=(Plan\(.*?\)), or take", said)
     assert left(A, A, C, sylvester(A, A, C, plan=eval(cure, {"Plan": Plan}))) <= 1e-6
+
+
+def test_refinement_and_precision_are_proposed_where_they_help(seed: int) -> None:
+    A, B, C = mixed(1, 2, 1e-3, seed=seed), mixed(1, 3, 1e-3, seed=seed + 1), torch.ones(3, 3).double()
+    for dtype in ("bfloat16", "float32"):
+        _, run = sylvester_with_info(A, B, C, plan=Plan(dtype=dtype))
+        assert [one.endswith("raise refine, or take a higher precision") for one in run.warnings] == [True]
+        _, refined = sylvester_with_info(A, B, C, plan=Plan(dtype=dtype), refine=4)
+        assert not refined.warnings
+        assert run.residual.max() > 10 * refined.residual.max()
+    _, run = sylvester_with_info(A, B, C)
+    assert [one.endswith("from normal: raise refine") for one in run.warnings] == [True]
+    assert run.residual.max() <= 1e-11
+    assert not sylvester_with_info(A, B, C, refine=4)[1].warnings
+    A, B = mixed(1, 2, 1e-6, seed=seed), mixed(1, 3, 1e-6, seed=seed + 1)
+    problem = advised(lambda: sylvester(A, B, C, plan=Plan(dtype="bfloat16")))
+    assert "which bfloat16 does not tell from 0" in problem
+    (cure,) = re.findall(r"write plan=(Plan\(.*?\)), or take", problem)
+    assert left(A, B, C, sylvester(A, B, C, plan=eval(cure, {"Plan": Plan}))) <= 1e-6
 
 
 # Riccati
