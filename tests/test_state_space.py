@@ -14,7 +14,7 @@ from scipy.signal import cont2discrete
 from torch import Tensor
 
 import polydesign
-from polydesign.model import InputError, Plan
+from polydesign.model import DivergenceError, InputError, Plan
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime import bilinear, hippo_legs, hippo_legt, inverse_root_with_info, msign_with_info, ops
 from polydesign.runtime.prepare import RESIDUAL_ROUNDINGS, symmetric_part
@@ -188,6 +188,14 @@ def test_empty_and_unchecked(device: str) -> None:
     A, B = (M.to(device) for M in hippo_legs(8))  # in full, for nothing is looked at
     found, _ = bilinear(A, B, 0.1, plan=Plan(check=False))
     torch.testing.assert_close(found, bilinear(A, B, 0.1)[0], rtol=0, atol=1e-13)
+
+
+def test_a_result_that_does_not_fit_is_raised_with_a_cure() -> None:
+    A, B = torch.zeros(4, 4).half(), torch.full((4, 1), 6e4).half()
+    with pytest.raises(DivergenceError, match=r"fit in float16: write A\.to\(torch\.float64\)$"):
+        bilinear(A, B, 10.0)
+    found = bilinear(A.to(torch.float64), B, 10.0)
+    assert all(torch.isfinite(M).all() for M in found)
 
 
 A4, B4 = torch.ones(4, 4), torch.ones(4, 1)

@@ -118,7 +118,7 @@ def bilinear(
             X = X + solve(ops.mm_add(C, T, X, alpha=-1.0, beta=1.0))
         n = A.shape[-1]
         if triangular:
-            check_solved("A", T, X, C, X.to(kept))
+            check_solved("A", T, X, C, X.to(kept), switch="")
         return X[..., :n].to(kept).contiguous(), X[..., n:].to(kept).contiguous()
 
 

@@ -187,12 +187,14 @@ def _joined(T: Tensor, X: Tensor) -> Tensor:
     return torch.cat([torch.cat([A, torch.zeros_like(A)], dim=-1), torch.cat([D, B], dim=-1)], dim=-2)
 
 
-def check_solved(name: str, T: Tensor, X: Tensor, right: Tensor, found: Tensor) -> None:
+def check_solved(
+    name: str, T: Tensor, X: Tensor, right: Tensor, found: Tensor, switch: str = "check=False"
+) -> None:
     """Raise DivergenceError for X with an entry of |TX − right| above 4·(n + 2)·u·(|T||X| + |right|).
 
     That is twice what substitution, and a product to judge it by, are proved to leave; n: the side of T.
-    name: the argument that has to be wider. found: X as it is handed out, which has to be finite. Looks at
-    the data.
+    name: the argument that has to be wider. found: X as it is handed out, which has to be finite. switch:
+    what gives X all the same, "" for nothing. Looks at the data.
     """
     dtype, wider = dtype_name(T.dtype), f"write {name}.to(torch.float64)"
     if not torch.isfinite(found).all():
@@ -200,7 +202,8 @@ def check_solved(name: str, T: Tensor, X: Tensor, right: Tensor, found: Tensor) 
             wider = f"write {name}.to(torch.{dtype})"
         elif dtype == "float64":
             wider = "scale the rows of T"
-        _raise(~torch.isfinite(found), f"the result does not fit in {dtype_name(found.dtype)}: {wider}")
+        what = f"the result does not fit in {dtype_name(found.dtype)}: {wider}"
+        _raise(~torch.isfinite(found), what, switch)
     T, X, right = T.detach(), X.detach(), right.detach()
     off = ops.mm_add(right.expand(X.shape), T, X, alpha=-1.0, beta=1.0).abs()
     sizes = ops.mm(T.abs(), X.abs()) + right.abs()
@@ -212,16 +215,15 @@ def check_solved(name: str, T: Tensor, X: Tensor, right: Tensor, found: Tensor) 
         worst = (off / allowed)[beyond].nan_to_num(nan=torch.inf).max().item() * room
         if dtype == "float64":
             wider = "take torch.linalg.solve_triangular"
-        _raise(
-            beyond,
-            f"of TX {worst:.2g} roundings of {dtype} are left, and by substitution {room} at most: {wider}",
-        )
+        what = f"of TX {worst:.2g} roundings of {dtype} are left, and by substitution {room} at most: {wider}"
+        _raise(beyond, what, switch)
 
 
-def _raise(beyond: Tensor, what: str) -> None:
+def _raise(beyond: Tensor, what: str, switch: str) -> None:
     where = beyond.flatten(-2).any(dim=-1).nonzero()[0].tolist()
     matrix = f"matrix [{', '.join(map(str, where))}]: " if where else ""
-    raise DivergenceError(f"{matrix}{what}; check=False gives the result as it is")
+    without = f"; {switch} gives the result as it is" if switch else ""
+    raise DivergenceError(f"{matrix}{what}{without}")
 
 
 def _check_given(name: str, M: Tensor) -> None:
