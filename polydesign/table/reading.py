@@ -1,21 +1,21 @@
 """Tables from JSON.
 
-What is read is checked three times: against schema/schedule-v2.schema.json, by the model's own checks, and on
-a grid (approximation/sampling.py). Files of v1 are read too (upgrade.py).
+What is read is checked four times: how much it is, and against schema/schedule-v2.schema.json; by the
+model's own checks; on a grid (approximation/sampling.py); and what a certificate calls proved is proved
+again, but for its optimum (approximation/certificate.py). Files of v1 are read too (upgrade.py).
 """
 
 from __future__ import annotations
 
 import json
-import math
 from copy import deepcopy
 from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
 from polydesign.model import (
+    MOST_STEPS,
     Certificate,
     ClaimError,
     InputError,
@@ -25,12 +25,16 @@ from polydesign.model import (
     Step,
     Table,
     Trial,
+    quoted,
 )
 from polydesign.model.program import Line, Program, check_program
 from polydesign.program.cost import matmuls, matmuls_of
-from polydesign.table import measurements
+from polydesign.table import measurements, schema
 from polydesign.table.upgrade import upgraded
-from polydesign.table.writing import SCHEMA
+from polydesign.text.incoming import check_values, parse
+
+MOST_RUNS = 5000
+"""Of measurements in a file, and of trials."""
 
 
 def loads(text: str, where: str = "$") -> Table:
@@ -44,22 +48,9 @@ def loads(text: str, where: str = "$") -> Table:
 @lru_cache(maxsize=256)
 def _checked(text: str, where: str) -> Table:
     """Remembered: checking takes most of the time, and commands read the same files again and again."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in found:
-                raise InputError(where, f"the key {key!r} is there twice")
-            found[key] = value
-        return found
-
     try:
-        body = json.loads(text, object_pairs_hook=unique)
-    except (RecursionError, ValueError) as problem:
-        if isinstance(problem, InputError):
-            raise
-        if not isinstance(problem, json.JSONDecodeError):
-            raise InputError(where, f"is no table: {problem}") from problem
+        body = parse(text, where)
+    except json.JSONDecodeError as problem:
         if problem.pos == 0:
             raise InputError(
                 where, "is no table, which is JSON: a list of coefficients is for polydesign identify"
@@ -69,7 +60,7 @@ def _checked(text: str, where: str) -> Table:
             f"is not JSON at line {problem.lineno}, column {problem.colno} ({problem.msg}); was it cut off? "
             "Write it again with polydesign search",
         ) from problem
-    return from_json(body)
+    return _from_values(body)
 
 
 def from_json(body: Any) -> Table:
@@ -77,9 +68,14 @@ def from_json(body: Any) -> Table:
 
     Raises InputError whose field is a JSON path such as $.steps[2].coefficients[0].
     """
-    _refuse_non_finite(body, "$")
+    check_values(body, "$")
+    return _from_values(body)
+
+
+def _from_values(body: Any) -> Table:
+    _check_counts(body)
     given, body = body, upgraded(body)
-    _check_schema(body)
+    schema.check(body)
     steps = []
     for index, item in enumerate(body["steps"]):
         try:
@@ -148,38 +144,19 @@ def _pair(ends: Any) -> tuple[float, float]:
     return float(ends[0]), float(ends[1])
 
 
-def _refuse_non_finite(value: Any, path: str) -> None:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _refuse_non_finite(item, f"{path}.{key}")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _refuse_non_finite(item, f"{path}[{index}]")
-    elif isinstance(value, (int, float)) and not abs(value) < math.inf:
-        raise InputError(path, f"must be a finite number, not {value!r}")
-    elif isinstance(value, int) and abs(value) > 2**1023:
-        raise InputError(path, "does not fit a float64")
-
-
-def _check_schema(body: Any) -> None:
-    # A tenth of a second, and only reading needs it.
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    schema = json.loads(files("polydesign").joinpath("schema/schedule-v2.schema.json").read_text("utf-8"))
-    found = best_match(Draft202012Validator(schema).iter_errors(body))
-    if found is None:
-        return
-    path, problem = found.json_path, found.message
-    if isinstance(found.instance, dict) and found.validator == "additionalProperties":
-        unknown = sorted(set(found.instance) - set(found.schema["properties"]))  # pyright: ignore
-        path, problem = f"{path}.{unknown[0]}", "is not a key of this format"
-    elif isinstance(found.instance, dict) and found.validator == "required":
-        missing = [key for key in found.schema["required"] if key not in found.instance]  # pyright: ignore
-        path, problem = f"{path}.{missing[0]}", "is missing"
-    elif path == "$.schema":
-        problem = f"must be {SCHEMA!r}; this version reads that and v1, and no other"
-    raise InputError(path, problem if len(problem) < 200 else problem[:200] + "…")
+def _check_counts(body: Any) -> None:
+    """Refuse what is no object, and more than a table may hold, before it is looked at any closer."""
+    if not isinstance(body, dict):
+        raise InputError("$", f"must be an object, not {quoted(body)}")
+    steps, error = body.get("steps"), body.get("error")
+    runs = error if isinstance(error, dict) else {}
+    for path, items, most in (
+        ("$.steps", steps, MOST_STEPS),
+        ("$.error.measured", runs.get("measured"), MOST_RUNS),
+        ("$.error.tried", runs.get("tried"), MOST_RUNS),
+    ):
+        if isinstance(items, list) and len(items) > most:
+            raise InputError(path, f"has {len(items):,} entries, and a table has at most {most:,}")
 
 
 def _certificate(body: Any, table: Table) -> Certificate | None:
@@ -187,7 +164,7 @@ def _certificate(body: Any, table: Table) -> Certificate | None:
     item = body.get("certificate")
     if item is None:
         return None
-    _check_digest("$.certificate.digest", item["digest"], table)
+    _check_digest("$.certificate.digest", item["digest"], table.digest)
     try:
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in item.items()}
         certificate = Certificate(**fields)
@@ -213,8 +190,8 @@ def _certificate(body: Any, table: Table) -> Certificate | None:
     return certificate
 
 
-def _check_digest(path: str, stated: str, table: Table) -> None:
-    if stated != table.digest:
+def _check_digest(path: str, stated: str, digest: str) -> None:
+    if stated != digest:
         raise ClaimError(
             path,
             "does not belong to these programs, this interval and this purpose: the table was edited by "
@@ -223,9 +200,9 @@ def _check_digest(path: str, stated: str, table: Table) -> None:
 
 
 def _measured(body: Any, table: Table) -> tuple[Measurement, ...]:
-    found = []
+    found, digest = [], table.digest
     for index, item in enumerate(body["error"]["measured"]):
-        _check_digest(f"$.error.measured[{index}].digest", item["digest"], table)
+        _check_digest(f"$.error.measured[{index}].digest", item["digest"], digest)
         try:
             found.append(measurements.from_entry({**item, "table": body["name"]}))
         except InputError as problem:
@@ -234,9 +211,9 @@ def _measured(body: Any, table: Table) -> tuple[Measurement, ...]:
 
 
 def _tried(body: Any, table: Table) -> tuple[Trial, ...]:
-    found = []
+    found, digest = [], table.digest
     for index, item in enumerate(body["error"].get("tried", ())):
-        _check_digest(f"$.error.tried[{index}].digest", item["digest"], table)
+        _check_digest(f"$.error.tried[{index}].digest", item["digest"], digest)
         try:
             found.append(Trial(**item))
         except InputError as problem:
@@ -246,11 +223,9 @@ def _tried(body: Any, table: Table) -> tuple[Trial, ...]:
 
 def _check_statements(body: Any, table: Table, products: int) -> None:
     """Refuse what the file says beside its steps, where the steps say otherwise."""
-    from polydesign.approximation.sampling import (  # numpy, and only reading needs it
-        SAMPLES,
-        check_claims,
-        sampled_error,
-    )
+    # numpy and flint, and only reading needs them
+    from polydesign.approximation.certificate import check_bounds
+    from polydesign.approximation.sampling import SAMPLES, check_claims, sampled_error
 
     if body["error"]["exact"] != table.schedule.error:
         raise ClaimError(
@@ -262,12 +237,15 @@ def _check_statements(body: Any, table: Table, products: int) -> None:
     if body["cost"]["matmuls"] != products:
         raise ClaimError("$.cost.matmuls", f"is {body['cost']['matmuls']}, and these steps take {products}")
     check_claims(table.schedule)
+    certificate = table.certificate
+    if certificate is not None and certificate.kind == "proved":
+        check_bounds(table.schedule, certificate)
+        return
     # What float64 cannot tell from 0, and what a sampled certificate says, in as many digits as that needs.
     found = sampled_error(table.schedule)
     if Decimal(found) > Decimal(table.schedule.error) * Decimal("1.000000000001"):
         raise ClaimError("$.error.exact", f"is {table.schedule.error!r}, and |f - 1| reaches {found}")
-    certificate = table.certificate
-    if certificate is not None and certificate.kind == "sampled":
+    if certificate is not None:
         if certificate.samples != SAMPLES:
             raise ClaimError("$.certificate.samples", f"is {certificate.samples}, and {SAMPLES} are taken")
         if Decimal(certificate.error[0]) > Decimal(found) or float(certificate.error[0]) < 0.99 * float(
