@@ -171,15 +171,10 @@ def _certificate(body: Any, table: Table) -> Certificate | None:
     except InputError as problem:
         raise InputError(f"$.certificate.{problem.field}", problem.problem) from problem
     low, high = map(Decimal, certificate.error)
-    stated = Decimal(schedule.error)
     if certificate.kind == "sampled":
         follows = low <= high == Decimal(repr(schedule.error))
-    else:
-        # A proved bracket is tight, or below all float64, and the error stands in the file rounded to one.
-        room = stated * Decimal("1e-12") + Decimal("5e-324")
-        follows = low - room <= stated <= high + room and high - low <= high * Decimal("1e-9") + Decimal(
-            "1e-300"
-        )
+    else:  # what it encloses is proved by check_bounds; it is tight, or below all float64
+        follows = high - low <= high * Decimal("1e-9") + Decimal("1e-300")
         if certificate.optimum is not None and Decimal(certificate.optimum[1]) > high:
             raise ClaimError("$.certificate.optimum", "reaches beyond the error of this very schedule")
     if not follows:
