@@ -230,7 +230,9 @@ def _check_statements(body: Any, table: Table, products: int) -> None:
     if any(m.promised != table.schedule.promise(m.power) for m in table.measured):
         raise ClaimError("$.error.measured", "was taken for another promise than error.exact")
     if body["cost"]["matmuls"] != products:
-        raise ClaimError("$.cost.matmuls", f"is {body['cost']['matmuls']}, and these steps take {products}")
+        raise ClaimError(
+            "$.cost.matmuls", f"is {quoted(body['cost']['matmuls'])}, and these steps take {products}"
+        )
     check_claims(table.schedule)
     certificate = table.certificate
     if certificate is not None and certificate.kind == "proved":
