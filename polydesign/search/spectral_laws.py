@@ -86,8 +86,11 @@ def quantiles(law: str, count: int, interval: Interval) -> np.ndarray:
     if not path.is_file():
         raise InputError("objective", f"{law!r} is neither a file nor one of {', '.join(LAWS)}")
     try:
-        sigma = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path)
+        with path.open("rb") as file:
+            sigma = np.load(file, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(file)
         sigma = np.atleast_2d(np.asarray(sigma, dtype=float))
+    except OSError:
+        raise
     except Exception as problem:  # numpy raises whatever the bytes of a file lead it to
         reason = shortened(str(problem), 160)
         raise InputError("objective", f"{law} is no list of numbers: {reason}") from problem

@@ -180,7 +180,8 @@ _TEXTS = ("name", "about", "input", "expected")
 
 def _array(path: Path) -> np.ndarray:
     try:
-        found = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
     except Exception as problem:  # numpy raises whatever the bytes of a file lead it to
         raise InputError(str(path), "is no array: polydesign conformance TABLE -o writes it") from problem
     if not isinstance(found, np.ndarray) or found.dtype.kind != "f":

@@ -42,7 +42,10 @@ def read_matrix(path: str | Path) -> Sample:
 def _read_npy(file: Path, key: str) -> torch.Tensor:
     if key:
         raise InputError(f"{file}::{key}", f"a .npy file holds one array without a name: write {file}")
-    array = np.load(file, allow_pickle=False)
+    with file.open("rb") as content:
+        array = np.load(content, allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        raise InputError(str(file), "holds several arrays: save one of them as .npy")
     if array.dtype.kind not in "fiu":
         raise InputError(str(file), f"holds {array.dtype}, and only real numbers are run: convert it first")
     return torch.from_numpy(array.astype(np.float64))
