@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +292,64 @@ def test_an_edited_claim_is_refused_wherever_it_is_shown(tmp_path: Path) -> None
     assert run("certify", path)[0] == 1
     path.write_text(edited(TABLE, put("certificate", "safe_edge", value=["1", "1e9999"])))  # true
     assert run("show", path)[0] == 0
+
+
+def test_a_false_claim_is_renewed(tmp_path: Path) -> None:
+    """As the refusal says: certify --write."""
+    path = tmp_path / "t.json"
+    for name in ("safe_edge", "basin_edge", "error", "optimum"):
+        false = TABLE["certificate"][name]
+        value = [repr(float(false[0]) * (1 - 1e-7)), repr(float(false[0]) * (1 - 1e-8))]
+        path.write_text(edited(TABLE, put("certificate", name, value=value)))
+        code, output = run("show", "--json", path)
+        assert (code, f"{path}: $.certificate.{name}" in output) == (2, True)
+        assert run("certify", path)[0] == 1
+        assert run("certify", path, "--write")[0] == 0
+        assert json.loads(path.read_text())["certificate"] == TABLE["certificate"]
+        assert run("show", "--json", path)[0] == 0
+
+
+def test_a_table_with_a_false_claim_is_refused_too() -> None:
+    table = load(TABLE["name"])
+    assert table.certificate is not None
+    false = replace(table, certificate=replace(table.certificate, safe_edge=("1.5", "1.6")))
+    for verb in (
+        lambda: polydesign.export(false, "optax"),
+        lambda: polydesign.compare([false]),
+        lambda: polydesign.plot(false),
+        lambda: polydesign.fold(false, 1.01),
+        lambda: polydesign.certify(false),
+    ):
+        with pytest.raises(InputError, match=r"certificate\.safe_edge: .* does not follow"):
+            verb()
+    assert polydesign.certify(false, renew=True) == table.certificate
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1" * 300_000 + "x",
+        "/*" * 300_000 + "\n)",
+        "1 " * 300_000 + "x",
+        "(" + " " * 500_000,
+        "(1" + ",1" * 200_000,
+        "[" * 100_000,
+        "-" * 400_000,
+        "|" * 400_000,
+        "a,b,c\n" + "1,2,3\n" * 50_000,
+        "x = 9**9**9**9",
+        "x = [1]*10**10",
+        '{"\\u001b[31m": [[3, -4, 2]], "\\u202e": [[3, -4, 1]]}',
+    ],
+    ids=lambda text: quoted(text[:20]),
+)
+def test_texts_that_take_long_to_read_as_a_list(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.txt").write_text(text)
+    start = time.process_time()
+    code, output = run("identify", tmp_path / "t.txt")
+    assert time.process_time() - start < 10
+    assert (code, len(output) < 500, str(tmp_path / "t.txt") in output) == (2, True, True), output
+    assert not {c for c in output if not c.isprintable()} - {"\n"}
 
 
 # --- written

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 import polydesign
-from polydesign.model import Schedule, Table, shortened, visible
+from polydesign.model import Schedule, Table, located, shortened, visible
 
 _INPUT = {
     "power": "divided by an estimate of its spectral norm, with a margin (power)",
@@ -27,11 +27,15 @@ def show(table: str, as_json: bool) -> None:
     Example:
       polydesign show sign-d5x6-l1e-3-bf16
     """
+    from polydesign.approximation.certificate import with_proved_optimum
     from polydesign.table import dumps
     from polydesign.table.catalogue import find
 
-    found = polydesign.load(table)
-    click.echo(dumps(found) if as_json else _described(found, find(table)), nl=not as_json)
+    found, path = polydesign.load(table), find(table)
+    if as_json and found.certificate is not None and found.certificate.kind == "proved":
+        with located(f"{path}: $."):  # the rest is proved where a file is read
+            with_proved_optimum(found.schedule, found.certificate)
+    click.echo(dumps(found) if as_json else _described(found, path), nl=not as_json)
 
 
 def _described(table: Table, path: Path) -> str:

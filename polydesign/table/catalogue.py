@@ -6,15 +6,17 @@ import json
 import os
 import warnings
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from polydesign.model import (
     DTYPES,
     PURPOSES,
+    Certificate,
     InputError,
     SafetyWarning,
+    Schedule,
     Table,
     Trial,
     check_choice,
@@ -204,7 +206,7 @@ def find(source: str | os.PathLike[str]) -> Path:
     raise InputError(name, f"is neither a file nor a table of the catalogue; {hint}")
 
 
-def load(source: str | os.PathLike[str]) -> Table:
+def load(source: str | os.PathLike[str], *, proving: bool = True) -> Table:
     """The table in a file, or of a name in the catalogue.
 
     A table that an earlier version of this package shipped, and that blows up matrices whose roundings agree,
@@ -212,6 +214,8 @@ def load(source: str | os.PathLike[str]) -> Table:
 
     Args:
         source: A path, or a name that `polydesign list` shows.
+        proving: Prove again what its certificate calls proved, but for the optimum, which `certify` proves;
+            off for who makes a new certificate.
 
     Returns:
         The table, checked: schema, digest, images and claims.
@@ -223,20 +227,34 @@ def load(source: str | os.PathLike[str]) -> Table:
     path = find(source)
     text = read_text(path, _WHAT)
     with located(f"{path}: "):
-        table = loads(text)
+        table = loads(text, proving=proving)
     for one in earlier_tables():
         if one.digest == table.digest:
             warnings.warn(f"{path} is {one}", SafetyWarning, stacklevel=2)
     return table
 
 
-def as_table(source: Source) -> Table:
-    """The table itself, or what load finds for its name or path. Raises what load raises."""
+def as_table(source: Source, *, proving: bool = True) -> Table:
+    """The table itself, or what load finds for its name or path; proving: as there, for both.
+
+    Raises what load raises, and ClaimError for a Table whose certificate states what does not follow.
+    """
     if isinstance(source, (str, os.PathLike)):
-        return load(source)
+        return load(source, proving=proving)
     if not isinstance(source, Table):
         raise InputError("table", f"must be a Table, a name or a path, and is {type(source).__name__}")
+    certificate = source.certificate
+    if proving and certificate is not None and certificate.kind == "proved":
+        with located("table: $."):
+            _check_bounds(source.schedule, certificate)
     return source
+
+
+@lru_cache(maxsize=256)
+def _check_bounds(schedule: Schedule, certificate: Certificate) -> None:
+    from polydesign.approximation.certificate import check_bounds  # numpy and flint
+
+    check_bounds(schedule, certificate)
 
 
 def save(table: Table, path: str | os.PathLike[str], *, force: bool = False) -> bool:
