@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from polydesign.model import MOST_DEPTH, InputError, not_plain, obeyed, quoted
 MOST_BYTES = 16 * 1024 * 1024
 """Of a file of text; the largest table of the package has 0.2 of a MB."""
 
-MOST_COMMAS = 500_000
+MOST_COMMAS = 300_000
 """In a JSON text: about so many things does it hold, and each takes some microseconds to check."""
 
 MOST_TEXT = 20_000
@@ -58,8 +59,7 @@ def parse(text: str, where: str = "$", most: int = MOST_COMMAS) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
+            twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
             raise InputError(where, f"the key {quoted(twice)} is there twice")
         return found
 
