@@ -18,14 +18,17 @@ from tables import with_coefficients
 import polydesign
 from polydesign.approximation.certificate import (
     BELOW_FLOAT64,
+    _taylor_bound,
     certify,
+    check_bounds,
     check_certificate,
     check_images,
     enclose,
     optimum,
     ratio_to_optimum,
+    with_proved_optimum,
 )
-from polydesign.approximation.edge import edge
+from polydesign.approximation.edge import edge, safe_up_to
 from polydesign.approximation.enclosure import _critical_points
 from polydesign.approximation.remez import best_approximation, solved
 from polydesign.approximation.scalar import derivative, horner, schedule_from
@@ -123,6 +126,23 @@ def test_small_errors_are_those_of_the_rounded_coefficients():
     assert float(optimum(schedule)[1]) < 1e-24
 
 
+@pytest.mark.parametrize("root", [1, 2, 4])
+@pytest.mark.parametrize("inner", [1, 2, 5])
+@pytest.mark.parametrize("delta", [Fraction(1, 100), Fraction(1, 10**6)])
+def test_the_taylor_bound_is_one_and_a_close_one(root, inner, delta):
+    """Against Taylor's step of y^(−1/r) about 1 itself, whose error at the lower end is known exactly."""
+    low, high = Fraction(1) - delta, Fraction(1) + delta
+    binomials = [Fraction(1)]
+    for j in range(inner + 1):
+        binomials.append(binomials[-1] * Fraction(1 + j * root, root * (j + 1)))
+    bottom, top = low**root, high**root
+    middle, relative = (bottom + top) / 2, (top - bottom) / (top + bottom)
+    rest = binomials[inner + 1] * relative ** (inner + 1)  # the first term that Taylor's step leaves out
+    bound = _taylor_bound(root, inner, (low, high))
+    assert middle > 1 - delta
+    assert rest * (1 - relative) <= bound <= rest * (1 + 8 * (inner + 2) * relative)
+
+
 def test_errors_far_below_float64():
     schedule = Equioscillation().search(Problem(2, (5,) * 9, 1e-3))
     certificate = certify(schedule)
@@ -206,6 +226,49 @@ def test_a_moved_edge(name, move):
 def test_true_statements_pass():
     certificate = certify(QUINTICS.schedule)
     assert check_certificate(QUINTICS.schedule, certificate) == certificate
+    check_bounds(QUINTICS.schedule, certificate)
+    assert with_proved_optimum(QUINTICS.schedule, certificate) == certificate
+
+
+@pytest.mark.parametrize("name", ["error", "safe_edge", "basin_edge"])
+@pytest.mark.parametrize("factor", [1 - Fraction(1, 10**8), 1 + Fraction(1, 10**8), Fraction(3, 2)])
+def test_reading_sees_a_moved_claim(name, factor):
+    """Also one that samples do not see: the error is at no sample, and the edges are beyond all of them."""
+    certificate = certify(QUINTICS.schedule)
+    moved = [factor * end for end in bracket(getattr(certificate, name))]
+    decimals = tuple(str(Decimal(x.numerator) / Decimal(x.denominator)) for x in moved)
+    with pytest.raises(ClaimError, match=f"certificate.{name}: "):
+        check_bounds(QUINTICS.schedule, replace(certificate, **{name: decimals}))
+    if name != "error":
+        with pytest.raises(ClaimError, match=f"certificate.{name}: "):
+            check_bounds(QUINTICS.schedule, replace(certificate, **{name: None}))
+
+
+def test_an_edge_that_is_stated_and_not_there():
+    schedule = schedule_from(2, [(4.0, -1.0)], (0.5, 1.0))  # p(1) = 3
+    certificate = certify(schedule)
+    check_bounds(schedule, certificate)
+    for name in ("safe_edge", "basin_edge"):
+        with pytest.raises(ClaimError, match=f"certificate.{name}: "):
+            check_bounds(schedule, replace(certificate, **{name: ("1", "1.1")}))
+
+
+@pytest.mark.parametrize("factor", [Fraction(1, 2), 1 - Fraction(1, 10**8), 1 + Fraction(1, 10**8)])
+def test_an_optimum_that_is_shown_is_proved(factor):
+    certificate = certify(QUINTICS.schedule)
+    assert certificate.optimum is not None
+    moved = [factor * end for end in bracket(certificate.optimum)]
+    decimals = tuple(str(Decimal(x.numerator) / Decimal(x.denominator)) for x in moved)
+    with pytest.raises(ClaimError, match=r"certificate\.optimum: "):
+        with_proved_optimum(QUINTICS.schedule, replace(certificate, optimum=decimals))
+    wide = replace(certificate, optimum=("0", certificate.error[0]))  # true, and says little
+    assert with_proved_optimum(QUINTICS.schedule, wide) == certificate
+
+
+def test_a_proof_that_needs_very_many_digits_is_no_proof_of_a_file(monkeypatch):
+    monkeypatch.setattr("polydesign.approximation.certificate.READING_BITS", 64)
+    with pytest.raises(ClaimError, match=r"certificate\.error: is not decided"):
+        check_bounds(QUINTICS.schedule, certify(QUINTICS.schedule))
 
 
 def test_the_safe_edge_belongs_to_the_stated_error():
@@ -331,6 +394,18 @@ def test_without_headroom_there_is_no_room():
     certificate = certify(polydesign.design(degree=5, steps=6, headroom=1).schedule)
     assert float((certificate.safe_edge or ("nan",))[0]) == 1.0
     assert float((certificate.safe_edge or ("", "nan"))[1]) < 1 + 1e-8
+
+
+@pytest.mark.parametrize(
+    ("row", "near"), [((3.0, -1.0), (3.0, -1.0 - 2.0**-20)), ((-1.0, 1.0), (-1.0, 1.0 + 2.0**-20))]
+)
+def test_the_ends_of_the_basin_are_not_in_it(row, near):
+    """p(1) is 2, or 0, exactly: the basin is open."""
+    schedule = schedule_from(2, [row], (0.5, 1.0))
+    assert schedule.steps[0](1.0) in (0.0, 2.0)
+    assert safe_up_to(schedule, Fraction(1), None) is False
+    assert edge(schedule, None) is None
+    assert safe_up_to(schedule_from(2, [near], (0.5, 1.0)), Fraction(1), None) is True
 
 
 def test_edges_are_none_where_u_is_outside_already():

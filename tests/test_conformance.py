@@ -293,6 +293,41 @@ def test_the_files(kits: Callable[..., Path]) -> None:
     assert len(index["files"]) + 2 * len(index["cases"]) + 1 == len(list(folder.iterdir()))
 
 
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (lambda index: index.update(cases=3), r"\$\.cases\[0\]"),
+        (lambda index: index.update(files="x"), r"\$\.files"),
+        (lambda index: index["cases"].insert(1, None), r"\$\.cases\[1\]"),
+        (lambda index: index["cases"][0].pop("input"), r"\$\.cases\[0\]"),
+        (lambda index: index["cases"][0].update(tolerance=1), r"\$\.cases\[0\]"),
+        (
+            lambda index: index["cases"][0]["tolerance"].update(float32="x"),
+            r"\$\.cases\[0\]\.tolerance\.float32",
+        ),
+        (lambda index: index["cases"][0].update(about="\x1b[31m"), r"\$\.cases\[0\]\.about"),
+        (lambda index: index["cases"][0].update(name="\u202e"), r"\$\.cases\[0\]\.name"),
+    ],
+)
+def test_a_kit_of_others_is_refused_by_its_field(
+    change: Callable[[Any], Any], field: str, kits: Callable[..., Path], tmp_path: Path
+) -> None:
+    index = json.loads((kits(QUINTICS[0]) / "kit.json").read_text())
+    change(index)
+    (tmp_path / "kit.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match=rf"kit\.json: {field}: "):
+        check(tmp_path, lambda M: M)
+
+
+def test_arrays_of_a_kit_that_are_none_are_refused(kits: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "kit.json").write_bytes((kits(QUINTICS[0]) / "kit.json").read_bytes())
+    for content in (b"", b"hello", b"PK\x03\x04", b"\x93NUMPY\x01\x00"):
+        for case in json.loads((tmp_path / "kit.json").read_text())["cases"]:
+            (tmp_path / case["input"]).write_bytes(content)
+        with pytest.raises(InputError, match=r"\.npy: is no array"):
+            check(tmp_path, lambda M: M)
+
+
 def test_what_a_precision_cannot_hold_is_not_judged(kits: Callable[..., Path]) -> None:
     found = json.loads((kits(QUINTICS[0]) / "kit.json").read_text())["cases"]
     tolerance = {case["name"]: case["tolerance"] for case in found}

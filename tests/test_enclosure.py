@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import subprocess
@@ -154,3 +155,19 @@ def test_agrees_with_sollyas_certified_supnorm(rows, steps):
     assert low <= theirs[1]
     assert theirs[0] <= high
     assert theirs[1] - theirs[0] < Fraction(1, 10**20)
+
+
+@pytest.mark.parametrize("multiplicity", [1, 2, 3, 4, 5])
+def test_a_multiple_critical_point_inside(multiplicity):
+    """p′ = (1 − y)ᵐ: p rises to 1 and, for an odd m, falls again. Of m = 3 it is Padé's step of degree 7."""
+    slope = [Fraction(math.comb(multiplicity, j) * (-1) ** j) for j in range(multiplicity + 1)]
+    row = [c / (1 + 2 * j) for j, c in enumerate(slope)]
+    row = tuple(c / sum(row) for c in row)
+    assert multiplicity != 3 or row == tuple(Fraction(c, 16) for c in (35, -35, 21, -5))
+    ends = Fraction(1, 2), Fraction(6, 5)
+    found = step_image(row, 2, exactly(*ends), 200)
+    values = [evaluate(row, 2, x) for x in (*ends, Fraction(1))]
+    assert found.outer[0] <= min(values)
+    assert max(values) <= found.outer[1]
+    assert found.outer[1] - max(values) < Fraction(1, 2**150)
+    assert (max(values) == 1) == (multiplicity % 2 == 1)

@@ -114,6 +114,47 @@ def test_image_of_a_step_of_high_degree_on_a_narrow_interval(root, degree, lower
     assert float(seen) >= step.half_width * (1 - 1e-3)
 
 
+_FIELD = (1.511434972929596, -0.9965417578889015, -2.6571616650869205, 3.4874393258300227)
+_FIELD = (*_FIELD, -2.1088207573045823, 0.30558861212779956)
+
+WIDE = [
+    (_FIELD, 3, (-0.88, 7564.6)),  # the least value is at a critical point, 1e-59 of the largest
+    ((1.5, -0.5), 2, (-1e100, 1e100)),
+    ((1.5, -0.5), 2, (1e-300, 1e100)),
+    ((-1.5, 3.0, -0.25), 1, (-1e90, 1e-90)),
+    ((1e-200, -1e200, 1e-200), 3, (-1e30, 1e70)),
+    ((2.0, -1e-30, 1e-90), 4, (-1e9, 1e30)),
+    ((1.0, -3.0, 0.5), 5, (-2.0, 2.0)),  # an odd root: the interval of x^r has no middle but 0
+    ((1.0, -3.0, 0.5), 1, (-1e-200, 1e-200)),
+    ((0.5, 2.0), 3, (0.0, 0.0)),
+]
+
+
+@pytest.mark.parametrize(("coefficients", "root", "interval"), WIDE)
+def test_image_of_a_very_wide_interval(coefficients, root, interval):
+    """Against the values at all real critical points, found as roots of p′ with a thousand digits."""
+    context = arithmetic(1000)
+    slope = [context.mpf(0)] * ((len(coefficients) - 1) * root + 1)
+    for j, c in enumerate(coefficients):
+        slope[j * root] = (1 + j * root) * context.mpf(c)
+    low, high = map(context.mpf, interval)
+    scale = (abs(slope[0]) / abs(slope[-1])) ** (context.mpf(1) / (len(slope) - 1))  # of the roots, about
+    scaled = [c * scale**k / slope[0] for k, c in enumerate(slope)]
+    found = context.polyroots(scaled[::-1], maxsteps=2000, extraprec=9000)
+    real = [context.re(z) * scale for z in found if abs(context.im(z)) < abs(z) * context.mpf(10) ** -200]
+    points = [low, high, *(x for x in real if low <= x <= high)]
+    values = [evaluate([context.mpf(c) for c in coefficients], root, x) for x in points]
+    for mine, exact in zip(image(coefficients, root, interval), (min(values), max(values)), strict=True):
+        assert abs(context.convert(mine) - exact) <= abs(exact) * context.mpf(10) ** -25
+
+
+def test_the_ends_alone_would_not_do_on_a_wide_interval():
+    """Negative control, of the first of them."""
+    coefficients, root, interval = WIDE[0]
+    assert float(image(coefficients, root, interval)[0]) == pytest.approx(-78.01572255247898, rel=1e-15)
+    assert min(evaluate(coefficients, root, x) for x in interval) > -0.98
+
+
 def test_image_of_intervals_that_are_not_positive():
     """What a published step leaves may have lost its sign; odd and even roots mirror differently."""
     for root in (1, 2, 3):

@@ -12,7 +12,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from pages import written
 import polydesign
 from polydesign.cli import main
 from polydesign.designer import sweeping
-from polydesign.designer.sweeping import Outcome, grid, read_problems, sweep
+from polydesign.designer.sweeping import SUMMARY, Outcome, grid, read_problems, sweep
 from polydesign.model import InputError, Table
 
 pytestmark = pytest.mark.numerics
@@ -140,6 +140,67 @@ def test_what_is_there_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert sweep(problems[:1], tmp_path, jobs=1) == first[:1]
     assert solved == [*problems[2:], problems[0]]
     assert len((tmp_path / "sweep.jsonl").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize("cut", [1, 5, 20, 100, 120, "in a letter"])
+def test_a_cut_summary_goes_on(tmp_path: Path, cut: int | str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, or a copy, has cut the last line: it is computed again, and the others are kept."""
+    problems = [{"degree": 5, "steps": steps, "name": f"ä-{steps}"} for steps in (2, 3, 4)]
+    expected = sweep(problems, tmp_path, jobs=1)
+    summary = tmp_path / SUMMARY
+    whole = summary.read_bytes()
+    at = whole.rindex("ä".encode()) + 1 if cut == "in a letter" else len(whole) - int(cut)
+    summary.write_bytes(whole[:at])
+    made, real = [], sweeping.design
+
+    def counted(**keywords: Any) -> Table:
+        made.append(keywords["steps"])
+        return real(**keywords)
+
+    monkeypatch.setattr(sweeping, "design", counted)
+    # In this process, so that what is made is counted.
+    monkeypatch.setattr(sweeping, "_solved", _here)
+    assert sweep(problems, tmp_path, jobs=1) == expected
+    assert made == ([] if cut == 1 else [4])
+    assert summary.read_bytes() == (whole[:-1] if cut == 1 else whole)
+
+
+@contextmanager
+def _here(problems: Any, *_: Any) -> Iterator[Any]:
+    yield (sweeping._solve(index, problem) for index, problem in enumerate(problems))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"mine",
+        b"mine\n",
+        b'{"problem": 3}\n',
+        b'{"a": 1}',
+        b'{"problem": {}, "table": 3}\n',
+        b"\xff\xfe",
+        b"\0",
+    ],
+)
+def test_a_summary_of_another_kind_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / SUMMARY).write_bytes(content)
+    with pytest.raises(InputError, match="was not written by a sweep"):
+        sweep([{"degree": 5, "steps": 2}], tmp_path, jobs=1)
+    assert (tmp_path / SUMMARY).read_bytes() == content
+
+
+def test_a_cut_line_that_is_not_the_last_is_refused(tmp_path: Path) -> None:
+    (tmp_path / SUMMARY).write_text('{"problem": {"deg\n{"problem": {}, "table": null}\n')
+    with pytest.raises(InputError, match="was not written by a sweep"):
+        sweep([{"degree": 5, "steps": 2}], tmp_path, jobs=1)
+
+
+def test_a_grid_without_end_is_refused_at_once() -> None:
+    values = list(range(1, 1000))
+    with pytest.raises(InputError, match=r"^grid: has [0-9,]{20,} problems"):
+        grid(
+            {"degree": values, "steps": values, "root": values, "lower": values, "upper": values, "x": values}
+        )
 
 
 def test_a_table_of_another_problem_is_not_kept(tmp_path: Path) -> None:

@@ -225,6 +225,43 @@ def test_no_file_runs_code(tmp_path: Path) -> None:
     assert planted.exists()  # the trap was armed
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".pt", ".safetensors"])
+def test_bytes_of_any_kind_give_no_other_error(tmp_path: Path, suffix: str) -> None:
+    """Text, pickles of all sorts, and a file that was changed or cut: read, or refused in a line."""
+    good = {".npy": tmp_path / "a.npy", ".pt": tmp_path / "a.pt", ".safetensors": tmp_path / "a.safetensors"}
+    np.save(good[".npy"], np.eye(4))
+    torch.save(torch.eye(4), good[".pt"])
+    save_file({"a": torch.eye(4)}, good[".safetensors"])
+    content = good[suffix].read_bytes()
+    chance = np.random.default_rng(0)
+    cases = [b"", b"hello world\n", b"1 2\n3 4\n", b"aaaaaaaa", b"\x80", b")R.", b"PK\x03\x04", b"\x1b[31m\n"]
+    cases += [
+        "Größe".encode(),
+        b"I1\n.",
+        b"cposix\nsystem\n(S'ls'\ntR.",
+        b"\x93NUMPY\x01\x00\x10\x00{'descr': (",
+    ]
+    cases += [content[: int(at)] for at in chance.integers(0, len(content), 20)]
+    for _ in range(60):
+        changed = bytearray(content)
+        for at in chance.integers(0, len(content), 3):
+            changed[at] = chance.integers(256)
+        cases.append(bytes(changed))
+    path = tmp_path / f"x{suffix}"
+    refused = []
+    for case in cases:
+        path.write_bytes(case)
+        try:
+            read_matrix(path)
+        except InputError as problem:
+            refused.append(str(problem))
+    assert len(refused) > 20
+    for message in refused:
+        assert str(path) in message
+        assert len(message) < 400 + len(str(path))
+        assert message.isprintable()
+
+
 def test_refused_files(tmp_path: Path) -> None:
     for suffix in (".npy", ".pt", ".safetensors"):
         (tmp_path / f"bad{suffix}").write_bytes(b"not a matrix")

@@ -1,13 +1,14 @@
 """Schedule -> Certificate: what is proved of a schedule's error, of the optimum, and of the room above u.
 
-Certificates of kind "proved" are made here and nowhere else. Every statement is about exact arithmetic with
-exactly the float64 constants of the file, and about singular values (or eigenvalues^(1/r)) in [l, u]; what
-rounding does on a machine is measured, not proved.
+Certificates of kind "proved" are made here and nowhere else, and those of files are checked here. Every
+statement is about exact arithmetic with exactly the float64 constants of the file, and about singular values
+(or eigenvalues^(1/r)) in [l, u]; what rounding does on a machine is measured, not proved.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 from typing import Any
@@ -16,7 +17,7 @@ from polydesign.approximation.edge import edge, safe_up_to
 from polydesign.approximation.enclosure import Enclosure, exact_rows, exactly, levelled_error, step_image
 from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import arithmetic, rational
-from polydesign.model import Certificate, ClaimError, InputError, Schedule, digest
+from polydesign.model import Certificate, ClaimError, InputError, Schedule, digest, quoted
 from polydesign.program.basis import defines
 
 RELATIVE_WIDTH = Fraction(1, 10**24)
@@ -28,6 +29,9 @@ BELOW_FLOAT64 = Fraction(1, 10**330)
 """An error proved to be smaller needs no lower bound."""
 
 MOST_BITS = 1 << 15
+
+READING_BITS = 1 << 12
+"""Of precision, at most, when a file is read: others may have made it so that it takes very many."""
 
 _OPTIMUM_DIGITS = 30
 
@@ -54,34 +58,46 @@ def certify(schedule: Schedule, purpose: str = "") -> Certificate:
     safe, basin = edge(schedule, highest), edge(schedule, None)
     if safe and basin:
         safe = min(safe[0], basin[1]), min(safe[1], basin[1])  # the basin bounds the promise
-    try:
-        least = optimum(schedule)
-    except (ArithmeticError, InputError):  # the solver's range is smaller than what a file may hold
-        least = Fraction(0), highest
     return Certificate(
         kind="proved",
         error=error,
         digest=digest(schedule, purpose),
-        optimum=_decimals((min(least[0], highest), min(least[1], highest))),  # it is one of the schedules
+        optimum=_proved_optimum(schedule, highest),
         safe_edge=safe and _decimals(safe),
         basin_edge=basin and _decimals(basin),
     )
 
 
-def enclose(schedule: Schedule) -> list[Enclosure]:
-    """The exact image of [l, u] after each step, enclosed to RELATIVE_WIDTH of its half width about 1."""
-    rows = exact_rows(schedule)
+def _proved_optimum(schedule: Schedule, highest: Fraction) -> tuple[str, str]:
+    """As a certificate states it; highest: a bound of the schedule's own error."""
+    try:
+        least = optimum(schedule)
+    except (ArithmeticError, InputError):  # the solver's range is smaller than what a file may hold
+        least = Fraction(0), highest
+    return _decimals((min(least[0], highest), min(least[1], highest)))  # it is one of the schedules
+
+
+def enclose(schedule: Schedule, most_bits: int = MOST_BITS) -> list[Enclosure]:
+    """The exact image of [l, u] after each step, enclosed to RELATIVE_WIDTH of its half width about 1.
+
+    Raises ArithmeticError where so many bits do not do.
+    """
     bits = 128
-    while bits <= MOST_BITS:
-        found = []
-        received = exactly(*schedule.interval)
-        for row in rows:
-            received = step_image(row, schedule.root, received, bits)
-            found.append(received)
+    while bits <= most_bits:
+        found = _images(schedule, bits)
         if all(_narrow(image) for image in found):
             return found
         bits *= 2
-    raise ArithmeticError(f"the error is not enclosed with {MOST_BITS} bits")
+    raise ArithmeticError(f"the error is not enclosed with {most_bits} bits")
+
+
+def _images(schedule: Schedule, bits: int) -> list[Enclosure]:
+    found = []
+    received = exactly(*schedule.interval)
+    for row in exact_rows(schedule):
+        received = step_image(row, schedule.root, received, bits)
+        found.append(received)
+    return found
 
 
 def _narrow(image: Enclosure) -> bool:
@@ -190,40 +206,83 @@ def check_certificate(
     for name in ("error", "optimum"):
         claim, proof = getattr(stated, name), getattr(fresh, name)
         if Fraction(claim[0]) > Fraction(proof[0]) or Fraction(claim[1]) < Fraction(proof[1]):
-            raise ClaimError(
-                f"certificate.{name}",
-                f"[{claim[0]}, {claim[1]}] does not follow from the coefficients, which give "
-                f"[{proof[0]}, {proof[1]}]; polydesign certify --write renews it",
-            )
+            raise _not_following(name, claim, proof)
+    _check_edges(schedule, stated)
+    return fresh
+
+
+def check_bounds(schedule: Schedule, stated: Certificate) -> None:
+    """Prove what a proved certificate states but for its optimum, and what the steps state: milliseconds.
+
+    Raises ClaimError naming the first claim that does not follow, or that READING_BITS do not decide.
+    """
+    try:
+        images = check_images(schedule, most_bits=READING_BITS)
+    except ArithmeticError as problem:
+        raise ClaimError("certificate.error", f"is not decided: {problem}") from problem
+    low, high = map(Fraction, stated.error)
+    proved = images[-1].half_width
+    if not low <= proved[0] <= proved[1] <= high:  # decided by more digits, where it is near
+        proved = _images(schedule, 2 * READING_BITS)[-1].half_width
+    if not low <= proved[0] <= proved[1] <= high:
+        raise _not_following("error", stated.error, _decimals(proved))
+    _check_edges(schedule, stated)
+
+
+def with_proved_optimum(schedule: Schedule, stated: Certificate) -> Certificate:
+    """A proved certificate with the optimum that is proved here, in some ten milliseconds.
+
+    Raises ClaimError where what it states is disproved by it, and what check_bounds raises.
+    """
+    check_bounds(schedule, stated)
+    proof = _proved_optimum(schedule, Fraction(stated.error[1]))
+    claim = stated.optimum or proof
+    if Fraction(claim[0]) > Fraction(proof[1]) or Fraction(claim[1]) < Fraction(proof[0]):
+        raise _not_following("optimum", claim, proof)
+    return replace(stated, optimum=proof)
+
+
+def _not_following(name: str, claim: tuple[str, str], proof: tuple[str, str]) -> ClaimError:
+    return ClaimError(
+        f"certificate.{name}",
+        f"[{claim[0]}, {claim[1]}] does not follow from the coefficients, which give "
+        f"[{proof[0]}, {proof[1]}]; polydesign certify --write renews it",
+    )
+
+
+def _check_edges(schedule: Schedule, stated: Certificate) -> None:
     for name, band in (("safe_edge", Fraction(stated.error[1])), ("basin_edge", None)):
         _check_edge(schedule, name, getattr(stated, name), band)
-    return fresh
 
 
 def _check_edge(schedule: Schedule, name: str, claim: Any, band: Fraction | None) -> None:
     """A bracket of an edge is right if its lower end is safe and its upper end is not: prove both."""
+    u = Fraction(schedule.interval[1])
     if claim is None:
-        follows = edge(schedule, band) is None
+        follows = safe_up_to(schedule, u, band) is not True
     else:
-        u = Fraction(schedule.interval[1])
         verdicts = [safe_up_to(schedule, max(u, Fraction(end)), band) for end in claim]
         basin = name == "safe_edge" and safe_up_to(schedule, max(u, Fraction(claim[1])), None)
         follows = verdicts == [True, False] or (verdicts == [True, None] and basin is False)
     if not follows:
         raise ClaimError(
             f"certificate.{name}",
-            f"{claim and list(claim)} does not follow from the coefficients; "
+            f"{quoted(claim and list(claim))} does not follow from the coefficients; "
             "polydesign certify --write renews it",
         )
 
 
-def check_images(schedule: Schedule, *, published: bool = False) -> None:
-    """Compare every step's image and half_width with the exact one; raises ClaimError naming the field.
+def check_images(
+    schedule: Schedule, *, published: bool = False, most_bits: int = MOST_BITS
+) -> list[Enclosure]:
+    """Compare every step's image and half_width with the exact one, and return those.
+
+    Raises ClaimError naming the field, and what enclose raises.
 
     The file states them rounded to float64: one unit in the last place is allowed. published: also compare
     every domain with what the step really receives, which is what it means in a published table.
     """
-    images = enclose(schedule)
+    images = enclose(schedule, most_bits)
     received = [exactly(*schedule.interval), *images]
     for index, (step, image) in enumerate(zip(schedule.steps, images, strict=True)):
         ends = received[index].outer
@@ -241,6 +300,7 @@ def check_images(schedule: Schedule, *, published: bool = False) -> None:
                     f"is {claim!r}, and the coefficients give {float(high)!r}; "
                     "design the table again with polydesign search",
                 )
+    return images
 
 
 def ratio_to_optimum(certificate: Certificate) -> tuple[float, float]:

@@ -16,6 +16,9 @@ WIDTH = Fraction(1, 10**9)
 """Width of the bracket, relative to u."""
 
 BITS = 192
+MOST_BITS = 1 << 13
+"""A band of 1e-330 takes 4,600; a file may state one that would take very many."""
+
 FARTHEST = 1100
 """The search ends at u·2^FARTHEST, beyond every float64."""
 
@@ -90,6 +93,7 @@ def safe_up_to(schedule: Schedule, x: Fraction, band: Fraction | None) -> bool |
     needed = BITS
     if band:
         needed += 4 * max(0, band.denominator.bit_length() - band.numerator.bit_length())
+    needed = min(needed, MOST_BITS)
     for bits in (needed, 4 * needed):
         verdicts = []
         image = exactly(u, x)

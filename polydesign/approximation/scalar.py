@@ -65,7 +65,10 @@ def image(coefficients: Any, root: int, interval: Interval) -> Interval:
     from 1 by no more than the half width of the interval to the power n + 1: that decides how many digits are
     carried. The interval need not be positive: what a published step leaves may have lost its sign.
     """
-    delta = relative_half_width(root, interval)
+    try:
+        delta = relative_half_width(root, interval)
+    except ZeroDivisionError:  # [−u, u] and an odd root: it has no middle to be narrow about
+        delta = 1
     lost = 0 if delta <= 0 else max(0, -float(mpmath.log10(delta)))
     digits = 45 + math.ceil(min(lost * len(coefficients), _SMALLEST))
     context = arithmetic(digits)

@@ -7,28 +7,33 @@ holds; 1: a check failed; 2: wrong usage. Heavy libraries are imported inside th
 from __future__ import annotations
 
 import sys
-import warnings
-from traceback import walk_tb
-from typing import Any
 
-import click
+try:
+    import warnings
+    from traceback import walk_tb
+    from typing import Any, NoReturn
 
-import polydesign
-from polydesign.cli.bench import bench
-from polydesign.cli.compare import compare
-from polydesign.cli.conformance import conformance
-from polydesign.cli.design import search
-from polydesign.cli.doctor import doctor
-from polydesign.cli.export import export
-from polydesign.cli.fold import fold, unfold
-from polydesign.cli.identify import identify
-from polydesign.cli.listing import list_tables
-from polydesign.cli.measure import verify
-from polydesign.cli.prove import certify
-from polydesign.cli.report import report
-from polydesign.cli.share import completion, plot, show
-from polydesign.cli.sweep import sweep
-from polydesign.model import FormatNote, InputError, InputWarning, PromiseWarning, SafetyWarning
+    import click
+
+    import polydesign
+    from polydesign.cli.bench import bench
+    from polydesign.cli.compare import compare
+    from polydesign.cli.conformance import conformance
+    from polydesign.cli.design import search
+    from polydesign.cli.doctor import doctor
+    from polydesign.cli.export import export
+    from polydesign.cli.fold import fold, unfold
+    from polydesign.cli.identify import identify
+    from polydesign.cli.listing import list_tables
+    from polydesign.cli.measure import verify
+    from polydesign.cli.prove import certify
+    from polydesign.cli.report import report
+    from polydesign.cli.share import completion, plot, show
+    from polydesign.cli.sweep import sweep
+    from polydesign.model import FormatNote, InputError, InputWarning, PromiseWarning, SafetyWarning, visible
+except KeyboardInterrupt:  # these take a third of a second, and no command has begun
+    sys.stderr.write("Interrupted before anything was done.\n")
+    sys.exit(130)
 
 __all__ = ["main"]
 
@@ -41,9 +46,13 @@ class _Refusal(click.ClickException):
 
     exit_code = 2
 
+    def __init__(self, message: str) -> None:
+        super().__init__(visible(message, keep="\n"))
+
 
 def _show(message: Warning | str, *_: Any, **__: Any) -> None:
-    click.echo(f"{'Note' if isinstance(message, FormatNote) else 'Warning'}: {message}", err=True)
+    text = visible(str(message), keep="\n")
+    click.echo(f"{'Note' if isinstance(message, FormatNote) else 'Warning'}: {text}", err=True)
 
 
 class _Group(click.Group):
@@ -63,8 +72,7 @@ class _Group(click.Group):
             where = problem.ctx.command_path if problem.ctx else "polydesign"
             raise _Refusal(f"{problem.format_message()} Try '{where} --help'.") from problem
         except KeyboardInterrupt:
-            click.echo("Interrupted; nothing was left half written.", err=True)
-            ctx.exit(130)
+            self._interrupted(ctx)
         except InputError as problem:
             command = self.commands.get(ctx.invoked_subcommand or "")
             options = command.get_params(ctx) if command else []
@@ -74,15 +82,25 @@ class _Group(click.Group):
             raise _Refusal(f"{flags.get(name, problem.field)}: {problem.problem}") from problem
         except ArithmeticError as problem:
             raise _Refusal(str(problem) or type(problem).__name__) from problem
+        except SystemError as problem:  # what some libraries in C make of an interrupt while they load
+            if not isinstance(problem.__context__, KeyboardInterrupt):
+                raise
+            self._interrupted(ctx)
         except BrokenPipeError:
             raise  # click ends quietly: the reader of our output has gone
         except (ImportError, OSError) as problem:
             if _of_torch(problem):
                 raise _Refusal(f"{_NO_TORCH} ({problem})") from problem
+            if isinstance(problem.__context__, KeyboardInterrupt):
+                self._interrupted(ctx)
             if not isinstance(problem, OSError):
                 raise
             where = problem.filename2 or problem.filename or "file"
             raise _Refusal(f"{where}: {problem.strerror or problem}") from problem
+
+    def _interrupted(self, ctx: click.Context) -> NoReturn:
+        click.echo("Interrupted; nothing was left half written.", err=True)
+        ctx.exit(130)
 
 
 def _of_torch(problem: ImportError | OSError) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from pathlib import Path
@@ -99,7 +99,7 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
     """
     from polydesign.designer.design import design
     from polydesign.designer.methods import METHODS, method_of
-    from polydesign.table import dumps, save
+    from polydesign.table import dumps
 
     # A list of one number is that number.
     keywords = {k: v[0] if isinstance(v, tuple) and len(v) == 1 else v for k, v in keywords.items()}
@@ -113,9 +113,8 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
         click.echo(dumps(table), nl=False)
         return
     path = Path(output) if output else Path("coeffs", f"{table.name}.json")
-    if strategy.takes_long and not output and not force:
-        path = _free(path, dumps(table))
-    written = save(table, path, force=force)
+    places = _places(path) if strategy.takes_long and not output and not force else [path]
+    path, written = _saved(table, places, force)
     if as_json:
         click.echo(dumps(table), nl=False)
     elif not quiet:
@@ -157,10 +156,24 @@ def _waiting(strategy: type[Strategy], degree: Any, quiet: bool) -> Iterator[Cal
         yield watch
 
 
-def _free(path: Path, text: str) -> Path:
-    """The path, or path-2, path-3, … where others are there: what took long must find a place."""
-    places = itertools.chain([path], (path.with_name(f"{path.stem}-{i}.json") for i in itertools.count(2)))
-    return next(one for one in places if not one.exists() or one.read_text("utf-8") == text)
+def _places(path: Path) -> Iterator[Path]:
+    """The path, then path-2, path-3, …: what took long must find a place."""
+    yield path
+    yield from (path.with_name(f"{path.stem}-{i}.json") for i in itertools.count(2))
+
+
+def _saved(table: Table, places: Iterable[Path], force: bool) -> tuple[Path, bool]:
+    """Where the table is now, the first place that holds nothing else, and whether it was written."""
+    from polydesign.table import save
+
+    taken = None
+    for path in places:
+        try:
+            return path, save(table, path, force=force)
+        except InputError as problem:
+            taken = problem
+    assert taken is not None
+    raise taken
 
 
 def _summary(table: Table, strategy: type[Strategy]) -> str:

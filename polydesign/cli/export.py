@@ -60,11 +60,12 @@ def _written(path: Path, text: str, force: bool) -> str:
 
     if path.is_file() and path.read_bytes() == text.encode():
         return f"{path} holds this text already; left as it is"
-    if path.exists() and not force:
+    try:
+        write_atomically(path, text, replace=force)
+    except FileExistsError as problem:
         raise InputError(
             str(path), "exists and is different; choose another with -o, or replace it with --force"
-        )
-    write_atomically(path, text)
+        ) from problem
     return f"wrote {path}"
 
 

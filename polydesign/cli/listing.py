@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import polydesign
-from polydesign.model import HALF
+from polydesign.model import HALF, visible
 
 if TYPE_CHECKING:
     from polydesign.table import Entry
@@ -80,7 +80,7 @@ def _print(found: list[Entry]) -> None:
             click.echo(f"\n{heading}")
         for one, line in members:
             where = f"  {_place(one)}" if word == "here" and _place(one) != "coeffs" else ""
-            click.echo(line + where)
+            click.echo(line + visible(where))
     if any(one.tried for one in found):
         click.echo(_HALF)
 
@@ -95,7 +95,7 @@ def _cells(one: Entry) -> tuple[str, ...]:
     degrees = runs(one.degrees) if one.degrees[1:] else f"{one.degrees[0]}x1"
     half = one.standing() if one.half else "-"
     return (
-        one.name,
+        visible(one.name),
         str(one.root),
         degrees,
         str(one.matmuls),

@@ -43,18 +43,18 @@ def certify(ctx: click.Context, table: str, write: bool, as_json: bool, quiet: b
     except ClaimError as problem:  # its field names the file
         click.echo(f"FAILED {problem}", err=True)
         ctx.exit(1)
-    found = polydesign.load(file)
+    found = polydesign.load(file, proving=False)  # certify has, or it is renewed
     if write:
         polydesign.save(replace(found, certificate=fresh), file, force=True)
     if as_json:
         click.echo(json.dumps({k: v for k, v in asdict(fresh).items() if v is not None}, indent=2))
     elif not quiet:
-        click.echo(_proof(found, fresh))
+        click.echo(_proof(found, fresh, renewed=write))
         if write:
             click.echo(f"wrote {file}")
 
 
-def _proof(table: Table, fresh: Certificate) -> str:
+def _proof(table: Table, fresh: Certificate, *, renewed: bool) -> str:
     from polydesign.approximation.certificate import ratio_to_optimum
 
     low, high = table.schedule.interval
@@ -73,6 +73,8 @@ def _proof(table: Table, fresh: Certificate) -> str:
         lines.append("The file has no certificate yet; --write adds this one.")
     elif stated.kind == "sampled":
         lines.append("The file's certificate is sampled; --write replaces it by this one.")
+    elif renewed and stated != fresh:
+        lines.append("The file stated something else, and has this certificate now.")
     else:
         lines.append("What the file states follows from its coefficients.")
     return "\n".join(lines)

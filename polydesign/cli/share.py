@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 import polydesign
-from polydesign.model import Schedule, Table
+from polydesign.model import Schedule, Table, located, shortened, visible
 
 _INPUT = {
     "power": "divided by an estimate of its spectral norm, with a margin (power)",
@@ -27,11 +27,15 @@ def show(table: str, as_json: bool) -> None:
     Example:
       polydesign show sign-d5x6-l1e-3-bf16
     """
+    from polydesign.approximation.certificate import with_proved_optimum
     from polydesign.table import dumps
     from polydesign.table.catalogue import find
 
-    found = polydesign.load(table)
-    click.echo(dumps(found) if as_json else _described(found, find(table)), nl=not as_json)
+    found, path = polydesign.load(table), find(table)
+    if as_json and found.certificate is not None and found.certificate.kind == "proved":
+        with located(f"{path}: $."):  # the rest is proved where a file is read
+            with_proved_optimum(found.schedule, found.certificate)
+    click.echo(dumps(found) if as_json else _described(found, path), nl=not as_json)
 
 
 def _described(table: Table, path: Path) -> str:
@@ -41,7 +45,7 @@ def _described(table: Table, path: Path) -> str:
     schedule, provenance = table.schedule, table.provenance
     low, high = schedule.interval
     lines = [
-        f"{table.name}  ({path})",
+        f"{table.name}  ({visible(str(path))})",
         f"promise      |f(x) - 1| <= {stated_error(table, 6)} for x in [{low:g}, {high:g}], "
         f"root {schedule.root}",
         f"made for     {table.purpose} in {table.dtype or 'exact arithmetic'}, {table.form} form",
@@ -56,11 +60,9 @@ def _described(table: Table, path: Path) -> str:
             what = f"error in [{certificate.error[0]}, {certificate.error[1]}]"
         lines.append(f"certificate  {certificate.kind}: {what}; {certificate.digest[:19]}…")
     lines += [f"half         {line}" for line in standings(table)]
-    if provenance.strategy == "published":
-        lines += _of_the_literature(table)
-    else:
-        parameters = ", ".join(f"{key} {value}" for key, value in provenance.parameters.items())
-        lines.append(f"provenance   polydesign {provenance.polydesign}, {provenance.strategy}: {parameters}")
+    parameters = ", ".join(f"{key} {value}" for key, value in provenance.parameters.items())
+    made = f"provenance   polydesign {provenance.polydesign}, {provenance.strategy}: {parameters}"
+    lines += _of_the_literature(table) or [made]
     if provenance.source:
         lines.append(f"source       {provenance.source}")
     lines += ["", "step degree  domain                  image                   max |p(x) - 1|"]
@@ -90,20 +92,35 @@ _TAILS = {
 
 
 def _of_the_literature(table: Table) -> list[str]:
-    """What the rows of a published table contain, and what its authors say of using them."""
+    """What the rows of a published table contain, and what its authors say of using them.
+
+    Nothing for another table, and for one that does not say it: a file holds what it likes there.
+    """
     made = table.provenance.parameters
+    folded, factor, cushion = (made.get(key) for key in ("folded", "recommended_factor", "cushion"))
+    count, tail, named = (made.get(key) for key in ("rows", "tail", "interval"))
+    known = (
+        table.provenance.strategy == "published"
+        and isinstance(folded, int | float)
+        and isinstance(factor, int | float)
+        and isinstance(cushion, int | float | None)
+        and isinstance(count, int)
+        and isinstance(tail, str)
+        and isinstance(named, str)
+    )
+    if not known:
+        return []
     low, high = table.schedule.interval
     steps = len(table.schedule.steps)
-    folded, factor = made["folded"], made["recommended_factor"]
-    rows = "one row, run" if made["rows"] == 1 else f"{made['rows']} rows,"
+    rows = "one row, run" if count == 1 else f"{count} rows,"
     inside = f"{folded:g} is in the rows" if folded != 1 else "nothing: no safety factor is in the rows"
     outside = "" if factor == 1 else f"; divide the input by {factor:g} too, which this table leaves to you"
-    named = made["interval"] == "named by the source"
-    about = "the source's" if named else "ours: the source names none"
-    cushion = "" if made["cushion"] is None else f"; cushion {made['cushion']:.4g}"
+    about = "the source's" if named == "named by the source" else "ours: the source names none"
+    margin = "" if cushion is None else f"; cushion {cushion:.4g}"
+    said = _TAILS.get(str(tail), f"for more steps: {shortened(str(tail), 80)}")
     return [
         f"folded       {inside}",
-        f"authors      {rows} {steps} steps; {_TAILS[made['tail']]}{outside}{cushion}",
+        f"authors      {rows} {steps} steps; {said}{outside}{margin}",
         f"interval     [{low:g}, {high:g}] is {about}",
     ]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import os
 import tempfile
 import threading
@@ -21,15 +22,19 @@ from pathlib import Path
 from typing import Any
 
 from polydesign.designer.design import design
-from polydesign.model import InputError, Table, check_choice, check_integer, located
+from polydesign.model import InputError, Table, check_choice, check_integer, located, shortened
 from polydesign.program.cost import matmuls_of
 from polydesign.table import save
 from polydesign.table.catalogue import load
 from polydesign.text.files import write_atomically
+from polydesign.text.incoming import check_values, parse, read_text
 
 SUMMARY = "sweep.jsonl"
 BACKENDS = ("loky", "dask")
 """loky: processes on this machine. dask: a cluster, by dask.distributed."""
+
+MOST_PROBLEMS = 100_000
+"""In a grid."""
 
 _ONE = threading.Lock()
 """A Dask worker may run several threads, and mpmath's contexts are shared by all of a process."""
@@ -49,16 +54,21 @@ class Outcome:
 def read_problems(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The problems of a .toml or .json file that holds a grid; see `grid`. Raises InputError naming it."""
     path = Path(path)
-    readers: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".json": json.loads}
+    readers: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".json": parse}
     if path.suffix not in readers:
         raise InputError(str(path), "is neither .toml nor .json")
     if not path.is_file():
         raise InputError(str(path), "there is no such file")
-    try:
-        body = readers[path.suffix](path.read_text(encoding="utf-8-sig"))  # some editors write a mark
-    except (ValueError, RecursionError) as problem:
-        raise InputError(str(path), f"is not {path.suffix[1:].upper()}: {problem}") from problem
+    text = read_text(path, path.suffix[1:].upper(), marked=True)
     with located(f"{path}: "):
+        try:
+            body = readers[path.suffix](text)
+        except InputError:
+            raise
+        except (ValueError, RecursionError) as problem:
+            reason = shortened(str(problem), 200)
+            raise InputError("$", f"is not {path.suffix[1:].upper()}: {reason}") from problem
+        check_values(body, "$")
         return grid(body)
 
 
@@ -75,17 +85,22 @@ def grid(body: Any) -> list[dict[str, Any]]:
     parts = body.get("grid", [{}])
     if not isinstance(parts, list) or not all(isinstance(part, Mapping) for part in parts):
         raise InputError("grid", "must be a list of objects, in TOML [[grid]]")
-    problems: list[dict[str, Any]] = []
+    problems: dict[str, dict[str, Any]] = {}
     for part in parts:
         axes = {k: v if isinstance(v, list) else [v] for k, v in (shared | dict(part)).items()}
         for key, values in axes.items():
             if not values:
                 raise InputError(key, "is an empty list, and there is nothing to design")
+        count = math.prod(map(len, axes.values()))
+        if len(problems) + count > MOST_PROBLEMS:
+            raise InputError("grid", f"has {len(problems) + count:,} problems; {MOST_PROBLEMS:,} are solved")
         found = (dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values()))
-        problems += (problem for problem in found if problem and problem not in problems)
+        for problem in found:
+            if problem:
+                problems.setdefault(_key(problem), problem)
     if not problems:
         raise InputError("$", "holds no problem: write for example degree = [5, 9]")
-    return problems
+    return list(problems.values())
 
 
 def sweep(
@@ -105,7 +120,7 @@ def sweep(
 
     folder/sweep.jsonl has one line a problem and is written anew, atomically, after each, with what another
     sweep has put there since. A problem that it names with a table that is there is kept; one that failed is
-    tried again. A failure is an outcome and
+    tried again, and so is that of a last line that was cut off. A failure is an outcome and
     stops nothing else. Where two problems give different tables of one name, the later to end is
     NAME-<eight digits of its problem's sha256>.
 
@@ -212,16 +227,46 @@ def _is_there(folder: Path, outcome: Outcome) -> bool:
 
 
 def _read_summary(folder: Path) -> dict[str, Outcome]:
+    """What is known; a last line that was cut off, by a disk that was full or in copying, is left out."""
     path = folder / SUMMARY
     if not path.is_file():
         return {}
+    content = path.read_bytes()
+    whole, _, last = content.rpartition(b"\n")
     try:
-        found = [Outcome(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        found = [_outcome(line) for line in whole.splitlines()]
     except (TypeError, ValueError) as problem:
         raise InputError(
             str(path), "was not written by a sweep: remove it, or take another folder"
         ) from problem
+    try:
+        found += [_outcome(last)] if last else []
+    except (TypeError, ValueError) as problem:
+        start = min(len(last), len(_START))
+        if last[:start] != _START[:start]:
+            raise InputError(
+                str(path), "was not written by a sweep: remove it, or take another folder"
+            ) from problem
     return {_key(outcome.problem): outcome for outcome in found}
+
+
+_START = b'{"problem": {'
+"""With this a line of the summary begins."""
+
+
+def _outcome(line: bytes) -> Outcome:
+    """An outcome from its line. Raises TypeError or ValueError for what is none."""
+    found = Outcome(**json.loads(line.decode()))
+    for value, kind in (
+        (found.problem, dict),
+        (found.table, str | None),
+        (found.error, int | float | None),
+        (found.matmuls, int | None),
+        (found.failure, str | None),
+    ):
+        if not isinstance(value, kind):
+            raise TypeError(value)
+    return found
 
 
 def _check_writable(folder: Path) -> None:

@@ -22,7 +22,7 @@ Rows = tuple[tuple[float, ...], ...]
 MOST_CHARACTERS = 1_000_000
 CURE = "paste the list alone, as [(3.4445, -4.775, 2.0315), …], JSON, or a row of numbers a line"
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"  # one way to read digits: no time squared
 _RULED = re.compile(rf"[\[\]|\s]*{_NUMBER}(?:[\s|]+{_NUMBER})+[\[\]|\s]*")
 """A row as numpy prints it, or of a Markdown table."""
 _LINE = re.compile(rf"{_NUMBER}(?:(?:\s*[,;]\s*|\s+){_NUMBER})*\s*[,;]?")
@@ -118,7 +118,10 @@ def _plain(lines: list[str]) -> Found:
 
 def _columns(lines: list[str]) -> Found:
     """CSV with columns a, b, c or c0, c1, c2, … among others."""
-    rows = list(csv.DictReader(line for line in lines if line.strip() and not line.startswith("#")))
+    try:
+        rows = list(csv.DictReader(line for line in lines if line.strip() and not line.startswith("#")))
+    except csv.Error:  # a line that is too long
+        return {}
     for names in (("a", "b", "c"), tuple(f"c{j}" for j in range(MOST_INNER_DEGREE + 1))):
         try:
             found = [tuple(float(row[name]) for name in names if row.get(name)) for row in rows]
@@ -131,7 +134,7 @@ def _columns(lines: list[str]) -> Found:
 
 def _bracketed(text: str) -> Found:
     """Innermost brackets of plain numbers, all as long, in a language that is not Python."""
-    bare = re.sub(r"/\*.*?\*/|(//|#|%|--).*?$", "", text, flags=re.DOTALL | re.MULTILINE)
+    bare = re.sub(r"/\*.*?(?:\*/|\Z)|(//|#|%|--).*?$", "", text, flags=re.DOTALL | re.MULTILINE)
     groups = re.findall(rf"[(\[{{]\s*({_NUMBER}[fF]?(?:\s*,\s*{_NUMBER}[fF]?)+)\s*,?\s*[)\]}}]", bare)
     rows = tuple(tuple(float(c.strip().rstrip("fF")) for c in group.split(",")) for group in groups)
     return {"": (1, rows)} if rows and len({len(row) for row in rows}) == 1 else {}

@@ -13,6 +13,7 @@ from polydesign.identification.similarity import Row
 from polydesign.model import MOST_INNER_DEGREE, MOST_STEPS, InputError, Table
 from polydesign.table.catalogue import catalogue, earlier_tables, glance, load
 from polydesign.table.published import names, published
+from polydesign.text.incoming import read_text
 
 Source = Table | str | os.PathLike[str] | Iterable[Sequence[float]]
 
@@ -46,11 +47,9 @@ def read(source: Source, which: str | None = None) -> tuple[list[Row], Table | N
 
 
 def _from_file(path: Path, which: str | None) -> tuple[list[Row], Table | None]:
+    text = read_text(path, "a list that is read: paste the list itself", marked=True)
     try:
-        text = path.read_text(encoding="utf-8-sig")
         return read(load(path)) if '"polydesign/schedule/' in text[:200] else _from_text(text, which)
-    except UnicodeDecodeError as problem:
-        raise InputError(str(path), "is not UTF-8 text: paste the list itself") from problem
     except InputError as problem:
         if problem.field.startswith(("line", "text")):
             raise InputError(f"{path}, {problem.field}", problem.problem) from problem

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from polydesign.model.precision import PRECISIONS
+from polydesign.model.quoting import MOST_QUOTED, not_plain, obeyed, quoted, shortened, visible
 
 DTYPES = {name: one.short for name, one in PRECISIONS.items()}
 """Precisions, named as in torch, with their short names."""
@@ -38,13 +39,20 @@ PURPOSES = {
 """What a table may be for: which operators run it."""
 
 
+_MOST_FIELD, _MOST_PROBLEM = 400, 3000
+"""Characters of a refusal: it may quote what others wrote."""
+
+
 class InputError(ValueError):
-    """Bad input: `field` is where (a parameter, or a JSON path such as $.steps[2].degree)."""
+    """Bad input: `field` is where (a parameter, or a JSON path such as $.steps[2].degree).
+
+    Both are made visible, and cut where they are very long: they may hold parts of a file.
+    """
 
     def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"{field}: {problem}")
-        self.field = field
-        self.problem = problem
+        self.field = shortened(visible(field), _MOST_FIELD)
+        self.problem = shortened(visible(problem, keep="\n"), _MOST_PROBLEM)
+        super().__init__(f"{self.field}: {self.problem}")
 
 
 class ClaimError(InputError):
@@ -81,25 +89,44 @@ def dtype_name(dtype: Any, field: str = "dtype") -> str:
     for full, short in DTYPES.items():
         if name in (full, short):
             return full
-    raise InputError(field, f"{name} is not one of {', '.join(DTYPES)} (or {', '.join(DTYPES.values())})")
+    known = f"{', '.join(DTYPES)} (or {', '.join(DTYPES.values())})"
+    raise InputError(field, f"{shortened(name, MOST_QUOTED)} is not one of {known}")
 
 
 def check_integer(field: str, value: Any, least: int) -> None:
     """Refuse what is not an int of at least `least` (bool is not an int here)."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(field, f"must be a whole number of at least {least}, not {value!r}")
+        raise InputError(field, f"must be a whole number of at least {least}, not {quoted(value)}")
 
 
 def check_number(field: str, value: Any) -> None:
     """Refuse what is not a finite int or float, or is larger than float64 has."""
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) <= _LARGEST:
-        raise InputError(field, f"must be a finite number, not {value!r}")
+        raise InputError(field, f"must be a finite number, not {quoted(value)}")
 
 
 def check_choice(field: str, value: Any, known: Collection[Any]) -> None:
     """Refuse what is not one of these."""
     if not isinstance(value, Hashable) or value not in known:
-        raise InputError(field, f"{value!r} is not one of {', '.join(map(str, known))}")
+        raise InputError(field, f"{quoted(value)} is not one of {', '.join(map(str, known))}")
+
+
+MOST_DEPTH = 20
+"""To which lists and objects of a file may be nested."""
+
+
+def check_plain(field: str, value: Any, depth: int = MOST_DEPTH) -> None:
+    """Refuse text that a terminal or a page would obey, in lists and in dicts too, and very deep ones."""
+    if isinstance(value, str):
+        found = obeyed(value)
+        if found is not None:
+            raise InputError(field, not_plain(found))
+    elif isinstance(value, (dict, list, tuple)):
+        if not depth:
+            raise InputError(field, f"is nested more than {MOST_DEPTH} deep")
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            check_plain(field, key)
+            check_plain(f"{field}.{key}" if isinstance(key, str) else f"{field}[{key}]", item, depth - 1)
 
 
 @contextmanager
@@ -140,7 +167,7 @@ def check_normalization(normalization: Any, root: int = 2) -> None:
 def check_interval(field: str, interval: Any, *, positive: bool) -> None:
     """Refuse what is not a pair of finite numbers in order, with `positive` above 0."""
     if not isinstance(interval, tuple) or len(interval) != 2:
-        raise InputError(field, f"must be a pair (low, high), not {interval!r}")
+        raise InputError(field, f"must be a pair (low, high), not {quoted(interval)}")
     for index, end in enumerate(interval):
         check_number(f"{field}[{index}]", end)
     low, high = interval

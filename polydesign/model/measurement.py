@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from polydesign.model.checks import InputError, check_integer, dtype_name
+from polydesign.model.checks import InputError, check_integer, check_plain, dtype_name
+from polydesign.model.quoting import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,10 @@ class Measurement:
     def __post_init__(self) -> None:
         object.__setattr__(self, "dtype", dtype_name(self.dtype))
         check_integer("power", self.power, 1)
+        for name in ("table", "spectrum", "device", "operator", "form", "normalization", "device_name"):
+            check_plain(name, getattr(self, name))
+        check_plain("versions", self.versions)
         if len(self.shape) not in (2, 3):
-            raise InputError("shape", f"must be (m, n) or (batch, m, n), not {self.shape!r}")
+            raise InputError("shape", f"must be (m, n) or (batch, m, n), not {quoted(self.shape)}")
         if self.holds != (self.worst is not None and self.worst <= self.allowed):
             raise InputError("holds", f"is {self.holds}, and worst is {self.worst}, allowed {self.allowed}")

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from polydesign.model.checks import InputError, check_choice, check_integer, check_number, dtype_name
+from polydesign.model.checks import (
+    InputError,
+    check_choice,
+    check_integer,
+    check_number,
+    check_plain,
+    dtype_name,
+)
 
 HALF = ("bfloat16", "float16")
 """Precisions that are coarse enough for it to matter; products are summed in a higher one."""
@@ -51,6 +58,7 @@ class Trial:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_plain("family", self.family)
         check_choice("loop", self.loop, LOOPS)
         object.__setattr__(self, "dtype", dtype_name(self.dtype))
         for name in ("tried", "blown", "lost", "seed"):

@@ -19,6 +19,7 @@ from polydesign.model.checks import (
     check_number,
 )
 from polydesign.model.program import A, Program, check_program, monomial
+from polydesign.model.quoting import quoted
 
 
 def evaluate(coefficients: Any, root: int, x: Any) -> Any:
@@ -126,7 +127,9 @@ class Step:
         if self.half_width < 0:
             raise InputError("half_width", f"must not be negative, and is {self.half_width!r}")
         if not re.fullmatch(r"[\w-]{1,40}", self.evaluation):
-            raise InputError("evaluation", f"{self.evaluation!r} is no name of letters, digits, _ and -")
+            raise InputError(
+                "evaluation", f"{quoted(self.evaluation)} is no name of letters, digits, _ and -"
+            )
         powers = monomial(self.coefficients)
         given = self.program is not _POWERS and self.program != powers
         if given:

@@ -14,25 +14,33 @@ from polydesign.model.checks import (
     check_integer,
     check_normalization,
     check_number,
+    check_plain,
     check_purpose,
     dtype_name,
 )
 from polydesign.model.digest import digest
 from polydesign.model.measurement import Measurement
+from polydesign.model.quoting import quoted
 from polydesign.model.safety import Trial, standing
 from polydesign.model.schedule import Schedule
+
+_DECIMAL = r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?"
+_LONGEST = 100
+"""Characters of a bound; a certificate's are of 20 digits."""
 
 
 def _check_bracket(field: str, bracket: tuple[str, str]) -> None:
     ends = []
     for index, end in enumerate(bracket):
-        if not isinstance(end, str) or not re.fullmatch(
-            r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?", end, re.ASCII
-        ):
-            raise InputError(f"{field}[{index}]", f"must be a decimal number of at least 0, not {end!r}")
+        if not isinstance(end, str) or not re.fullmatch(_DECIMAL, end[: _LONGEST + 1], re.ASCII):
+            raise InputError(
+                f"{field}[{index}]", f"must be a decimal number of at least 0, not {quoted(end)}"
+            )
+        if len(end) > _LONGEST:
+            raise InputError(f"{field}[{index}]", f"has {len(end)} digits, and at most {_LONGEST} are read")
         ends.append(Decimal(end))
     if len(ends) != 2 or ends[0] > ends[1]:
-        raise InputError(field, f"{list(bracket)} is not a bracket: low and high, low <= high")
+        raise InputError(field, f"{quoted(list(bracket))} is not a bracket: low and high, low <= high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,7 @@ class Certificate:
 
     def __post_init__(self) -> None:
         if self.kind not in ("sampled", "proved"):
-            raise InputError("kind", f"{self.kind!r} is not one of sampled, proved")
+            raise InputError("kind", f"{quoted(self.kind)} is not one of sampled, proved")
         if (self.samples is None) != (self.kind == "proved"):
             raise InputError(
                 "samples", "a sampled certificate says on how many points, a proved one does not"
@@ -89,6 +97,9 @@ class Provenance:
         parameters: All that the strategy was told, and what it reports.
         seed: Of random numbers, if there were any.
         source: Of a published schedule; None for one of our own.
+
+    Raises:
+        InputError: A text holds what is not shown but obeyed, as an escape sequence; it names the field.
     """
 
     polydesign: str
@@ -98,6 +109,8 @@ class Provenance:
     source: str | None = None
 
     def __post_init__(self) -> None:
+        for name in self.__slots__:
+            check_plain(f"provenance.{name}", getattr(self, name))
         # A file knows lists only: what is written must compare equal to what is read.
         plain = {key: list(v) if isinstance(v, tuple) else v for key, v in self.parameters.items()}
         object.__setattr__(self, "parameters", plain)
@@ -144,7 +157,8 @@ class Table:
         named = isinstance(self.name, str) and re.fullmatch(r"[\w.+-]{1,200}", self.name)
         if not named or not self.name.strip("."):
             raise InputError(
-                "name", f"{self.name!r} cannot name a file: take letters, digits, and . _ + - (at most 200)"
+                "name",
+                f"{quoted(self.name)} cannot name a file: take letters, digits, and . _ + - (at most 200)",
             )
         check_normalization(self.normalization, self.schedule.root)
         if self.provenance.source is None:
@@ -177,7 +191,7 @@ class Table:
         allowed = {"sign": ("direct", "gram"), "clip": ("direct",)}.get(purpose, ("coupled",))
         form = self.form or allowed[0]
         if form not in allowed:
-            raise InputError("form", f"{form!r} is not of purpose {purpose}: {' or '.join(allowed)}")
+            raise InputError("form", f"{quoted(form)} is not of purpose {purpose}: {' or '.join(allowed)}")
         object.__setattr__(self, "purpose", purpose)
         object.__setattr__(self, "form", form)
         if self.dtype is not None:

@@ -18,8 +18,10 @@ from polydesign.model import (
     check_choice,
     check_integer,
     check_number,
+    check_plain,
     dtype_name,
     located,
+    quoted,
 )
 from polydesign.program.cost import Prices, sides
 
@@ -45,14 +47,14 @@ class MeasuredPrices:
     def __post_init__(self) -> None:
         check_choice("dtype", self.dtype, DTYPES)
         if not isinstance(self.shape, tuple) or len(self.shape) != 2:
-            raise InputError("shape", f"must be two sides such as [512, 1024], not {self.shape!r}")
+            raise InputError("shape", f"must be two sides such as [512, 1024], not {quoted(self.shape)}")
         for index, side in enumerate(self.shape):
             check_integer(f"shape[{index}]", side, 1)
         check_integer("batch", self.batch, 1)
         check_integer("rounds", self.rounds, 1)
         check_number("spread", self.spread)
         if self.spread < 1:
-            raise InputError("spread", f"must be at least 1, not {self.spread!r}")
+            raise InputError("spread", f"must be at least 1, not {quoted(self.spread)}")
 
     def __str__(self) -> str:
         return _named(self.dtype, self.shape, self.batch)
@@ -71,11 +73,13 @@ class Calibration:
     def __post_init__(self) -> None:
         for name in ("date", "torch", "device"):
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
-                raise InputError(name, f"must be a text, not {getattr(self, name)!r}")
+                raise InputError(name, f"must be a text, not {quoted(getattr(self, name))}")
         if not isinstance(self.machine, Mapping) or not all(
             isinstance(word, str) for pair in self.machine.items() for word in pair
         ):
-            raise InputError("machine", f"must be an object of texts, not {self.machine!r}")
+            raise InputError("machine", f"must be an object of texts, not {quoted(self.machine)}")
+        for name in ("date", "torch", "device", "machine"):
+            check_plain(name, getattr(self, name))
         if not self.products:
             raise InputError("products", "is empty: a calibration holds at least one shape")
         seen: set[str] = set()
@@ -138,7 +142,7 @@ def _calibration(body: Any) -> Calibration:
         raise InputError("$.schema", f"is {body['schema']!r}, and only {SCHEMA!r} is read")
     _check_keys("$", body, ("schema", *names))
     if not isinstance(body["products"], list):
-        raise InputError("$.products", f"must be a list, not {body['products']!r}")
+        raise InputError("$.products", f"must be a list, not {quoted(body['products'])}")
     products = tuple(_measured(f"$.products[{i}]", entry) for i, entry in enumerate(body["products"]))
     with located("$."):
         return Calibration(**{**{name: body[name] for name in names}, "products": products})
@@ -157,7 +161,7 @@ def _measured(where: str, entry: Any) -> MeasuredPrices:
 
 def _check_keys(where: str, body: Any, names: tuple[str, ...]) -> None:
     if not isinstance(body, dict):
-        raise InputError(where, f"must be an object with {', '.join(names)}, not {body!r}")
+        raise InputError(where, f"must be an object with {', '.join(names)}, not {quoted(body)}")
     for name in names:
         if name not in body:
             raise InputError(where, f"lacks {name}: `polydesign bench --calibrate` writes it")

@@ -20,10 +20,16 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from polydesign.approximation.certificate import certify, enclose, optimum, ratio_to_optimum
+from polydesign.approximation.certificate import (
+    certify,
+    enclose,
+    optimum,
+    ratio_to_optimum,
+    with_proved_optimum,
+)
 from polydesign.approximation.enclosure import exact_rows
 from polydesign.approximation.scalar import arithmetic
-from polydesign.model import HALF, InputError, Measurement, Schedule, Table, check_number
+from polydesign.model import HALF, InputError, Measurement, Schedule, Table, check_number, located
 from polydesign.program.cost import form_of, matmuls
 from polydesign.search.budget import exact_front
 
@@ -198,6 +204,9 @@ def _row(table: Table, lowers: Sequence[float], fronts: Sequence[Front], measure
     schedule, certificate = table.schedule, table.certificate
     if certificate is None or certificate.kind != "proved":
         certificate = certify(schedule, table.purpose)
+    else:
+        with located(f"{table.name}: "):
+            certificate = with_proved_optimum(schedule, certificate)
     upper = Fraction(schedule.interval[1])
     edges = [
         -_above(-Fraction(bracket[0]) / upper) if bracket else None

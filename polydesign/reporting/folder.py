@@ -7,7 +7,7 @@ from pathlib import Path
 
 from polydesign.model import InputError
 from polydesign.reporting.page import GENERATOR, Report, html, markdown
-from polydesign.text.files import write_atomically
+from polydesign.text.files import is_leftover, write_together
 
 PAGE, TEXT, FIGURES = "index.html", "report.md", "figures"
 
@@ -19,7 +19,7 @@ def check_folder(folder: Path, *, force: bool = False) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise InputError("output", f"{folder} is a file: name a folder")
-    if force or not folder.is_dir() or not any(folder.iterdir()) or _is_ours(folder):
+    if force or not folder.is_dir() or all(map(is_leftover, folder.iterdir())) or _is_ours(folder):
         return
     raise InputError(
         "output", f"{folder} holds files that are no earlier report: name another folder, or add --force"
@@ -27,21 +27,18 @@ def check_folder(folder: Path, *, force: bool = False) -> None:
 
 
 def write(found: Report, folder: Path, *, force: bool = False) -> list[Path]:
-    """Write the report, each file whole or not at all, the page last; figures of an earlier one that this
-    one has not are removed. Nothing is written before all is rendered. Returns the files of text.
+    """Write the report, all of it or nothing, the page last; figures of an earlier one that this one has not
+    are removed. Returns the files of text.
 
     Raises what check_folder raises, and OSError.
     """
     check_folder(folder, force=force)
-    page, text = html(found), markdown(found)
-    figures = {f"{picture.stem}.svg": picture.svg for picture in found.pictures}
-    before = _figures(folder)
-    for name, content in figures.items():
-        write_atomically(folder / FIGURES / name, content)
-    write_atomically(folder / TEXT, text)
-    write_atomically(folder / PAGE, page)
-    for name in before - set(figures):
-        (folder / FIGURES / name).unlink(missing_ok=True)
+    contents: dict[str, str | bytes] = {
+        f"{FIGURES}/{picture.stem}.svg": picture.svg for picture in found.pictures
+    }
+    before = {f"{FIGURES}/{name}" for name in _figures(folder)} - set(contents)
+    contents |= {TEXT: markdown(found), PAGE: html(found)}
+    write_together(folder, contents, last=PAGE, replacing=before)
     return [folder / PAGE, folder / TEXT]
 
 

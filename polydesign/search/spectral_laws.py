@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from polydesign.model import InputError
+from polydesign.model import InputError, shortened
 
 Interval = tuple[float, float]
 
@@ -86,10 +86,14 @@ def quantiles(law: str, count: int, interval: Interval) -> np.ndarray:
     if not path.is_file():
         raise InputError("objective", f"{law!r} is neither a file nor one of {', '.join(LAWS)}")
     try:
-        sigma = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path)
+        with path.open("rb") as file:
+            sigma = np.load(file, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(file)
         sigma = np.atleast_2d(np.asarray(sigma, dtype=float))
-    except (ValueError, EOFError) as problem:
-        raise InputError("objective", f"{law} is no list of numbers: {problem}") from problem
+    except OSError:
+        raise
+    except Exception as problem:  # numpy raises whatever the bytes of a file lead it to
+        reason = shortened(str(problem), 160)
+        raise InputError("objective", f"{law} is no list of numbers: {reason}") from problem
     if sigma.ndim != 2 or not np.isfinite(sigma).all() or (sigma < 0).any() or not sigma.any(axis=1).all():
         raise InputError(
             "objective", f"{law} must hold finite values >= 0, a matrix a row, none of them all 0"

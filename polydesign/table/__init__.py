@@ -10,6 +10,7 @@ from __future__ import annotations
 from polydesign.model import digest
 from polydesign.table.catalogue import Entry, as_table, load, save
 from polydesign.table.reading import from_json, loads
-from polydesign.table.writing import SCHEMA, dumps, to_json
+from polydesign.table.schema import SCHEMA
+from polydesign.table.writing import dumps, to_json
 
 __all__ = ["SCHEMA", "Entry", "as_table", "digest", "dumps", "from_json", "load", "loads", "save", "to_json"]

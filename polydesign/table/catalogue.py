@@ -6,21 +6,39 @@ import json
 import os
 import warnings
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from polydesign.model import InputError, SafetyWarning, Table, Trial, half_of, located, standing
+from polydesign.model import (
+    DTYPES,
+    PURPOSES,
+    Certificate,
+    InputError,
+    SafetyWarning,
+    Schedule,
+    Table,
+    Trial,
+    check_choice,
+    check_integer,
+    check_number,
+    half_of,
+    located,
+    standing,
+)
 from polydesign.table.earlier import Earlier, recorded
 from polydesign.table.published import names as published_names
 from polydesign.table.reading import loads
 from polydesign.table.upgrade import upgraded
 from polydesign.table.writing import dumps
 from polydesign.text.files import write_atomically
+from polydesign.text.incoming import parse, read_text
 from polydesign.text.similar import closest
 
 Source = Table | str | os.PathLike[str]
 """How a table is given wherever one is asked for: itself, its name in the catalogue, or its file's path."""
+
+_WHAT = "a table, which is a JSON file"
 
 _PACKAGE = Path(__file__).parent.parent
 
@@ -71,6 +89,27 @@ class Entry:
     tried: tuple[Trial, ...] = ()
     digest: str | None = None
 
+    def __post_init__(self) -> None:
+        check_choice("purpose", self.purpose, PURPOSES)
+        check_choice("dtype", self.dtype, (None, *DTYPES))
+        for name, numbers in (
+            ("root", (self.root,)),
+            ("matmuls", (self.matmuls,)),
+            ("steps", self.degrees),
+        ):
+            for number in numbers:
+                check_integer(name, number, 1)
+        for name, numbers in (
+            ("interval", self.interval),
+            ("error", (self.error,)),
+            ("observed", () if self.observed is None else (self.observed,)),
+            ("measured", [worst for _, worst in self.runs if worst is not None]),
+        ):
+            for number in numbers:
+                check_number(name, number)
+        if not self.degrees:
+            raise InputError("steps", "are none")
+
     @property
     def half(self) -> str | None:
         """The half precision in which its standing matters, as half_of."""
@@ -91,22 +130,23 @@ def entry(name: str, path: Path) -> Entry:
     place = path.resolve()
     inside = place.is_relative_to(shipped().resolve())
     low, high = body["interval"]
-    return Entry(
-        name=name,
-        path=path,
-        shipped=inside,
-        published=inside and place.parent.name == "published",
-        interval=(low, high),
-        degrees=tuple(step["degree"] for step in body["steps"]),
-        **{key: body[key] for key in ("purpose", "root", "normalization", "dtype", "form")},
-        rows=all(step["degree"] <= 5 and step["evaluation"] == "monomial" for step in body["steps"]),
-        matmuls=body["cost"]["matmuls"],
-        error=body["error"]["exact"],
-        observed=body["error"]["observed"],
-        runs=tuple((run["dtype"], run["worst"]) for run in body["error"]["measured"]),
-        tried=tuple(Trial(**trial) for trial in body["error"].get("tried", ())),
-        digest=body.get("certificate", {}).get("digest"),
-    )
+    with located(f"{path}: "):
+        return Entry(
+            name=name,
+            path=path,
+            shipped=inside,
+            published=inside and place.parent.name == "published",
+            interval=(low, high),
+            degrees=tuple(step["degree"] for step in body["steps"]),
+            **{key: body[key] for key in ("purpose", "root", "normalization", "dtype", "form")},
+            rows=all(step["degree"] <= 5 and step["evaluation"] == "monomial" for step in body["steps"]),
+            matmuls=body["cost"]["matmuls"],
+            error=body["error"]["exact"],
+            observed=body["error"]["observed"],
+            runs=tuple((run["dtype"], run["worst"]) for run in body["error"]["measured"]),
+            tried=tuple(Trial(**trial) for trial in body["error"].get("tried", ())),
+            digest=body.get("certificate", {}).get("digest"),
+        )
 
 
 @cache
@@ -128,9 +168,11 @@ def glance(path: Path) -> dict[str, Any]:
 
     Raises InputError where it is no JSON object of this format, OSError where it cannot be read.
     """
+    text = read_text(path, _WHAT)
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as problem:
+        with located(f"{path}: "):
+            body = parse(text)
+    except json.JSONDecodeError as problem:
         raise InputError(str(path), f"is not JSON: {problem}") from problem
     if not isinstance(body, dict) or not str(body.get("schema")).startswith("polydesign/schedule/"):
         raise InputError(str(path), "is no table of polydesign")
@@ -164,7 +206,7 @@ def find(source: str | os.PathLike[str]) -> Path:
     raise InputError(name, f"is neither a file nor a table of the catalogue; {hint}")
 
 
-def load(source: str | os.PathLike[str]) -> Table:
+def load(source: str | os.PathLike[str], *, proving: bool = True) -> Table:
     """The table in a file, or of a name in the catalogue.
 
     A table that an earlier version of this package shipped, and that blows up matrices whose roundings agree,
@@ -172,6 +214,8 @@ def load(source: str | os.PathLike[str]) -> Table:
 
     Args:
         source: A path, or a name that `polydesign list` shows.
+        proving: Prove again what its certificate calls proved, but for the optimum, which `certify` proves;
+            off for who makes a new certificate.
 
     Returns:
         The table, checked: schema, digest, images and claims.
@@ -181,25 +225,36 @@ def load(source: str | os.PathLike[str]) -> Table:
         OSError: The file cannot be read.
     """
     path = find(source)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as problem:
-        raise InputError(str(path), "is not UTF-8 text; a table is a JSON file") from problem
+    text = read_text(path, _WHAT)
     with located(f"{path}: "):
-        table = loads(text)
+        table = loads(text, proving=proving)
     for one in earlier_tables():
         if one.digest == table.digest:
             warnings.warn(f"{path} is {one}", SafetyWarning, stacklevel=2)
     return table
 
 
-def as_table(source: Source) -> Table:
-    """The table itself, or what load finds for its name or path. Raises what load raises."""
+def as_table(source: Source, *, proving: bool = True) -> Table:
+    """The table itself, or what load finds for its name or path; proving: as there, for both.
+
+    Raises what load raises, and ClaimError for a Table whose certificate states what does not follow.
+    """
     if isinstance(source, (str, os.PathLike)):
-        return load(source)
+        return load(source, proving=proving)
     if not isinstance(source, Table):
         raise InputError("table", f"must be a Table, a name or a path, and is {type(source).__name__}")
+    certificate = source.certificate
+    if proving and certificate is not None and certificate.kind == "proved":
+        with located("table: $."):
+            _check_bounds(source.schedule, certificate)
     return source
+
+
+@lru_cache(maxsize=256)
+def _check_bounds(schedule: Schedule, certificate: Certificate) -> None:
+    from polydesign.approximation.certificate import check_bounds  # numpy and flint
+
+    check_bounds(schedule, certificate)
 
 
 def save(table: Table, path: str | os.PathLike[str], *, force: bool = False) -> bool:
@@ -220,19 +275,20 @@ def save(table: Table, path: str | os.PathLike[str], *, force: bool = False) -> 
     """
     path = Path(path)
     text = dumps(table)
-    if path.exists() and not force:
-        if path.is_file() and _holds(path, table):
-            return False
-        raise InputError(
-            str(path), "exists and is different; choose another with -o, or replace it with --force"
-        )
-    write_atomically(path, text)
-    return True
+    if force or not path.exists():
+        try:
+            write_atomically(path, text, replace=force)
+            return True
+        except FileExistsError:  # another process has just put it there
+            pass
+    if path.is_file() and _holds(path, table):
+        return False
+    raise InputError(str(path), "exists and is different; choose another with -o, or replace it with --force")
 
 
 def _holds(path: Path, table: Table) -> bool:
     try:
-        there = loads(path.read_text(encoding="utf-8"))
-    except (InputError, UnicodeDecodeError):
+        there = loads(read_text(path))
+    except InputError:
         return False
     return there == table or replace(there, measured=(), tried=()) == table

@@ -6,10 +6,27 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
-from polydesign.model import AfterStep, InputError, MeasuredMap, Measurement, Table, Trial
+from polydesign.model import (
+    AfterStep,
+    InputError,
+    MeasuredMap,
+    Measurement,
+    Table,
+    Trial,
+    check_number,
+    check_plain,
+    located,
+    quoted,
+)
+from polydesign.table.schema import check_measurement
+from polydesign.text.incoming import parse, read_text
+
+MOST_BYTES, MOST_NUMBERS = 128 * 1024 * 1024, 10_000_000
+"""Of a file with maps, which hold three numbers for every singular value."""
+
+_COLUMNS = set(MeasuredMap.__slots__)
 
 
 def dumps(found: Iterable[Measurement], *, lines: bool = False) -> str:
@@ -26,12 +43,13 @@ def dumps(found: Iterable[Measurement], *, lines: bool = False) -> str:
 def loads(text: str) -> list[Measurement]:
     """Measurements from a text of either kind. Raises json.JSONDecodeError, and what the next one raises."""
     try:
-        return measurements_from_json(json.loads(text))
+        body = parse(text, "measured", MOST_NUMBERS)
     except json.JSONDecodeError:
         rows = [line for line in text.splitlines() if line.strip()]
         if len(rows) < 2:
             raise
-        return measurements_from_json([json.loads(row) for row in rows])
+        body = [parse(row, f"measured[{index}]", MOST_NUMBERS) for index, row in enumerate(rows)]
+    return measurements_from_json(body)
 
 
 def read(path: str | PathLike[str]) -> list[Measurement]:
@@ -39,9 +57,11 @@ def read(path: str | PathLike[str]) -> list[Measurement]:
 
     Raises InputError where it holds something else, OSError where it cannot be read.
     """
+    text = read_text(path, "measurements", most=MOST_BYTES)
     try:
-        return loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as problem:
+        with located(f"{path}: "):
+            return loads(text)
+    except json.JSONDecodeError as problem:
         raise InputError("measured", f"{path} is not JSON; polydesign verify --save writes it") from problem
 
 
@@ -76,14 +96,32 @@ def measurements_from_json(body: Any) -> list[Measurement]:
     """
     found = []
     for index, item in enumerate(body if isinstance(body, list) else [body]):
+        where = f"measured[{index}]"
         try:
-            found.append(from_entry({**item, "map": item["map"]}))
+            mapped, table = item["map"], item["table"]
+            check_measurement({key: v for key, v in item.items() if key not in ("map", "table")}, where)
+            _check_map(mapped, f"{where}.map")
+            check_plain(f"{where}.table", table)
+            with located(f"{where}."):
+                found.append(from_entry({**item, "map": mapped}))
         except (TypeError, KeyError, AttributeError) as problem:
             raise InputError(
-                f"measured[{index}]",
-                f"is not a measurement ({problem}); polydesign verify --save writes them",
+                where, f"is not a measurement ({quoted(problem)}); polydesign verify --save writes them"
             ) from problem
     return found
+
+
+def _check_map(mapped: Any, where: str) -> None:
+    """Refuse what is no map: lists of numbers, as many in each."""
+    if mapped is None:
+        return
+    columns = list(mapped.values()) if isinstance(mapped, dict) and set(mapped) == _COLUMNS else []
+    if not columns or not all(isinstance(c, list) and len(c) == len(columns[0]) for c in columns):
+        raise InputError(where, f"must have lists of {', '.join(sorted(_COLUMNS))}, of one length")
+    for name, column in mapped.items():
+        for index, value in enumerate(column):
+            if value is not None or name != "measured":
+                check_number(f"{where}.{name}[{index}]", value)
 
 
 def from_entry(item: dict[str, Any]) -> Measurement:

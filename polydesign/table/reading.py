@@ -1,21 +1,21 @@
 """Tables from JSON.
 
-What is read is checked three times: against schema/schedule-v2.schema.json, by the model's own checks, and on
-a grid (approximation/sampling.py). Files of v1 are read too (upgrade.py).
+What is read is checked four times: how much it is, and against schema/schedule-v2.schema.json; by the
+model's own checks; on a grid (approximation/sampling.py); and what a certificate calls proved is proved
+again, but for its optimum (approximation/certificate.py). Files of v1 are read too (upgrade.py).
 """
 
 from __future__ import annotations
 
 import json
-import math
 from copy import deepcopy
 from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
 from polydesign.model import (
+    MOST_STEPS,
     Certificate,
     ClaimError,
     InputError,
@@ -25,41 +25,37 @@ from polydesign.model import (
     Step,
     Table,
     Trial,
+    quoted,
 )
 from polydesign.model.program import Line, Program, check_program
 from polydesign.program.cost import matmuls, matmuls_of
-from polydesign.table import measurements
+from polydesign.table import measurements, schema
 from polydesign.table.upgrade import upgraded
-from polydesign.table.writing import SCHEMA
+from polydesign.text.incoming import check_values, parse
+
+MOST_RUNS = 5000
+"""Of measurements in a file, and of trials."""
 
 
-def loads(text: str, where: str = "$") -> Table:
-    """The table in a JSON text. Raises InputError with the JSON path of the offending field."""
-    table = _checked(text, where)
+def loads(text: str, where: str = "$", *, proving: bool = True) -> Table:
+    """The table in a JSON text.
+
+    proving: What its certificate calls proved is proved again; off for who makes a new one.
+
+    Raises InputError with the JSON path of the offending field.
+    """
+    table = _checked(text, where, proving)
     # Dictionaries can be changed, and whoever does changes no other reading of this text.
     measured = tuple(replace(m, versions=dict(m.versions)) for m in table.measured)
     return replace(table, provenance=deepcopy(table.provenance), measured=measured)
 
 
 @lru_cache(maxsize=256)
-def _checked(text: str, where: str) -> Table:
+def _checked(text: str, where: str, proving: bool) -> Table:
     """Remembered: checking takes most of the time, and commands read the same files again and again."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in found:
-                raise InputError(where, f"the key {key!r} is there twice")
-            found[key] = value
-        return found
-
     try:
-        body = json.loads(text, object_pairs_hook=unique)
-    except (RecursionError, ValueError) as problem:
-        if isinstance(problem, InputError):
-            raise
-        if not isinstance(problem, json.JSONDecodeError):
-            raise InputError(where, f"is no table: {problem}") from problem
+        body = parse(text, where)
+    except json.JSONDecodeError as problem:
         if problem.pos == 0:
             raise InputError(
                 where, "is no table, which is JSON: a list of coefficients is for polydesign identify"
@@ -69,7 +65,7 @@ def _checked(text: str, where: str) -> Table:
             f"is not JSON at line {problem.lineno}, column {problem.colno} ({problem.msg}); was it cut off? "
             "Write it again with polydesign search",
         ) from problem
-    return from_json(body)
+    return _from_values(body, proving)
 
 
 def from_json(body: Any) -> Table:
@@ -77,9 +73,14 @@ def from_json(body: Any) -> Table:
 
     Raises InputError whose field is a JSON path such as $.steps[2].coefficients[0].
     """
-    _refuse_non_finite(body, "$")
+    check_values(body, "$")
+    return _from_values(body, True)
+
+
+def _from_values(body: Any, proving: bool) -> Table:
+    _check_counts(body)
     given, body = body, upgraded(body)
-    _check_schema(body)
+    schema.check(body)
     steps = []
     for index, item in enumerate(body["steps"]):
         try:
@@ -99,10 +100,11 @@ def from_json(body: Any) -> Table:
             form=body["form"],
             observed=body["error"]["observed"],
         )
-        claims = {"certificate": _certificate(body, table), "measured": _measured(body, table)}
+        claims = {"certificate": _certificate(body, table, proving), "measured": _measured(body, table)}
         table = replace(table, **claims, tried=_tried(body, table))
         # v1 counted the products of the direct form for root 2, whatever the table was made for.
-        _check_statements(body, table, matmuls_of(table) if body is given else matmuls(table.schedule))
+        products = matmuls_of(table) if body is given else matmuls(table.schedule)
+        _check_statements(body, table, products, proving)
     except InputError as problem:
         if problem.field.startswith("$"):
             raise
@@ -148,61 +150,39 @@ def _pair(ends: Any) -> tuple[float, float]:
     return float(ends[0]), float(ends[1])
 
 
-def _refuse_non_finite(value: Any, path: str) -> None:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _refuse_non_finite(item, f"{path}.{key}")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _refuse_non_finite(item, f"{path}[{index}]")
-    elif isinstance(value, (int, float)) and not abs(value) < math.inf:
-        raise InputError(path, f"must be a finite number, not {value!r}")
-    elif isinstance(value, int) and abs(value) > 2**1023:
-        raise InputError(path, "does not fit a float64")
+def _check_counts(body: Any) -> None:
+    """Refuse what is no object, and more than a table may hold, before it is looked at any closer."""
+    if not isinstance(body, dict):
+        raise InputError("$", f"must be an object, not {quoted(body)}")
+    steps, error = body.get("steps"), body.get("error")
+    runs = error if isinstance(error, dict) else {}
+    for path, items, most in (
+        ("$.steps", steps, MOST_STEPS),
+        ("$.error.measured", runs.get("measured"), MOST_RUNS),
+        ("$.error.tried", runs.get("tried"), MOST_RUNS),
+    ):
+        if isinstance(items, list) and len(items) > most:
+            raise InputError(path, f"has {len(items):,} entries, and a table has at most {most:,}")
 
 
-def _check_schema(body: Any) -> None:
-    # A tenth of a second, and only reading needs it.
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    schema = json.loads(files("polydesign").joinpath("schema/schedule-v2.schema.json").read_text("utf-8"))
-    found = best_match(Draft202012Validator(schema).iter_errors(body))
-    if found is None:
-        return
-    path, problem = found.json_path, found.message
-    if isinstance(found.instance, dict) and found.validator == "additionalProperties":
-        unknown = sorted(set(found.instance) - set(found.schema["properties"]))  # pyright: ignore
-        path, problem = f"{path}.{unknown[0]}", "is not a key of this format"
-    elif isinstance(found.instance, dict) and found.validator == "required":
-        missing = [key for key in found.schema["required"] if key not in found.instance]  # pyright: ignore
-        path, problem = f"{path}.{missing[0]}", "is missing"
-    elif path == "$.schema":
-        problem = f"must be {SCHEMA!r}; this version reads that and v1, and no other"
-    raise InputError(path, problem if len(problem) < 200 else problem[:200] + "…")
-
-
-def _certificate(body: Any, table: Table) -> Certificate | None:
+def _certificate(body: Any, table: Table, proving: bool) -> Certificate | None:
     schedule = table.schedule
     item = body.get("certificate")
     if item is None:
         return None
-    _check_digest("$.certificate.digest", item["digest"], table)
+    _check_digest("$.certificate.digest", item["digest"], table.digest)
     try:
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in item.items()}
         certificate = Certificate(**fields)
     except InputError as problem:
         raise InputError(f"$.certificate.{problem.field}", problem.problem) from problem
+    if certificate.kind == "proved" and not proving:
+        return certificate
     low, high = map(Decimal, certificate.error)
-    stated = Decimal(schedule.error)
     if certificate.kind == "sampled":
         follows = low <= high == Decimal(repr(schedule.error))
-    else:
-        # A proved bracket is tight, or below all float64, and the error stands in the file rounded to one.
-        room = stated * Decimal("1e-12") + Decimal("5e-324")
-        follows = low - room <= stated <= high + room and high - low <= high * Decimal("1e-9") + Decimal(
-            "1e-300"
-        )
+    else:  # what it encloses is proved by check_bounds; it is tight, or below all float64
+        follows = high - low <= high * Decimal("1e-9") + Decimal("1e-300")
         if certificate.optimum is not None and Decimal(certificate.optimum[1]) > high:
             raise ClaimError("$.certificate.optimum", "reaches beyond the error of this very schedule")
     if not follows:
@@ -213,8 +193,8 @@ def _certificate(body: Any, table: Table) -> Certificate | None:
     return certificate
 
 
-def _check_digest(path: str, stated: str, table: Table) -> None:
-    if stated != table.digest:
+def _check_digest(path: str, stated: str, digest: str) -> None:
+    if stated != digest:
         raise ClaimError(
             path,
             "does not belong to these programs, this interval and this purpose: the table was edited by "
@@ -223,9 +203,9 @@ def _check_digest(path: str, stated: str, table: Table) -> None:
 
 
 def _measured(body: Any, table: Table) -> tuple[Measurement, ...]:
-    found = []
+    found, digest = [], table.digest
     for index, item in enumerate(body["error"]["measured"]):
-        _check_digest(f"$.error.measured[{index}].digest", item["digest"], table)
+        _check_digest(f"$.error.measured[{index}].digest", item["digest"], digest)
         try:
             found.append(measurements.from_entry({**item, "table": body["name"]}))
         except InputError as problem:
@@ -234,9 +214,9 @@ def _measured(body: Any, table: Table) -> tuple[Measurement, ...]:
 
 
 def _tried(body: Any, table: Table) -> tuple[Trial, ...]:
-    found = []
+    found, digest = [], table.digest
     for index, item in enumerate(body["error"].get("tried", ())):
-        _check_digest(f"$.error.tried[{index}].digest", item["digest"], table)
+        _check_digest(f"$.error.tried[{index}].digest", item["digest"], digest)
         try:
             found.append(Trial(**item))
         except InputError as problem:
@@ -244,13 +224,11 @@ def _tried(body: Any, table: Table) -> tuple[Trial, ...]:
     return tuple(found)
 
 
-def _check_statements(body: Any, table: Table, products: int) -> None:
+def _check_statements(body: Any, table: Table, products: int, proving: bool) -> None:
     """Refuse what the file says beside its steps, where the steps say otherwise."""
-    from polydesign.approximation.sampling import (  # numpy, and only reading needs it
-        SAMPLES,
-        check_claims,
-        sampled_error,
-    )
+    # numpy and flint, and only reading needs them
+    from polydesign.approximation.certificate import check_bounds
+    from polydesign.approximation.sampling import SAMPLES, check_claims, sampled_error
 
     if body["error"]["exact"] != table.schedule.error:
         raise ClaimError(
@@ -260,14 +238,20 @@ def _check_statements(body: Any, table: Table, products: int) -> None:
     if any(m.promised != table.schedule.promise(m.power) for m in table.measured):
         raise ClaimError("$.error.measured", "was taken for another promise than error.exact")
     if body["cost"]["matmuls"] != products:
-        raise ClaimError("$.cost.matmuls", f"is {body['cost']['matmuls']}, and these steps take {products}")
+        raise ClaimError(
+            "$.cost.matmuls", f"is {quoted(body['cost']['matmuls'])}, and these steps take {products}"
+        )
     check_claims(table.schedule)
+    certificate = table.certificate
+    if certificate is not None and certificate.kind == "proved":
+        if proving:
+            check_bounds(table.schedule, certificate)
+        return
     # What float64 cannot tell from 0, and what a sampled certificate says, in as many digits as that needs.
     found = sampled_error(table.schedule)
     if Decimal(found) > Decimal(table.schedule.error) * Decimal("1.000000000001"):
         raise ClaimError("$.error.exact", f"is {table.schedule.error!r}, and |f - 1| reaches {found}")
-    certificate = table.certificate
-    if certificate is not None and certificate.kind == "sampled":
+    if certificate is not None:
         if certificate.samples != SAMPLES:
             raise ClaimError("$.certificate.samples", f"is {certificate.samples}, and {SAMPLES} are taken")
         if Decimal(certificate.error[0]) > Decimal(found) or float(certificate.error[0]) < 0.99 * float(

@@ -10,8 +10,7 @@ from polydesign.model import Step, Table
 from polydesign.model.program import Program
 from polydesign.program.cost import matmuls_of
 from polydesign.table import measurements
-
-SCHEMA = "polydesign/schedule/v2"
+from polydesign.table.schema import SCHEMA
 
 
 def to_json(table: Table) -> dict[str, Any]:

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 
 import polydesign
-from polydesign.model import InputError, Table, dtype_name
+from polydesign.model import DTYPES, InputError, Table, check_number, dtype_name, located
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.running import MOST_EXPLAINED
 from polydesign.table import dumps
 from polydesign.table.catalogue import Source, as_table
-from polydesign.text.files import write_together
+from polydesign.text.files import is_leftover, write_together
+from polydesign.text.incoming import parse, read_text
 from polydesign.verification.expected import DRAWS, MARGIN, cases, chosen_operator, distance
 
 SCHEMA = "polydesign/conformance/v1"
@@ -93,10 +94,10 @@ def check(
             raise InputError("names", f"{name!r} is not one of {', '.join(known)}")
     failures = []
     for case in (known[name] for name in names or known):
-        allowed = case["tolerance"][dtype]
+        allowed = case["tolerance"].get(dtype)
         if allowed is None:
             continue
-        given, expected = (np.load(Path(folder, case[key])) for key in ("input", "expected"))
+        given, expected = (_array(Path(folder, case[key])) for key in ("input", "expected"))
         given = given if dtype == "float64" else given.astype(np.float32)
         found = np.asarray(function(given), dtype=np.float64)
         problem = _problem(found, expected, allowed)
@@ -134,7 +135,7 @@ def conformance(
     contents = kit(as_table(table), operator=operator, seed=seed)
     folder = Path(folder)
     if folder.is_dir() and not force:
-        others = {path.name for path in folder.iterdir()} - _own(folder)
+        others = {path.name for path in folder.iterdir() if not is_leftover(path)} - _own(folder)
         if others:
             raise InputError(
                 str(folder),
@@ -146,15 +147,46 @@ def conformance(
 
 
 def _index(folder: Path) -> dict[str, Any]:
+    path = folder / INDEX
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        with located(f"{path}: "):
+            index = parse(read_text(path, "the index of a kit"))
     except (OSError, ValueError) as problem:
+        if isinstance(problem, InputError):
+            raise
         raise InputError(
             str(folder), f"has no {INDEX}: polydesign conformance TABLE -o writes it"
         ) from problem
     if not isinstance(index, dict) or index.get("schema") != SCHEMA:
         raise InputError(str(folder), f"its {INDEX} is not of {SCHEMA}; this version reads no other")
+    cases, names = index.get("cases"), index.get("files")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{path}: $.files", "must be a list of names")
+    for place, found in enumerate(cases if isinstance(cases, list) and cases else [None]):
+        case: dict[str, Any] = found if isinstance(found, dict) else {}
+        known = all(isinstance(case.get(key), str) for key in _TEXTS)
+        if not known or not isinstance(case.get("tolerance"), dict):
+            raise InputError(f"{path}: $.cases[{place}]", f"is no case, with {', '.join(_TEXTS)}, tolerance")
+        for dtype in DTYPES:
+            allowed = case["tolerance"].get(dtype)
+            if allowed is not None:
+                check_number(f"{path}: $.cases[{place}].tolerance.{dtype}", allowed)
     return index
+
+
+_TEXTS = ("name", "about", "input", "expected")
+"""What a case says of itself."""
+
+
+def _array(path: Path) -> np.ndarray:
+    try:
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+    except Exception as problem:  # numpy raises whatever the bytes of a file lead it to
+        raise InputError(str(path), "is no array: polydesign conformance TABLE -o writes it") from problem
+    if not isinstance(found, np.ndarray) or found.dtype.kind != "f":
+        raise InputError(str(path), "holds no real numbers: polydesign conformance TABLE -o writes it")
+    return found
 
 
 def _own(folder: Path) -> set[str]:

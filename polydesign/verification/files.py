@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
-from polydesign.model import InputError
+from polydesign.model import InputError, shortened
 from polydesign.verification.spectra import Sample, from_matrix
-
-# What the libraries raise for files that are not what their suffix says, or too large for this machine.
-READING_ERRORS = (
-    OSError,
-    EOFError,
-    ValueError,
-    RuntimeError,
-    AttributeError,
-    MemoryError,
-    pickle.UnpicklingError,
-    SafetensorError,
-)
 
 
 def read_matrix(path: str | Path) -> Sample:
@@ -42,10 +29,10 @@ def read_matrix(path: str | Path) -> Sample:
         raise InputError(str(path), "there is no such file")
     try:
         matrix = READERS[file.suffix](file, key)
-    except READING_ERRORS as problem:
-        if isinstance(problem, InputError):
-            raise
-        reason = str(problem).partition("\n")[0]
+    except InputError:
+        raise
+    except Exception as problem:  # libraries raise whatever the bytes of a file lead them to
+        reason = shortened(str(problem).partition("\n")[0] or type(problem).__name__, 160)
         raise InputError(
             str(path), f"is not a readable {file.suffix} file of plain tensors ({reason}); save it again"
         ) from problem
@@ -55,7 +42,10 @@ def read_matrix(path: str | Path) -> Sample:
 def _read_npy(file: Path, key: str) -> torch.Tensor:
     if key:
         raise InputError(f"{file}::{key}", f"a .npy file holds one array without a name: write {file}")
-    array = np.load(file, allow_pickle=False)
+    with file.open("rb") as content:
+        array = np.load(content, allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        raise InputError(str(file), "holds several arrays: save one of them as .npy")
     if array.dtype.kind not in "fiu":
         raise InputError(str(file), f"holds {array.dtype}, and only real numbers are run: convert it first")
     return torch.from_numpy(array.astype(np.float64))

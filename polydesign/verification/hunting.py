@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from polydesign.model import HALF, LOOPS, InputError, Plan, Table, Trial, check_number, dtype_name
+from polydesign.model import HALF, LOOPS, InputError, Plan, Table, Trial, check_number, dtype_name, quoted
 from polydesign.rounding.families import FAMILIES, Parameters
 from polydesign.rounding.neighbours import Kept
 from polydesign.rounding.trial import CHUNK, Tally, most
@@ -203,7 +203,7 @@ def _resume(one: Hunt, file: Path) -> None:
                 shaped = [np.array(x, float).reshape(-1, len(norm)) for x in (sizes, numbers)]
                 members = Parameters(shaped[0], shaped[1], np.array(norm))
                 found.kept[name] = Kept(members, np.array(rank))
-    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
         if isinstance(problem, InputError):
             raise
-        raise InputError("state", f"{file} holds no hunt ({problem}): take another file") from problem
+        raise InputError("state", f"{file} holds no hunt ({quoted(problem)}): take another file") from problem
