@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from polydesign.model import (
         Certificate,
         ClaimError,
+        DivergenceError,
         InputError,
         Measurement,
         Plan,
         Problem,
+        PromiseWarning,
         Provenance,
         Schedule,
         Step,
@@ -60,7 +62,8 @@ __getattr__ = lazy(
         "designer.sweeping": "sweep",
         "exporters.targets": "export",
         "identification.identify": "identify Identification",
-        "model": "Certificate ClaimError InputError Measurement Plan Problem Provenance Schedule Step Table",
+        "model": "Certificate ClaimError DivergenceError InputError Measurement Plan Problem PromiseWarning "
+        "Provenance Schedule Step Table",
         "reporting.compare": "compare Comparison",
         "reporting.plot": "plot",
         "reporting.report": "report",
@@ -74,8 +77,9 @@ __getattr__ = lazy(
 
 __all__ = ["certify", "compare", "conformance", "design", "export", "fold", "identify", "load", "plot"]
 __all__ += ["report", "save", "sweep", "tables", "unfold", "verify"]
-__all__ += ["Certificate", "ClaimError", "Comparison", "Equioscillation", "Identification", "InputError"]
-__all__ += ["Measurement", "Plan", "Problem", "Provenance", "Schedule", "Step", "Table", "__version__"]
+__all__ += ["Certificate", "ClaimError", "Comparison", "DivergenceError", "Equioscillation", "Identification"]
+__all__ += ["InputError", "Measurement", "Plan", "Problem", "PromiseWarning", "Provenance", "Schedule"]
+__all__ += ["Step", "Table", "__version__"]
 
 
 def __dir__() -> list[str]:

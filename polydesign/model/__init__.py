@@ -18,10 +18,12 @@ from polydesign.model.checks import (
     NORMALIZATIONS,
     PURPOSES,
     ClaimError,
+    DivergenceError,
     FormatNote,
     InputError,
     InputWarning,
     PerStep,
+    PromiseWarning,
     SafetyWarning,
     check_choice,
     check_degree,
@@ -43,8 +45,9 @@ from polydesign.model.table import Certificate, Provenance, Table
 
 __all__ = ["DTYPES", "EVALUATIONS", "FORMS", "LEAST_RATIO", "MOST_HEADROOM", "MOST_INNER_DEGREE"]
 __all__ += ["MOST_ROOT", "MOST_STEPS", "NORMALIZATIONS", "PURPOSES"]
-__all__ += ["AfterStep", "Certificate", "ClaimError", "FormatNote", "InputError", "InputWarning"]
-__all__ += ["MeasuredMap", "Measurement", "PerStep", "Plan", "Problem", "Provenance", "Schedule", "Step"]
+__all__ += ["AfterStep", "Certificate", "ClaimError", "DivergenceError", "FormatNote", "InputError"]
+__all__ += ["InputWarning", "MeasuredMap", "Measurement", "PerStep", "Plan", "Problem", "PromiseWarning"]
+__all__ += ["Provenance", "Schedule", "Step"]
 __all__ += ["HALF", "LOOPS", "STANDINGS", "SafetyWarning", "Trial", "blown", "half_of", "standing", "stated"]
 __all__ += ["Table", "check_choice", "check_degree", "check_integer", "check_interval", "check_normalization"]
 __all__ += ["check_number", "check_purpose", "digest", "dtype_name", "evaluate", "located", "purpose_of"]

@@ -59,6 +59,18 @@ class SafetyWarning(UserWarning):
     """A table that blows up some matrices in a half precision is loaded, or run in it."""
 
 
+class DivergenceError(ArithmeticError):
+    """What ran came out as a result that cannot be right: not finite, or refuted by its own evidence.
+
+    The message has the numbers, the index of the matrix in its batch, and what to do. Not an InputError: the
+    input may be in order, and the table too coarse for it.
+    """
+
+
+class PromiseWarning(UserWarning):
+    """A result is further from what defines it than its table and the rounding of its precision explain."""
+
+
 class FormatNote(UserWarning):
     """A file of an earlier version was read."""
 
