@@ -35,7 +35,7 @@ from polydesign.table.published import names, published
 
 FOLDER = Path(__file__).resolve().parent.parent / "coeffs"
 
-TABLES = [
+TABLES: list[dict[str, Any]] = [
     # The optimum, for exact arithmetic and as the reference of everything else.
     {"degree": 5, "steps": 5, "headroom": 1},
     {"degree": 5, "steps": 6, "headroom": 1},
@@ -100,7 +100,7 @@ INNER_DEGREES = {
     "float64": {1: (8, 8, 8, 8, 2), 2: (8, 1, 8, 8, 4), **dict.fromkeys((3, 4, 6, 8), (8, 8, 8, 8))},
 }
 
-ROOTS = [
+ROOTS: list[dict[str, Any]] = [
     {"root": root, "degree": tuple(1 + n * root for n in inner), "lower": lowers[root], "dtype": dtype}
     | ({"purpose": "root"} if root == 2 else {})
     for dtype, width, lowers in (

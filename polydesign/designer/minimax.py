@@ -46,10 +46,10 @@ ROOT_FLOOR = 0.1
 """Of tables for roots and inverses, in every precision: the image floor of what is stored, λ = xʳ.
 
 The coupled iteration keeps P, with eigenvalues p(x)ʳ, and rounding it moves the smallest by u times the root
-mean square of all. A trough at a tenth of the peak is 1e-4 of it for r = 4, which bfloat16 does not see at all:
-without a floor tables in bfloat16 were off by 0.44 (r = 4) to 7e15 (r = 8) on matrices of condition 100, and in
-float32 by 0.004 where the lower end is small, with it by what rounding P once explains. 0.02 to 0.16 were tried,
-and are alike in float32 and float64; in half precision 0.1 and 0.16 are the best."""
+mean square of all. A trough at a tenth of the peak is 1e-4 of it for r = 4, which bfloat16 does not see.
+Without such a floor tables in bfloat16 were off by 0.44 (r = 4) to 7e15 (r = 8) on matrices of condition 100,
+and in float32 by 0.004 where the lower end is small; with it by what rounding P once explains. Of 0.02 to
+0.16, all alike in float32 and float64, 0.1 and 0.16 are the best in half precision."""
 
 
 SETTLED_FLOOR: dict[str, Any] = {"image_floor": 0.08, "floor_free_tail": 2}

@@ -116,16 +116,17 @@ class Operator:
 
     def __call__(self, *data: Tensor) -> Any:
         """The tensor, or tensors."""
-        with _exact(data):
+        with exact(data):
             return self.compute(*data)[0]
 
     def run(self, *data: Tensor) -> Run:
         """The same result, bit for bit, with what was done and what came out."""
-        with _exact(data):
+        with exact(data):
             return self.judge(*self.compute(*data), *data)
 
 
-def _exact(data: tuple[Any, ...]) -> torch.autocast:
+def exact(data: tuple[Any, ...]) -> torch.autocast:
+    """Where autocast does not reach."""
     devices = [M.device.type for M in data if isinstance(M, Tensor)]
     return torch.autocast(devices[0] if devices else "cpu", enabled=False)
 
