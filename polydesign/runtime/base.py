@@ -149,6 +149,8 @@ class _Same:
 
 def made(kind: Callable[..., Kind], *arguments: Any, **named: Any) -> Kind:
     """kind(*arguments, **named), made once and kept: what the functions run."""
+    if any(isinstance(value, Tensor) for value in named.values()):
+        return kind(*arguments, **named)  # kept, it would keep the tensor
     try:
         return _made(kind, *map(_key, arguments), **{name: _key(value) for name, value in named.items()})
     except TypeError:  # what is no key is refused by the class

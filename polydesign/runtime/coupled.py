@@ -45,7 +45,8 @@ class Ended(NamedTuple):
 class Iterations:
     """One run of a `CoupledOperator`: its iterations, and the products beside them.
 
-    judged: whether evidence is asked for. doubts: of the input.
+    judged: whether evidence is asked for. doubts: of the input. cut: where a root is computed again, what is
+    zero of P, relative to its largest eigenvalue.
     """
 
     how: Resolved
@@ -54,6 +55,7 @@ class Iterations:
     ended: list[Ended] = field(default_factory=list)
     beside: int = 0
     warnings: tuple[str, ...] = ()
+    cut: float = 0.0
 
 
 def members(name: str, which: Tensor) -> str:

@@ -30,7 +30,7 @@ def unexplained(ended: Ended, word: str, table: Table, state: str, root: int) ->
     return (
         f"the residual is {found:.2g}{where}, and the table with the rounding of {state} explains "
         f"{explained:.2g}: some eigenvalues of {side.name} may have begun below {least:.3g}, where nothing "
-        f"is promised, or be negative{more}: {_cures(word, lowest, state)}"
+        f"is promised, or be negative{more}: {_cures(word, table, state, side.given)}"
     )
 
 
@@ -38,7 +38,10 @@ def diagnosed(ended: Ended, word: str, table: Table, state: str, root: int) -> E
     """What to raise for a result that cannot be right; the eigenvalues of that matrix are computed for it."""
     side, evidence = ended.side, ended.evidence
     assert evidence is not None
-    wrong = evidence.refuted() | ~torch.isfinite(ended.G.detach()).flatten(-2).all(dim=-1)
+    wrong = evidence.refuted()
+    wrong = (wrong if wrong.any() else evidence.beyond()) | ~torch.isfinite(ended.G.detach()).flatten(-2).all(
+        dim=-1
+    )
     which = members(side.name, wrong)
     worst = _worst(evidence.residual, wrong)
     residual = evidence.residual.flatten()[worst].item()
@@ -53,43 +56,56 @@ def diagnosed(ended: Ended, word: str, table: Table, state: str, root: int) -> E
             side.name,
             f"is not positive: the eigenvalues of {which} go from {low:.3g} to {high:.3g} {size}, and a "
             f"negative one has no real root: look for what made it, or damp beyond it with "
-            f"eps={_round_up(-low + _damping(lowest, state)):g}",
+            f"eps={_round_up(-low + _damping(lowest, state, side.given)):g}",
         )
     found = f"{word}: what came out for {which} cannot be right, its residual is {residual:.2g}: "
     if low < lowest:
         return DivergenceError(
             f"{found}its eigenvalues go from {low:.3g} to {high:.3g} {size}, and {table.name} serves "
-            f"{lowest:.3g} and more: {_cures(word, lowest, state)}"
+            f"{lowest:.3g} and more: {_cures(word, table, state, side.given)}"
         )
+    wider = "float32" if state in ("bfloat16", "float16") else "float64"
+    return DivergenceError(
+        f"{found}{table.name} loses eigenvalues to the rounding of {state}, though they are all in its "
+        f"interval: leave table= out, or give {_designed(table, state)}, or write Plan(dtype={wider!r})"
+    )
+
+
+def _designed(table: Table, state: str) -> str:
+    """One for the same interval that keeps what is stored off zero."""
     schedule = table.schedule
     degrees = list(schedule.degrees) if len(set(schedule.degrees)) > 1 else schedule.degrees[0]
     steps = "" if isinstance(degrees, list) else f", steps={len(schedule.degrees)}"
-    purpose = ", purpose='root'" if root == 2 else ""
-    wider = {"float16": "float32", "bfloat16": "float32"}.get(state, "float64")
-    return DivergenceError(
-        f"{found}{table.name} loses eigenvalues to the rounding of {state}, though they are all in its "
-        "interval: leave table= out, or give one that keeps what is stored off zero, "
-        f"table=polydesign.design(root={root}, degree={degrees}{steps}, lower={schedule.interval[0]!r}, "
-        f"dtype={state!r}{purpose}), or write Plan(dtype={wider!r})"
-    )
-
-
-def _cures(word: str, lowest: float, state: str) -> str:
-    eps = f"{_round_up(_damping(lowest, state)):g}"
-    wider = ", or write Plan(dtype='float32')" if state in ("bfloat16", "float16") else ""
-    if word == "root":
-        return f"give eps={eps} for damping{wider or ', or write Plan(dtype=' + repr('float64') + ')'}"
-    if word == "sqrt_and_inverse_sqrt":
-        return f"give eps={eps} for damping, or take root(P, 2) alone, which may have a null space{wider}"
-    rank = f"rank_rtol={eps}" if float(eps) < 1 else "rank_rtol="
+    purpose = ", purpose='root'" if schedule.root == 2 else ""
     return (
-        f"give eps={eps} for damping, {rank} for zero on the null space, or a table with a smaller lower "
-        f"end{wider}"
+        f"table=polydesign.design(root={schedule.root}, degree={degrees}{steps}, "
+        f"lower={schedule.interval[0]!r}, dtype={state!r}{purpose})"
     )
 
 
-def _damping(lowest: float, state: str) -> float:
-    return max(min(10 * lowest, max(0.1, 2 * lowest)), DAMPING * UNIT_ROUNDOFF[state])
+def _cures(word: str, table: Table, state: str, given: torch.dtype) -> str:
+    number = _round_up(_damping(table.schedule.interval[0] ** table.schedule.root, state, given))
+    wider = ", or write Plan(dtype='float32')" if state in ("bfloat16", "float16") else ""
+    if table.purpose == "sign":
+        wider += f"; {table.name} is made for signs, and what is stored here may round to zero: then give "
+        wider += _designed(table, state)
+    if word == "root":
+        return f"give eps={number:g} for damping{wider}"
+    if word == "sqrt_and_inverse_sqrt":
+        return (
+            f"give eps={number:g} for damping, or take root(P, 2) alone, which may have a null space{wider}"
+        )
+    rank = f"rank_rtol={number:g}" if number < 1 else "rank_rtol="
+    return (
+        f"give eps={number:g} for damping, {rank} for zero on the null space, or a table with a smaller "
+        f"lower end{wider}"
+    )
+
+
+def _damping(lowest: float, state: str, given: torch.dtype) -> float:
+    """eps that brings an eigenvalue of zero, and what rounding makes of it, into the interval."""
+    coarse = max(UNIT_ROUNDOFF[state], torch.finfo(given).eps / 2)
+    return max(min(10 * lowest, max(0.1, 2 * lowest)), DAMPING * coarse)
 
 
 def _round_up(value: float) -> float:

@@ -67,6 +67,10 @@ class Evidence(NamedTuple):
     noise: Tensor
     promised: float
 
+    def beside(self, more: float) -> Evidence:
+        """With more to explain."""
+        return self._replace(noise=self.noise + more)
+
     def explained(self) -> Tensor:
         return self.promised + self.noise.clamp(max=MOST_EXPLAINED)
 

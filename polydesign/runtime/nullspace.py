@@ -49,7 +49,9 @@ def filled(side: Side, rank_rtol: float, how: Iterations) -> Side:
     K = ops.add_to_diagonal_((kept + kept.mT) / 2 - level * E, level)
     how.beside += passes * matmuls(table.schedule) + found.products + 4
     wide = K.to(X.dtype)
-    return side._replace(X=wide.to(side.X.dtype), wide=wide, projector=E)
+    # A power of the norm of zero has to be a number.
+    norm = nonzero(side.scaled_norm)
+    return side._replace(X=wide.to(side.X.dtype), wide=wide, scaled_norm=norm, projector=E)
 
 
 def within(side: Side, G: Tensor, how: Iterations) -> Tensor:

@@ -7,7 +7,7 @@ import operator
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from polydesign.model import (
     check_number,
     dtype_name,
 )
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import matmuls
 from polydesign.runtime import compiled, execute, ops
 from polydesign.runtime.base import Operator, Resolved, exact
@@ -76,6 +77,10 @@ DEFAULT_TABLES = {
 float64 to 1e-6·‖P‖_F. What each is good for in its precision, tests/test_root_tables.py says."""
 
 
+CUT = 4.0
+"""Times u of P: below that, relative to its largest eigenvalue, P is rounding."""
+
+
 @dataclass(frozen=True, eq=False)
 class CoupledOperator(Operator):
     """A function of symmetric positive P by the coupled iteration, whose tables have the root r.
@@ -88,7 +93,8 @@ class CoupledOperator(Operator):
 
     With plan.check every run is judged by its residual on a few rows (runtime/evidence.py): one look at the
     data, for the input and the result together. In a half precision a result that is refuted is computed
-    again in float32, which `Run.state` says.
+    again in float32, which `Run.state` says; a root P^(1/r) that is not as good as promised also from float32
+    in float64, with what rounding P leaves of a null space cut off.
 
     Args:
         table: Of root r, None takes the one of DEFAULT_TABLES for this root and precision.
@@ -112,6 +118,7 @@ class CoupledOperator(Operator):
     """
 
     eps: Any = field(default=0.0, kw_only=True)
+    cuts: ClassVar[bool] = False
 
     @property
     def purposes(self) -> tuple[str, ...]:
@@ -163,11 +170,17 @@ class CoupledOperator(Operator):
         result = self.work(found, *data)
         if not self.plan.check or not found.ended:
             return result, found
-        half = dtype in ("bfloat16", "float16")
-        if self._looked_at(found, again=half) and half:
+        wider = {"bfloat16": "float32", "float16": "float32"}
+        if self.cuts and P.dtype != torch.float64:
+            wider["float32"] = "float64"
+        if self._looked_at(found, again=dtype in wider):
             chosen_here = self.table is None and self.plan.matmuls is None and self.plan.error is None
-            wide = self.resolved("float32") if chosen_here else how._replace(state=torch.float32)
-            found = Iterations(wide, judged)
+            again: Resolved = how._replace(state=getattr(torch, wider[dtype]))
+            if chosen_here:
+                again = self.resolved(wider[dtype])
+            found = Iterations(
+                again, judged, cut=CUT * UNIT_ROUNDOFF[dtype_name(P.dtype)] if self.cuts else 0.0
+            )
             result = _cast(self.work(found, *data), how.state)
             self._looked_at(found, again=False)
         return result, found
@@ -184,10 +197,11 @@ class CoupledOperator(Operator):
             doubts.append(Doubt(~finite | ended.evidence.refuted().any(), lambda e=ended: refuted.append(e)))
             doubts.append(Doubt(ended.evidence.beyond().any(), lambda e=ended: unsure.append(e)))
         look(doubts)
-        if again and (refuted or (unsure and self.word == "root")):
+        if again and (refuted or (unsure and self.cuts)):
             return True
         state, table = dtype_name(found.how.state), found.how.table
-        for ended in refuted:
+        # What is not explained after a cut has lost a negative eigenvalue.
+        for ended in refuted + (unsure if found.cut else []):
             assert ended.evidence is not None
             raise diagnosed(ended, self.word, table, state, self.order)
         found.warnings = tuple(unexplained(ended, self.word, table, state, self.order) for ended in unsure)
@@ -326,10 +340,11 @@ def _refuse_zero(name: str, nothing: Tensor) -> None:
 
 
 def _refuse_negative(name: str, least: Tensor, negative: Tensor) -> None:
+    where = f" ({members(name, negative)})" if negative.ndim else ""
     raise InputError(
         name,
-        f"has {least[negative].min().item():.3g} on its diagonal ({members(name, negative)}), so it is not "
-        "positive, and has no real root or inverse root: look for what made it",
+        f"has {least[negative].min().item():.3g} on its diagonal{where}, so it is not positive, and has no "
+        "real root or inverse root: look for what made it",
     )
 
 

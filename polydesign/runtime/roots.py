@@ -125,13 +125,15 @@ class TwoSidedInverseRoot(_Power):
 class Root(CoupledOperator):
     """P^(1/r) = P P^(−(r−1)/r), r = root >= 2, off by at most (1 + E)^(r−1) − 1, called with P.
 
-    Zero gives zero. table, plan, eps, and what is raised: as of `CoupledOperator`.
+    Zero gives zero, and a null space has the root zero. table, plan, eps, and what is raised: as of
+    `CoupledOperator`.
     """
 
     root: int
     table: Table | None = None
     plan: Plan = DEFAULT
     word = "root"
+    cuts = True
 
     def check(self) -> None:
         self.__dict__["root"] = whole(self.root)
@@ -142,13 +144,17 @@ class Root(CoupledOperator):
         side, state = self.prepare(P, how, zero=True), how.how.state
         if side is None:
             return torch.empty_like(P, dtype=state)
+        whole_side = side
+        if how.cut:
+            side = filled(side, how.cut, how)
         ran = self.iterate(side, side.X, how, self.root - 1)
+        G = within(side, ran.G, how)
         if how.judged:
             promised = promise(how.how.table.schedule.error, self.root * (self.root - 1))
             lower = how.how.table.schedule.interval[0]
-            evidence = of_root(side.wide, ran.G, state, self.root, lower, promised)
-            how.ended[-1] = ran._replace(evidence=evidence)
-        return rescaled(ran.G, state, [(side, 1)], self.root, symmetric=True)
+            evidence = of_root(whole_side.wide, G, state, self.root, lower, promised)
+            how.ended[-1] = ran._replace(side=whole_side, evidence=evidence.beside(how.cut))
+        return rescaled(G, state, [(side, 1)], self.root, symmetric=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +186,8 @@ def inverse_root(
     table: Table | None = None,
     plan: Plan | None = None,
     *,
-    eps: float = 0.0,
+    eps: float | Tensor = 0.0,
+    rank_rtol: float | None = None,
 ) -> Tensor:
     """P^(−s/r), s = power, r = root, by `InverseRoot`.
 
@@ -190,12 +197,14 @@ def inverse_root(
         power: s.
         table: Of root r, None for the catalogue's.
         plan: How it runs.
-        eps: Damping relative to what P is divided by.
+        eps: Damping relative to what P is divided by; a tensor has one number for each matrix of the batch.
+        rank_rtol: What of P counts as its null space, relative to the largest eigenvalue of each matrix, and
+            is zero in the result, which is then the power of the pseudo-inverse (runtime/nullspace.py).
 
     Returns:
         Tensor of P's shape in the state's dtype.
     """
-    return made(InverseRoot, root, power, table, plan, eps=eps)(P)
+    return made(InverseRoot, root, power, table, plan, eps=eps, rank_rtol=rank_rtol)(P)
 
 
 def inverse_root_with_info(P: Tensor, *how: Any, **named: Any) -> tuple[Tensor, Run]:
@@ -211,18 +220,19 @@ def matmul_inverse_root(
     table: Table | None = None,
     plan: Plan | None = None,
     *,
-    eps: float = 0.0,
+    eps: float | Tensor = 0.0,
+    rank_rtol: float | None = None,
 ) -> Tensor:
     """G P^(−s/r), by `MatmulInverseRoot`.
 
     Args:
         G: (..., m, n), of P's batch.
-        P, root, power, table, plan, eps: As of `inverse_root`.
+        P, root, power, table, plan, eps, rank_rtol: As of `inverse_root`.
 
     Returns:
         Tensor of G's shape in the state's dtype.
     """
-    return made(MatmulInverseRoot, root, power, table, plan, eps=eps)(G, P)
+    return made(MatmulInverseRoot, root, power, table, plan, eps=eps, rank_rtol=rank_rtol)(G, P)
 
 
 def matmul_inverse_root_with_info(G: Tensor, P: Tensor, *how: Any, **named: Any) -> tuple[Tensor, Run]:
@@ -239,35 +249,38 @@ def two_sided_inverse_root(
     table: Table | None = None,
     plan: Plan | None = None,
     *,
-    eps: float = 0.0,
+    eps: float | Tensor = 0.0,
+    rank_rtol: float | None = None,
 ) -> Tensor:
     """Q^(−s/r) G P^(−s/r), by `TwoSidedInverseRoot`.
 
     Args:
         Q: (..., m, m), symmetric positive.
         G: (..., m, n).
-        P, root, power, table, plan, eps: As of `inverse_root`.
+        P, root, power, table, plan, eps, rank_rtol: As of `inverse_root`.
 
     Returns:
         Tensor of G's shape in the state's dtype.
     """
-    return made(TwoSidedInverseRoot, root, power, table, plan, eps=eps)(Q, G, P)
+    return made(TwoSidedInverseRoot, root, power, table, plan, eps=eps, rank_rtol=rank_rtol)(Q, G, P)
 
 
-def inverse(P: Tensor, table: Table | None = None, plan: Plan | None = None, *, eps: float = 0.0) -> Tensor:
+def inverse(
+    P: Tensor, table: Table | None = None, plan: Plan | None = None, *, eps: float | Tensor = 0.0
+) -> Tensor:
     """P^(−1), by `Inverse`, with a table of root 1; arguments and result as of `inverse_root`."""
     return made(Inverse, table, plan, eps=eps)(P)
 
 
 def root(
-    P: Tensor, root: int, table: Table | None = None, plan: Plan | None = None, *, eps: float = 0.0
+    P: Tensor, root: int, table: Table | None = None, plan: Plan | None = None, *, eps: float | Tensor = 0.0
 ) -> Tensor:
     """P^(1/r), r = root >= 2, by `Root`; arguments and result as of `inverse_root`."""
     return made(Root, root, table, plan, eps=eps)(P)
 
 
 def sqrt_and_inverse_sqrt(
-    P: Tensor, table: Table | None = None, plan: Plan | None = None, *, eps: float = 0.0
+    P: Tensor, table: Table | None = None, plan: Plan | None = None, *, eps: float | Tensor = 0.0
 ) -> tuple[Tensor, Tensor]:
     """P^(1/2) and P^(−1/2), by `SqrtAndInverseSqrt`; arguments and results as of `inverse_root`."""
     return made(SqrtAndInverseSqrt, table, plan, eps=eps)(P)
