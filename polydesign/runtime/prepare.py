@@ -80,6 +80,9 @@ float64 to 1e-6·‖P‖_F. What each is good for in its precision, tests/test_r
 CUT = 4.0
 """Times u of P: below that, relative to its largest eigenvalue, P is rounding."""
 
+LEAST_CUT = 1e-10
+"""Less is not told apart in float64."""
+
 
 @dataclass(frozen=True, eq=False)
 class CoupledOperator(Operator):
@@ -93,8 +96,8 @@ class CoupledOperator(Operator):
 
     With plan.check every run is judged by its residual on a few rows (runtime/evidence.py): one look at the
     data, for the input and the result together. In a half precision a result that is refuted is computed
-    again in float32, which `Run.state` says; a root P^(1/r) that is not as good as promised also from float32
-    in float64, with what rounding P leaves of a null space cut off.
+    again in float32, which `Run.state` says; a root P^(1/r) that is not as good as promised also in float64,
+    with what rounding P leaves of a null space cut off.
 
     Args:
         table: Of root r, None takes the one of DEFAULT_TABLES for this root and precision.
@@ -171,16 +174,16 @@ class CoupledOperator(Operator):
         if not self.plan.check or not found.ended:
             return result, found
         wider = {"bfloat16": "float32", "float16": "float32"}
-        if self.cuts and P.dtype != torch.float64:
-            wider["float32"] = "float64"
+        if self.cuts:
+            wider |= {"float32": "float64", "float64": "float64"}
         if self._looked_at(found, again=dtype in wider):
-            chosen_here = self.table is None and self.plan.matmuls is None and self.plan.error is None
             again: Resolved = how._replace(state=getattr(torch, wider[dtype]))
-            if chosen_here:
+            if self.table is None and self.plan.matmuls is None and self.plan.error is None:
                 again = self.resolved(wider[dtype])
-            found = Iterations(
-                again, judged, cut=CUT * UNIT_ROUNDOFF[dtype_name(P.dtype)] if self.cuts else 0.0
-            )
+            # A narrower dtype than bfloat16 is exact in it.
+            roundoff = UNIT_ROUNDOFF[dtype_name(P.dtype if P.element_size() > 1 else torch.bfloat16)]
+            cut = max(LEAST_CUT, CUT * roundoff) if self.cuts else 0.0
+            found = Iterations(again, judged, cut=cut)
             result = _cast(self.work(found, *data), how.state)
             self._looked_at(found, again=False)
         return result, found

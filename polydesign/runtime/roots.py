@@ -116,7 +116,7 @@ class TwoSidedInverseRoot(_Power):
             how.doubts.append(doubt_finite("G", G))
         X, exponent = scaled_to_one(G.to(work_dtype(state, G, P, Q)))
         first = within(right, self.iterate(right, X.to(state), how, self.power).G, how)
-        last = within(left, self.iterate(left, first.mT, how, self.power).G, how)
+        last = within(left, self.iterate(left, first.mT.to(state), how, self.power).G, how)
         powers = [(right, -self.power), (left, -self.power)]
         return rescaled(last.mT, state, powers, self.root, exponent).contiguous()
 
