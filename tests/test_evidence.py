@@ -242,7 +242,7 @@ def test_a_call_looks_at_the_data_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         looked.clear()
         call()
-        assert looked == ["tolist"]
+        assert looked == ["item"]
     looked.clear()
     inverse_root(P, 4, plan=Plan(check=False))
     assert looked == []
@@ -309,6 +309,16 @@ def test_under_every_normalization(normalization: str) -> None:
     assert off(inverse_root(P, 2, plan=plan, rank_rtol=0.18), exact) < 1e-10
     with pytest.raises(InputError, match=r"is not positive|on its diagonal"):
         inverse_root(INDEFINITE / 4, 4, plan=plan)
+
+
+def test_vmap_is_told_what_to_write() -> None:
+    P = torch.stack([spd(5, 10, seed) for seed in range(3)])
+    with pytest.raises(InputError, match=r"^plan.check: .*vmap: write Plan\(check=False\)"):
+        torch.func.vmap(lambda P: inverse_root(P, 4))(P)
+    found = torch.func.vmap(lambda P: inverse_root(P, 4, plan=Plan(check=False)))(P)
+    torch.testing.assert_close(found, inverse_root(P, 4), rtol=1e-12, atol=1e-12)
+    grad = torch.func.grad(lambda P: inverse_root(P, 4).sum())(P[0])
+    assert torch.isfinite(grad).all()
 
 
 def test_gradients_go_through_a_judged_call(seed: int) -> None:

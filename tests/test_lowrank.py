@@ -404,7 +404,7 @@ def test_small_thresholds_in_every_precision(
     """In bfloat16 the inverse of a matrix of condition 1/θ was off by 1e17."""
     M = known(*shape, sigma=SIGMA, seed=seed)[0].to(getattr(torch, dtype))
     exact = cut_off(M, next(iter(how.values())))
-    found = pseudo_inverse(M, **how)
+    found = pseudo_inverse(M, how.get("threshold"), rtol=how.get("rtol"))
     assert found.dtype == M.dtype
     u = {"bfloat16": 2**-8, "float16": 2**-11}.get(dtype, UNIT_ROUNDOFF[dtype] * 2000)
     assert torch.linalg.matrix_norm(found.double() - exact) <= u * torch.linalg.matrix_norm(exact)
@@ -431,4 +431,4 @@ def test_one_threshold_relative_to_each_matrix(seed: int) -> None:
         ({"rtol": math.nan}, "^rtol: must be a finite"),
     ):
         with pytest.raises(InputError, match=message):
-            pseudo_inverse(M, **how)
+            pseudo_inverse(M, how.get("threshold"), rtol=how.get("rtol"))  # pyright: ignore

@@ -36,7 +36,7 @@ from polydesign.runtime.equations import lyapunov
 from polydesign.runtime.implicit import applied
 from polydesign.runtime.normalize import nonzero, scaled_to_one, times_power_of_two, work_dtype
 from polydesign.runtime.operators import msign, msign_with_info
-from polydesign.runtime.prepare import symmetric_part
+from polydesign.runtime.prepare import symmetric_part, whole
 from polydesign.runtime.roots import inverse_root, inverse_root_with_info
 
 __all__ = ["inverse_root_differentiable", "msign_differentiable"]
@@ -127,6 +127,7 @@ def inverse_root_differentiable(
     plan.check of the backward's plan, where eigenvalues of P are below what its table serves.
     """
     check_square("P", P)
+    root = whole(root)
     check_integer("root", root, 1)
     if root & (root - 1):
         raise InputError(

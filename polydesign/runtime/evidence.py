@@ -22,6 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from polydesign.model import InputError
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime.normalize import nonzero
 
@@ -54,9 +55,17 @@ class Doubt(NamedTuple):
 def look(doubts: Sequence[Doubt]) -> None:
     """Look at all of them at once, and say the first that is true, then the next."""
     if doubts:
-        found = torch.stack([doubt.found.detach() for doubt in doubts]).tolist()
-        for doubt, true in zip(doubts, found, strict=True):
-            if true:
+        try:
+            # One number, a bit for each: item() is what torch.func.grad lets through.
+            bits = sum(doubt.found.detach().long() << k for k, doubt in enumerate(doubts))
+            found = int(torch.as_tensor(bits).item())
+        except RuntimeError as problem:
+            if "vmap" not in str(problem):
+                raise
+            what = "looks at the data, which cannot be done under torch.func.vmap: write Plan(check=False)"
+            raise InputError("plan.check", what) from problem
+        for k, doubt in enumerate(doubts):
+            if found >> k & 1:
                 doubt.say()
 
 
