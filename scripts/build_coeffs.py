@@ -35,7 +35,7 @@ from polydesign.table.published import names, published
 
 FOLDER = Path(__file__).resolve().parent.parent / "coeffs"
 
-TABLES = [
+TABLES: list[dict[str, Any]] = [
     # The optimum, for exact arithmetic and as the reference of everything else.
     {"degree": 5, "steps": 5, "headroom": 1},
     {"degree": 5, "steps": 6, "headroom": 1},
@@ -68,12 +68,11 @@ TABLES = [
         "dtype": "float16",
         "name": "sign-d9x4-l1e-3-h1.005-f0.06x3-0",
     },
-    # Roots: λ down to 1e-4, so that x = λ^(1/r) begins at 0.1 for r = 4, 0.01 for r = 2.
+    # Roots of the precision's own safety: λ down to 1e-4, so that x = λ^(1/r) begins at 0.1 for r = 4.
     {"root": 4, "degree": 9, "steps": 4, "lower": 0.1, "dtype": "float32"},
     {"root": 2, "degree": 5, "steps": 7, "lower": 0.01, "dtype": "float32"},
     {"root": 1, "degree": 3, "steps": 7, "lower": 1e-4, "dtype": "float32"},
-    {"root": 4, "degree": 9, "steps": 4, "lower": 0.1, "dtype": "bfloat16"},
-    # Of purpose sign, and what inverse_root takes: as it was made before msign needed more headroom.
+    # Of purpose sign: as it was made before msign needed more headroom.
     {
         "degree": 5,
         "steps": 6,
@@ -83,8 +82,36 @@ TABLES = [
         "image_floor": (0.1, 0.1, 0.1, 0.1, 0, 0),
         "name": "sign-d5x6-l0.01-bf16",
     },
-    {"root": 1, "degree": 3, "steps": 7, "lower": 1e-4, "dtype": "bfloat16"},
 ]
+
+LOWER_ENDS = {
+    "narrow": {1: 1e-4, 2: 0.01, 3: 0.046, 4: 0.1, 6: 0.21, 8: 0.31},
+    "float64": {1: 1e-6, 2: 1e-3, 3: 0.01, 4: 0.03, 6: 0.1, 8: 0.17},
+}
+"""Where x begins, so that λ = xʳ begins at 1e-4 of what P is divided by, and in float64 at 1e-6: a table
+serves a P of condition κ where ‖P‖_F <= λ_max/(1e-4·κ). The name has the lower end of x."""
+
+INNER_DEGREES = {
+    # Rounding decides: quadratic q lose least at condition 100 (degree 8 blows up in bfloat16), and E is
+    # below the unit roundoff.
+    "half": {1: (2,) * 7, 2: (2,) * 5, 3: (2,) * 5, 4: (2,) * 4, 6: (2,) * 4, 8: (2,) * 4},
+    # The fewest products for E below 1e-9, and below 1e-16.
+    "float32": {1: (8, 8, 1, 8), 2: (8, 8, 8), **dict.fromkeys((3, 4, 6, 8), (8, 4, 8))},
+    "float64": {1: (8, 8, 8, 8, 2), 2: (8, 1, 8, 8, 4), **dict.fromkeys((3, 4, 6, 8), (8, 8, 8, 8))},
+}
+
+ROOTS: list[dict[str, Any]] = [
+    {"root": root, "degree": tuple(1 + n * root for n in inner), "lower": lowers[root], "dtype": dtype}
+    | ({"purpose": "root"} if root == 2 else {})
+    for dtype, width, lowers in (
+        ("bfloat16", "half", LOWER_ENDS["narrow"]),
+        ("float16", "half", LOWER_ENDS["narrow"]),
+        ("float32", "float32", LOWER_ENDS["narrow"]),
+        ("float64", "float64", LOWER_ENDS["float64"]),
+    )
+    for root, inner in INNER_DEGREES[width].items()
+]
+"""What roots and inverses run by default."""
 
 SETTLED = {
     "sign-d5x5-l1e-3-bf16": {"degree": 5, "steps": 5, "dtype": "bfloat16"},
@@ -102,7 +129,7 @@ BUDGETS = [
 ]
 """The best for so many products, for msign: what Plan(matmuls=…) and Plan(error=…) choose among."""
 
-# Half precision is not among them yet: TABLES has what runs there.
+# Half precision is not among them yet: ROOTS has what runs there.
 ROOT_BUDGETS = [
     {"root": root, "lower": lower, "matmuls": matmuls, "dtype": "float32"}
     | ({"form": "coupled"} if root == 2 else {})
@@ -185,7 +212,7 @@ def _same(path: Path, table: Table) -> bool:
 
 def _all(search: bool) -> Iterator[tuple[Path, Table]]:
     """Every table with its place."""
-    found = [polydesign.design(**keywords) for keywords in TABLES]
+    found = [polydesign.design(**keywords) for keywords in (*TABLES, *ROOTS)]
     found += [_searched(name, keywords, search) for name, keywords in SETTLED.items()]
     budgets: list[dict[str, Any]] = [*BUDGETS, *ROOT_BUDGETS]
     found += [_searched(budget_name(**one), one, search) for one in budgets]

@@ -53,7 +53,8 @@ def small() -> Table:
 def ours(table: Table, dtype: str, device: str = "cpu", **plan: Any) -> Callable[[np.ndarray], Any]:
     def function(M: np.ndarray) -> np.ndarray:
         X = torch.from_numpy(M).to(device)
-        how = Plan(dtype=dtype, **plan)
+        # A kit has matrices that no table serves: what a call says of them is not the question.
+        how = Plan(dtype=dtype, check=table.schedule.root == 2, **plan)
         root = table.schedule.root
         found = msign(X, table, how) if root == 2 else inverse_root(X, root, 1, table, how)
         return found.double().cpu().numpy()
@@ -83,7 +84,7 @@ def test_an_inverse_square_root_passes(kits: Callable[..., Path]) -> None:
     table = polydesign.load(name)
 
     def function(P: np.ndarray) -> np.ndarray:
-        return inverse_root(torch.from_numpy(P), 2, 1, table).numpy()
+        return inverse_root(torch.from_numpy(P), 2, 1, table, Plan(check=False)).numpy()
 
     assert check(kits(name, "inverse_root"), function) == []
 

@@ -25,7 +25,7 @@ from polydesign.runtime import (
     spectral_truncate_with_info,
 )
 from polydesign.runtime.defaults import SIGN
-from polydesign.runtime.lowrank import Truncate
+from polydesign.runtime.lowrank import PseudoInverse, Truncate
 from polydesign.verification import lowrank as verified
 from polydesign.verification.metrics import spectral
 from polydesign.verification.sweep import measure
@@ -383,3 +383,52 @@ M = torch.diag(torch.tensor([3.0, 1.0, 0.5]))
 def test_refused(call: Callable[[], Tensor], message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()
+
+
+SIGMA = torch.tensor([1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005], dtype=torch.float64)
+
+
+def cut_off(M: Tensor, threshold: float) -> Tensor:
+    """The pseudo-inverse of what is above it, of the matrix as it is stored."""
+    U, sigma, Vh = torch.linalg.svd(M.double(), full_matrices=False)
+    inverse = torch.where(sigma > threshold, 1 / sigma, torch.zeros_like(sigma))
+    return (Vh.mT * inverse[..., None, :]) @ U.mT
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("how", [{"threshold": 3e-3}, {"rtol": 3e-3}, {"threshold": 0.03}, {"rtol": 0.03}])
+@pytest.mark.parametrize("shape", [(40, 30), (30, 40)])
+def test_small_thresholds_in_every_precision(
+    shape: tuple[int, int], how: dict[str, float], dtype: str, seed: int
+) -> None:
+    """In bfloat16 the inverse of a matrix of condition 1/θ was off by 1e17."""
+    M = known(*shape, sigma=SIGMA, seed=seed)[0].to(getattr(torch, dtype))
+    exact = cut_off(M, next(iter(how.values())))
+    found = pseudo_inverse(M, how.get("threshold"), rtol=how.get("rtol"))
+    assert found.dtype == M.dtype
+    u = {"bfloat16": 2**-8, "float16": 2**-11}.get(dtype, UNIT_ROUNDOFF[dtype] * 2000)
+    assert torch.linalg.matrix_norm(found.double() - exact) <= u * torch.linalg.matrix_norm(exact)
+    run = PseudoInverse(how.get("threshold"), rtol=how.get("rtol")).run(M)
+    assert torch.equal(run.result, found)
+    assert (run.dtype, run.state) == (dtype, "float64" if dtype == "float64" else "float32")
+
+
+def test_one_threshold_relative_to_each_matrix(seed: int) -> None:
+    """Sizes from 1e-30 to 1e30 beside each other, and a zero matrix; a single threshold serves one of them."""
+    M = known(24, 18, sigma=SIGMA, seed=seed)[0]
+    sizes = torch.tensor([1e-30, 1e-3, 1.0, 1e3, 1e30, 0.0], dtype=torch.float64)[:, None, None]
+    found = pseudo_inverse((sizes * M).float(), rtol=3e-3)
+    for one, size in zip(found[:-1], sizes[:-1], strict=True):
+        exact = cut_off((size * M).float(), 3e-3 * size.item())
+        assert torch.linalg.matrix_norm(one.double() - exact) <= 1e-4 * torch.linalg.matrix_norm(exact)
+    assert torch.equal(found[-1], torch.zeros_like(found[-1]))
+    assert torch.equal(PseudoInverse(None, rtol=3e-3).run(M).result, pseudo_inverse(M, rtol=3e-3))
+    for how, message in (
+        ({}, "^threshold: is missing: give one, or rtol="),
+        ({"threshold": 1.0, "rtol": 0.1}, "^rtol: and a threshold are both given"),
+        ({"rtol": 0.0}, "^rtol: must lie between"),
+        ({"rtol": 1.0}, "^rtol: must lie between"),
+        ({"rtol": math.nan}, "^rtol: must be a finite"),
+    ):
+        with pytest.raises(InputError, match=message):
+            pseudo_inverse(M, how.get("threshold"), rtol=how.get("rtol"))  # pyright: ignore

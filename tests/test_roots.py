@@ -10,7 +10,7 @@ from torch import Tensor
 
 import polydesign
 from polydesign.designer.design import published_table
-from polydesign.model import InputError, Plan, Table
+from polydesign.model import InputError, Plan, PromiseWarning, Table
 from polydesign.program.cost import matmuls
 from polydesign.runtime import (
     inverse,
@@ -143,7 +143,8 @@ def test_products_run_are_products_counted(r: int, power: int, monkeypatch: pyte
     ran.clear()
     _, info = inverse_root_with_info(spd(), r, power, designed(r))
     assert len(ran) == info.matmuls == matmuls(schedule, form="coupled", power=power) - 1
-    assert len(ran) != matmuls(schedule, form="direct")
+    if power <= r:  # the power of a whole root may take as many
+        assert len(ran) != matmuls(schedule, form="direct")
 
 
 def article(d: int, r: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -161,7 +162,8 @@ def test_the_articles_test(r: int, degree: int, steps: int, products: tuple[int,
     lowest = (torch.linalg.eigvalsh(P)[0] / norm).item() ** (1 / r)
 
     def error(table: Table, dtype: str) -> float:
-        return (matmul_inverse_root(G, P, r, 1, table, Plan(dtype=dtype)) - exact).abs().mean().item()
+        plan = Plan(dtype=dtype, check=False)  # theirs does not serve all of this spectrum
+        return (matmul_inverse_root(G, P, r, 1, table, plan) - exact).abs().mean().item()
 
     theirs = published_table(f"su_root_r{r}")
     reaching = polydesign.design(root=r, degree=degree, steps=steps, lower=0.95 * lowest)
@@ -174,7 +176,7 @@ def test_the_articles_test(r: int, degree: int, steps: int, products: tuple[int,
     # gains little or loses (scripts/studies/article_roots.py has the full size); the default begins where theirs does.
     rounded = (P / norm).bfloat16().double() * norm
     share = (G @ power_of(rounded, -1 / r) - exact).abs().mean().item()
-    default = polydesign.load(DEFAULT_TABLES[r, "half"])
+    default = polydesign.load(DEFAULT_TABLES[r, "bfloat16"])
     assert 0.5 * share < error(default, "bfloat16") < 1.25 * error(theirs, "bfloat16")
     assert error(default, "bfloat16") < 1.5 * error(reaching, "bfloat16")
 
@@ -189,10 +191,9 @@ def test_defaults_for_half_precision(r: int, dtype: torch.dtype, seed: int) -> N
     assert found.dtype == dtype
     assert relative.max() < 8 * torch.finfo(dtype).eps
     assert info.residual.max() < 8 * torch.finfo(dtype).eps
-    if (r, dtype) == (1, torch.bfloat16):  # what the headroom of the default is for
-        bare = inverse_root(
-            P, 1, 1, polydesign.load("inverse-d3x7-l1e-4-fp32"), Plan(dtype=dtype, check=False)
-        )
+    if (r, dtype) == (1, torch.bfloat16):  # what the safety of the default is for
+        table = polydesign.design(root=1, degree=3, steps=7, lower=1e-4, headroom=1.0001)
+        bare = inverse_root(P, 1, 1, table, Plan(dtype=dtype, check=False))
         assert not torch.linalg.matrix_norm(bare.double() - exact).max() < 1e3
 
 
@@ -209,7 +210,9 @@ def test_damping(r: int, seed: int) -> None:
     damped = P + eps * torch.linalg.matrix_norm(P) * torch.eye(N, dtype=P.dtype)
     assert off(inverse_root(P, r, 1, table, eps=eps), power_of(damped, -1 / r)) <= promise(table, 1)
     assert off(root(P, r, table, eps=eps), power_of(damped, 1 / r)) <= promise(table, r - 1)
-    assert off(inverse_root(P, r, 1, table), power_of(damped, -1 / r)) > 10 * promise(table, 1)
+    with pytest.warns(PromiseWarning, match=r"inverse_root: the residual is .*give eps="):
+        undamped = inverse_root(P, r, 1, table)
+    assert off(undamped, power_of(damped, -1 / r)) > 10 * promise(table, 1)
 
 
 @pytest.mark.parametrize("exponent", [-200, -7, 7, 200])
@@ -290,7 +293,7 @@ EYE = torch.eye(3)
         (torch.ones(2, 3), 4, {}, r"^P: must be square, \(\.\.\., n, n\), not \(2, 3\)"),
         (EYE * float("nan"), 4, {}, r"^P: holds NaN or infinity"),
         (EYE.triu() + torch.ones(3, 3).triu(), 4, {}, r"^P: is not symmetric.*write \(P \+ P\.mH\)/2"),
-        (EYE, 3, {}, r"^root: no table of root 3 .*polydesign search --root 3 --degree 7"),
+        (EYE, 5, {}, r"^root: no table of root 5 .*polydesign search --root 5 --degree 11"),
         (EYE, 0, {}, r"^root: must be a whole number of at least 1"),
         (EYE, 4, {"power": 0}, r"^power: must be a whole number of at least 1"),
         (EYE, 4, {"eps": -1.0}, r"^eps: must not be negative"),
@@ -346,8 +349,9 @@ def test_warns_where_eigenvalues_began_below_the_interval(r: int, dtype: str, se
     assert inverse_root_with_info(inside, r, plan=Plan(dtype=dtype))[1].warnings == ()
     (said,) = inverse_root_with_info(below, r, plan=Plan(dtype=dtype))[1].warnings
     norm = torch.linalg.matrix_norm(below).item()
-    assert f"eigenvalues of P may have begun below {1e-4 * norm:.3g}, where nothing is promised" in said
-    # In bfloat16 the table of root 4 loses some matrices up to 0.03, and says so.
+    lowest = polydesign.load(DEFAULT_TABLES[r, dtype]).schedule.interval[0] ** r
+    assert lowest < (1.001e-6 if dtype == "float64" else 1.001e-4)
+    assert f"eigenvalues of P may have begun below {lowest * norm:.3g}, where nothing is promised" in said
     eps = 0.1 if dtype == "bfloat16" else 1e-3
     assert inverse_root_with_info(below, r, plan=Plan(dtype=dtype), eps=eps)[1].warnings == ()
     assert inverse_root_with_info(below, r, plan=Plan(dtype=dtype, check=False))[1].warnings == ()

@@ -159,7 +159,8 @@ def count(
     """The products of all steps, by kind; see step_products.
 
     form None: direct for root 2, coupled for the others. restarts: of gram, the indices from 0 of the steps
-    before which it starts again. root: of bare steps, 2 unless given; a schedule has its own.
+    before which it starts again. root: of bare steps, 2 unless given; a schedule has its own. power: s > r
+    is P^(−1/r) from G = I, and then its power, times G where that is not I.
 
     Raises InputError for what does not exist: form, evaluation, a restart that is no step's.
     """
@@ -176,8 +177,11 @@ def count(
     form = form or form_of(root)
     _check_restarts(restarts, form, len(inner))
     ends = {len(inner) - 1, *(restart - 1 for restart in restarts)}
-    how: dict[str, Any] = {"form": form, "root": root, "power": power, "from_identity": from_identity}
     found = Products()
+    if form == "coupled" and power > root:
+        found += Products(wide=0 if from_identity else 1, symmetric=power_products(power))
+        power, from_identity = 1, True
+    how: dict[str, Any] = {"form": form, "root": root, "power": power, "from_identity": from_identity}
     for index, each in enumerate(inner):
         found += step_products(each, **how, first=index == 0, last=index in ends)
     return found

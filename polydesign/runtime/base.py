@@ -127,6 +127,10 @@ class Operator:
         """The result, and what `judge` makes a Run of."""
         raise NotImplementedError
 
+    def called(self, *data: Any) -> tuple[Any, Any]:
+        """What `compute` gives, for a call, which needs no Run."""
+        return self.compute(*data)
+
     def judge(self, result: Any, found: Any, *data: Tensor) -> Run:
         """The Run; it may take products of its own."""
         return found
@@ -142,7 +146,7 @@ class Operator:
             return self._unchecked()(*data)
         data, back = plain(data, counts=self.counts)
         with pinned(_device(data)):
-            result, found = self.compute(*data)
+            result, found = self.called(*data)
             if self.plan.guards:
                 self.guard(result, found, *data)
         return self._given(result, back)
@@ -206,6 +210,8 @@ def made(kind: Callable[..., Kind], *arguments: Any, **named: Any) -> Kind:
         spelled = {name: _spelled(value) for name, value in named.items()}
         number = _number(kind, tuple([_spelled(value) for value in arguments]), spelled)
         return partial(opaque.call, number)  # pyright: ignore[reportReturnType]
+    if any(isinstance(value, Tensor) for value in named.values()):
+        return kind(*arguments, **named)  # kept, it would keep the tensor
     try:
         return _made(kind, *map(_key, arguments), **{name: _key(value) for name, value in named.items()})
     except TypeError:  # what is no key is refused by the class

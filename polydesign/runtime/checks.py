@@ -147,13 +147,7 @@ def check_symmetric(name: str, P: Tensor) -> None:
     u: unit roundoff of P's dtype, v: that of the sums in its products (float32's where P is narrower). So
     P = x·xᵀ passes however it was summed, and a matrix with one wrong triangle does not.
     """
-    # A narrower dtype than bfloat16 is exact in it.
-    roundoff = UNIT_ROUNDOFF[dtype_name(P.dtype if P.element_size() > 1 else torch.bfloat16)]
-    tolerance = 8 * roundoff + P.shape[-1] * min(roundoff, UNIT_ROUNDOFF["float32"])
-    wide = P.to(torch.promote_types(P.dtype, torch.float32))
-    # In halves, so that finite entries of opposite sign cannot overflow.
-    off = (wide / 2 - wide.mT / 2).abs().amax(dim=(-2, -1))
-    largest = wide.abs().amax(dim=(-2, -1)) / 2
+    off, largest, tolerance = asymmetry(P)
     if (off > tolerance * largest).any():
         relative = (off / largest)[off > tolerance * largest].max().item()
         raise InputError(
@@ -161,6 +155,22 @@ def check_symmetric(name: str, P: Tensor) -> None:
             f"is not symmetric: {name} and its transpose differ by {relative:.2g} of its largest entry, and "
             f"rounding explains {tolerance:.2g}: write ({name} + {name}.mH)/2",
         )
+
+
+def symmetry_tolerance(dtype: torch.dtype, n: int) -> float:
+    """What rounding explains of P − Pᵀ, relative to the largest entry: 8·u + n·v of `check_symmetric`."""
+    # A narrower dtype than bfloat16 is exact in it.
+    roundoff = UNIT_ROUNDOFF[dtype_name(dtype if dtype.itemsize > 1 else torch.bfloat16)]
+    return 8 * roundoff + n * min(roundoff, UNIT_ROUNDOFF["float32"])
+
+
+def asymmetry(P: Tensor) -> tuple[Tensor, Tensor, float]:
+    """|P − Pᵀ|/2 and |P|/2 at their largest, shape (...), and how much of the latter rounding explains."""
+    tolerance = symmetry_tolerance(P.dtype, P.shape[-1])
+    wide = P.to(torch.promote_types(P.dtype, torch.float32))
+    # In halves, so that finite entries of opposite sign cannot overflow.
+    off = (wide / 2 - wide.mT / 2).abs().amax(dim=(-2, -1))
+    return off, wide.abs().amax(dim=(-2, -1)) / 2, tolerance
 
 
 SIGNS = ("sign",)

@@ -41,9 +41,11 @@ def matrix_sign(X: Tensor, schedule: Schedule) -> Tensor:
     return _run(_matrix_sign, X, *_split(schedule))
 
 
-def coupled(P: Tensor, G: Tensor | None, schedule: Schedule, *, power: int = 1) -> Coupled:
+def coupled(
+    P: Tensor, G: Tensor | None, schedule: Schedule, *, power: int = 1, keep: bool = False
+) -> Coupled:
     """execute.coupled, compiled without a break in the graph."""
-    return _run(_coupled, P, G, *_split(schedule), schedule.root, power)
+    return _run(_coupled, P, G, *_split(schedule), schedule.root, power, keep)
 
 
 def _direct(X: Tensor, layout: Layout, numbers: Tensor, A: Tensor | None = None) -> Tensor:
@@ -58,8 +60,16 @@ def _matrix_sign(X: Tensor, layout: Layout, numbers: Tensor) -> Tensor:
     return execute.matrix_sign(X, _programs(layout, numbers))
 
 
-def _coupled(P: Tensor, G: Tensor | None, layout: Layout, numbers: Tensor, root: int, power: int) -> Coupled:
-    return execute.coupled(P, G, _programs(layout, numbers), root=root, power=power)
+def _coupled(
+    P: Tensor,
+    G: Tensor | None,
+    layout: Layout,
+    numbers: Tensor,
+    root: int,
+    power: int,
+    keep: bool = False,
+) -> Coupled:
+    return execute.coupled(P, G, _programs(layout, numbers), root=root, power=power, keep=keep)
 
 
 def _programs(layout: Layout, numbers: Tensor) -> list[Program]:

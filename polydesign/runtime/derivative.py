@@ -28,7 +28,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table, check_integer, check_number
+from polydesign.model import DivergenceError, InputError, Plan, Table, check_integer, check_number
 from polydesign.runtime import ops
 from polydesign.runtime.checks import (
     ROOTS,
@@ -45,11 +45,13 @@ from polydesign.runtime.equations import lyapunov
 from polydesign.runtime.implicit import applied
 from polydesign.runtime.normalize import nonzero, scaled_to_one, times_power_of_two, work_dtype
 from polydesign.runtime.operators import msign, msign_with_info
-from polydesign.runtime.prepare import symmetric_part
+from polydesign.runtime.prepare import symmetric_part, whole
 from polydesign.runtime.roots import inverse_root, inverse_root_with_info
 from polydesign.runtime.surroundings import given_back, plain
 
 __all__ = ["inverse_root_differentiable", "msign_differentiable"]
+
+_UNREACHED = "P^(-1/{}) has no derivative that the table can reach"
 
 
 def msign_differentiable(
@@ -137,6 +139,7 @@ def inverse_root_differentiable(
     """
     (P,), back = plain((P,))
     check_square("P", P)
+    root = whole(root)
     check_integer("root", root, 1)
     if root & (root - 1):
         raise InputError(
@@ -245,10 +248,12 @@ def _of_inverse_root(
     part = -torch.div(-scaled_to_one(P)[1], root, rounding_mode="floor")
     P, (D, lift) = times_power_of_two(P, -root * part), scaled_to_one(D)
     if plan.check:
-        Y, info = inverse_root_with_info(P, root, 1, of_root, plan)
+        try:
+            Y, info = inverse_root_with_info(P, root, 1, of_root, plan)
+        except DivergenceError as error:
+            raise InputError("P", f"{_UNREACHED.format(root)}: {error}") from None
         if info.warnings:
-            problem = f"P^(-1/{root}) has no derivative that the table can reach: {info.warnings[0]}"
-            raise InputError("P", problem)
+            raise InputError("P", f"{_UNREACHED.format(root)}: {info.warnings[0]}")
     else:
         Y = inverse_root(P, root, 1, of_root, plan)
     powers = [Y.to(work)]

@@ -123,17 +123,21 @@ def matrix_sign(X: Tensor, steps: Steps) -> Tensor:
 
 
 class Coupled(NamedTuple):
-    """What `coupled` ends with: G, the P that the last step received, and its W = q(P).
-
-    P Wʳ is the iterate that is not needed for G; where it is not I, the spectrum was not in [l, u].
-    """
+    """What `coupled` ends with: G, and the W of all steps where they were kept."""
 
     G: Tensor
-    P: Tensor
-    W: Tensor
+    kept: tuple[Tensor, ...] = ()
 
 
-def coupled(P: Tensor, G: Tensor | None, steps: Steps, *, root: int | None = None, power: int = 1) -> Coupled:
+def coupled(
+    P: Tensor,
+    G: Tensor | None,
+    steps: Steps,
+    *,
+    root: int | None = None,
+    power: int = 1,
+    keep: bool = False,
+) -> Coupled:
     """W = q(P), G ← G Wˢ, P ← P Wʳ, step after step: P → I and G → G P^(−s/r) (kexue.fm 11175).
 
     P: (..., n, n), symmetric with eigenvalues in (0, 1], normalized; G: (..., m, n), same batch and dtype, or
@@ -146,23 +150,32 @@ def coupled(P: Tensor, G: Tensor | None, steps: Steps, *, root: int | None = Non
     to lose more than it gains (0.0022 against 0.0021 in the article's test), and doing it to W alone, which
     then no longer is the polynomial of P, doubled the error. All arithmetic is in P's dtype. The last step
     does not update P.
+
+    keep: the W of all steps too, whose product is P^(−1/r).
     """
     if root is None:
         steps = list(steps.steps if isinstance(steps, Schedule) else steps)
         (root,) = {step.root for step in steps if isinstance(step, Step)}
     codes = _programs(steps)
     times = ops.sym_mm if G is None else ops.mm
-    W = P
+    kept: tuple[Tensor, ...] = ()
     for index, code in enumerate(codes):
         W = inner(code, P)
         last = index == len(codes) - 1
         exponents = (power,) if last else (power, root)
         powers = _powers(W, exponents)
         G = powers[power] if G is None else times(G, powers[power])
+        if keep:
+            kept += (W.detach(),)
         if not last:
             P = ops.sym_mm(P, powers[root])
     assert G is not None
-    return Coupled(G, P, W)
+    return Coupled(G, kept)
+
+
+def power_of(W: Tensor, exponent: int) -> Tensor:
+    """Wᵉ of symmetric W, by repeated squaring."""
+    return _powers(W, (exponent,))[exponent]
 
 
 def inner(code: Program, A: Tensor) -> Tensor:

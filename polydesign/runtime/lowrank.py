@@ -20,14 +20,17 @@ the shorter side; each class says what it adds.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table, check_choice
+from polydesign.model import InputError, Plan, PromiseWarning, Table, check_choice, check_number, dtype_name
 from polydesign.runtime.base import made
+from polydesign.runtime.checks import check_matrix
+from polydesign.runtime.normalize import POWER_MARGIN, nonzero, power, times_power_of_two, work_dtype
 from polydesign.runtime.prepare import symmetric_part
 from polydesign.runtime.roots import InverseRoot
 from polydesign.runtime.run import Run
@@ -135,14 +138,57 @@ class PseudoInverse(Projected):
 
     Raises InputError also for an inverse_table of another root, and with plan.check where θ is below what it
     serves: l₁ times its bound of ‖K‖₂, ‖K‖_F for the tables of the package (l₁ = 1e-4).
+
+    rtol: in place of a threshold, which is then None: θ of each matrix is rtol·‖M‖₂, ‖M‖₂ as the
+    normalization `power` estimates it. gap in the Run is relative to that too. In a half precision everything
+    runs in float32, and is rounded last: rounding to it is as large as θ where θ is worth having.
     """
 
+    threshold: Any
     inverse_table: Table | None = field(default=None, kw_only=True)
+    rtol: float | None = field(default=None, kw_only=True)
     word = "pseudo_inverse"
 
     def check(self) -> None:
+        if self.rtol is not None:
+            if self.threshold is not None:
+                raise InputError("rtol", "and a threshold are both given: threshold is None with rtol")
+            check_number("rtol", self.rtol)
+            if not 0 < self.rtol < 1:
+                raise InputError("rtol", f"must lie between 0 and 1, and is {self.rtol!r}")
+            # Of a matrix of norm 1.
+            self.__dict__["threshold"] = self.rtol
+        elif self.threshold is None:
+            raise InputError(
+                "threshold", "is missing: give one, or rtol=, relative to the norm of each matrix"
+            )
         super().check()
         InverseRoot(1, 1, self.inverse_table)
+
+    def compute(self, M: Tensor) -> tuple[Tensor, Signs]:
+        check_matrix("M", M)
+        asked = str(self.plan.dtype or dtype_name(M.dtype, "M.dtype"))
+        if asked in ("bfloat16", "float16"):
+            M, plan = M.to(torch.promote_types(M.dtype, torch.float32)), self.plan.in_dtype("float32")
+            theta = None if self.rtol is not None else self.threshold
+            rest = {"inverse_table": self.inverse_table, "rtol": self.rtol, "formula": self.formula}
+            X, signs = made(PseudoInverse, theta, self.table, plan, **rest).compute(M)
+            return X.to(getattr(torch, asked)), signs
+        if self.rtol is None or not M.numel():
+            return super().compute(M)
+        wide = M.to(work_dtype(getattr(torch, asked), M))
+        found = power(wide.mT if M.shape[-2] > M.shape[-1] else wide, wide.dtype)
+        norm = nonzero(found.scaled_norm / POWER_MARGIN)
+        # By a power of two, and then the rest: the norm itself may not fit.
+        scaled = times_power_of_two(wide, -found.exponent) / norm
+        X, signs = super().compute(scaled.to(M.dtype))
+        signs.matmuls += found.products
+        state = X.dtype
+        X = times_power_of_two(X.to(wide.dtype) / norm, -found.exponent)
+        return X.to(state), signs
+
+    def judge(self, result: Tensor, found: Signs, *data: Tensor) -> Run:
+        return replace(super().judge(result, found, *data), dtype=dtype_name(result.dtype))
 
     def decide(self, dtype: str) -> Tables:
         plan = Plan(dtype=dtype, check=self.plan.check, compile=self.plan.compile)
@@ -157,6 +203,8 @@ class PseudoInverse(Projected):
         done = signs.tables.inverse.run(symmetric_part(K))
         if self.plan.check and K.numel():
             _check_served(self.threshold, done)
+            for line in done.warnings:
+                warnings.warn(f"{self.word}: its inverse: {line}", PromiseWarning, stacklevel=2)
         signs.inverse, signs.matmuls = done, signs.matmuls + done.matmuls
         X = signs.mm(step, done.result.to(signs.wide))
         return signs.state_of(signs.like(M, signs.sum([(X, 1 / self.threshold)])).mT)
@@ -228,10 +276,11 @@ def effective_rank(
 
 def pseudo_inverse(
     M: Tensor,
-    threshold: float,
+    threshold: float | None = None,
     table: Table | None = None,
     plan: Plan | None = None,
     *,
+    rtol: float | None = None,
     inverse_table: Table | None = None,
     formula: str = "composed",
 ) -> Tensor:
@@ -239,12 +288,13 @@ def pseudo_inverse(
 
     Args:
         M, threshold, table, plan, formula: As of `spectral_truncate`.
+        rtol: In place of the threshold: θ of each matrix relative to its spectral norm.
         inverse_table: Of root 1, None for the catalogue's.
 
     Returns:
         Tensor of shape (..., n, m) in the state's dtype.
     """
-    rest = {"inverse_table": inverse_table, "formula": formula}
+    rest = {"inverse_table": inverse_table, "rtol": rtol, "formula": formula}
     return made(PseudoInverse, threshold, table, plan, **rest)(M)
 
 

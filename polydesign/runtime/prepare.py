@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import numbers
+import operator
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Schedule, Table, check_integer, check_number, dtype_name
+from polydesign.model import (
+    InputError,
+    Plan,
+    PromiseWarning,
+    Schedule,
+    Table,
+    check_integer,
+    check_number,
+    dtype_name,
+)
+from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import matmuls
-from polydesign.runtime import compiled, execute
+from polydesign.runtime import compiled, execute, ops
 from polydesign.runtime.base import Operator, Resolved
 from polydesign.runtime.checks import (
     ROOTS,
+    asymmetry,
     check_finite,
     check_matrix,
     check_scalar,
@@ -22,62 +36,53 @@ from polydesign.runtime.checks import (
     check_symmetric,
     check_undithered,
     check_vouched,
-    residual_warnings,
+    state_name,
 )
+from polydesign.runtime.coupled import Ended, Iterations, Side, members
 from polydesign.runtime.defaults import chosen
+from polydesign.runtime.diagnosis import diagnosed, unexplained
 from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two, work_dtype
+from polydesign.runtime.root_evidence import Doubt, look, of_inverse, promise
 from polydesign.runtime.run import Run
 
 LOWEST_EIGENVALUE = 1e-4
-"""Down to which the tables are designed that ship, or that a refusal proposes, relative to ‖P‖_F."""
+"""Down to which the table is designed that a refusal proposes, relative to ‖P‖_F."""
 
 DEFAULT_TABLES = {
-    (1, "wide"): "inverse-d3x7-l1e-4-fp32",
-    (2, "wide"): "sign-d5x7-l0.01-fp32",
-    (4, "wide"): "root4-d9x4-l0.1-fp32",
-    (1, "half"): "inverse-d3x7-l1e-4-bf16",
-    (2, "half"): "sign-d5x6-l0.01-bf16",
-    (4, "half"): "root4-d9x4-l0.1-bf16",
+    (1, "bfloat16"): "inverse-d3x7-l1e-4-bf16",
+    (2, "bfloat16"): "sign-d5x5-l0.01-bf16-coupled",
+    (3, "bfloat16"): "root3-d7x5-l0.046-bf16",
+    (4, "bfloat16"): "root4-d9x4-l0.1-bf16",
+    (6, "bfloat16"): "root6-d13x4-l0.21-bf16",
+    (8, "bfloat16"): "root8-d17x4-l0.31-bf16",
+    (1, "float16"): "inverse-d3x7-l1e-4-fp16",
+    (2, "float16"): "sign-d5x5-l0.01-fp16-coupled",
+    (3, "float16"): "root3-d7x5-l0.046-fp16",
+    (4, "float16"): "root4-d9x4-l0.1-fp16",
+    (6, "float16"): "root6-d13x4-l0.21-fp16",
+    (8, "float16"): "root8-d17x4-l0.31-fp16",
+    (1, "float32"): "inverse-d9x2-2-9-l1e-4-fp32",
+    (2, "float32"): "sign-d17x3-l0.01-fp32-coupled",
+    (3, "float32"): "root3-d25-13-25-l0.046-fp32",
+    (4, "float32"): "root4-d33-17-33-l0.1-fp32",
+    (6, "float32"): "root6-d49-25-49-l0.21-fp32",
+    (8, "float32"): "root8-d65-33-65-l0.31-fp32",
+    (1, "float64"): "inverse-d9x4-3-l1e-6-fp64",
+    (2, "float64"): "sign-d17-3-17x2-9-l1e-3-fp64-coupled",
+    (3, "float64"): "root3-d25x4-l0.01-fp64",
+    (4, "float64"): "root4-d33x4-l0.03-fp64",
+    (6, "float64"): "root6-d49x4-l0.1-fp64",
+    (8, "float64"): "root8-d65x4-l0.17-fp64",
 }
-"""The catalogue table of each root when none is given, for float32 and float64 and for the half precisions:
-eigenvalues down to 1e-4·‖P‖_F. The headroom of the former is too little for bfloat16: inverses diverged."""
+"""The catalogue table of each root and precision when none is given: eigenvalues down to 1e-4·‖P‖_F, in
+float64 to 1e-6·‖P‖_F. What each is good for in its precision, tests/test_root_tables.py says."""
 
 
-RESIDUAL_ROUNDINGS = {"bfloat16": 16, "float16": 16, "float32": 64, "float64": 64}
-"""What rounding explains of a residual, in units of u, from experiment: three times the largest found with
-the default tables, sides 64 and 256, eigenvalues down to 1e-3 (5.1 in half precision, 3.3 beyond it)."""
+CUT = 4.0
+"""Times u of P: below that, relative to its largest eigenvalue, P is rounding."""
 
-
-class Side(NamedTuple):
-    """X = (P/ν + eps·I)/(1 + eps) in the state's dtype; P + eps·ν·I = ν·(1 + eps)·X.
-
-    norm: ν in float64, shape (...). The divisor ν·(1 + eps) is scaled_norm·2^exponent, each (..., 1, 1).
-    products: what the normalization took. name: the argument that P is.
-    """
-
-    X: Tensor
-    norm: Tensor
-    scaled_norm: Tensor
-    exponent: Tensor
-    products: int
-    name: str
-
-
-class Ended(NamedTuple):
-    """One iteration: what it started from and ended with, s, and whether G was the identity."""
-
-    side: Side
-    end: execute.Coupled
-    power: int
-    from_identity: bool
-
-
-class Iterations(NamedTuple):
-    """What a `CoupledOperator` ends with: its iterations, and the products beside them."""
-
-    how: Resolved
-    iterations: Sequence[Ended] = ()
-    beside: int = 0
+LEAST_CUT = 1e-10
+"""Less is not told apart in float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,35 +93,49 @@ class CoupledOperator(Operator):
     refused) and iterated in the plan's precision, and the result is multiplied by the power of ν that this
     calls for, in float32 or better, last. A table of root r with error E on [l, u] promises, in exact
     arithmetic, P^(−s/r) with eigenvalues off by at most (1 + E)ˢ − 1 relatively, for every eigenvalue λ of P
-    with (λ/ν)^(1/r) in [l, u]; smaller ones come out too small in P^(−s/r), which the residual of `run`
-    shows. That residual takes r products of its own, so a call does not compute it and does not warn.
+    with (λ/ν)^(1/r) in [l, u]; smaller ones come out too small in P^(−s/r).
+
+    With plan.check every run is judged by its residual on a few rows (runtime/root_evidence.py): one look at
+    the data, for the input and the result together. In a half precision a result that is refuted is computed
+    again in float32, which `Run.state` says; a root P^(1/r) that is not as good as promised also in float64,
+    with what rounding P leaves of a null space cut off.
 
     Args:
         table: Of root r, None takes the one of DEFAULT_TABLES for this root and precision.
         plan: dtype: precision of the state and of the result, None for P's own. A result that does not fit
             that dtype is infinite: P^(−1) for ‖P‖ = 1e-6 has no place in float16.
-        eps: Damping relative to the normalization: the operators then work on P + eps·ν·I.
+        eps: Damping relative to the normalization: the operators then work on P + eps·ν·I. One number, or a
+            tensor with one for each matrix of the batch.
 
     Raises:
         InputError: When the object is made, for a root or power that is no whole number, a negative eps, the
             gram form, aol, and a table of another root or purpose. When it runs, for a root without a
             default table; for what is not floating, not square, or of shapes that do not fit; with
-            plan.check also for NaN and infinity, for P that is not symmetric within its rounding, and for a
+            plan.check also for NaN and infinity, for P that is not symmetric within its rounding, for a
             zero matrix in P where the result holds an inverse (there is none, and damping is relative to a
-            norm of zero). Not checked: that P is positive.
+            norm of zero), and for P with a negative eigenvalue that makes the result wrong.
+        DivergenceError: With plan.check, where the result cannot be right though P is positive.
+
+    Warns:
+        PromiseWarning: With plan.check, when it is called, where the residual is more than table and rounding
+            explain; a `run` has the lines in Run.warnings and does not warn.
     """
 
-    eps: float = field(default=0.0, kw_only=True)
+    eps: Any = field(default=0.0, kw_only=True)
+    cuts: ClassVar[bool] = False
 
     @property
-    def purposes(self) -> Sequence[str]:
+    def purposes(self) -> tuple[str, ...]:
         return ROOTS
 
     def check(self) -> None:
         check_integer("root", self.order, 1)
-        check_number("eps", self.eps)
-        if self.eps < 0:
-            raise InputError("eps", f"must not be negative, and is {self.eps!r}")
+        if not isinstance(self.eps, Tensor):
+            check_number("eps", self.eps)
+            if self.eps < 0:
+                raise InputError("eps", f"must not be negative, and is {self.eps!r}")
+        elif not self.eps.is_floating_point():
+            raise InputError("eps", f"must have a floating dtype, not {self.eps.dtype}: write eps.float()")
         if self.plan.form != "direct":
             raise InputError(
                 "plan.form", f"{self.plan.form} is of msign, and {self.word} is coupled: leave form out"
@@ -130,79 +149,208 @@ class CoupledOperator(Operator):
             table, getattr(torch, dtype), self.plan.normalization or table.normalization, "coupled"
         )
 
-    def iterate(self, side: Side, G: Tensor | None, how: Resolved, power: int = 1) -> Ended:
-        """The iteration on a prepared P, with nothing in place of an identity G."""
+    def work(self, how: Iterations, *data: Any, **named: Any) -> Any:
+        """The result, in the state's dtype."""
+        raise NotImplementedError
+
+    def called(self, *data: Any) -> tuple[Any, Iterations]:
+        result, found = self._judged(data, judged=self.plan.guards)
+        for line in found.warnings:
+            warnings.warn(f"{self.word}: {line}", PromiseWarning, stacklevel=4)
+        return result, found
+
+    def compute(self, *data: Tensor) -> tuple[Any, Iterations]:
+        return self._judged(data, judged=True)
+
+    def _judged(self, data: tuple[Tensor, ...], *, judged: bool) -> tuple[Any, Iterations]:
+        """The result, looked at where the plan says so."""
+        P = data[-1]
+        check_square("P", P)
+        dtype = state_name(self.plan, "P", P)
+        how: Resolved = self.resolved(dtype)
+        out: torch.dtype = getattr(torch, self.plan.out_dtype or dtype)
+        found = Iterations(how, out, judged)
+        result = self.work(found, *data)
+        if not self.plan.guards:
+            look(found.doubts)
+        if not self.plan.guards or not found.ended:
+            return result, found
+        wider = {"bfloat16": "float32", "float16": "float32"}
+        if self.cuts:
+            wider |= {"float32": "float64", "float64": "float64"}
+        if self._looked_at(found, again=dtype in wider):
+            again: Resolved = how._replace(state=getattr(torch, wider[dtype]))
+            if self.table is None and self.plan.matmuls is None and self.plan.error is None:
+                again = self.resolved(wider[dtype])
+            # A narrower dtype than bfloat16 is exact in it.
+            roundoff = UNIT_ROUNDOFF[dtype_name(P.dtype if P.element_size() > 1 else torch.bfloat16)]
+            cut = max(LEAST_CUT, CUT * roundoff) if self.cuts else 0.0
+            found = Iterations(again, out, judged, cut=cut)
+            result = self.work(found, *data)
+            self._looked_at(found, again=False)
+        return result, found
+
+    def _looked_at(self, found: Iterations, *, again: bool) -> bool:
+        """Look at input and result, once. again: whether a result that is refuted, or root that is not
+        explained, is computed again: then nothing is said of it, and the answer is True."""
+        refuted: list[Ended] = []
+        unsure: list[Ended] = []
+        doubts = list(found.doubts)
+        for ended in found.ended:
+            assert ended.evidence is not None
+            finite = torch.isfinite(ended.G.detach()).all()
+            doubts.append(Doubt(~finite | ended.evidence.refuted().any(), lambda e=ended: refuted.append(e)))
+            doubts.append(Doubt(ended.evidence.beyond().any(), lambda e=ended: unsure.append(e)))
+        look(doubts)
+        if again and (refuted or (unsure and self.cuts)):
+            return True
+        state, table = dtype_name(found.how.state), found.how.table
+        # What is not explained after a cut has lost a negative eigenvalue.
+        for ended in refuted + (unsure if found.cut else []):
+            assert ended.evidence is not None
+            problem = diagnosed(ended, self.word, table, state, self.order)
+            if self.plan.check != "warn" or isinstance(problem, InputError):
+                raise problem
+            warnings.warn(str(problem), PromiseWarning, stacklevel=5)
+        found.warnings = tuple(unexplained(ended, self.word, table, state, self.order) for ended in unsure)
+        return False
+
+    def iterate(self, side: Side, G: Tensor | None, how: Iterations, power: int = 1) -> Ended:
+        """The iteration on a prepared P, with nothing in place of an identity G.
+
+        For s = power > r Wˢ would be too small where W is, and G lose there what later steps do not give
+        back: then P^(−1/r) runs, and its power is taken, in float32 or better.
+        """
+        high, schedule = power > self.order, how.how.table.schedule
         run = compiled.coupled if self.plan.compile else execute.coupled
-        return Ended(side, run(side.X, G, how.table.schedule, power=power), power, G is None)
+        once = 1 if high else power
+        keep = how.judged and not high and G is not None
+        end = run(side.X, None if high else G, schedule, power=once, keep=keep)
+        evidence, exponents = None, (1 if keep else once, self.order)
+        if how.judged:
+            promised = promise(schedule.error, exponents[0] * self.order)
+            factors = end.kept if keep else (end.G,)
+            evidence = of_inverse(side.wide, factors, how.how.state, exponents, promised)
+        found = end.G
+        if high:
+            found = execute.power_of(found.to(torch.promote_types(found.dtype, torch.float32)), power)
+            found = found if G is None else ops.mm(G.to(found.dtype), found)
+        ended = Ended(side, found, power, G is None, evidence)
+        how.ended.append(ended)
+        return ended
 
-    def prepare(
-        self, P: Tensor, name: str = "P", dtype: str | None = None, *, zero: bool = False
-    ) -> tuple[Resolved, Side | None]:
-        """How it runs, and what it starts from; None for an empty P.
+    def prepare(self, P: Tensor, how: Iterations, name: str = "P", *, zero: bool = False) -> Side | None:
+        """What an iteration starts from; None for an empty P.
 
-        dtype: of the state, where another argument decides it. zero: whether a zero matrix has a result. The
-        division by 1 + eps keeps the damped spectrum in (0, 1], where the table is good.
+        zero: whether a zero matrix has a result. The division by 1 + eps keeps the damped spectrum in (0, 1],
+        where the table is good.
         """
         check_square(name, P)
-        how: Resolved = self.resolved(str(dtype or self.plan.dtype or dtype_name(P.dtype, f"{name}.dtype")))
         if P.numel() == 0:
-            return how, None
+            return None
+        state, normalization = how.how.state, how.how.normalization
         if self.plan.check:
-            check_finite(name, P)
-            check_symmetric(name, P)
-            if how.normalization == "none":
-                check_vouched(name, P, how.table.schedule.interval[1] ** self.order)
-        work = work_dtype(how.state, P)
-        X, scaled_norm, exponent, _, products = NORMALIZATIONS[how.normalization](P, work)
-        if self.plan.check and not zero and (X.abs().amax(dim=(-2, -1)) == 0).any():
-            raise InputError(name, "holds a zero matrix, which has no inverse, damped or not: leave it out")
+            self._doubt_input(P, how, name)
+        work = work_dtype(state, P)
+        X, scaled_norm, exponent, _, products = NORMALIZATIONS[normalization](P, work)
+        if self.plan.check and not zero:
+            nothing = X.detach().abs().amax(dim=(-2, -1)) == 0
+            how.doubts.append(Doubt(nothing.any(), lambda: _refuse_zero(name, nothing)))
         norm = _divisor(scaled_norm, exponent)
-        if self.eps:
-            diagonal = X.diagonal(dim1=-2, dim2=-1) + self.eps
-            X = torch.diagonal_scatter(X, diagonal, dim1=-2, dim2=-1) / (1 + self.eps)
-            scaled_norm = scaled_norm * (1 + self.eps)
-        return how, Side(symmetric_part(X).to(how.state), norm, scaled_norm, exponent, products, name)
+        if isinstance(self.eps, Tensor) or self.eps:
+            X, scaled_norm = self._damped(X, scaled_norm, how, P.shape[:-2])
+        wide = symmetric_part(X)
+        return Side(wide.to(state), wide, norm, scaled_norm, exponent, products, name, P.dtype)
+
+    def _doubt_input(self, P: Tensor, how: Iterations, name: str) -> None:
+        """What is wrong with P, to be looked at later."""
+        if how.how.normalization == "none":
+            check_finite(name, P)
+            check_vouched(name, P, how.how.table.schedule.interval[1] ** self.order)
+        M = P.detach()
+        off, largest, tolerance = asymmetry(M)
+        how.doubts.append(Doubt(~torch.isfinite(largest).all(), lambda: check_finite(name, P)))
+        how.doubts.append(Doubt((off > tolerance * largest).any(), lambda: check_symmetric(name, P)))
+        if isinstance(self.eps, Tensor) or self.eps:
+            return
+        least = M.diagonal(dim1=-2, dim2=-1).to(off.dtype).amin(dim=-1)
+        negative = least < -2 * tolerance * largest
+        how.doubts.append(Doubt(negative.any(), lambda: _refuse_negative(name, least, negative)))
+
+    def _damped(
+        self, X: Tensor, scaled_norm: Tensor, how: Iterations, batch: torch.Size
+    ) -> tuple[Tensor, Tensor]:
+        eps: Any = self.eps
+        if isinstance(eps, Tensor):
+            if eps.ndim and eps.shape != batch:
+                raise InputError(
+                    "eps",
+                    f"has shape {tuple(eps.shape)}, and the batch {tuple(batch)}: give one number, or one "
+                    "for each matrix of the batch",
+                )
+            eps = eps.to(X.device, X.dtype)[..., None, None]
+            if self.plan.check:
+                how.doubts.append(Doubt(~((eps >= 0) & torch.isfinite(eps)).all(), _refuse_eps))
+        # Of the diagonal alone.
+        diagonal = X.diagonal(dim1=-2, dim2=-1) + (eps[..., 0] if isinstance(eps, Tensor) else eps)
+        return torch.diagonal_scatter(X, diagonal, dim1=-2, dim2=-1) / (1 + eps), scaled_norm * (1 + eps)
 
     def judge(self, result: Any, found: Iterations, *data: Tensor) -> Run:
-        """What the iterations ended with, judged; r products more of each in float32 or better."""
-        how, iterations, count = found
-        schedule, dtype = how.table.schedule, dtype_name(how.state)
+        """What the iterations ended with."""
+        schedule, dtype = found.how.table.schedule, dtype_name(found.how.state)
         nothing = torch.zeros((*data[-1].shape[:-2], 2), dtype=torch.float64, device=data[-1].device)
-        residual, norm, interval, warnings = nothing[..., 0], nothing[..., 0], nothing, ()
-        promised = (1 + schedule.error) ** self.order - 1 if iterations else 0.0
-        for number, (side, end, power, identity) in enumerate(iterations):
-            of_side, interval = _residual(end, self.order), _interval(side, schedule)
-            residual, norm = torch.maximum(residual, of_side) if number else of_side, side.norm
+        residual, norm, interval, promised = nothing[..., 0], nothing[..., 0], nothing, 0.0
+        count = found.beside
+        for number, (side, _, power, identity, evidence) in enumerate(found.ended):
+            assert evidence is not None
+            interval = _interval(side, schedule)
+            residual = torch.maximum(residual, evidence.residual) if number else evidence.residual
+            norm, promised = side.norm, max(promised, evidence.promised)
             count += side.products
             count += matmuls(schedule, form="coupled", power=power, from_identity=identity)
-            if self.plan.check:
-                what, cure = f"eigenvalues of {side.name}", ", or raise eps"
-                warnings += residual_warnings(
-                    of_side, promised, dtype, interval, what, RESIDUAL_ROUNDINGS, cure
-                )
         return Run(
             operator=self.word,
             result=result,
-            dtype=dtype,
+            dtype=state_name(self.plan, "P", data[-1]),
             matmuls=count,
-            table=how.table.name,
+            table=found.how.table.name,
             residual=residual,
             promised=promised,
-            norm=None if len(iterations) > 1 else norm,
-            interval=None if len(iterations) > 1 else interval,
-            warnings=warnings,
+            norm=None if len(found.ended) > 1 else norm,
+            interval=None if len(found.ended) > 1 else interval,
+            warnings=found.warnings,
             form="coupled",
+            state=dtype,
         )
 
 
-def _residual(end: execute.Coupled, root: int) -> Tensor:
-    """‖P Wʳ − I‖_F/√n, shape (...)."""
-    wide = torch.promote_types(end.P.dtype, torch.float32)
-    X, W = end.P.detach().to(wide), end.W.detach().to(wide)
-    for _ in range(root):
-        X = X @ W
-    X.diagonal(dim1=-2, dim2=-1).sub_(1)
-    return X.square().sum(dim=(-2, -1)).div(X.shape[-1]).sqrt()
+def whole(value: Any) -> Any:
+    """A whole number of numpy as an int; anything else as it is."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return operator.index(value)
+    return value
+
+
+def _refuse_zero(name: str, nothing: Tensor) -> None:
+    where = f" ({members(name, nothing)})" if nothing.ndim else ""
+    raise InputError(
+        name,
+        f"holds a zero matrix, which has no inverse, damped or not{where}: leave it out, or give rank_rtol=, "
+        "with which zero has the inverse zero",
+    )
+
+
+def _refuse_negative(name: str, least: Tensor, negative: Tensor) -> None:
+    where = f" ({members(name, negative)})" if negative.ndim else ""
+    raise InputError(
+        name,
+        f"has {least[negative].min().item():.3g} on its diagonal{where}, so it is not positive, and has no "
+        "real root or inverse root: look for what made it",
+    )
+
+
+def _refuse_eps() -> None:
+    raise InputError("eps", "holds a number that is negative, or not finite: take eps.clamp(min=0)")
 
 
 def _interval(side: Side, schedule: Schedule) -> Tensor:
@@ -211,7 +359,7 @@ def _interval(side: Side, schedule: Schedule) -> Tensor:
     return _divisor(side.scaled_norm, side.exponent)[..., None] * ends.to(side.norm.device)
 
 
-def check_factor(G: Tensor, P: Tensor, plan: Plan) -> None:
+def check_factor(G: Tensor, P: Tensor) -> None:
     """Refuse G that does not go with P."""
     check_matrix("G", G)
     if G.shape[-1] != P.shape[-1] or G.shape[:-2] != P.shape[:-2]:
@@ -219,8 +367,12 @@ def check_factor(G: Tensor, P: Tensor, plan: Plan) -> None:
             "G",
             f"has shape {tuple(G.shape)}, and P {tuple(P.shape)}: G is (..., m, n) where P is (..., n, n)",
         )
-    if plan.check:
-        check_finite("G", G)
+
+
+def doubt_finite(name: str, M: Tensor) -> Doubt:
+    """Whether M holds NaN or infinity, to be looked at later."""
+    finite = torch.isfinite(M.detach() if M.element_size() > 1 else M.detach().float()).all()
+    return Doubt(~finite, lambda: check_finite(name, M))
 
 
 def symmetric_part(M: Tensor) -> Tensor:
@@ -263,8 +415,7 @@ def _divisor(scaled_norm: Tensor, exponent: Tensor) -> Tensor:
 
 
 def _default_table(root: int, dtype: str, plan: Plan) -> Table:
-    width = "half" if dtype in ("bfloat16", "float16") else "wide"
-    if (root, width) not in DEFAULT_TABLES and plan.matmuls is None and plan.error is None:
+    if (root, dtype) not in DEFAULT_TABLES and plan.matmuls is None and plan.error is None:
         lower = LOWEST_EIGENVALUE ** (1 / root)
         raise InputError(
             "root",
@@ -272,4 +423,4 @@ def _default_table(root: int, dtype: str, plan: Plan) -> Table:
             f"--degree {1 + 2 * root} --steps 5 --lower {lower:.2g} --dtype {dtype}`, and pass "
             "table=polydesign.load(path)",
         )
-    return chosen(root, dtype, plan, DEFAULT_TABLES.get((root, width), ""), coupled=True)
+    return chosen(root, dtype, plan, DEFAULT_TABLES.get((root, dtype), ""), coupled=True)

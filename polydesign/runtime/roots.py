@@ -11,11 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table, check_integer, dtype_name
+from polydesign.model import InputError, Plan, Table, check_integer, check_number
 from polydesign.runtime import ops
 from polydesign.runtime.base import DEFAULT, made
+from polydesign.runtime.coupled import Iterations, Side
 from polydesign.runtime.normalize import scaled_to_one, work_dtype
-from polydesign.runtime.prepare import CoupledOperator, Iterations, check_factor, rescaled
+from polydesign.runtime.nullspace import filled, within
+from polydesign.runtime.prepare import CoupledOperator, check_factor, doubt_finite, rescaled, whole
+from polydesign.runtime.root_evidence import of_root, promise
 from polydesign.runtime.run import Run
 
 
@@ -28,9 +31,23 @@ class _Power(CoupledOperator):
     table: Table | None = None
     plan: Plan = DEFAULT
 
+    rank_rtol: float | None = field(default=None, kw_only=True)
+
     def check(self) -> None:
+        self.__dict__.update(root=whole(self.root), power=whole(self.power))
         check_integer("power", self.power, 1)
         super().check()
+        if self.rank_rtol is not None:
+            check_number("rank_rtol", self.rank_rtol)
+            if not 0 < self.rank_rtol < 1:
+                raise InputError("rank_rtol", f"must lie between 0 and 1, and is {self.rank_rtol!r}")
+
+    def prepare(self, P: Tensor, how: Iterations, name: str = "P", *, zero: bool = False) -> Side | None:
+        """With rank_rtol P is kept where it counts, and is no null space elsewhere."""
+        side = super().prepare(P, how, name, zero=zero or self.rank_rtol is not None)
+        if side is None or self.rank_rtol is None:
+            return side
+        return filled(side, self.rank_rtol, how)
 
 
 class InverseRoot(_Power):
@@ -41,13 +58,12 @@ class InverseRoot(_Power):
 
     word = "inverse_root"
 
-    def compute(self, P: Tensor) -> tuple[Tensor, Iterations]:
-        how, side = self.prepare(P)
+    def work(self, how: Iterations, P: Tensor) -> Tensor:
+        side = self.prepare(P, how)
         if side is None:
-            return torch.empty_like(P, dtype=how.state), Iterations(how)
-        ran = self.iterate(side, None, how, self.power)
-        X = rescaled(ran.end.G, how.state, [(side, -self.power)], self.root, symmetric=True)
-        return X, Iterations(how, [ran])
+            return torch.empty_like(P, dtype=how.out)
+        Z = within(side, self.iterate(side, None, how, self.power).G, how)
+        return rescaled(Z, how.out, [(side, -self.power)], self.root, symmetric=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +83,17 @@ class MatmulInverseRoot(_Power):
 
     word = "matmul_inverse_root"
 
-    def compute(self, G: Tensor, P: Tensor) -> tuple[Tensor, Iterations]:
-        how, side = self.prepare(P)
-        check_factor(G, P, self.plan)
+    def work(self, how: Iterations, G: Tensor, P: Tensor) -> Tensor:
+        side, state = self.prepare(P, how), how.how.state
+        check_factor(G, P)
         if side is None or G.numel() == 0:
-            return torch.zeros(G.shape, dtype=how.state, device=G.device), Iterations(how)
-        X, exponent = scaled_to_one(G.to(work_dtype(how.state, G, P)))
-        ran = self.iterate(side, X.to(how.state), how, self.power)
-        X = rescaled(ran.end.G, how.state, [(side, -self.power)], self.root, exponent)
-        return X, Iterations(how, [ran])
+            return torch.zeros(G.shape, dtype=how.out, device=G.device)
+        if self.plan.check:
+            how.doubts.append(doubt_finite("G", G))
+        X, exponent = scaled_to_one(G.to(work_dtype(state, G, P)))
+        ran = self.iterate(side, X.to(state), how, self.power)
+        Y = within(side, ran.G, how)
+        return rescaled(Y, how.out, [(side, -self.power)], self.root, exponent)
 
 
 class TwoSidedInverseRoot(_Power):
@@ -87,44 +105,56 @@ class TwoSidedInverseRoot(_Power):
 
     word = "two_sided_inverse_root"
 
-    def compute(self, Q: Tensor, G: Tensor, P: Tensor) -> tuple[Tensor, Iterations]:
-        how, right = self.prepare(P)
-        _, left = self.prepare(Q, "Q", dtype_name(how.state))
-        check_factor(G, P, self.plan)
+    def work(self, how: Iterations, Q: Tensor, G: Tensor, P: Tensor) -> Tensor:
+        right, left, state = self.prepare(P, how), self.prepare(Q, how, "Q"), how.how.state
+        check_factor(G, P)
         if G.shape[-2] != Q.shape[-1] or G.shape[:-2] != Q.shape[:-2]:
             raise InputError("Q", f"{tuple(Q.shape)} does not go with G {tuple(G.shape)}: Q is (..., m, m)")
         if left is None or right is None or G.numel() == 0:
-            return torch.zeros(G.shape, dtype=how.state, device=G.device), Iterations(how)
-        X, exponent = scaled_to_one(G.to(work_dtype(how.state, G, P, Q)))
-        first = self.iterate(right, X.to(how.state), how, self.power)
-        last = self.iterate(left, first.end.G.mT, how, self.power)
+            return torch.zeros(G.shape, dtype=how.out, device=G.device)
+        if self.plan.check:
+            how.doubts.append(doubt_finite("G", G))
+        X, exponent = scaled_to_one(G.to(work_dtype(state, G, P, Q)))
+        first = within(right, self.iterate(right, X.to(state), how, self.power).G, how)
+        last = within(left, self.iterate(left, first.mT.to(state), how, self.power).G, how)
         powers = [(right, -self.power), (left, -self.power)]
-        X = rescaled(last.end.G.mT, how.state, powers, self.root, exponent)
-        return X.contiguous(), Iterations(how, [first, last])
+        return rescaled(last.mT, how.out, powers, self.root, exponent).contiguous()
 
 
 @dataclass(frozen=True, eq=False)
 class Root(CoupledOperator):
     """P^(1/r) = P P^(−(r−1)/r), r = root >= 2, off by at most (1 + E)^(r−1) − 1, called with P.
 
-    Zero gives zero. table, plan, eps, and what is raised: as of `CoupledOperator`.
+    Zero gives zero, and a null space has the root zero. table, plan, eps, and what is raised: as of
+    `CoupledOperator`.
     """
 
     root: int
     table: Table | None = None
     plan: Plan = DEFAULT
     word = "root"
+    cuts = True
 
     def check(self) -> None:
+        self.__dict__["root"] = whole(self.root)
         check_integer("root", self.root, 2)
         super().check()
 
-    def compute(self, P: Tensor) -> tuple[Tensor, Iterations]:
-        how, side = self.prepare(P, zero=True)
+    def work(self, how: Iterations, P: Tensor) -> Tensor:
+        side, state = self.prepare(P, how, zero=True), how.how.state
         if side is None:
-            return torch.empty_like(P, dtype=how.state), Iterations(how)
+            return torch.empty_like(P, dtype=how.out)
+        whole_side = side
+        if how.cut:
+            side = filled(side, how.cut, how)
         ran = self.iterate(side, side.X, how, self.root - 1)
-        return rescaled(ran.end.G, how.state, [(side, 1)], self.root, symmetric=True), Iterations(how, [ran])
+        G = within(side, ran.G, how)
+        if how.judged:
+            promised = promise(how.how.table.schedule.error, self.root * (self.root - 1))
+            lower = how.how.table.schedule.interval[0]
+            evidence = of_root(whole_side.wide, G, state, self.root, lower, promised)
+            how.ended[-1] = ran._replace(side=whole_side, evidence=evidence.beside(how.cut))
+        return rescaled(G, how.out, [(side, 1)], self.root, symmetric=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,15 +168,15 @@ class SqrtAndInverseSqrt(CoupledOperator):
     plan: Plan = DEFAULT
     word = "sqrt_and_inverse_sqrt"
 
-    def compute(self, P: Tensor) -> tuple[tuple[Tensor, Tensor], Iterations]:
-        how, side = self.prepare(P)
+    def work(self, how: Iterations, P: Tensor) -> tuple[Tensor, Tensor]:
+        side = self.prepare(P, how)
         if side is None:
-            empty = torch.empty_like(P, dtype=how.state)
-            return (empty, empty.clone()), Iterations(how)
-        ran = self.iterate(side, None, how)
-        S = rescaled(ops.sym_mm(side.X, ran.end.G), how.state, [(side, 1)], 2, symmetric=True)
-        R = rescaled(ran.end.G, how.state, [(side, -1)], 2, symmetric=True)
-        return (S, R), Iterations(how, [ran], beside=1)
+            empty = torch.empty_like(P, dtype=how.out)
+            return empty, empty.clone()
+        Z = self.iterate(side, None, how).G
+        how.beside += 1
+        S = rescaled(ops.sym_mm(side.X, Z), how.out, [(side, 1)], 2, symmetric=True)
+        return S, rescaled(Z, how.out, [(side, -1)], 2, symmetric=True)
 
 
 def inverse_root(
@@ -156,7 +186,8 @@ def inverse_root(
     table: Table | None = None,
     plan: Plan | None = None,
     *,
-    eps: float = 0.0,
+    eps: float | Tensor = 0.0,
+    rank_rtol: float | None = None,
 ) -> Tensor:
     """P^(−s/r), s = power, r = root, by `InverseRoot`.
 
@@ -166,12 +197,14 @@ def inverse_root(
         power: s.
         table: Of root r, None for the catalogue's.
         plan: How it runs.
-        eps: Damping relative to what P is divided by.
+        eps: Damping relative to what P is divided by; a tensor has one number for each matrix of the batch.
+        rank_rtol: What of P counts as its null space, relative to the largest eigenvalue of each matrix, and
+            is zero in the result, which is then the power of the pseudo-inverse (runtime/nullspace.py).
 
     Returns:
         Tensor of P's shape in the state's dtype.
     """
-    return made(InverseRoot, root, power, table, plan, eps=eps)(P)
+    return made(InverseRoot, root, power, table, plan, eps=eps, rank_rtol=rank_rtol)(P)
 
 
 def inverse_root_with_info(P: Tensor, *how: Any, **named: Any) -> tuple[Tensor, Run]:
@@ -187,18 +220,19 @@ def matmul_inverse_root(
     table: Table | None = None,
     plan: Plan | None = None,
     *,
-    eps: float = 0.0,
+    eps: float | Tensor = 0.0,
+    rank_rtol: float | None = None,
 ) -> Tensor:
     """G P^(−s/r), by `MatmulInverseRoot`.
 
     Args:
         G: (..., m, n), of P's batch.
-        P, root, power, table, plan, eps: As of `inverse_root`.
+        P, root, power, table, plan, eps, rank_rtol: As of `inverse_root`.
 
     Returns:
         Tensor of G's shape in the state's dtype.
     """
-    return made(MatmulInverseRoot, root, power, table, plan, eps=eps)(G, P)
+    return made(MatmulInverseRoot, root, power, table, plan, eps=eps, rank_rtol=rank_rtol)(G, P)
 
 
 def matmul_inverse_root_with_info(G: Tensor, P: Tensor, *how: Any, **named: Any) -> tuple[Tensor, Run]:
@@ -215,35 +249,38 @@ def two_sided_inverse_root(
     table: Table | None = None,
     plan: Plan | None = None,
     *,
-    eps: float = 0.0,
+    eps: float | Tensor = 0.0,
+    rank_rtol: float | None = None,
 ) -> Tensor:
     """Q^(−s/r) G P^(−s/r), by `TwoSidedInverseRoot`.
 
     Args:
         Q: (..., m, m), symmetric positive.
         G: (..., m, n).
-        P, root, power, table, plan, eps: As of `inverse_root`.
+        P, root, power, table, plan, eps, rank_rtol: As of `inverse_root`.
 
     Returns:
         Tensor of G's shape in the state's dtype.
     """
-    return made(TwoSidedInverseRoot, root, power, table, plan, eps=eps)(Q, G, P)
+    return made(TwoSidedInverseRoot, root, power, table, plan, eps=eps, rank_rtol=rank_rtol)(Q, G, P)
 
 
-def inverse(P: Tensor, table: Table | None = None, plan: Plan | None = None, *, eps: float = 0.0) -> Tensor:
+def inverse(
+    P: Tensor, table: Table | None = None, plan: Plan | None = None, *, eps: float | Tensor = 0.0
+) -> Tensor:
     """P^(−1), by `Inverse`, with a table of root 1; arguments and result as of `inverse_root`."""
     return made(Inverse, table, plan, eps=eps)(P)
 
 
 def root(
-    P: Tensor, root: int, table: Table | None = None, plan: Plan | None = None, *, eps: float = 0.0
+    P: Tensor, root: int, table: Table | None = None, plan: Plan | None = None, *, eps: float | Tensor = 0.0
 ) -> Tensor:
     """P^(1/r), r = root >= 2, by `Root`; arguments and result as of `inverse_root`."""
     return made(Root, root, table, plan, eps=eps)(P)
 
 
 def sqrt_and_inverse_sqrt(
-    P: Tensor, table: Table | None = None, plan: Plan | None = None, *, eps: float = 0.0
+    P: Tensor, table: Table | None = None, plan: Plan | None = None, *, eps: float | Tensor = 0.0
 ) -> tuple[Tensor, Tensor]:
     """P^(1/2) and P^(−1/2), by `SqrtAndInverseSqrt`; arguments and results as of `inverse_root`."""
     return made(SqrtAndInverseSqrt, table, plan, eps=eps)(P)

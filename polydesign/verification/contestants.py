@@ -217,8 +217,7 @@ def table_for(operator: str, table: Table | None, *, dtype: str, root: int | Non
         return table
     if operator == "msign":
         return load(defaults.SIGN[dtype])
-    width = "half" if dtype in ("bfloat16", "float16") else "wide"
-    if (root, width) not in prepare.DEFAULT_TABLES:
-        known = ", ".join(str(r) for r, w in prepare.DEFAULT_TABLES if w == width)
+    if (root, dtype) not in prepare.DEFAULT_TABLES:
+        known = ", ".join(str(r) for r, own in prepare.DEFAULT_TABLES if own == dtype)
         raise InputError("root", f"no table of root {root} comes with the package, only of {known}: give one")
-    return load(prepare.DEFAULT_TABLES[root, width])
+    return load(prepare.DEFAULT_TABLES[root, dtype])

@@ -76,8 +76,7 @@ def compiled(dtype: str, shape: tuple[int, int], device: str) -> list[Line]:
 
 def root_checked(root: int, dtype: str, size: int, device: str) -> list[Line]:
     """P^(−1/r) on the device and on the CPU: largest relative error of eigenvalues on the promised range."""
-    width = "half" if dtype in ("bfloat16", "float16") else "wide"
-    table = polydesign.load(prepare.DEFAULT_TABLES[root, width])
+    table = polydesign.load(prepare.DEFAULT_TABLES[root, dtype])
     P = matrices("inverse_root", (size, size), 1, dtype=dtype, seed=0)
     known = from_matrix(P, "P")
     line: Line = {"kind": "root", "root": root, "table": table.name, "dtype": dtype, "size": size}
