@@ -14,7 +14,7 @@ from torch import Tensor
 import polydesign
 from polydesign.cli import main
 from polydesign.runtime import execute, ops
-from polydesign.verification import doctor
+from polydesign.verification import attempts
 
 pytestmark = pytest.mark.numerics
 
@@ -42,9 +42,9 @@ def test_nothing_breaks_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def only(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
     """Try what has one of these words in its name."""
-    every = doctor._attempts
+    every = attempts.attempts
     monkeypatch.setattr(
-        doctor, "_attempts", lambda device: [one for one in every(device) if any(w in one[0] for w in words)]
+        attempts, "attempts", lambda device: [one for one in every(device) if any(w in one[0] for w in words)]
     )
 
 

@@ -44,6 +44,7 @@ REFUSED = [
     ["verify", OURS],
     ["search", "--matmuls", "6", "--dtype", "fp32", "-o", "measured.json"],
     ["search", "--method", "adam", "--degree", "5", "--steps", "2", "-o", "adam.json"],
+    ["doctor"],
     ["bench"],
     ["bench", "--calibrate", "costs.json"],
     ["compare", OURS, "--measure"],

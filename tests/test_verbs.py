@@ -266,7 +266,7 @@ def test_the_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     for test in doctest.DocTestFinder(recurse=False).find(function, name, globs=names):
         runner.run(test)
     assert runner.failures == 0
-    assert runner.tries or name in ("load", "save", "sweep", "report", "conformance")
+    assert runner.tries or name in ("load", "save", "sweep", "report", "conformance", "doctor")
 
 
 @pytest.mark.parametrize("room", [room for room in ROOMS if room not in ("cli", "text")])
