@@ -41,6 +41,7 @@ from polydesign.runtime.checks import (
 from polydesign.runtime.coupled import Ended, Iterations, Side, members
 from polydesign.runtime.defaults import chosen
 from polydesign.runtime.diagnosis import diagnosed, unexplained
+from polydesign.runtime.evidence import refuted as refuted_as
 from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two, work_dtype
 from polydesign.runtime.root_evidence import Doubt, look, of_inverse, promise
 from polydesign.runtime.run import Run
@@ -103,7 +104,8 @@ class CoupledOperator(Operator):
     Args:
         table: Of root r, None takes the one of DEFAULT_TABLES for this root and precision.
         plan: dtype: precision of the state and of the result, None for P's own. A result that does not fit
-            that dtype is infinite: P^(−1) for ‖P‖ = 1e-6 has no place in float16.
+            that dtype is raised, and infinite without plan.check: P^(−1) for ‖P‖ = 1e-6 has no place in
+            float16, and plan.out_dtype gives it one.
         eps: Damping relative to the normalization: the operators then work on P + eps·ν·I. One number, or a
             tensor with one for each matrix of the batch.
 
@@ -178,7 +180,7 @@ class CoupledOperator(Operator):
         wider = {"bfloat16": "float32", "float16": "float32"}
         if self.cuts:
             wider |= {"float32": "float64", "float64": "float64"}
-        if self._looked_at(found, again=dtype in wider):
+        if self._looked_at(found, result, again=dtype in wider):
             again: Resolved = how._replace(state=getattr(torch, wider[dtype]))
             if self.table is None and self.plan.matmuls is None and self.plan.error is None:
                 again = self.resolved(wider[dtype])
@@ -187,15 +189,21 @@ class CoupledOperator(Operator):
             cut = max(LEAST_CUT, CUT * roundoff) if self.cuts else 0.0
             found = Iterations(again, out, judged, cut=cut)
             result = self.work(found, *data)
-            self._looked_at(found, again=False)
+            self._looked_at(found, result, again=False)
         return result, found
 
-    def _looked_at(self, found: Iterations, *, again: bool) -> bool:
+    def _looked_at(self, found: Iterations, result: Any, *, again: bool) -> bool:
         """Look at input and result, once. again: whether a result that is refuted, or root that is not
         explained, is computed again: then nothing is said of it, and the answer is True."""
         refuted: list[Ended] = []
         unsure: list[Ended] = []
+        over: list[str] = []
         doubts = list(found.doubts)
+        parts: tuple[Tensor, ...] = result if isinstance(result, tuple) else (result,)
+        infinite = torch.stack([~torch.isfinite(X.detach()).all(dim=-1).all(dim=-1) for X in parts]).any(
+            dim=0
+        )
+        doubts.append(Doubt(infinite.any(), lambda: over.append(members("P", infinite))))
         for ended in found.ended:
             assert ended.evidence is not None
             finite = torch.isfinite(ended.G.detach()).all()
@@ -209,9 +217,16 @@ class CoupledOperator(Operator):
         for ended in refuted + (unsure if found.cut else []):
             assert ended.evidence is not None
             problem = diagnosed(ended, self.word, table, state, self.order)
-            if self.plan.check != "warn" or isinstance(problem, InputError):
+            if isinstance(problem, InputError):
                 raise problem
-            warnings.warn(str(problem), PromiseWarning, stacklevel=5)
+            refuted_as(str(problem), self.plan)
+        if over and not refuted:
+            out = dtype_name(found.out)
+            refuted_as(
+                f"{over[0]}: {self.word} gives entries above {torch.finfo(found.out).max:.3g}, the most that "
+                f'{out} holds: write Plan(out_dtype="float32"), or scale P',
+                self.plan,
+            )
         found.warnings = tuple(unexplained(ended, self.word, table, state, self.order) for ended in unsure)
         return False
 

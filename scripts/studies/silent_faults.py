@@ -214,24 +214,34 @@ def root_draw(draw: random.Random, given: torch.dtype) -> Draw:
         operator = InverseRoot(r, s, plan=plan)
 
     def judge(X: Any, run: Any) -> tuple[float, float]:
-        """In the norm, relatively; an inverse of what is not positive is wrong."""
+        """Of roots the promised eigenvalues, of inverses the norm; of what is not positive there is none."""
         values, V = eigen(P)
         X = X[1] if isinstance(X, tuple) else X
         state = state_of(plan, P)
         if not torch.isfinite(X).all():
             return torch.inf, 0.0
-        if (values <= 0).any():
-            if kind != "root" or values.min() < -8 * RELATIVE[state] * values.max():
+        error = (1 + run.promised) ** (1 / r) - 1
+        # What the rounding of P alone does to its eigenvalues.
+        rounding = 8 * max(RELATIVE[state], RELATIVE[str(given).removeprefix("torch.")]) * len(values) ** 0.5
+        if kind == "root":
+            if values.min() < -rounding * values.max():
                 return torch.inf, 0.0
-            values = values.clamp_min(0)
+            ends, low = (
+                (V.mT @ X.double() @ V).diagonal(),
+                run.interval[0].item() * 1.001 + rounding * values.max(),
+            )
+            exact = values.clamp_min(0) ** power
+            inside = worst((ends / exact - 1).abs()[values >= low])
+            # Smaller ones come out too small.
+            below = worst((ends.abs() - (low + 0 * ends) ** power)[values < low]) / exact.max().item()
+            return max(inside, below), (1 + error) ** r - 1 + ALLOWED[state]
+        if (values <= 0).any():
+            return torch.inf, 0.0
         exact = (V * values**power) @ V.mT
         exact = data[0].double() @ exact if kind == "matmul" else exact
         off = (torch.linalg.matrix_norm(X.double() - exact, 2) / torch.linalg.matrix_norm(exact, 2)).item()
-        error = (1 + run.promised) ** (1 / r) - 1
-        # What the rounding of P alone does to its smallest eigenvalue.
-        condition = (values.max() / values[values > 0].min()).item()
-        moved = 4 * RELATIVE[state] * len(values) ** 0.5 * condition if power < 0 else 0.0
-        return off, (1 + error) ** max(abs(s), r) - 1 + max(ALLOWED[state], moved * abs(power))
+        moved = rounding / 2 * (values.max() / values.min()).item() * abs(power)
+        return off, (1 + error) ** max(abs(s), r) - 1 + max(ALLOWED[state], moved)
 
     return Draw(f"{kind}", operator, data, judge)
 
