@@ -209,8 +209,15 @@ def test_nothing_in_a_file_is_obeyed(tmp_path: Path, text: str, monkeypatch: pyt
         os.replace(path, tmp_path / "coeffs" / f"{text}.json")
         output = run("list", "--own")[1]
         assert not {c for c in output if not c.isprintable()} - {"\n"}
+    table = load(TABLE["name"])
+    made = replace(table, provenance=replace(table.provenance, source=text, strategy="x"))
     with pytest.raises(InputError, match=r"^provenance\.source: holds the character U\+"):
-        Provenance("0", "x", {}, source=text)  # nor does it reach a page
+        save(made, tmp_path / "made.json")
+    if text == "\x1b[31mred" or text.startswith("\u202e"):  # two, for the page takes a second
+        polydesign.report([made], tmp_path / "page")
+        for name in ("index.html", "report.md"):
+            content = (tmp_path / "page" / name).read_text("utf-8")
+            assert text[0] not in content
 
 
 def test_what_people_write_is_no_such_text() -> None:

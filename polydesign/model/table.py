@@ -14,7 +14,6 @@ from polydesign.model.checks import (
     check_integer,
     check_normalization,
     check_number,
-    check_plain,
     check_purpose,
     dtype_name,
 )
@@ -97,9 +96,6 @@ class Provenance:
         parameters: All that the strategy was told, and what it reports.
         seed: Of random numbers, if there were any.
         source: Of a published schedule; None for one of our own.
-
-    Raises:
-        InputError: A text holds what is not shown but obeyed, as an escape sequence; it names the field.
     """
 
     polydesign: str
@@ -109,8 +105,6 @@ class Provenance:
     source: str | None = None
 
     def __post_init__(self) -> None:
-        for name in self.__slots__:
-            check_plain(f"provenance.{name}", getattr(self, name))
         # A file knows lists only: what is written must compare equal to what is read.
         plain = {key: list(v) if isinstance(v, tuple) else v for key, v in self.parameters.items()}
         object.__setattr__(self, "parameters", plain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from polydesign.model import InputError
+from polydesign.model import InputError, visible
 from polydesign.reporting.page import GENERATOR, Report, html, markdown
 from polydesign.text.files import is_leftover, write_together
 
@@ -37,9 +37,14 @@ def write(found: Report, folder: Path, *, force: bool = False) -> list[Path]:
         f"{FIGURES}/{picture.stem}.svg": picture.svg for picture in found.pictures
     }
     before = {f"{FIGURES}/{name}" for name in _figures(folder)} - set(contents)
-    contents |= {TEXT: markdown(found), PAGE: html(found)}
+    contents |= {TEXT: _plain(markdown(found)), PAGE: _plain(html(found))}
     write_together(folder, contents, last=PAGE, replacing=before)
     return [folder / PAGE, folder / TEXT]
+
+
+def _plain(text: str) -> str:
+    """Without what a browser would obey and not show, which a table's provenance may hold."""
+    return "\n".join(visible(line, keep="\t") for line in text.split("\n"))
 
 
 def _is_ours(folder: Path) -> bool:

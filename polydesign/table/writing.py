@@ -11,6 +11,7 @@ from polydesign.model.program import Program
 from polydesign.program.cost import matmuls_of
 from polydesign.table import measurements
 from polydesign.table.schema import SCHEMA
+from polydesign.text.incoming import check_values
 
 
 def to_json(table: Table) -> dict[str, Any]:
@@ -54,8 +55,13 @@ def program_json(code: Program) -> dict[str, Any]:
 
 def dumps(table: Table) -> str:
     """The text of the file: a field, a list of numbers or a line of a program a line, floats in shortest
-    round-trip form."""
-    return _pretty(to_json(table), "") + "\n"
+    round-trip form.
+
+    Raises InputError for texts that a reader refuses, such as escape sequences; it names the field.
+    """
+    body = to_json(table)
+    check_values(body["provenance"], "provenance")
+    return _pretty(body, "") + "\n"
 
 
 def _pretty(value: Any, indent: str) -> str:
