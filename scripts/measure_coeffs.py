@@ -1,8 +1,7 @@
 """Measure the tables of coeffs/: store what verify finds in their files, as verify --write does.
 
 In half and single precision, and in the one that a table was made for, on small matrices: some 4 s a table.
-Roots and inverses run as such, and so does what inverse_root takes by default; clip tables as clipping, in
-their own precision.
+Roots and inverses run as such, and so do FOR_ROOTS; clip tables as clipping, in their own precision.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import click
 
 import polydesign
 from polydesign.model import Measurement, Table
-from polydesign.runtime.prepare import DEFAULT_TABLES
 from polydesign.table import save
 from polydesign.verification.operators import DEFAULT_OPERATORS
 from polydesign.verification.sweep import measure
@@ -23,6 +21,9 @@ FOLDER = Path(__file__).resolve().parent.parent / "coeffs"
 DTYPES = ("bfloat16", "float16", "float32")
 SPECTRA = ("gaussian", "logspace:1e-2", "rank1", "rank2")
 """Of msign: harmonic of verify's defaults tells nothing beside these."""
+
+FOR_ROOTS = ("sign-d5x7-l0.01-fp32", "sign-d5x6-l0.01-bf16")
+"""Tables of signs that inverse_root took by default before there were tables for it."""
 
 POSITIVE = ("gaussian", "logspace:1e-2", "swept")
 
@@ -40,7 +41,7 @@ def main(names: tuple[str, ...], shape: tuple[int, int]) -> None:
     known = {path.stem: path for path in sorted(FOLDER.rglob("*.json"))}
     for name in names or known:
         table = polydesign.load(known[name])
-        for_roots = table.name in DEFAULT_TABLES.values()
+        for_roots = table.name in FOR_ROOTS
         operator = (
             "inverse_root" if for_roots and table.purpose == "sign" else DEFAULT_OPERATORS[table.purpose]
         )

@@ -119,7 +119,7 @@ def test_promises_what_the_operator_does() -> None:
         ("msign", {"beside": ["eigh"]}, "beside", "take from unchecked, gram, svd, muon, polar-express"),
         ("msign", {"root": 4}, "root", "msign has root 2"),
         ("root", {"root": 1}, "root", "take 2 or more"),
-        ("inverse_root", {"root": 3}, "root", "no table of root 3"),
+        ("inverse_root", {"root": 5}, "root", "no table of root 5"),
         ("inverse_root", {"table": QUINTICS, "root": 4}, "table", "quintics_18 has root 2"),
         ("inverse", {"table": QUINTICS}, "table", "quintics_18 has root 2"),
         ("msign", {"table": replace(QUINTICS, normalization="aol")}, "table", "quintics_18 divides by aol"),

@@ -38,7 +38,7 @@ CONDITION_ROUNDINGS = {"bfloat16": 12, "float16": 12, "float32": 160, "float64":
 """The same, in units of u·c/√n, c what 1/λ is where the result is large: rounding X once moves λ by u/√n at
 random. float64 in units of u·c, because the rows are no finer than the state there."""
 
-MOST_EXPLAINED = 0.25
+MOST_EXPLAINED = {"bfloat16": 0.25, "float16": 0.25, "float32": 0.05, "float64": 0.05}
 """Rounding is no excuse beyond this: a result that is off by so much is worth a word."""
 
 REFUTED = 1.5
@@ -70,18 +70,20 @@ def look(doubts: Sequence[Doubt]) -> None:
 
 
 class Evidence(NamedTuple):
-    """residual: shape (...), in float32 or better; noise: what rounding explains of it beside promised."""
+    """residual: shape (...), in float32 or better; noise: what rounding explains of it beside promised, most
+    at the most."""
 
     residual: Tensor
     noise: Tensor
     promised: float
+    most: float
 
     def beside(self, more: float) -> Evidence:
         """With more to explain."""
         return self._replace(noise=self.noise + more)
 
     def explained(self) -> Tensor:
-        return self.promised + self.noise.clamp(max=MOST_EXPLAINED)
+        return self.promised + self.noise.clamp(max=self.most)
 
     def beyond(self) -> Tensor:
         """Where the residual is not explained; not a number is not."""
@@ -121,7 +123,7 @@ def of_inverse(
     # The residual is about r times the error, and c too small for a single λ and a large r.
     scale = UNIT_ROUNDOFF[name] * max(1.0, r / 3)
     noise = scale * (RESIDUAL_ROUNDINGS[name] + CONDITION_ROUNDINGS[name] * condition)
-    return Evidence(_norm(found - D) / size, noise, promised)
+    return Evidence(_norm(found - D) / size, noise, promised, MOST_EXPLAINED[name])
 
 
 def of_root(X: Tensor, G: Tensor, state: torch.dtype, root: int, lower: float, promised: float) -> Evidence:
@@ -139,7 +141,8 @@ def of_root(X: Tensor, G: Tensor, state: torch.dtype, root: int, lower: float, p
     name, size = str(state).removeprefix("torch."), nonzero(_norm(exact))
     growth = 0.0 if dtype == torch.float32 else lower ** (1 - root)
     noise = UNIT_ROUNDOFF[name] * root * (RESIDUAL_ROUNDINGS[name] + 4 * growth)
-    return Evidence(_norm(found - exact) / size, torch.full_like(size, noise), promised)
+    most = MOST_EXPLAINED[name]
+    return Evidence(_norm(found - exact) / size, torch.full_like(size, noise), promised, most)
 
 
 def _times(rows: Tensor, factors: Sequence[Tensor]) -> Tensor:

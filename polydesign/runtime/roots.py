@@ -266,10 +266,15 @@ def two_sided_inverse_root(
 
 
 def inverse(
-    P: Tensor, table: Table | None = None, plan: Plan | None = None, *, eps: float | Tensor = 0.0
+    P: Tensor,
+    table: Table | None = None,
+    plan: Plan | None = None,
+    *,
+    eps: float | Tensor = 0.0,
+    rank_rtol: float | None = None,
 ) -> Tensor:
     """P^(−1), by `Inverse`, with a table of root 1; arguments and result as of `inverse_root`."""
-    return made(Inverse, table, plan, eps=eps)(P)
+    return made(Inverse, table, plan, eps=eps, rank_rtol=rank_rtol)(P)
 
 
 def root(

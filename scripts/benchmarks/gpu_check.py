@@ -82,7 +82,7 @@ def root_checked(root: int, dtype: str, size: int, device: str) -> list[Line]:
     line: Line = {"kind": "root", "root": root, "table": table.name, "dtype": dtype, "size": size}
     line |= {"device": device, "promised": table.schedule.error}
     for key, place in (("worst", device), ("worst_on_cpu", "cpu")):
-        R, info = inverse_root_with_info(P.to(place), root, table=table, plan=Plan(dtype=dtype))
+        R, info = inverse_root_with_info(P.to(place), root, table=table, plan=Plan(dtype=dtype, check=False))
         X = R.to("cpu", torch.float64)
         finite = bool(torch.isfinite(X).all())
         line[key] = worst_deviation(X, "inverse_root", table, known) if finite else None
@@ -127,7 +127,7 @@ def pieces(device: str, small: bool, left: Callable[[], float]) -> list[tuple[st
         ]
     found += [
         (f"root {root} {dtype}", lambda r=root, d=dtype: root_checked(r, d, size, device))
-        for root in sorted({root for root, _ in prepare.DEFAULT_TABLES})
+        for root in (1, 2, 4)
         for dtype in ("float32", "bfloat16")
     ]
     found += [
