@@ -25,7 +25,7 @@ from polydesign.runtime import (
     sqrt_and_inverse_sqrt,
     two_sided_inverse_root,
 )
-from polydesign.runtime.prepare import DEFAULT_TABLES
+from polydesign.runtime.defaults import DEFAULT_TABLES
 from polydesign.runtime.root_evidence import promise
 
 pytestmark = pytest.mark.numerics

@@ -13,9 +13,8 @@ from polydesign.model import Plan, Table
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import matmuls
 from polydesign.runtime import inverse_root, root
-from polydesign.runtime.defaults import loaded
+from polydesign.runtime.defaults import DEFAULT_TABLES, loaded
 from polydesign.runtime.execute import coupled
-from polydesign.runtime.prepare import DEFAULT_TABLES
 from polydesign.table.catalogue import entries
 
 pytestmark = pytest.mark.numerics

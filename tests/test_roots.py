@@ -23,8 +23,8 @@ from polydesign.runtime import (
     sqrt_and_inverse_sqrt,
     two_sided_inverse_root,
 )
+from polydesign.runtime.defaults import DEFAULT_TABLES
 from polydesign.runtime.execute import coupled
-from polydesign.runtime.prepare import DEFAULT_TABLES
 
 pytestmark = pytest.mark.numerics
 

@@ -17,7 +17,7 @@ import polydesign
 from polydesign.model import DivergenceError, InputError, Plan
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime import bilinear, hippo_legs, hippo_legt, inverse_root_with_info, msign_with_info, ops
-from polydesign.runtime.prepare import symmetric_part
+from polydesign.runtime.rescaling import symmetric_part
 from polydesign.runtime.root_evidence import RESIDUAL_ROUNDINGS
 from polydesign.runtime.structured.state_space import MOST_LEFT
 from polydesign.verification.metrics import bilinear_by_solve

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+import operator
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +14,13 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from polydesign.model import DTYPES, PURPOSES, InputError, Plan, PromiseWarning, Table, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
+
+
+def whole(value: Any) -> Any:
+    """A whole number of numpy as an int; anything else as it is."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return operator.index(value)
+    return value
 
 
 def check_plan(plan: Any) -> Plan:

@@ -17,6 +17,39 @@ SIGN = {
 """Precision of the state -> what msign and mcsgn run where the plan says neither matmuls nor error."""
 
 
+LOWEST_EIGENVALUE = 1e-4
+"""Down to which the table is designed that a refusal proposes, relative to ‖P‖_F."""
+
+DEFAULT_TABLES = {
+    (1, "bfloat16"): "inverse-d3x7-l1e-4-bf16",
+    (2, "bfloat16"): "sign-d5x5-l0.01-bf16-coupled",
+    (3, "bfloat16"): "root3-d7x5-l0.046-bf16",
+    (4, "bfloat16"): "root4-d9x4-l0.1-bf16",
+    (6, "bfloat16"): "root6-d13x4-l0.21-bf16",
+    (8, "bfloat16"): "root8-d17x4-l0.31-bf16",
+    (1, "float16"): "inverse-d3x7-l1e-4-fp16",
+    (2, "float16"): "sign-d5x5-l0.01-fp16-coupled",
+    (3, "float16"): "root3-d7x5-l0.046-fp16",
+    (4, "float16"): "root4-d9x4-l0.1-fp16",
+    (6, "float16"): "root6-d13x4-l0.21-fp16",
+    (8, "float16"): "root8-d17x4-l0.31-fp16",
+    (1, "float32"): "inverse-d9x2-2-9-l1e-4-fp32",
+    (2, "float32"): "sign-d17x3-l0.01-fp32-coupled",
+    (3, "float32"): "root3-d25-13-25-l0.046-fp32",
+    (4, "float32"): "root4-d33-17-33-l0.1-fp32",
+    (6, "float32"): "root6-d49-25-49-l0.21-fp32",
+    (8, "float32"): "root8-d65-33-65-l0.31-fp32",
+    (1, "float64"): "inverse-d9x4-3-l1e-6-fp64",
+    (2, "float64"): "sign-d17-3-17x2-9-l1e-3-fp64-coupled",
+    (3, "float64"): "root3-d25x4-l0.01-fp64",
+    (4, "float64"): "root4-d33x4-l0.03-fp64",
+    (6, "float64"): "root6-d49x4-l0.1-fp64",
+    (8, "float64"): "root8-d65x4-l0.17-fp64",
+}
+"""The catalogue table of each root and precision when none is given: eigenvalues down to 1e-4·‖P‖_F, in
+float64 to 1e-6·‖P‖_F. What each is good for in its precision, tests/test_root_tables.py says."""
+
+
 @lru_cache
 def clip_tables(dtype: str) -> tuple[Entry, ...]:
     """The package's clip tables for a state of this precision, that for the smallest ratio ‖M‖₂/β first.
@@ -131,3 +164,16 @@ def _option(root: int, coupled: bool) -> str:
 def loaded(source: str) -> Table:
     """The table, read once."""
     return load(source)
+
+
+def default_table(root: int, dtype: str, plan: Plan) -> Table:
+    """What runs roots where no table is given."""
+    if (root, dtype) not in DEFAULT_TABLES and plan.matmuls is None and plan.error is None:
+        lower = LOWEST_EIGENVALUE ** (1 / root)
+        raise InputError(
+            "root",
+            f"no table of root {root} comes with the package: make one with `polydesign search --root {root} "
+            f"--degree {1 + 2 * root} --steps 5 --lower {lower:.2g} --dtype {dtype}`, and pass "
+            "table=polydesign.load(path)",
+        )
+    return chosen(root, dtype, plan, DEFAULT_TABLES.get((root, dtype), ""), coupled=True)

@@ -39,13 +39,14 @@ from polydesign.runtime.checks import (
     check_square,
     check_table,
     state_name,
+    whole,
 )
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.equations import lyapunov
 from polydesign.runtime.implicit import applied
 from polydesign.runtime.normalize import nonzero, scaled_to_one, times_power_of_two, work_dtype
 from polydesign.runtime.operators import msign, msign_with_info
-from polydesign.runtime.prepare import symmetric_part, whole
+from polydesign.runtime.rescaling import symmetric_part
 from polydesign.runtime.roots import inverse_root, inverse_root_with_info
 from polydesign.runtime.surroundings import given_back, plain
 

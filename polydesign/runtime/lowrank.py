@@ -31,7 +31,7 @@ from polydesign.model import InputError, Plan, PromiseWarning, Table, check_choi
 from polydesign.runtime.base import made
 from polydesign.runtime.checks import check_matrix
 from polydesign.runtime.normalize import POWER_MARGIN, nonzero, power, times_power_of_two, work_dtype
-from polydesign.runtime.prepare import symmetric_part
+from polydesign.runtime.rescaling import symmetric_part
 from polydesign.runtime.roots import InverseRoot
 from polydesign.runtime.run import Run
 from polydesign.runtime.signs import Signs, Tables

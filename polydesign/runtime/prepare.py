@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import numbers
-import operator
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -14,10 +11,8 @@ from torch import Tensor
 
 from polydesign.model import (
     InputError,
-    Plan,
     PromiseWarning,
     Schedule,
-    Table,
     check_integer,
     check_number,
     dtype_name,
@@ -39,45 +34,13 @@ from polydesign.runtime.checks import (
     state_name,
 )
 from polydesign.runtime.coupled import Ended, Iterations, Side, members
-from polydesign.runtime.defaults import chosen
+from polydesign.runtime.defaults import default_table
 from polydesign.runtime.diagnosis import diagnosed, unexplained
 from polydesign.runtime.evidence import refuted as refuted_as
-from polydesign.runtime.normalize import NORMALIZATIONS, times_power_of_two, work_dtype
+from polydesign.runtime.normalize import NORMALIZATIONS, work_dtype
+from polydesign.runtime.rescaling import divisor, symmetric_part
 from polydesign.runtime.root_evidence import Doubt, look, of_inverse, promise
 from polydesign.runtime.run import Run
-
-LOWEST_EIGENVALUE = 1e-4
-"""Down to which the table is designed that a refusal proposes, relative to ‖P‖_F."""
-
-DEFAULT_TABLES = {
-    (1, "bfloat16"): "inverse-d3x7-l1e-4-bf16",
-    (2, "bfloat16"): "sign-d5x5-l0.01-bf16-coupled",
-    (3, "bfloat16"): "root3-d7x5-l0.046-bf16",
-    (4, "bfloat16"): "root4-d9x4-l0.1-bf16",
-    (6, "bfloat16"): "root6-d13x4-l0.21-bf16",
-    (8, "bfloat16"): "root8-d17x4-l0.31-bf16",
-    (1, "float16"): "inverse-d3x7-l1e-4-fp16",
-    (2, "float16"): "sign-d5x5-l0.01-fp16-coupled",
-    (3, "float16"): "root3-d7x5-l0.046-fp16",
-    (4, "float16"): "root4-d9x4-l0.1-fp16",
-    (6, "float16"): "root6-d13x4-l0.21-fp16",
-    (8, "float16"): "root8-d17x4-l0.31-fp16",
-    (1, "float32"): "inverse-d9x2-2-9-l1e-4-fp32",
-    (2, "float32"): "sign-d17x3-l0.01-fp32-coupled",
-    (3, "float32"): "root3-d25-13-25-l0.046-fp32",
-    (4, "float32"): "root4-d33-17-33-l0.1-fp32",
-    (6, "float32"): "root6-d49-25-49-l0.21-fp32",
-    (8, "float32"): "root8-d65-33-65-l0.31-fp32",
-    (1, "float64"): "inverse-d9x4-3-l1e-6-fp64",
-    (2, "float64"): "sign-d17-3-17x2-9-l1e-3-fp64-coupled",
-    (3, "float64"): "root3-d25x4-l0.01-fp64",
-    (4, "float64"): "root4-d33x4-l0.03-fp64",
-    (6, "float64"): "root6-d49x4-l0.1-fp64",
-    (8, "float64"): "root8-d65x4-l0.17-fp64",
-}
-"""The catalogue table of each root and precision when none is given: eigenvalues down to 1e-4·‖P‖_F, in
-float64 to 1e-6·‖P‖_F. What each is good for in its precision, tests/test_root_tables.py says."""
-
 
 CUT = 4.0
 """Times u of P: below that, relative to its largest eigenvalue, P is rounding."""
@@ -146,7 +109,7 @@ class CoupledOperator(Operator):
         check_scalar(self.normalization, self.word)
 
     def decide(self, dtype: str) -> Resolved:
-        table = _default_table(self.order, dtype, self.plan) if self.table is None else self.table
+        table = default_table(self.order, dtype, self.plan) if self.table is None else self.table
         return Resolved(
             table, getattr(torch, dtype), self.plan.normalization or table.normalization, "coupled"
         )
@@ -271,7 +234,7 @@ class CoupledOperator(Operator):
         if self.plan.check and not zero:
             nothing = X.detach().abs().amax(dim=(-2, -1)) == 0
             how.doubts.append(Doubt(nothing.any(), lambda: _refuse_zero(name, nothing)))
-        norm = _divisor(scaled_norm, exponent)
+        norm = divisor(scaled_norm, exponent)
         if isinstance(self.eps, Tensor) or self.eps:
             X, scaled_norm = self._damped(X, scaled_norm, how, P.shape[:-2])
         wide = symmetric_part(X)
@@ -339,13 +302,6 @@ class CoupledOperator(Operator):
         )
 
 
-def whole(value: Any) -> Any:
-    """A whole number of numpy as an int; anything else as it is."""
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return operator.index(value)
-    return value
-
-
 def _refuse_zero(name: str, nothing: Tensor) -> None:
     where = f" ({members(name, nothing)})" if nothing.ndim else ""
     raise InputError(
@@ -371,7 +327,7 @@ def _refuse_eps() -> None:
 def _interval(side: Side, schedule: Schedule) -> Tensor:
     """The eigenvalues that are promised for, shape (..., 2), in float64."""
     ends = torch.tensor([end**schedule.root for end in schedule.interval], dtype=torch.float64)
-    return _divisor(side.scaled_norm, side.exponent)[..., None] * ends.to(side.norm.device)
+    return divisor(side.scaled_norm, side.exponent)[..., None] * ends.to(side.norm.device)
 
 
 def check_factor(G: Tensor, P: Tensor) -> None:
@@ -388,54 +344,3 @@ def doubt_finite(name: str, M: Tensor) -> Doubt:
     """Whether M holds NaN or infinity, to be looked at later."""
     finite = torch.isfinite(M.detach() if M.element_size() > 1 else M.detach().float()).all()
     return Doubt(~finite, lambda: check_finite(name, M))
-
-
-def symmetric_part(M: Tensor) -> Tensor:
-    """(M + Mᵀ)/2, halved first: the sum cannot overflow."""
-    half = M / 2
-    return half + half.mT
-
-
-def rescaled(
-    X: Tensor,
-    state: torch.dtype,
-    sides: Sequence[tuple[Side, int]],
-    root: int,
-    exponent: Tensor | None = None,
-    *,
-    symmetric: bool = False,
-) -> Tensor:
-    """X·2^exponent·Π ν^(k/r) over the sides (their ν with damping, k), rounded to the state last.
-
-    symmetric: take the symmetric part of X before that, where X is one but for rounding.
-
-    Powers of two are split off and applied exactly: ν^(k/r) alone may not fit where the result does, and
-    P·2^(r·j) gives the same bits as P.
-    """
-    factor = torch.ones((), dtype=torch.float64, device=X.device)
-    power = torch.zeros_like(sides[0][0].exponent)
-    for side, k in sides:
-        power = power + torch.div(side.exponent * k, root, rounding_mode="floor")
-        rest = torch.remainder(side.exponent * k, root).double() / root
-        factor = factor * side.scaled_norm.double() ** (k / root) * torch.exp2(rest)
-    if exponent is not None:
-        power = power + exponent
-    work = work_dtype(state, X, *(side.scaled_norm for side, _ in sides))
-    X = symmetric_part(X.to(work)) if symmetric else X.to(work)
-    return times_power_of_two(X * factor.to(work), power).to(state)
-
-
-def _divisor(scaled_norm: Tensor, exponent: Tensor) -> Tensor:
-    return times_power_of_two(scaled_norm.double(), exponent)[..., 0, 0]
-
-
-def _default_table(root: int, dtype: str, plan: Plan) -> Table:
-    if (root, dtype) not in DEFAULT_TABLES and plan.matmuls is None and plan.error is None:
-        lower = LOWEST_EIGENVALUE ** (1 / root)
-        raise InputError(
-            "root",
-            f"no table of root {root} comes with the package: make one with `polydesign search --root {root} "
-            f"--degree {1 + 2 * root} --steps 5 --lower {lower:.2g} --dtype {dtype}`, and pass "
-            "table=polydesign.load(path)",
-        )
-    return chosen(root, dtype, plan, DEFAULT_TABLES.get((root, dtype), ""), coupled=True)

@@ -26,7 +26,7 @@ class Run:
         residual: How far the result is from what defines it, in float32 or better, in exact arithmetic at
             most `promised`. msign: ‖X Xᵀ − I‖_F/√n with n the smaller dimension, large for a rank-deficient
             input, whose null space stays null; mcsgn: ‖X² − I‖_F/√n; roots: how far GʳPˢ is from I where the
-            result G is large, on a few rows (runtime/evidence.py); equations: ‖R‖_F, R what is left in
+            result G is large, on a few rows (runtime/root_evidence.py); equations: ‖R‖_F, R what is left in
             float64, over the sum of the norms of the terms.
         promised: Upper bound of the residual in exact arithmetic where all of the spectrum is in `interval`:
             (1 + E)² − 1 for signs, (1 + E)^(rs) − 1 for P^(−s/r), rounded up.

@@ -17,7 +17,7 @@ from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime.block_advice import LOST, Asked, eigenvalues, shown
 from polydesign.runtime.block_sign import BlockSign, block_sign
 from polydesign.runtime.normalize import nonzero, scaled_to_one, times_power_of_two
-from polydesign.runtime.prepare import symmetric_part
+from polydesign.runtime.rescaling import symmetric_part
 
 COUPLING = 1 / 8
 """Norm of the off-diagonal block beside the diagonal ones: the sign is linear in it, and a small one does not

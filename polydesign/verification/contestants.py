@@ -15,7 +15,7 @@ from torch import Tensor
 
 from polydesign.model import InputError, Plan, Schedule, Table
 from polydesign.program.cost import matmuls
-from polydesign.runtime import defaults, inverse_root, msign, prepare, root
+from polydesign.runtime import defaults, inverse_root, msign, root
 from polydesign.table.catalogue import load
 from polydesign.table.published import published
 
@@ -217,7 +217,7 @@ def table_for(operator: str, table: Table | None, *, dtype: str, root: int | Non
         return table
     if operator == "msign":
         return load(defaults.SIGN[dtype])
-    if (root, dtype) not in prepare.DEFAULT_TABLES:
-        known = ", ".join(str(r) for r, own in prepare.DEFAULT_TABLES if own == dtype)
+    if (root, dtype) not in defaults.DEFAULT_TABLES:
+        known = ", ".join(str(r) for r, own in defaults.DEFAULT_TABLES if own == dtype)
         raise InputError("root", f"no table of root {root} comes with the package, only of {known}: give one")
-    return load(prepare.DEFAULT_TABLES[root, dtype])
+    return load(defaults.DEFAULT_TABLES[root, dtype])

@@ -23,7 +23,7 @@ from torch._dynamo.utils import counters
 
 import polydesign
 from polydesign.model import InputError, Plan
-from polydesign.runtime import defaults, inverse_root_with_info, msign, prepare
+from polydesign.runtime import defaults, inverse_root_with_info, msign
 from polydesign.text.files import write_atomically
 from polydesign.verification.bench import bench, matrices, worst_deviation
 from polydesign.verification.machine import machine
@@ -76,7 +76,7 @@ def compiled(dtype: str, shape: tuple[int, int], device: str) -> list[Line]:
 
 def root_checked(root: int, dtype: str, size: int, device: str) -> list[Line]:
     """P^(−1/r) on the device and on the CPU: largest relative error of eigenvalues on the promised range."""
-    table = polydesign.load(prepare.DEFAULT_TABLES[root, dtype])
+    table = polydesign.load(defaults.DEFAULT_TABLES[root, dtype])
     P = matrices("inverse_root", (size, size), 1, dtype=dtype, seed=0)
     known = from_matrix(P, "P")
     line: Line = {"kind": "root", "root": root, "table": table.name, "dtype": dtype, "size": size}

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from polydesign.model import DTYPES, InputError, Plan
 from polydesign.runtime import bilinear, hippo_legt, inverse, msign
-from polydesign.runtime.prepare import symmetric_part
+from polydesign.runtime.rescaling import symmetric_part
 from polydesign.text.files import write_atomically
 from polydesign.verification.machine import machine
 from polydesign.verification.metrics import bilinear_by_solve

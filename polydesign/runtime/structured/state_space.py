@@ -18,7 +18,7 @@ from polydesign.model import InputError, Plan, Table, check_integer, check_numbe
 from polydesign.runtime import ops
 from polydesign.runtime.checks import check_finite, check_matrix, check_scalar, check_square
 from polydesign.runtime.operators import msign
-from polydesign.runtime.prepare import symmetric_part
+from polydesign.runtime.rescaling import symmetric_part
 from polydesign.runtime.roots import inverse
 from polydesign.runtime.structured.triangular import check_solved, lower_inverse
 from polydesign.runtime.surroundings import pinned
