@@ -97,7 +97,7 @@ INNER_DEGREES = {
     "half": {1: (2,) * 7, 2: (2,) * 5, 3: (2,) * 5, 4: (2,) * 4, 6: (2,) * 4, 8: (2,) * 4},
     # The fewest products for E below 1e-9, and below 1e-16.
     "float32": {1: (8, 8, 1, 8), 2: (8, 8, 8), **dict.fromkeys((3, 4, 6, 8), (8, 4, 8))},
-    "float64": {1: (8, 8, 8, 8, 2), 2: (8, 1, 8, 8, 4), **dict.fromkeys((3, 4, 6, 8), (8, 8, 8, 8))},
+    "float64": {1: (8, 8, 8, 8, 2), 2: (1, 8, 8, 8, 4), **dict.fromkeys((3, 4, 6, 8), (8, 8, 8, 8))},
 }
 
 ROOTS: list[dict[str, Any]] = [

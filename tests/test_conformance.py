@@ -54,7 +54,7 @@ def ours(table: Table, dtype: str, device: str = "cpu", **plan: Any) -> Callable
     def function(M: np.ndarray) -> np.ndarray:
         X = torch.from_numpy(M).to(device)
         # A kit has matrices that no table serves: what a call says of them is not the question.
-        how = Plan(dtype=dtype, check=table.schedule.root == 2, **plan)
+        how = Plan(dtype=dtype, check=False, **plan)
         root = table.schedule.root
         found = msign(X, table, how) if root == 2 else inverse_root(X, root, 1, table, how)
         return found.double().cpu().numpy()

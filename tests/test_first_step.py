@@ -37,7 +37,7 @@ def test_the_first_step_has_room_for_equal_entries(
         table, worst = Table("candidate", schedule, Provenance("0", "budget", {})), []
         for shape in ((64, 64), (96, 200), (256, 300)):
             known = sample("flat", shape, seed=seed)
-            X = msign(known.matrix.to(device), table, Plan(dtype=dtype)).to("cpu", torch.float64)
+            X = msign(known.matrix.to(device), table, Plan(dtype=dtype, check=False)).to("cpu", torch.float64)
             off = [
                 deviation(x[None], u[None], v[None], torch.ones((1, 1), dtype=torch.bool)).worst
                 for x, u, v in zip(X.nan_to_num(9.0, 9.0, -9.0), known.U, known.V, strict=True)

@@ -210,7 +210,7 @@ def test_many_steps_are_searched_greedily():
 
 
 def worst(table, known, plan) -> float:
-    X, info = msign_with_info(known.matrix, table, plan)
+    X, info = msign_with_info(known.matrix, table, replace(plan, check=False))
     inside = known.sigma / info.norm[:, None] >= 1e-3 * (1 - 1e-12)
     if not torch.isfinite(X).all():
         return float("inf")
@@ -252,7 +252,7 @@ def test_refuses_what_no_restart_saves():
     with pytest.raises(
         InputError, match=r"^form: gram loses .* in bf16 even with a restart.*wider precision"
     ):
-        msign(torch.eye(3), bare, Plan(dtype="bf16", form="gram"))
+        msign(torch.eye(3), bare, Plan(dtype="bf16", form="gram", check="input"))
     msign(torch.eye(3), bare, Plan(dtype="fp64", form="gram"))
     with pytest.raises(InputError, match=r"^form: gram is of root 2, and the schedule has root 4"):
         choose_restarts(polydesign.load("root4-d9x4-l0.1-fp32").schedule, "float32")

@@ -109,7 +109,8 @@ class Operator:
             what = f"{table.name} is {stated(table.tried, dtype)}; {plain_instead(table.schedule, dtype)}"
             warnings.warn(what + without, SafetyWarning, stacklevel=2)
         elif (
-            dtype in HALF
+            self.plan.guards
+            and dtype in HALF
             and known == "untried"
             and UNIT_ROUNDOFF.get(table.dtype or "", 1) < UNIT_ROUNDOFF[dtype]
         ):

@@ -136,10 +136,14 @@ def member(index: int, shape: torch.Size | tuple[int, ...]) -> str:
 KERNELS = (1, 2, 3, 5, 7)
 """Sides of the kernels of convolutions, which mostly have equal ones."""
 
+MANY = 8
+"""Kernels that a convolution has at least."""
+
 
 def check_kernels(name: str, M: Tensor, operator: str) -> None:
     """Warn of what looks like the weight of a convolution, (out, in, 3, 3): its matrices are the kernels."""
-    if M.ndim >= 4 and M.shape[-1] in KERNELS and set(M.shape[2:]) == {M.shape[-1]}:
+    many = M.ndim >= 4 and M.shape[:2].numel() >= MANY
+    if many and M.shape[-1] in KERNELS and set(M.shape[2:]) == {M.shape[-1]}:
         sides = " x ".join(map(str, M.shape[-2:]))
         warnings.warn(
             f"{name}: of shape {tuple(M.shape)}, {operator} takes each {sides} as a matrix; for one matrix "

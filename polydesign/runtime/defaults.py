@@ -40,7 +40,7 @@ DEFAULT_TABLES = {
     (6, "float32"): "root6-d49-25-49-l0.21-fp32",
     (8, "float32"): "root8-d65-33-65-l0.31-fp32",
     (1, "float64"): "inverse-d9x4-3-l1e-6-fp64",
-    (2, "float64"): "sign-d17-3-17x2-9-l1e-3-fp64-coupled",
+    (2, "float64"): "sign-d3-17x3-9-l1e-3-fp64-coupled",
     (3, "float64"): "root3-d25x4-l0.01-fp64",
     (4, "float64"): "root4-d33x4-l0.03-fp64",
     (6, "float64"): "root6-d49x4-l0.1-fp64",

@@ -20,7 +20,7 @@ import mpmath
 from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import exactly
 from polydesign.model import LEAST_RATIO, MOST_STEPS, InputError, check_integer, check_number
-from polydesign.program.cost import UNIT, Prices, form_of, step_products
+from polydesign.program.cost import UNIT, Prices, Products, form_of, power_products, step_products
 from polydesign.program.programs import INNER_DEGREES, preferred, products
 
 MOST_COST = 64
@@ -81,15 +81,21 @@ def additive(prices: Prices, **how: Any) -> tuple[Price, float]:
 
     Coupled form: the last step leaves out P Wʳ, and the first a product where G = I. Gram form: without
     restarts, which are chosen for a whole schedule; the last step takes other products than those before it.
-    All that is the same whatever the degrees, and is reckoned at the start. how: of cost.step_products.
+    All that is the same whatever the degrees, and is reckoned at the start; so is a power s > r of a root.
+    how: of cost.step_products.
     """
+    beside, power = 0.0, how.get("power", 1)
+    if how.get("form") == "coupled" and power > how["root"]:
+        wide = 0 if how.get("from_identity") else 1
+        beside = prices.of(Products(wide=wide, symmetric=power_products(power)))
+        how = how | {"power": 1, "from_identity": True}
 
     def step(n: int, evaluation: str, **ends: Any) -> float:
         return prices.of(step_products(products(evaluation, n), **how, **ends))
 
     plain = step(1, "monomial")
     first, last = step(1, "monomial", first=True), step(1, "monomial", last=True)
-    return step, (first - plain) + (last - plain)
+    return step, (first - plain) + (last - plain) + beside
 
 
 @lru_cache(maxsize=4096)
