@@ -182,7 +182,8 @@ def blinded(patch: pytest.MonkeyPatch) -> None:
     for module, name in (
         *((builtins, "open"), (io, "open"), (os, "stat"), (os, "scandir"), (os, "listdir")),
         *((defaults, "load"), (defaults, "entries"), (operators, "choose_restarts")),
-        *((module, "chosen") for module in (operators, prepare, signs, block_sign)),
+        *((module, "chosen") for module in (operators, signs, block_sign)),
+        (prepare, "default_table"),
         *((signs, "loaded"), (block_sign, "sector_table")),
     ):
         patch.setattr(module, name, raising)

@@ -326,3 +326,42 @@ def test_gradients_go_through_a_judged_call(seed: int) -> None:
     inverse_root(P, 2, 3, eps=1e-3).sum().backward()
     assert P.grad is not None
     assert torch.isfinite(P.grad).all()
+
+
+def spectrum(least: float, n: int, dtype: torch.dtype, seed: int) -> torch.Tensor:
+    """Positive but for one eigenvalue."""
+    values = torch.linspace(0.1, 1, n, dtype=torch.float64)
+    values[0] = least
+    V = torch.linalg.qr(
+        torch.randn(n, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    ).Q
+    return ((V * values) @ V.mT).to(dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("n", [8, 64])
+def test_a_negative_eigenvalue_is_no_null_space(n: int, dtype: torch.dtype, seed: int) -> None:
+    """What is cut off is small, or P is refused by what was found."""
+    least = {torch.bfloat16: -0.1, torch.float32: -1e-5, torch.float64: -1e-8}[dtype]
+    P = spectrum(least, n, dtype, seed)
+    for r in (2, 8):
+        with pytest.raises(InputError, match=r"^P: is not positive: "):
+            root(P, r)
+    with pytest.raises(InputError, match=r"^P: .*not positive"):
+        inverse_root(spectrum(-1.0, n, dtype, seed), 4, rank_rtol=1e-3)
+    null = spectrum(0.0, n, dtype, seed)
+    assert root(null, 2).isfinite().all()
+    assert inverse_root(null, 4, rank_rtol=0.03).isfinite().all()
+
+
+def test_a_power_above_the_root_is_judged_as_that_power(seed: int) -> None:
+    """The error of a power is so many times as large: bfloat16 at condition 1000."""
+    values = torch.logspace(-3, 0, 64, dtype=torch.float64)
+    V = torch.linalg.qr(
+        torch.randn(64, 64, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    ).Q
+    P = ((V * values) @ V.mT).bfloat16()
+    once, power = (InverseRoot(2, s, plan=Plan(check=False)).run(P) for s in (1, 9))
+    assert power.residual.item() == pytest.approx(4.5 * once.residual.item(), rel=1e-6)
+    with pytest.warns(PromiseWarning, match="the residual is"):
+        inverse_root(P, 2, 9)

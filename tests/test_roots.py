@@ -364,3 +364,11 @@ def test_warns_where_eigenvalues_began_below_the_interval(r: int, dtype: str, se
     eps = 0.1 if dtype == "bfloat16" else 1e-3
     assert inverse_root_with_info(below, r, plan=Plan(dtype=dtype), eps=eps)[1].warnings == ()
     assert inverse_root_with_info(below, r, plan=Plan(dtype=dtype, check=False))[1].warnings == ()
+
+
+def test_both_sides_are_rescaled_by_the_power(seed: int) -> None:
+    """P and Q far from norm 1, so that a wrong power of either norm shows."""
+    P, Q, G = 50 * spd(seed=seed), spd(n=5, seed=seed + 1) / 30, random(5, N, seed=seed)
+    found = two_sided_inverse_root(Q, G, P, 2, 3)
+    exact = power_of(Q, -1.5) @ G @ power_of(P, -1.5)
+    assert off(found, exact) <= 1e-6

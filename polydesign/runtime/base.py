@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import fields, replace
 from functools import lru_cache, partial
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -89,6 +90,14 @@ class Operator:
         """Of the tables that it takes."""
         return SIGNS
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is of this object and process alone."""
+        own = ("_resolved", "_twin", "_number")
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _resolved={}, _number=opaque.numbered(self))
+
     def check(self) -> None:
         """Refuse parameters, and what the plan says where it does not go with the operator."""
 
@@ -173,7 +182,8 @@ class Operator:
     def _unchecked(self) -> Operator:
         """The same operator, for where data cannot be looked at."""
         if "_twin" not in self.__dict__:
-            twin: Any = replace(self, plan=replace(self.plan, check=False))  # pyright: ignore
+            twin = copy(self)
+            twin.__dict__.update(plan=replace(self.plan, check=False))
             self.__dict__["_twin"] = twin
         return self.__dict__["_twin"]
 
@@ -209,7 +219,7 @@ def made(kind: Callable[..., Kind], *arguments: Any, **named: Any) -> Kind:
     """kind(*arguments, **named), made once and kept: what the functions run."""
     if torch.compiler.is_dynamo_compiling():
         spelled = {name: _spelled(value) for name, value in named.items()}
-        number = _number(kind, tuple([_spelled(value) for value in arguments]), spelled)
+        number = _number(kind, tuple(spelled), *map(_spelled, arguments), *spelled.values())
         return partial(opaque.call, number)  # pyright: ignore[reportReturnType]
     if any(isinstance(value, Tensor) for value in named.values()):
         return kind(*arguments, **named)  # kept, it would keep the tensor
@@ -228,15 +238,19 @@ def _spelled(value: Any) -> Any:
 
 
 @torch.compiler.assume_constant_result
-def _number(kind: Callable[..., Kind], arguments: tuple[Any, ...], named: dict[str, Any]) -> int:
-    """Of the operator that is made while code is traced."""
+def _number(kind: Callable[..., Kind], names: tuple[str, ...], *values: Any) -> str:
+    """Of the operator that is made while code is traced; names: of the last values.
+
+    One by one, because a table within a tuple would have to be written out.
+    """
 
     def read(value: Any) -> Any:
         spelled = isinstance(value, tuple) and len(value) == 2 and value[0] == _PLAN
         return Plan(**dict(zip(*value, strict=True))) if spelled else value
 
-    operator = kind(*map(read, arguments), **{name: read(value) for name, value in named.items()})
-    return opaque.numbered(operator, kept=True)
+    given = list(map(read, values))
+    count = len(given) - len(names)
+    return opaque.numbered(kind(*given[:count], **dict(zip(names, given[count:], strict=True))), kept=True)
 
 
 @lru_cache(maxsize=256, typed=True)

@@ -92,7 +92,7 @@ def block_sign(H: Tensor, tables: Sequence[Table], plan: Plan, asked: Asked) -> 
     """
     spent, tried = 0, []
     # They are chosen by now, and a wish for one beside them would be refused.
-    inner = replace(plan, matmuls=None, error=None)
+    inner = replace(plan, matmuls=None, error=None, out_dtype=None)
     worst, off, run = 0, "", None
     for candidate in tables:
         run = _passes(H, candidate, inner)

@@ -87,7 +87,7 @@ def state_name(plan: Plan, name: str, M: Tensor) -> str:
     dtype = str(M.dtype).removeprefix("torch.")
     if plan.dtype is None and dtype not in DTYPES:
         raise InputError(
-            name, f'has dtype {dtype}, in which nothing is computed: write Plan(dtype="bf16"), or another'
+            name, f"has dtype {dtype}, in which nothing is computed: write {name}.to(torch.bfloat16)"
         )
     return plan.dtype or dtype
 
@@ -112,15 +112,15 @@ def check_finite(name: str, M: Tensor, switch: str = "Plan(check=False)") -> Non
         )
 
 
-def on_host(number: Tensor) -> Any:
-    """The one number of a tensor; a refusal under torch.func.vmap, where there is none."""
+def on_host(number: Tensor, write: str = "Plan(check=False)") -> Any:
+    """The one number of a tensor; a refusal under torch.func.vmap, where there is none. write: what helps."""
     try:
         return number.item()
     except RuntimeError as problem:
         if "vmap" not in str(problem):
             raise
         raise InputError(
-            "plan.check", "looks at the data, which torch.func.vmap does not allow: write Plan(check=False)"
+            "plan.check", f"looks at the data, which torch.func.vmap does not allow: write {write}"
         ) from None
 
 

@@ -135,7 +135,8 @@ def bound(signs: Signs, M: Tensor) -> float:
     wide = signs.tall(M.detach()).mT
     normalized = NORMALIZATIONS[name](wide, torch.promote_types(M.dtype, torch.float32))
     signs.matmuls += normalized.products
-    largest = on_host(normalized.norm().max())
+    batch = 'formula="composed" with Plan(check=False), or call it with the batch'
+    largest = on_host(normalized.norm().max(), batch if not signs.plan.check else "Plan(check=False)")
     if not math.isfinite(largest):
         check_finite("M", M)
     return largest

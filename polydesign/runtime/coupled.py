@@ -32,13 +32,17 @@ class Side(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """One iteration: what it started from and ended with, s, whether G was the identity, and the evidence."""
+    """One iteration: what it started from and ended with, s, whether G was the identity, and the evidence.
+
+    inverse: of a root, that of its inverse, which shows eigenvalues that are negative or below the table's.
+    """
 
     side: Side
     G: Tensor
     power: int
     from_identity: bool
     evidence: Evidence | None = None
+    inverse: Evidence | None = None
 
 
 @dataclass

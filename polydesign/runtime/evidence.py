@@ -19,23 +19,33 @@ from polydesign.runtime.checks import check_finite, member, on_host
 
 SMALL = 64
 
+ROUNDS = 3
 PROBES = 4
 """Columns that a result is multiplied by."""
 
 
 def norm_evidence(X: Tensor) -> Tensor:
-    """A lower bound of ‖X‖₂, shape (...), up to rounding: ‖Xᵀ Z‖_F/‖Z‖_F, Z = X Xᵀ V for a fixed random V.
+    """A lower bound of ‖X‖₂, shape (...), up to rounding: ‖Xᵀ Z‖_F/‖Z‖_F, Z = (X Xᵀ)³V for a fixed random V.
 
-    X: (..., m, n), not empty. Among others of 1 it finds a value above about 3 where m = 1024. Not finite
-    where X is not. Zero for X = 0. A side of at most SMALL has Z = X, which takes fewer operations.
+    X: (..., m, n), not empty. Among others of 1 it finds 1.5 where a value is 2, at m = 1024. Not finite
+    where X is not. Zero for X = 0. With a side of at most SMALL it is (‖G⁴‖_F/‖G²‖_F)^(1/4), G = X Xᵀ, which
+    takes fewer operations.
     """
     X = X.detach()
     if X.dtype == torch.float16:
         X = X.float()
     X = X if X.shape[-2] <= X.shape[-1] else X.mT
-    Z = X if X.shape[-2] <= SMALL else X @ (X.mT @ _probes(X.shape[-2], X.dtype, X.device))
-    size = torch.linalg.vector_norm(Z, dim=(-2, -1)).clamp_min(torch.finfo(Z.dtype).tiny)
-    return torch.linalg.vector_norm(X @ Z.mT if Z is X else X.mT @ Z, dim=(-2, -1)) / size
+    least = torch.finfo(X.dtype).tiny
+    if X.shape[-2] <= SMALL:
+        G = X @ X.mT
+        G = G @ G
+        size = torch.linalg.vector_norm(G, dim=(-2, -1)).clamp_min(least)
+        return (torch.linalg.vector_norm(G @ G, dim=(-2, -1)) / size) ** 0.25
+    Z = _probes(X.shape[-2], X.dtype, X.device)
+    for _ in range(ROUNDS):
+        Z = X @ (X.mT @ Z)
+    size = torch.linalg.vector_norm(Z, dim=(-2, -1)).clamp_min(least)
+    return torch.linalg.vector_norm(X.mT @ Z, dim=(-2, -1)) / size
 
 
 def cube_evidence(X: Tensor, rounding: float) -> Tensor:

@@ -10,14 +10,20 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from polydesign.model import InputError
 from polydesign.program.cost import matmuls
 from polydesign.runtime import execute, ops
-from polydesign.runtime.coupled import Iterations, Side
+from polydesign.runtime.coupled import Iterations, Side, members
 from polydesign.runtime.defaults import SIGN, loaded
 from polydesign.runtime.normalize import nonzero, power
+from polydesign.runtime.root_evidence import Doubt
+
+ROWS, LARGE = 4, 4.0
+"""Rows that are tried on what is cut off, and how many times the threshold is not small."""
 
 RESOLVED = 0.1
 """Of the threshold: how near to it eigenvalues are told apart."""
@@ -45,6 +51,8 @@ def filled(side: Side, rank_rtol: float, how: Iterations) -> Side:
     square = ops.sym_mm(E, E)
     E = ops.sym_mm_add(3 * square, square, E, alpha=-2, beta=1) * there
     kept = ops.sym_mm(ops.sym_mm(E, W), E)
+    if how.judged:
+        how.doubts.append(_doubt_small(side, W - kept, rank_rtol * largest[..., 0, 0]))
     level = 1 / math.sqrt(n)
     K = ops.add_to_diagonal_((kept + kept.mT) / 2 - level * E, level)
     how.beside += passes * matmuls(table.schedule) + found.products + 4
@@ -52,6 +60,31 @@ def filled(side: Side, rank_rtol: float, how: Iterations) -> Side:
     # A power of the norm of zero has to be a number.
     norm = nonzero(side.scaled_norm)
     return side._replace(X=wide.to(side.X.dtype), wide=wide, scaled_norm=norm, projector=E)
+
+
+def _doubt_small(side: Side, rest: Tensor, threshold: Tensor) -> Doubt:
+    """Whether what is cut off holds an eigenvalue that is no small one: it is negative, and as large as that.
+
+    By thin products: ‖V Nᵏ⁺¹‖/‖V Nᵏ‖ for rows V is a lower bound of ‖N‖₂, and near it where one stands out.
+    """
+    N, n = rest.detach(), rest.shape[-1]
+    rows = torch.from_numpy(np.random.default_rng(n).standard_normal((ROWS, n))).to(N.device, N.dtype) @ N
+    for _ in range(2):
+        rows = rows @ N / nonzero(torch.linalg.vector_norm(rows, dim=(-2, -1), keepdim=True))
+    size = torch.linalg.vector_norm(rows, dim=(-2, -1))
+    found = torch.linalg.vector_norm(rows @ N, dim=(-2, -1)) / nonzero(size)
+    large = found > LARGE * threshold
+
+    def say() -> None:
+        least = found.max().item()
+        value = -(found * side.norm.to(found.dtype)).max().item()
+        raise InputError(
+            members(side.name, large),
+            f"is not positive: it has an eigenvalue near {value:.3g}, which is no rounding of a null space: look "
+            f"for what made it, or damp beyond it with eps={1.2 * least:.2g}",
+        )
+
+    return Doubt(large.any(), say)
 
 
 def within(side: Side, G: Tensor, how: Iterations) -> Tensor:

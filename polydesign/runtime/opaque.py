@@ -7,6 +7,7 @@ once more for it.
 
 from __future__ import annotations
 
+import secrets
 from itertools import count
 from typing import Any
 from weakref import WeakValueDictionary
@@ -14,45 +15,49 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor
 
-_NUMBERS = count()
-_OPERATORS: WeakValueDictionary[int, Any] = WeakValueDictionary()
+from polydesign.runtime.surroundings import pinned
+
+_PROCESS, _NUMBERS = secrets.token_hex(8), count()
+"""What a compiler keeps on disk must not serve the operators of another process."""
+
+_OPERATORS: WeakValueDictionary[str, Any] = WeakValueDictionary()
 _KEPT: list[Any] = []
 """Operators that traced functions made: a compiled graph knows their numbers alone."""
 
 
-def numbered(operator: Any, *, kept: bool = False) -> int:
+def numbered(operator: Any, *, kept: bool = False) -> str:
     """The number by which `call` knows the operator, for as long as it exists, or for ever."""
-    number = next(_NUMBERS)
+    number = f"{_PROCESS}-{next(_NUMBERS)}"
     _OPERATORS[number] = operator
     if kept:
         _KEPT.append(operator)
     return number
 
 
-def call(number: int, *data: Tensor) -> Any:
+def call(number: str, *data: Tensor) -> Any:
     """What the operator gives for the data, as one operation of a graph."""
     found = _run(list(data), number)
     return found[0] if len(found) == 1 else tuple(found)
 
 
 @torch.library.custom_op("polydesign::run", mutates_args=())
-def _run(data: list[Tensor], number: int) -> list[Tensor]:
+def _run(data: list[Tensor], number: str) -> list[Tensor]:
     return _tensors(_OPERATORS[number](*data))
 
 
 @_run.register_fake
-def _(data: list[Tensor], number: int) -> list[Tensor]:
+def _(data: list[Tensor], number: str) -> list[Tensor]:
     return _tensors(_OPERATORS[number].blank(*data))
 
 
 @torch.library.custom_op("polydesign::gradient", mutates_args=())
-def _gradient(data: list[Tensor], gradients: list[Tensor], number: int) -> list[Tensor]:
+def _gradient(data: list[Tensor], gradients: list[Tensor], number: str) -> list[Tensor]:
     excluded = torch._C._dispatch_tls_local_exclude_set()
     for key in ("AutogradCPU", "AutogradCUDA", "AutogradOther", "ADInplaceOrView"):
         excluded = excluded - torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, key))
     # An operation runs below autograd, which has to follow the operator here.
     guard = torch._C._ForceDispatchKeyGuard(torch._C._dispatch_tls_local_include_set(), excluded)
-    with guard, torch.enable_grad():
+    with pinned(data[0].device.type), guard, torch.enable_grad():
         inputs = [M.detach().requires_grad_() for M in data]
         outputs = _tensors(_OPERATORS[number](*inputs))
         found = torch.autograd.grad(outputs, inputs, gradients, allow_unused=True)
@@ -60,7 +65,7 @@ def _gradient(data: list[Tensor], gradients: list[Tensor], number: int) -> list[
 
 
 @_gradient.register_fake
-def _(data: list[Tensor], gradients: list[Tensor], number: int) -> list[Tensor]:
+def _(data: list[Tensor], gradients: list[Tensor], number: str) -> list[Tensor]:
     return [torch.empty_like(M) for M in data]
 
 

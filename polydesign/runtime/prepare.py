@@ -172,6 +172,8 @@ class CoupledOperator(Operator):
             finite = torch.isfinite(ended.G.detach()).all()
             doubts.append(Doubt(~finite | ended.evidence.refuted().any(), lambda e=ended: refuted.append(e)))
             doubts.append(Doubt(ended.evidence.beyond().any(), lambda e=ended: unsure.append(e)))
+            if again and ended.inverse is not None:
+                doubts.append(Doubt(ended.inverse.beyond().any(), lambda e=ended: unsure.append(e)))
         look(doubts)
         if again and (refuted or (unsure and self.cuts)):
             return True
@@ -209,6 +211,7 @@ class CoupledOperator(Operator):
             promised = promise(schedule.error, exponents[0] * self.order)
             factors = end.kept if keep else (end.G,)
             evidence = of_inverse(side.wide, factors, how.how.state, exponents, promised)
+            evidence = evidence.of_power(power / self.order) if high else evidence
         found = end.G
         if high:
             found = execute.power_of(found.to(torch.promote_types(found.dtype, torch.float32)), power)
@@ -279,7 +282,7 @@ class CoupledOperator(Operator):
         nothing = torch.zeros((*data[-1].shape[:-2], 2), dtype=torch.float64, device=data[-1].device)
         residual, norm, interval, promised = nothing[..., 0], nothing[..., 0], nothing, 0.0
         count = found.beside
-        for number, (side, _, power, identity, evidence) in enumerate(found.ended):
+        for number, (side, _, power, identity, evidence, _) in enumerate(found.ended):
             assert evidence is not None
             interval = _interval(side, schedule)
             residual = torch.maximum(residual, evidence.residual) if number else evidence.residual

@@ -82,6 +82,12 @@ class Evidence(NamedTuple):
         """With more to explain."""
         return self._replace(noise=self.noise + more)
 
+    def of_power(self, more: float) -> Evidence:
+        """Of the power `more` of what was judged, whose error is so many times as large."""
+        return self._replace(
+            residual=self.residual * more, noise=self.noise * more, promised=self.promised * more
+        )
+
     def explained(self) -> Tensor:
         return self.promised + self.noise.clamp(max=self.most)
 

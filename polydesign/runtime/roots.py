@@ -155,7 +155,8 @@ class Root(CoupledOperator):
             promised = promise(how.how.table.schedule.error, self.root * (self.root - 1))
             lower = how.how.table.schedule.interval[0]
             evidence = of_root(whole_side.wide, G, state, self.root, lower, promised)
-            how.ended[-1] = ran._replace(side=whole_side, evidence=evidence.beside(how.cut))
+            beside = evidence.beside(how.cut)
+            how.ended[-1] = ran._replace(side=whole_side, evidence=beside, inverse=ran.evidence)
         return rescaled(G, how.out, [(side, 1)], self.root, symmetric=True)
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from polydesign.model import Plan, Table, check_choice, dtype_name
+from polydesign.model import HALF, Plan, Table, check_choice, dtype_name
 from polydesign.rounding.trial import LOST
 from polydesign.runtime import ops
 from polydesign.runtime.base import Operator, made
@@ -147,7 +147,7 @@ class SpectralOperator(Operator):
             return
         most, X = self.largest(), result.detach()
         if math.isfinite(most):
-            limit, evidence = most * (1 + LOST), norm_evidence(X)
+            limit, evidence = most * (1 + LOST), most * norm_evidence(X / most)
         else:
             limit, evidence = sys.float_info.max, X.abs() if self.counts else X.abs().amax(dim=(-2, -1))
         worst = beyond(evidence, limit, "M", *data)
@@ -159,9 +159,9 @@ class SpectralOperator(Operator):
                 if value < math.inf
                 else "the result is not finite"
             )
+            cure = 'write Plan(dtype="float32")' if state in HALF else "take another formula, or scale M to 1"
             refuted(
-                f"{name}: {what}: a sign blew up in {state}, or {state} has no place for the result; write "
-                'Plan(dtype="float32")',
+                f"{name}: {what}: a sign blew up in {state}, or {state} has no place for the result; {cure}",
                 self.plan,
             )
 
