@@ -80,8 +80,8 @@ def _doubt_small(side: Side, rest: Tensor, threshold: Tensor) -> Doubt:
         value = -(found * side.norm.to(found.dtype)).max().item()
         raise InputError(
             members(side.name, large),
-            f"is not positive: it has an eigenvalue near {value:.3g}, which is no rounding of a null space: look "
-            f"for what made it, or damp beyond it with eps={1.2 * least:.2g}",
+            f"is not positive: it has an eigenvalue near {value:.3g}, which is no rounding of a null space: "
+            f"look for what made it, or damp beyond it with eps={1.2 * least:.2g}",
         )
 
     return Doubt(large.any(), say)
