@@ -372,3 +372,13 @@ def test_both_sides_are_rescaled_by_the_power(seed: int) -> None:
     found = two_sided_inverse_root(Q, G, P, 2, 3)
     exact = power_of(Q, -1.5) @ G @ power_of(P, -1.5)
     assert torch.linalg.matrix_norm(found - exact) <= 1e-4 * torch.linalg.matrix_norm(exact)
+
+
+def test_what_is_nearly_zero_in_its_precision_is_raised() -> None:
+    """P^(-5) of 1000·I is 1e-15, and float16 has nothing there; a zero factor gives zero all the same."""
+    P = (1000 * torch.eye(5)).bfloat16()
+    with pytest.raises(DivergenceError, match=r"entries below .*: write Plan\(out_dtype=\"float32\"\)"):
+        inverse_root(P, 1, 5, plan=Plan(dtype="float16"))
+    found = inverse_root(P, 1, 5, plan=Plan(dtype="float16", out_dtype="float32"))
+    assert torch.allclose(found, 1e-15 * torch.eye(5), rtol=0.05, atol=0)
+    assert not matmul_inverse_root(torch.zeros(2, 5), P.float(), 2).any()

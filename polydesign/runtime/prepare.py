@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -44,6 +45,9 @@ from polydesign.runtime.run import Run
 
 CUT = 4.0
 """Times u of P: below that, relative to its largest eigenvalue, P is rounding."""
+
+SUBNORMAL = 16
+"""Below the least normal number by so much, four digits of two are gone."""
 
 LEAST_CUT = 1e-10
 """Less is not told apart in float64."""
@@ -163,10 +167,7 @@ class CoupledOperator(Operator):
         over: list[str] = []
         doubts = list(found.doubts)
         parts: tuple[Tensor, ...] = result if isinstance(result, tuple) else (result,)
-        infinite = torch.stack([~torch.isfinite(X.detach()).all(dim=-1).all(dim=-1) for X in parts]).any(
-            dim=0
-        )
-        doubts.append(Doubt(infinite.any(), lambda: over.append(members("P", infinite))))
+        doubts += _unfit([X.detach() for X in parts], found, over)
         for ended in found.ended:
             assert ended.evidence is not None
             finite = torch.isfinite(ended.G.detach()).all()
@@ -187,11 +188,8 @@ class CoupledOperator(Operator):
             refuted_as(str(problem), self.plan)
         if over and not refuted:
             out = dtype_name(found.out)
-            refuted_as(
-                f"{over[0]}: {self.word} gives entries above {torch.finfo(found.out).max:.3g}, the most that "
-                f'{out} holds: write Plan(out_dtype="float32"), or scale P',
-                self.plan,
-            )
+            write = 'write Plan(out_dtype="float32"), or scale P'
+            refuted_as(f"{over[0].format(self.word)} that {out} holds: {write}", self.plan)
         found.warnings = tuple(unexplained(ended, self.word, table, state, self.order) for ended in unsure)
         return False
 
@@ -303,6 +301,20 @@ class CoupledOperator(Operator):
             form="coupled",
             state=dtype,
         )
+
+
+def _unfit(parts: Sequence[Tensor], found: Iterations, over: list[str]) -> list[Doubt]:
+    """Whether a result has no place in its dtype: what is infinite, or so small that it is nearly zero."""
+    info, last = torch.finfo(found.out), found.ended[-1]
+    infinite = ~torch.stack([torch.isfinite(X).all(dim=-1).all(dim=-1) for X in parts]).all(dim=0)
+    large = f"{{}} gives entries above {info.max:.3g}, the most"
+    doubts = [Doubt(infinite.any(), lambda: over.append(f"{members('P', infinite)}: {large}"))]
+    if last.side.projector is None and not found.cut:
+        least = info.smallest_normal / SUBNORMAL
+        lost = (parts[-1].abs().amax(dim=(-2, -1)) < least) & (last.G.detach() != 0).any(dim=-1).any(dim=-1)
+        small = f"{{}} gives entries below {least:.3g}, the least"
+        doubts.append(Doubt(lost.any(), lambda: over.append(f"{members('P', lost)}: {small}")))
+    return doubts
 
 
 def _refuse_zero(name: str, nothing: Tensor) -> None:

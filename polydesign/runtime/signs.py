@@ -130,7 +130,8 @@ class SpectralOperator(Operator):
             check_finite("M", M)
         signs = Signs(M, self.table, self.plan.in_dtype(dtype), tables)
         if self.plan.out_dtype is not None:
-            signs.out = getattr(torch, self.plan.out_dtype)
+            out: torch.dtype = getattr(torch, self.plan.out_dtype)
+            signs.out, signs.wide = out, torch.promote_types(signs.wide, out)
         return self.combine(signs, M.to(signs.wide)), signs
 
     def combine(self, signs: Signs, M: Tensor) -> Tensor:

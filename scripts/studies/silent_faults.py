@@ -240,7 +240,7 @@ def root_draw(draw: random.Random, given: torch.dtype) -> Draw:
         exact = (V * values**power) @ V.mT
         exact = data[0].double() @ exact if kind == "matmul" else exact
         off = (torch.linalg.matrix_norm(X.double() - exact, 2) / torch.linalg.matrix_norm(exact, 2)).item()
-        moved = rounding / 2 * (values.max() / values.min()).item() * abs(power)
+        moved = rounding * (values.max() / values.min()).item() * abs(power)
         return off, (1 + error) ** max(abs(s), r) - 1 + max(ALLOWED[state], moved)
 
     return Draw(f"{kind}", operator, data, judge)
