@@ -230,6 +230,8 @@ def root_draw(draw: random.Random, given: torch.dtype) -> Draw:
                 (V.mT @ X.double() @ V).diagonal(),
                 run.interval[0].item() * 1.001 + rounding * values.max(),
             )
+            if not values.any():
+                return X.abs().max().item(), 0.0
             exact = values.clamp_min(0) ** power
             inside = worst((ends / exact - 1).abs()[values >= low])
             # Smaller ones come out too small.
@@ -249,7 +251,7 @@ def root_draw(draw: random.Random, given: torch.dtype) -> Draw:
 def clip_draw(draw: random.Random, given: torch.dtype) -> Draw:
     plan, M = plan_of(draw), rectangular(draw).to(given)
     top = torch.linalg.matrix_norm(M.double(), 2).item()
-    high = top * 10 ** draw.uniform(-4, 0.5)
+    high = (top or 1.0) * 10 ** draw.uniform(-4, 0.5)
 
     def judge(X: Tensor, run: Any) -> tuple[float, float]:
         U, S, Vh = torch.linalg.svd(M.double(), full_matrices=False)
