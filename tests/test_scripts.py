@@ -26,7 +26,7 @@ import polydesign
 from polydesign.model import Plan
 from polydesign.rounding import direct as noise
 from polydesign.rounding.direct import predict
-from polydesign.runtime import compiled
+from polydesign.runtime import compiled, execute
 from polydesign.runtime.defaults import SIGN as DEFAULT_TABLES
 from polydesign.search.quantize import grid
 from polydesign.verification.spectra import DEFAULT_SPECTRA
@@ -506,3 +506,31 @@ def test_what_dither_does(tmp_path: Path) -> None:
     for one in body["tables"]:
         without, with_it = one["random"]
         assert 1.2 * without["direction"] < with_it["direction"] < 1.6 * without["direction"]
+
+
+def test_what_a_call_costs(tmp_path: Path) -> None:
+    target = tmp_path / "cost.json"
+    result = run("guard_cost.py", "--small", "--rounds", "2", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    script = loaded("guard_cost")
+    rows = json.loads(target.read_text())["rows"]
+    assert [row["dtype"] for row in rows] == ["bfloat16", "float32"]
+    assert all(row["loop_ms"] > 0 < min(row["checked"], row["unchecked"]) for row in rows)
+    page = (ROOT / "docs" / "running.md").read_text("utf-8")
+    assert script.markdown(json.loads(script.OUTPUT.read_text())) in page
+
+
+def test_silent_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None among some calls, and all those that are made wrong on purpose."""
+    target = tmp_path / "faults.json"
+    assert run("silent_faults.py", "--calls", "60", "--output", target).returncode == 0
+    counts = json.loads(target.read_text())["counts"]
+    assert sum(sum(of.values()) for of in counts.values()) == 60
+    body = json.loads(loaded("silent_faults").OUTPUT.read_text())
+    assert (body["calls"], body["silent"]) == (20_000, 0)
+    # Half of what comes out, in the iteration itself, where no norm is too large.
+    direct = execute.direct
+    monkeypatch.setattr(execute, "direct", lambda X, *how: direct(X, *how) / 2)
+    result = run("silent_faults.py", "--calls", "60", "--output", target)
+    assert result.returncode == 1
+    assert "SILENT" in result.stdout
