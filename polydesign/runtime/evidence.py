@@ -18,18 +18,18 @@ from polydesign.model import DivergenceError, Plan, PromiseWarning
 from polydesign.runtime.checks import check_finite, member, on_host
 
 SMALL = 64
+"""The shorter side up to which powers of the Gram matrix cost less than thin products do."""
 
-ROUNDS = 4
-PROBES = 4
-"""Columns that a result is multiplied by."""
+ROUNDS, PROBES = 4, 4
+"""How often four fixed columns are multiplied by the result and its transpose."""
 
 
 def norm_evidence(X: Tensor) -> Tensor:
     """A lower bound of ‖X‖₂, shape (...), up to rounding: ‖Xᵀ Z‖_F/‖Z‖_F, Z = (X Xᵀ)⁴V for a fixed random V.
 
-    X: (..., m, n), not empty. Among others of 1 it finds 1.5 where a value is 2, at m = 1024. Not finite
-    where X is not. Zero for X = 0. With a side of at most SMALL it is (‖G⁴‖_F/‖G²‖_F)^(1/4), G = X Xᵀ, which
-    takes fewer operations.
+    X: (..., m, n), not empty. Among others of 1 a value of 2 shows as 1.86 or more at m = 1024, in thirty
+    random directions. Not finite where X is not. Zero for X = 0. With a side of at most SMALL it is
+    (‖G⁴‖_F/‖G²‖_F)^(1/4), G = X Xᵀ, which takes fewer operations.
     """
     X = X.detach()
     if X.dtype == torch.float16:

@@ -28,8 +28,8 @@ class MatrixSign(Sign):
     sides that differ, the gram form, and aol, which would change the eigenvalues.
 
     For symmetric M this is Sign. Of non-normal M **nothing is promised in finite precision**: eigenvectors
-    at small angles magnify every rounding. Nor is anything for complex eigenvalues; neither is checked, and
-    the residual of `run` shows it.
+    at small angles magnify every rounding. Nor is anything for complex eigenvalues. What diverges is raised
+    with plan.check; what is merely off shows in the residual of `run`.
     """
 
     word = "mcsgn"
