@@ -18,8 +18,11 @@ from polydesign.model import InputError
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.gram import choose_restarts, limit, shift, simulate
 from polydesign.rounding.perturbed import RandomRounding, perturbed_sign
+from polydesign.runtime import inverse_root, sqrt_and_inverse_sqrt
 from polydesign.runtime.checks import check_symmetric
 from polydesign.runtime.normalize import NORMALIZATIONS
+from polydesign.runtime.root_evidence import of_inverse, of_root
+from polydesign.runtime.surroundings import _complex, embedded, seen
 from polydesign.verification import sweep
 from polydesign.verification.cases import Case
 from polydesign.verification.expected import DRAWS, MARGIN, cases, distance
@@ -143,3 +146,91 @@ def test_a_bracket_beside_the_error_is_refused(factor: float) -> None:
     with pytest.raises(InputError, match=r"^\$\.certificate\.error: "):
         polydesign.table.from_json(body)
     assert replace(table) == polydesign.table.from_json(polydesign.table.to_json(table))
+
+
+# What is told of a result
+
+
+def _spd(eigenvalues: list[float], seed: int = 0) -> tuple[Tensor, Tensor]:
+    """P in float64, and its eigenvectors."""
+    generator = torch.Generator().manual_seed(seed)
+    n = len(eigenvalues)
+    Q = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64)).Q
+    return Q @ torch.diag(torch.tensor(eigenvalues, dtype=torch.float64)) @ Q.mT, Q
+
+
+def test_an_inverse_root_of_twice_its_size_is_refuted() -> None:
+    """Its residual is 2² − 1. An eigenvalue that began below the interval, and is half as large as it should
+    be, leaves less than 1."""
+    P, Q = _spd([1.0, 0.5, 0.25, 0.1, 0.04])
+    G = Q @ torch.diag(torch.tensor([1.0, 2.0, 4.0, 10.0, 25.0], dtype=torch.float64).sqrt()) @ Q.mT
+    half = G - 2.5 * Q[:, 4:] @ Q[:, 4:].mT
+    told = [of_inverse(P, [X], torch.float64, (1, 2), 0.01) for X in (G, 2 * G, half)]
+    assert [bool(one.refuted()) for one in told] == [False, True, False]
+    assert [bool(one.beyond()) for one in told] == [False, True, True]
+
+
+@pytest.mark.parametrize("lower", [1e-3, 0.1])
+def test_a_root_in_half_precision_has_no_excuse_by_its_condition(lower: float) -> None:
+    """It is computed again in float32 where it is off by more than its own rounding."""
+    P, Q = _spd([1.0, 0.5, 0.25, 0.1, 0.04])
+    root = Q @ torch.diag(torch.tensor([1.0, 0.5, 0.25, 0.1, 0.04], dtype=torch.float64).sqrt()) @ Q.mT
+    for factor, off in ((1.0, False), (1.05, True)):
+        told = of_root(P, factor * root, torch.float16, 2, lower, 0.001)
+        assert bool(told.beyond()) is off
+    wide = of_root(P, 1.02 * root, torch.float32, 2, 1e-6, 0.001)
+    assert not wide.beyond()  # the control: there the condition is one
+
+
+@pytest.mark.parametrize("rank_rtol", [1e-5, 1e-3, 1e-2])
+def test_eigenvalues_near_the_threshold_of_a_null_space_are_told_apart(rank_rtol: float) -> None:
+    """Those a seventh away from it, where a tenth is promised."""
+    near = [0.86 * rank_rtol, 1.14 * rank_rtol]
+    P, Q = _spd([1.0, 0.9, 0.5, *near] + [0.3] * 27)
+    found = Q.mT @ inverse_root(P, 2, rank_rtol=rank_rtol) @ Q
+    assert abs(found[3, 3]) < 1e-3 * near[1] ** -0.5
+    assert found[4, 4] == pytest.approx(near[1] ** -0.5, rel=1e-3)
+
+
+def test_a_result_that_nobody_uses_has_the_gradient_zero(seed: int) -> None:
+    """Of two results of a compiled operator."""
+    P = _spd([1.0, 0.8, 0.6, 0.5], seed)[0]
+    W = torch.randn(4, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+    def loss(X: Tensor) -> Tensor:
+        return (sqrt_and_inverse_sqrt((X + X.mT) / 2)[0] * W).sum()
+
+    gradients = []
+    for function in (loss, torch.compile(loss, fullgraph=True, backend="aot_eager")):
+        X = P.clone().requires_grad_()
+        function(X).backward()
+        assert X.grad is not None
+        gradients.append(X.grad)
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (4, 4), (1, 5)])
+def test_the_complex_matrix_is_the_nearest_one(shape: tuple[int, int], seed: int) -> None:
+    """What is left of a real matrix of twice the sides is orthogonal to all embedded ones."""
+    m, n = shape
+    generator = torch.Generator().manual_seed(seed)
+    X = torch.randn(2 * m, 2 * n, generator=generator, dtype=torch.float64)
+    left = X - embedded(_complex(X, torch.complex128))
+    W = torch.randn(m, n, generator=generator, dtype=torch.complex128)
+    assert abs((left * embedded(W)).sum()) < 1e-12 * m * n
+    assert left.norm() > 0.1
+
+
+class _OnTheGpu(Tensor):
+    """A matrix that says it is on a GPU."""
+
+    is_cuda = True  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+
+
+@pytest.mark.parametrize("captured", [True, False])
+def test_data_are_not_looked_at_while_a_graph_is_captured(
+    captured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: captured)
+    assert seen(torch.eye(2).as_subclass(_OnTheGpu)) is not captured
+    assert seen(torch.eye(2))

@@ -32,9 +32,10 @@ def norm_evidence(X: Tensor) -> Tensor:
     (‖G⁴‖_F/‖G²‖_F)^(1/4), G = X Xᵀ, which takes fewer operations.
     """
     X = X.detach()
-    if X.dtype == torch.float16:
-        X = X.float()
     X = X if X.shape[-2] <= X.shape[-1] else X.mT
+    # float16 would overflow, and processors take longer for a small product in half precision.
+    if X.dtype == torch.float16 or (X.dtype == torch.bfloat16 and X.shape[-2] <= SMALL):
+        X = X.float()
     least = torch.finfo(X.dtype).tiny
     if X.shape[-2] <= SMALL:
         G = X @ X.mT

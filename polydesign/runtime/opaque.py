@@ -72,15 +72,11 @@ def _(data: list[Tensor], gradients: list[Tensor], number: str) -> list[Tensor]:
 def _save(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     data, ctx.number = inputs
     ctx.save_for_backward(*data)
-    ctx.like = [(X.shape, X.dtype, X.device) for X in output]
 
 
-def _backward(ctx: Any, gradients: list[Tensor | None]) -> tuple[list[Tensor], None]:
-    filled = [
-        torch.zeros(shape, dtype=dtype, device=device) if D is None else D
-        for D, (shape, dtype, device) in zip(gradients, ctx.like, strict=True)
-    ]
-    return _gradient(list(ctx.saved_tensors), filled, ctx.number), None
+def _backward(ctx: Any, gradients: list[Tensor]) -> tuple[list[Tensor], None]:
+    """gradients: zeros where nobody uses a result."""
+    return _gradient(list(ctx.saved_tensors), gradients, ctx.number), None
 
 
 _run.register_autograd(_backward, setup_context=_save)

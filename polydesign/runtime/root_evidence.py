@@ -32,7 +32,7 @@ thousand times."""
 
 RESIDUAL_ROUNDINGS = {"bfloat16": 16, "float16": 16, "float32": 64, "float64": 64}
 """What rounding explains of a residual whatever the condition, in units of u, from experiment; see
-tests/test_evidence.py."""
+tests/test_root_evidence.py."""
 
 CONDITION_ROUNDINGS = {"bfloat16": 12, "float16": 12, "float32": 160, "float64": 80}
 """The same, in units of u·c/√n, c what 1/λ is where the result is large: rounding X once moves λ by u/√n at
