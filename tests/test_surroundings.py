@@ -120,6 +120,46 @@ def test_products_of_float32_are_float32(
     assert set(read) == {"ieee"}
 
 
+@pytest.mark.parametrize("call", ["msign", "inverse_root", "root", "clip"])
+def test_autograd_takes_exact_products_too(
+    call: str, setting: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In `backward`, where the operator is long left."""
+    read: list[tuple[str, bool]] = []
+    product = ops.mm
+
+    def watched(a: Tensor, b: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            precision = torch.backends.mkldnn.matmul.fp32_precision  # pyright: ignore
+            read.append((precision, torch.is_autocast_enabled("cpu")))
+        return product(a, b)
+
+    P = positive(6, seed=1).requires_grad_()
+    gradients = []
+    for precision in ("highest", "medium"):
+        setting(precision)
+        if precision == "medium":
+            monkeypatch.setattr(ops, "mm", watched)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "medium"):
+            (gradient,) = torch.autograd.grad(CALLS[call](P).square().sum(), P)
+        gradients.append(gradient)
+    assert set(read) == {("ieee", False)}
+    assert torch.equal(*gradients)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
+@pytest.mark.parametrize("call", ["msign", "gram", "inverse_root"])
+def test_derivatives_of_autograd(call: str, seed: int) -> None:
+    """The first two, and forward mode, in float64 beside differences."""
+    P = positive(4, seed=seed, dtype=torch.float64).requires_grad_()
+
+    def function(X: Tensor) -> Tensor:
+        return CALLS[call]((X + X.mT) / 2)
+
+    torch.autograd.gradcheck(function, P, check_forward_ad=True)
+    torch.autograd.gradgradcheck(function, P)
+
+
 def test_settings_come_back_after_an_error(setting: Callable[[str], None]) -> None:
     setting("medium")
     with pytest.raises(InputError):
@@ -412,6 +452,7 @@ def test_meta_tensors_have_a_shape(name: str) -> None:
 @pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta:UserWarning")
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+@pytest.mark.filterwarnings("ignore:The PyTorch API of MaskedTensors:UserWarning")
 @pytest.mark.parametrize(
     ("make", "write"),
     [
@@ -426,6 +467,7 @@ def test_meta_tensors_have_a_shape(name: str) -> None:
         (lambda M: torch.nested.nested_tensor([M, M]), "M.unbind()"),
         (lambda M: torch.nested.nested_tensor([M, M], layout=torch.jagged), "M.unbind()"),
         (lambda M: M.flatten(), "M.view(m, n)"),
+        (lambda M: torch.masked.masked_tensor(M, M > 0), "M.to_tensor(0.0)"),
     ],
 )
 def test_other_tensors_are_refused_with_a_cure_that_works(make: Any, write: str, seed: int) -> None:

@@ -44,7 +44,7 @@ def check_matrix(name: str, M: Tensor) -> None:
         else:
             write = f"torch.as_tensor({name})"
         raise InputError(name, f"must be a torch tensor, not {type(M).__name__}: write {write}")
-    if M.is_nested or (type(M) is not Tensor and is_traceable_wrapper_subclass(M)):
+    if M.is_nested or (type(M) is not Tensor and (is_traceable_wrapper_subclass(M) or _masked(M))):
         _check_subclass(name, M)
     if M.layout != torch.strided:
         layout = str(M.layout).removeprefix("torch.")
@@ -68,11 +68,19 @@ def check_matrix(name: str, M: Tensor) -> None:
         )
 
 
+def _masked(M: Tensor) -> bool:
+    return type(M).__name__ == "MaskedTensor"
+
+
 def _check_subclass(name: str, M: Tensor) -> None:
     """Refuse tensors that stand for others and need not implement every operation, nor say so."""
     if M.is_nested:
         raise InputError(
             name, f"must be a dense tensor, not a nested one: write {name}.unbind() and call it for each"
+        )
+    if _masked(M):
+        raise InputError(
+            name, f"is a MaskedTensor, and there is no rule for a mask: write {name}.to_tensor(0.0)"
         )
     if type(M).__name__ != "AsyncCollectiveTensor":
         raise InputError(

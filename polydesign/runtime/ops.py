@@ -7,8 +7,8 @@ once; on CUDA torch.backends.cuda.matmul says how parts of long sums are joined.
 float32 (surroundings.pinned).
 
 What torch.compile and torch.func.vmap would make of a product and a sum is rounded oftener, and what is
-compiled cannot keep to float32. The one gets both operations as custom operators, the other the fused one as
-a Function of its own.
+compiled cannot keep to float32. The one gets both operations as custom operators, the other as Functions of
+their own, and so does autograd, whose products in `backward` would else be those of autocast and TF32.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ from polydesign.runtime.surroundings import pinned
 
 def mm(a: Tensor, b: Tensor) -> Tensor:
     """a·b."""
-    if a.dtype == torch.float32 and torch.compiler.is_dynamo_compiling():
-        return _whole_mm(a, b)
+    if torch.compiler.is_dynamo_compiling():
+        if a.dtype == torch.float32:
+            return _whole_mm(a, b)
+    elif _differentiated(a, b):
+        return _Product.apply(a, b)  # pyright: ignore[reportReturnType]
     if _slow(a):
         return (a.float() @ b.float()).half()
     return a @ b
@@ -40,7 +43,7 @@ def mm_add(c: Tensor, a: Tensor, b: Tensor, *, alpha: Any, beta: Any) -> Tensor:
         return _traced_mm_add(c, a, b, _constant(alpha), _constant(beta))
     if torch.compiler.is_dynamo_compiling():
         return _whole_mm_add(c, a, b, float(alpha), float(beta))
-    if torch._C._are_functorch_transforms_active():
+    if _differentiated(c, a, b):
         return _Fused.apply(c, a, b, float(alpha), float(beta))  # pyright: ignore[reportReturnType]
     if _slow(c):
         return mm_add(c.float(), a.float(), b.float(), alpha=alpha, beta=beta).half()
@@ -83,6 +86,13 @@ def add_to_diagonal_(a: Tensor, value: Any) -> Tensor:
     """a + value·I, in place and without an identity matrix; returns a."""
     a.diagonal(dim1=-2, dim2=-1).add_(value)
     return a
+
+
+def _differentiated(*tensors: Tensor) -> bool:
+    """Whether autograd or a transform of torch.func follows them."""
+    if torch._C._are_functorch_transforms_active():
+        return True
+    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
 
 
 def _slow(x: Tensor) -> bool:
@@ -133,13 +143,15 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _of_mm(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor]:
     a, b = ctx.saved_tensors
-    return mm(g, b.mT), mm(a.mT, g)
+    with pinned(g.device.type):
+        return mm(g, b.mT), mm(a.mT, g)
 
 
 def _of_mm_add(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     _, a, b, *numbers = ctx.saved_tensors
     alpha, beta = numbers or ctx.numbers
-    return beta * g, alpha * mm(g, b.mT), alpha * mm(a.mT, g), None, None
+    with pinned(g.device.type):
+        return beta * g, alpha * mm(g, b.mT), alpha * mm(a.mT, g), None, None
 
 
 _whole_mm.register_autograd(_of_mm, setup_context=_save)
@@ -165,8 +177,35 @@ for _operation in (_whole_mm, _whole_mm_add, _traced_mm_add):
     _operation.register_vmap(_batched(_operation))
 
 
+class _Product(torch.autograd.Function):
+    """mm."""
+
+    @staticmethod
+    def forward(a: Tensor, b: Tensor) -> Tensor:
+        return mm(a, b)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _save(ctx, inputs, output)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return _of_mm(ctx, gradients[0])
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        (a, b), (da, db) = ctx.saved_tensors, tangents
+        parts = [mm(*pair) for pair in ((da, b), (a, db)) if pair[0] is not None and pair[1] is not None]
+        return sum(parts[1:], parts[0])
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:
+        return _batched(_Product.apply)(info, in_dims, *inputs)
+
+
 class _Fused(torch.autograd.Function):
-    """mm_add with numbers, for the transforms of torch.func."""
+    """mm_add with numbers."""
 
     @staticmethod
     def forward(c: Tensor, a: Tensor, b: Tensor, alpha: float, beta: float) -> Tensor:
