@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -24,19 +23,15 @@ from polydesign.runtime import compiled, execute, ops
 from polydesign.runtime.base import Operator, Resolved
 from polydesign.runtime.checks import (
     ROOTS,
-    asymmetry,
-    check_finite,
-    check_matrix,
     check_scalar,
     check_square,
-    check_symmetric,
     check_undithered,
-    check_vouched,
     state_name,
 )
-from polydesign.runtime.coupled import Ended, Iterations, Side, members
+from polydesign.runtime.coupled import Ended, Iterations, Side
 from polydesign.runtime.defaults import default_table
 from polydesign.runtime.diagnosis import diagnosed, unexplained
+from polydesign.runtime.doubts import doubt_eps, doubt_zero, doubts_of, unfit
 from polydesign.runtime.evidence import refuted as refuted_as
 from polydesign.runtime.normalize import NORMALIZATIONS, work_dtype
 from polydesign.runtime.rescaling import divisor, symmetric_part
@@ -45,9 +40,6 @@ from polydesign.runtime.run import Run
 
 CUT = 4.0
 """Times u of P: below that, relative to its largest eigenvalue, P is rounding."""
-
-SUBNORMAL = 16
-"""Below the least normal number by so much, four digits of two are gone."""
 
 LEAST_CUT = 1e-10
 """Less is not told apart in float64."""
@@ -167,7 +159,7 @@ class CoupledOperator(Operator):
         over: list[str] = []
         doubts = list(found.doubts)
         parts: tuple[Tensor, ...] = result if isinstance(result, tuple) else (result,)
-        doubts += _unfit([X.detach() for X in parts], found, over)
+        doubts += unfit([X.detach() for X in parts], found, over)
         for ended in found.ended:
             assert ended.evidence is not None
             finite = torch.isfinite(ended.G.detach()).all()
@@ -229,32 +221,16 @@ class CoupledOperator(Operator):
             return None
         state, normalization = how.how.state, how.how.normalization
         if self.plan.check:
-            self._doubt_input(P, how, name)
+            how.doubts += doubts_of(name, P, how.how, damped=isinstance(self.eps, Tensor) or self.eps > 0)
         work = work_dtype(state, P)
         X, scaled_norm, exponent, _, products = NORMALIZATIONS[normalization](P, work)
         if self.plan.check and not zero:
-            nothing = X.detach().abs().amax(dim=(-2, -1)) == 0
-            how.doubts.append(Doubt(nothing.any(), lambda: _refuse_zero(name, nothing)))
+            how.doubts.append(doubt_zero(name, X))
         norm = divisor(scaled_norm, exponent)
         if isinstance(self.eps, Tensor) or self.eps:
             X, scaled_norm = self._damped(X, scaled_norm, how, P.shape[:-2])
         wide = symmetric_part(X)
         return Side(wide.to(state), wide, norm, scaled_norm, exponent, products, name, P.dtype)
-
-    def _doubt_input(self, P: Tensor, how: Iterations, name: str) -> None:
-        """What is wrong with P, to be looked at later."""
-        if how.how.normalization == "none":
-            check_finite(name, P)
-            check_vouched(name, P, how.how.table.schedule.interval[1] ** self.order)
-        M = P.detach()
-        off, largest, tolerance = asymmetry(M)
-        how.doubts.append(Doubt(~torch.isfinite(largest).all(), lambda: check_finite(name, P)))
-        how.doubts.append(Doubt((off > tolerance * largest).any(), lambda: check_symmetric(name, P)))
-        if isinstance(self.eps, Tensor) or self.eps:
-            return
-        least = M.diagonal(dim1=-2, dim2=-1).to(off.dtype).amin(dim=-1)
-        negative = least < -2 * tolerance * largest
-        how.doubts.append(Doubt(negative.any(), lambda: _refuse_negative(name, least, negative)))
 
     def _damped(
         self, X: Tensor, scaled_norm: Tensor, how: Iterations, batch: torch.Size
@@ -269,7 +245,7 @@ class CoupledOperator(Operator):
                 )
             eps = eps.to(X.device, X.dtype)[..., None, None]
             if self.plan.check:
-                how.doubts.append(Doubt(~((eps >= 0) & torch.isfinite(eps)).all(), _refuse_eps))
+                how.doubts.append(doubt_eps(eps))
         # Of the diagonal alone.
         diagonal = X.diagonal(dim1=-2, dim2=-1) + (eps[..., 0] if isinstance(eps, Tensor) else eps)
         return torch.diagonal_scatter(X, diagonal, dim1=-2, dim2=-1) / (1 + eps), scaled_norm * (1 + eps)
@@ -303,59 +279,7 @@ class CoupledOperator(Operator):
         )
 
 
-def _unfit(parts: Sequence[Tensor], found: Iterations, over: list[str]) -> list[Doubt]:
-    """Whether a result has no place in its dtype: what is infinite, or so small that it is nearly zero."""
-    info, last = torch.finfo(found.out), found.ended[-1]
-    infinite = ~torch.stack([torch.isfinite(X).all(dim=-1).all(dim=-1) for X in parts]).all(dim=0)
-    large = f"{{}} gives entries above {info.max:.3g}, the most"
-    doubts = [Doubt(infinite.any(), lambda: over.append(f"{members('P', infinite)}: {large}"))]
-    if last.side.projector is None and not found.cut:
-        least = info.smallest_normal / SUBNORMAL
-        lost = (parts[-1].abs().amax(dim=(-2, -1)) < least) & (last.G.detach() != 0).any(dim=-1).any(dim=-1)
-        small = f"{{}} gives entries below {least:.3g}, the least"
-        doubts.append(Doubt(lost.any(), lambda: over.append(f"{members('P', lost)}: {small}")))
-    return doubts
-
-
-def _refuse_zero(name: str, nothing: Tensor) -> None:
-    where = f" ({members(name, nothing)})" if nothing.ndim else ""
-    raise InputError(
-        name,
-        f"holds a zero matrix, which has no inverse, damped or not{where}: leave it out, or give rank_rtol=, "
-        "with which zero has the inverse zero",
-    )
-
-
-def _refuse_negative(name: str, least: Tensor, negative: Tensor) -> None:
-    where = f" ({members(name, negative)})" if negative.ndim else ""
-    raise InputError(
-        name,
-        f"has {least[negative].min().item():.3g} on its diagonal{where}, so it is not positive, and has no "
-        "real root or inverse root: look for what made it",
-    )
-
-
-def _refuse_eps() -> None:
-    raise InputError("eps", "holds a number that is negative, or not finite: take eps.clamp(min=0)")
-
-
 def _interval(side: Side, schedule: Schedule) -> Tensor:
     """The eigenvalues that are promised for, shape (..., 2), in float64."""
     ends = torch.tensor([end**schedule.root for end in schedule.interval], dtype=torch.float64)
     return divisor(side.scaled_norm, side.exponent)[..., None] * ends.to(side.norm.device)
-
-
-def check_factor(G: Tensor, P: Tensor) -> None:
-    """Refuse G that does not go with P."""
-    check_matrix("G", G)
-    if G.shape[-1] != P.shape[-1] or G.shape[:-2] != P.shape[:-2]:
-        raise InputError(
-            "G",
-            f"has shape {tuple(G.shape)}, and P {tuple(P.shape)}: G is (..., m, n) where P is (..., n, n)",
-        )
-
-
-def doubt_finite(name: str, M: Tensor) -> Doubt:
-    """Whether M holds NaN or infinity, to be looked at later."""
-    finite = torch.isfinite(M.detach() if M.element_size() > 1 else M.detach().float()).all()
-    return Doubt(~finite, lambda: check_finite(name, M))

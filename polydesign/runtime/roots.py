@@ -16,9 +16,10 @@ from polydesign.runtime import ops
 from polydesign.runtime.base import DEFAULT, made
 from polydesign.runtime.checks import whole
 from polydesign.runtime.coupled import Iterations, Side
+from polydesign.runtime.doubts import check_factor, doubt_finite
 from polydesign.runtime.normalize import scaled_to_one, work_dtype
 from polydesign.runtime.nullspace import filled, within
-from polydesign.runtime.prepare import CoupledOperator, check_factor, doubt_finite
+from polydesign.runtime.prepare import CoupledOperator
 from polydesign.runtime.rescaling import rescaled
 from polydesign.runtime.root_evidence import of_root, promise
 from polydesign.runtime.run import Run

@@ -48,7 +48,7 @@ FULL = Trust(THOROUGH, 1 << 17, Effort(CHUNK, 256, 8, 80))
 
 STEEP, STEEP_CLIMB = 4, Effort(4 * CHUNK, 4096, 16, 200)
 """Inner degree beyond which a chosen schedule must survive a longer climb, a minute, of the last family in
-separate loops: what blows up is rarer there, and steeper. Of 15 products in float16, three steps of degree 17,
+separate loops: what blows up is rarer there, and steeper. Of 15 products in float16, steps of degree 17,
 it blew up a schedule that CHOSEN had passed, and that ten minutes of hunting blew up."""
 
 CHOSEN = Trust(THOROUGH, 1 << 18, Effort(4 * CHUNK, 1024, 16, 100))
