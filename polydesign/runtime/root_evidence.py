@@ -1,10 +1,10 @@
 """Whether what the coupled iteration ended with can be right, from a few rows at next to no cost.
 
 P Wʳ = I of the last step does not say so: what rounding does to P alone goes on in P, and G tends to the root
-of another matrix. So the result is tried on the matrix that was given, X in the work dtype: rows V of signs,
-D = V G and C = D GʳXˢ, where G should be X^(−s/r); in exact arithmetic C = D diag f(x)^(rs). The residual
-‖C − D‖_F/‖D‖_F says how far GʳXˢ is from I where G is large: a result that is off by δ relatively has one of
-about rδ. Where something else was multiplied, the W of all steps stand for G, with s = 1; where G should be
+of another matrix. So the result is tried on the matrix that was given, X in the work dtype: rows V of signs, or I, D = V G and
+C = D GʳXˢ, where G should be X^(−s/r); in exact arithmetic C = D diag f(x)^(rs). The residual ‖C − D‖_F/‖D‖_F
+says how far GʳXˢ is from I where G is large: a result that is off by δ relatively has one of about rδ.
+Where something else was multiplied, the W of all steps stand for G, with s = 1; where G should be
 X^(1/r), Gʳ is compared with X.
 
 Products with four rows are vanishing beside n×n ones. Everything that a call looks at is looked at together,
@@ -29,6 +29,10 @@ from polydesign.runtime.normalize import nonzero
 ROWS = 4
 """Of one wrong direction of n, with a share ε of the residual, 4 random signs show less than ε/5 once in a
 thousand times."""
+
+WHOLE = 16
+"""Up to so many columns all of G is tried: it takes no longer than four rows, and in a small matrix a wrong
+direction may hide from these."""
 
 RESIDUAL_ROUNDINGS = {"bfloat16": 16, "float16": 16, "float32": 64, "float64": 64}
 """What rounding explains of a residual whatever the condition, in units of u, from experiment; see
@@ -169,9 +173,9 @@ def promise(error: float, exponent: int) -> float:
 
 
 def _signs(X: Tensor) -> Tensor:
-    """V (..., k, n) with entries ±1, the same on every call and device; the identity where n is no more."""
+    """V (..., k, n) with entries ±1, the same on every call and device; the identity where n is small."""
     n = X.shape[-1]
-    if n <= ROWS:
+    if n <= WHOLE:
         V = torch.eye(n, dtype=X.dtype, device=X.device)
     else:
         column = torch.arange(1, n + 1, dtype=torch.float64, device=X.device) ** 2

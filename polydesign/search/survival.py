@@ -51,6 +51,10 @@ STEEP, STEEP_CLIMB = 4, Effort(4 * CHUNK, 4096, 16, 200)
 separate loops: what blows up is rarer there, and steeper. Of 15 products in float16, steps of degree 17,
 it blew up a schedule that CHOSEN had passed, and that ten minutes of hunting blew up."""
 
+MANY_STEEP = 3
+"""So many steps of such degrees begin with the second margin: with the first, FULL passed three of degree 17
+that the longer climb blew up."""
+
 CHOSEN = Trust(THOROUGH, 1 << 18, Effort(4 * CHUNK, 1024, 16, 100))
 """What a search returns must survive this too: of 15 products in bfloat16
 it blew up a schedule that FULL had passed, and that a minute of hunting blew up."""
@@ -64,7 +68,8 @@ def surviving(
     fused: In fused loops alone. trust: How much is tried. The rest is as of settling.settled.
     """
     settling, running = _loops(fused)
-    for margin in MARGINS:
+    steep = sum((degree - 1) // problem.root > STEEP for degree in problem.degrees)
+    for margin in MARGINS[1:] if steep >= MANY_STEEP else MARGINS:
         try:
             found = settled(strategy, problem, dtype, loops=settling, margin=margin, effort=trust.settling)
         except (InputError, ConvergenceError):  # no program, or no step, for just these
