@@ -59,7 +59,7 @@ def test_shape_of_complex_matrices(dtype: torch.dtype, seed: int) -> None:
 def test_modes(shape: tuple[int, int], norm: str) -> None:
     """Bounds for square matrices there; here for all.
 
-    The key is fixed there and the seed here: one square matrix in ten or so has a singular value that the
+    The key is fixed there and the seed here: 9 of 300 such square matrices have a singular value that the
     package's own table, which is for 1e-3 of the norm, does not bring up to 0.1.
     """
     M = gaussian(shape, 42)
