@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 import polydesign
-from polydesign.model import Table
+from polydesign.model import InputError, Table
 
 LOWEST = 1e-8
 """Smallest eigenvalue, relative to the norm, that the tables here are designed for."""
@@ -47,6 +47,16 @@ def expects(row: str) -> Callable[[Any], Any]:
 def unmet(*values: Any, reason: str, raises: Any = AssertionError, name: str | None = None) -> Any:
     """A case that is not met: it must fail, and in this way."""
     return pytest.param(*values, marks=pytest.mark.xfail(strict=True, raises=raises, reason=reason), id=name)
+
+
+EMPTY: list[Any] = [
+    unmet(torch.int64, reason="integers are refused, and scipy makes them float64", raises=InputError),
+    torch.float64,
+    torch.float32,
+    torch.complex128,
+    torch.complex64,
+]
+"""Of the empty matrices that scipy tries."""
 
 
 def count(row: str) -> Count:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from expectations import expects, tensor, unmet
+from expectations import EMPTY, expects, tensor, unmet
 from numpy.testing import assert_allclose, assert_array_almost_equal
 from numpy.typing import NDArray
 
@@ -135,33 +135,29 @@ def test_square_root(M: Array) -> None:
     assert_allclose(S @ S, M)
 
 
+POSITIVE = [[[1, 0], [0, 1]], [[1, 0], [1, 1]], [[2, 1], [1, 1]], [[2, 3], [1, 2]], [[1, 1], [1, 1]]]
+MIXED = [[[1, 0], [0, -1]], [[0, 1], [1, 0]], [[0, 1, 0], [0, 0, -1], [1, 0, 0]]]
+
+
 @expects(SQRTM)
-@pytest.mark.parametrize("dtype", [float, complex])
 @pytest.mark.parametrize(
     "M",
     [
-        case(M, name)
-        for name, M in {
-            "identity": [[1, 0], [0, 1]],
-            "triangular": [[1, 0], [1, 1]],
-            "symmetric": [[2, 1], [1, 1]],
-            "general": [[2, 3], [1, 2]],
-            "singular": [[1, 1], [1, 1]],
-            "minus identity": [[-1, 0], [0, -1]],
-            "minus triangular": [[-1, 0], [-1, -1]],
-            "minus symmetric": [[-2, -1], [-1, -1]],
-            "minus general": [[-2, -3], [-1, -2]],
-            "minus singular": [[-1, -1], [-1, -1]],
-            "both signs": [[1, 0], [0, -1]],
-            "exchange": [[0, 1], [1, 0]],
-            "roots of -1": [[0, 1, 0], [0, 0, -1], [1, 0, 0]],
-        }.items()
+        case(np.array(M, dtype=dtype) * sign, f"{name}-{index}-{dtype.__name__}")
+        for name, matrices, dtype, sign in [
+            ("positive", POSITIVE, float, 1),
+            ("positive", POSITIVE, complex, 1),
+            ("negative", POSITIVE, float, -1),
+            ("mixed", MIXED, float, 1),
+            ("mixed", MIXED, complex, 1),
+        ]
+        for index, M in enumerate(matrices)
     ],
 )
-def test_types(M: Array, dtype: type) -> None:
-    """Real where input and root are; complex where either is. And S² = M."""
-    S = square_root(M.astype(dtype))
-    assert np.iscomplexobj(S) == (dtype is complex)
+def test_types(M: Array) -> None:
+    """The root is real where the matrix is, and both are complex elsewhere. And S² = M."""
+    S = square_root(M)
+    assert np.iscomplexobj(S) == np.iscomplexobj(M)
     assert_array_almost_equal(S @ S, M)
 
 
@@ -205,11 +201,16 @@ def test_known_square_root(M: Any, expected: Any) -> None:
 
 
 @expects(SQRTM)
-@pytest.mark.parametrize("shape", [(0, 0), (4, 0, 5, 5)])
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.complex128, np.complex64])
-def test_empty(dtype: Any, shape: tuple[int, ...]) -> None:
-    found = square_root(np.empty(shape, dtype=dtype))
-    assert (found.shape, found.dtype) == (shape, dtype)
+@pytest.mark.parametrize("dtype", EMPTY)
+def test_empty(dtype: torch.dtype) -> None:
+    found = root(torch.empty((0, 0), dtype=dtype), 2)
+    assert (found.shape, found.dtype) == ((0, 0), dtype)
+
+
+@expects(SQRTM)
+@pytest.mark.parametrize("shape", [(4, 0, 5, 5)])
+def test_empty_batch(shape: tuple[int, ...]) -> None:
+    assert square_root(np.empty(shape)).shape == shape
 
 
 @expects(POWER)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from expectations import expects, sign_table, tensor, unmet
+from expectations import EMPTY, expects, sign_table, tensor, unmet
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 from torch import Tensor
@@ -93,16 +93,7 @@ def test_verified(M: Any, side: str) -> None:
 @expects(POLAR)
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("shape", [(0, 0), (0, 2), (2, 0)])
-@pytest.mark.parametrize(
-    "dtype",
-    [
-        unmet(torch.int64, reason="integers are refused, and scipy makes them float64", raises=InputError),
-        torch.float64,
-        torch.float32,
-        torch.complex128,
-        torch.complex64,
-    ],
-)
+@pytest.mark.parametrize("dtype", EMPTY)
 def test_empty(dtype: torch.dtype, shape: tuple[int, int], side: str) -> None:
     m, n = shape
     U, P = polar(torch.empty(shape, dtype=dtype), side)
