@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from expectations import EMPTY, expects, tensor, unmet
 from numpy.testing import assert_allclose, assert_array_almost_equal
@@ -126,6 +127,15 @@ def test_signm(M: Any) -> None:
     size, u = torch.linalg.matrix_norm(X), torch.finfo(torch.float64).eps
     assert torch.linalg.matrix_norm(X @ X @ X - X) <= 100 * u * size**3
     assert torch.linalg.matrix_norm(X @ A - A @ X) <= 100 * u * size**2 * torch.linalg.matrix_norm(A)
+
+
+@pytest.mark.parametrize("degrees", [165, 175, 180])
+def test_a_refusal_names_a_function_that_computes_it(degrees: float) -> None:
+    M = np.array([[1.0, 2.0], [0, np.exp(1j * np.radians(degrees))]])
+    with pytest.raises(InputError, match=r"take scipy\.linalg\.sqrtm\(A\)"):
+        square_root(M)
+    S = np.asarray(scipy.linalg.sqrtm(M))
+    assert_allclose(S @ S, M, atol=1e-14)
 
 
 @expects(SQRTM)
