@@ -10,6 +10,7 @@ import pytest
 import test_expectations_inverse
 import test_expectations_matfuncs
 import test_expectations_optax
+import test_expectations_pinv
 import test_expectations_polar
 import test_expectations_shampoo
 from expectations import ROWS, Count, count, expects, unmet
@@ -19,6 +20,7 @@ MODULES = [
     test_expectations_inverse,
     test_expectations_matfuncs,
     test_expectations_optax,
+    test_expectations_pinv,
     test_expectations_polar,
     test_expectations_shampoo,
 ]
