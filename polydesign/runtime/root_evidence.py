@@ -1,11 +1,11 @@
 """Whether what the coupled iteration ended with can be right, from a few rows at next to no cost.
 
 P Wʳ = I of the last step does not say so: what rounding does to P alone goes on in P, and G tends to the root
-of another matrix. So the result is tried on the matrix that was given, X in the work dtype: rows V of signs, or I, D = V G and
-C = D GʳXˢ, where G should be X^(−s/r); in exact arithmetic C = D diag f(x)^(rs). The residual ‖C − D‖_F/‖D‖_F
-says how far GʳXˢ is from I where G is large: a result that is off by δ relatively has one of about rδ.
-Where something else was multiplied, the W of all steps stand for G, with s = 1; where G should be
-X^(1/r), Gʳ is compared with X.
+of another matrix. So the result is tried on the matrix that was given, X in the work dtype: rows V of signs,
+or I, D = V G and C = D GʳXˢ, where G should be X^(−s/r); in exact arithmetic C = D diag f(x)^(rs). The
+residual ‖C − D‖_F/‖D‖_F says how far GʳXˢ is from I where G is large: a result that is off by δ relatively
+has one of about rδ. Where something else was multiplied, the W of all steps stand for G, with s = 1; where G
+should be X^(1/r), Gʳ is compared with X.
 
 Products with four rows are vanishing beside n×n ones. Everything that a call looks at is looked at together,
 once: `look`.
