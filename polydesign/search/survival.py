@@ -37,27 +37,25 @@ class Trust(NamedTuple):
 
     settling: How long the worst member is looked for to find headroom. checked: Other random members of each
     family and loop that it must survive. climb: How long one is looked for among them that is blown up.
+    last: The same in the last family, once more, in fused and in separate loops.
     """
 
     settling: Effort
     checked: int
     climb: Effort
+    last: Effort | None = None
 
 
 FULL = Trust(THOROUGH, 1 << 17, Effort(CHUNK, 256, 8, 80))
 
-STEEP, STEEP_CLIMB = 4, Effort(4 * CHUNK, 4096, 16, 200)
-"""Inner degree beyond which a chosen schedule must survive a longer climb, a minute, of the last family in
-separate loops: what blows up is rarer there, and steeper. Of 15 products in float16, steps of degree 17,
-it blew up a schedule that CHOSEN had passed, and that ten minutes of hunting blew up."""
+STEEP, MANY_STEEP = 4, 3
+"""Where so many steps have a higher inner degree than this, the second margin is the first that is tried:
+with the first one FULL passes what CHOSEN blows up."""
 
-MANY_STEEP = 3
-"""So many steps of such degrees begin with the second margin: with the first, FULL passed three of degree 17
-that the longer climb blew up."""
-
-CHOSEN = Trust(THOROUGH, 1 << 18, Effort(4 * CHUNK, 1024, 16, 100))
-"""What a search returns must survive this too: of 15 products in bfloat16
-it blew up a schedule that FULL had passed, and that a minute of hunting blew up."""
+CHOSEN = Trust(THOROUGH, 1 << 18, Effort(4 * CHUNK, 1024, 16, 100), Effort(4 * CHUNK, 4096, 16, 200))
+"""What a search returns must survive this too. It blew up what FULL had passed, and a minute of hunting blew
+up, of 15 products in bfloat16; and by its last climb, which takes a minute, what ten minutes of hunting blew
+up: degrees 17, 17, 17 in float16."""
 
 
 def surviving(
@@ -145,8 +143,8 @@ def survives(
             if _bad(tally, family, loop):
                 return False
     climbs = [(family, loop, trust.climb) for family in reversed(AGREEING) for loop in loops]
-    if trust is CHOSEN and max(step.inner_degree for step in schedule.steps) > STEEP:
-        climbs.append((AGREEING[-1], loops[-1], STEEP_CLIMB))
+    if trust.last is not None:
+        climbs += [(AGREEING[-1], loop, trust.last) for loop in dict.fromkeys((loops[0], loops[-1]))]
     return not any(
         _bad(_climb(schedule, dtype, family, loop, climb, seed), family, loop)
         for family, loop, climb in climbs
