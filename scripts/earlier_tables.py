@@ -4,8 +4,8 @@ python scripts/earlier_tables.py FOLDER    a folder of tables as an earlier vers
 
 Every table for the sign that was made for a half precision is tried on a million members of
 diagonal-and-rest, in fused and in separate loops. Where a table blows up none in either, the trials of its
-own file count, of the family of which it blew up most. Where it blew up none it is left out, and so is a second
-table of the same schedule. What the file holds already stays.
+own file count, of the family of which it blew up most. Where it blew up none there too, it is left out, and
+so is a second table of the same schedule. What the file holds already stays.
 """
 
 from __future__ import annotations
