@@ -378,6 +378,9 @@ def test_nothing_judged_is_not_ok() -> None:
     assert found.correctness == "not judged"
     assert not found.passed()
     assert "not judged   square, equal: rounding in bfloat16 may be as large" in str(found)
+    assert str(found).endswith("nothing tells in bfloat16: run the code, and judge it, in float32 or float64")
+    # The cure works.
+    assert check("sign-d5x8-l1e-3-fp64", code, dtype="float64", names=["square"]).correctness == "ok"
 
 
 def test_numpy_has_no_bfloat16_and_one_matrix_at_a_time(found: Any) -> None:

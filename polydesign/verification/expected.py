@@ -143,10 +143,11 @@ def _case(
         norms.append(norm)
         results.append((U * values) @ V.T)
     rounds = {dtype: _coarser(spectrum.given or dtype, dtype) for dtype in DTYPES}
-    tolerance = {
-        dtype: _tolerance(by, inputs, norms, results, schedule, operator, generator)
-        for dtype, by in rounds.items()
+    found = {
+        by: _tolerance(by, inputs, norms, results, schedule, operator, generator)
+        for by in dict.fromkeys(rounds.values())
     }
+    tolerance = {dtype: found[by] for dtype, by in rounds.items()}
     given, expected = (np.stack(part) if len(spectrum.shape) == 3 else part[0] for part in (inputs, results))
     how = (spectrum.kind, spectrum.given, spectrum.strided)
     return KitCase(name, spectrum.about, given, expected, tolerance, *how)

@@ -110,6 +110,8 @@ class Judgement:
             if one.verdict == UNJUDGED:
                 unjudged.setdefault(one.detail, []).append(one.case)
         lines += [f"not judged   {', '.join(names)}: {why}" for why, names in unjudged.items()]
+        if self.correctness == UNJUDGED:
+            lines.append(f"nothing tells in {self.dtype}: run the code, and judge it, in float32 or float64")
         return "\n".join(lines)
 
     def _guessed(self) -> list[tuple[str, list[str]]]:
