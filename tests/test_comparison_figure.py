@@ -18,6 +18,8 @@ def test_every_table_is_drawn_where_it_stands() -> None:
     rows = compared_rows(tables)
     figure = figure_of_comparison(tables, rows)
     maps, errors, products = figure.axes
+    assert figure.get_suptitle() == "4 tables of root 2 compared"
+    assert all(ax.get_title(loc="left") for ax in figure.axes)
     order = [row.name for row in rows]
     for ax in (maps, errors):
         named = [str(line.get_label()) for line in ax.lines if not str(line.get_label()).startswith("_")]

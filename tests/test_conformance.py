@@ -22,7 +22,9 @@ from polydesign.rounding.perturbed import RandomRounding
 from polydesign.runtime import inverse_root, msign
 from polydesign.table import loads
 from polydesign.verification.conformance import check, conformance, kit
-from polydesign.verification.expected import ROOT_CASES, SIGN_CASES, cases, distance
+from polydesign.verification.expected import cases, distance, members
+from polydesign.verification.judging import Judgement
+from polydesign.verification.kit_spectra import ROOT_CASES, SIGN_CASES
 
 pytestmark = pytest.mark.numerics
 
@@ -57,9 +59,13 @@ def ours(table: Table, dtype: str, device: str = "cpu", **plan: Any) -> Callable
         how = Plan(dtype=dtype, check=False, **plan)
         root = table.schedule.root
         found = msign(X, table, how) if root == 2 else inverse_root(X, root, 1, table, how)
-        return found.double().cpu().numpy()
+        return found.to("cpu", X.dtype).numpy()
 
     return function
+
+
+def failed(found: Judgement) -> set[str]:
+    return {one.case for one in found.failures}
 
 
 # What is right passes
@@ -68,7 +74,7 @@ def ours(table: Table, dtype: str, device: str = "cpu", **plan: Any) -> Callable
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", [*QUINTICS, *OTHER_SIGNS, *ROOTS])
 def test_our_runtime_passes(name: str, dtype: str, kits: Callable[..., Path], device: str) -> None:
-    assert check(kits(name), ours(polydesign.load(name), dtype, device), dtype=dtype) == []
+    assert check(kits(name), ours(polydesign.load(name), dtype, device), dtype=dtype).failures == ()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -76,7 +82,7 @@ def test_the_gram_form_passes(dtype: str, kits: Callable[..., Path], device: str
     """With restarts: without, as it is chosen for float64, it rounds more than the direct form, below l."""
     name = QUINTICS[0]
     function = ours(polydesign.load(name), dtype, device, form="gram", restarts=(1, 2, 3, 5))
-    assert check(kits(name), function, dtype=dtype) == []
+    assert check(kits(name), function, dtype=dtype).failures == ()
 
 
 def test_an_inverse_square_root_passes(kits: Callable[..., Path]) -> None:
@@ -86,7 +92,7 @@ def test_an_inverse_square_root_passes(kits: Callable[..., Path]) -> None:
     def function(P: np.ndarray) -> np.ndarray:
         return inverse_root(torch.from_numpy(P), 2, 1, table, Plan(check=False)).numpy()
 
-    assert check(kits(name, "inverse_root"), function) == []
+    assert check(kits(name, "inverse_root"), function).failures == ()
 
 
 def naive(rows: list[tuple[float, ...]]) -> Callable[[np.ndarray], np.ndarray]:
@@ -115,7 +121,7 @@ def iterated(X: np.ndarray, rows: list[tuple[float, ...]]) -> np.ndarray:
 @pytest.mark.parametrize("name", QUINTICS)
 def test_a_loop_of_ten_lines_passes(name: str, dtype: str, kits: Callable[..., Path]) -> None:
     """Also without turning tall matrices: that costs products and changes nothing."""
-    assert check(kits(name), naive(polydesign.load(name).as_tuples()), dtype=dtype) == []
+    assert check(kits(name), naive(polydesign.load(name).as_tuples()), dtype=dtype).failures == ()
 
 
 # What is wrong does not
@@ -144,8 +150,9 @@ WRONG_ROWS = {
 def test_wrong_rows_are_seen(name: str, bug: str, dtype: str, kits: Callable[..., Path]) -> None:
     rows = WRONG_ROWS[bug](polydesign.load(name).as_tuples())
     with np.errstate(all="ignore"):
-        failures = check(kits(name), naive(rows), dtype=dtype)
-    assert any(line.startswith("square: ") for line in failures), failures
+        found = check(kits(name), naive(rows), dtype=dtype)
+    assert found.correctness == "failed"
+    assert "square" in failed(found), str(found)
 
 
 @pytest.mark.parametrize("name", [*OTHER_SIGNS, *ROOTS])
@@ -159,8 +166,8 @@ def test_wrong_steps_are_seen(name: str, wrong: slice, kits: Callable[..., Path]
     broken = replace(table, schedule=schedule, provenance=provenance, certificate=None, measured=(), tried=())
     if steps == table.schedule.steps:
         pytest.skip("all steps are equal")
-    failures = check(kits(name), ours(broken, "float32"))
-    assert any(line.startswith(("square: ", "steep: ")) for line in failures), failures
+    found = check(kits(name), ours(broken, "float32"))
+    assert failed(found) & {"square", "steep"}, str(found)
 
 
 def divided_by(norm: Callable[[np.ndarray], Any]) -> Callable[[list[tuple[float, ...]]], Any]:
@@ -200,8 +207,8 @@ WRONG_CODES = {
 @pytest.mark.parametrize("bug", WRONG_CODES)
 def test_wrong_code_is_seen(bug: str, kits: Callable[..., Path]) -> None:
     make, where = WRONG_CODES[bug]
-    failures = check(kits(QUINTICS[0]), make(polydesign.load(QUINTICS[0]).as_tuples()))
-    assert where <= {line.partition(":")[0] for line in failures}, failures
+    found = check(kits(QUINTICS[0]), make(polydesign.load(QUINTICS[0]).as_tuples()))
+    assert where <= failed(found), str(found)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -216,9 +223,7 @@ def test_half_precision_sees_reversed_rows(dtype: str, kits: Callable[..., Path]
         tried=(),
         provenance=replace(table.provenance, source="a bug"),
     )
-    assert {"wide", "tall"} <= {
-        line.partition(":")[0] for line in check(kits(QUINTICS[0]), ours(wrong, dtype), dtype=dtype)
-    }
+    assert {"wide", "tall"} <= failed(check(kits(QUINTICS[0]), ours(wrong, dtype), dtype=dtype))
 
 
 # The kit itself
@@ -230,9 +235,7 @@ def test_what_is_expected_is_the_table_s_map(name: str) -> None:
     table = polydesign.load(name)
     schedule = table.schedule
     for case in cases(table):
-        for M, expected in zip(
-            *(a.reshape(-1, *a.shape[-2:]) for a in (case.input, case.expected)), strict=True
-        ):
+        for M, expected in zip(members(case.input), members(case.expected), strict=True):
             U, sigma, Vt = np.linalg.svd(M, full_matrices=False)
             norm = np.linalg.norm(M) or 1.0
             if schedule.root == 2:
@@ -240,7 +243,9 @@ def test_what_is_expected_is_the_table_s_map(name: str) -> None:
             else:
                 x = (sigma / norm) ** (1 / schedule.root)
                 found = (U * (schedule(x) / x * norm ** (-1 / schedule.root))) @ Vt
-            allowed = case.tolerance["float64"]
+            # Given in half precision, its tolerance is no measure of what is expected. The slope of f is at
+            # most 1e3, and a decomposition errs by 10·2⁻⁵² of the largest σ.
+            allowed = 1e-11 if case.given else case.tolerance["float64"]
             assert allowed is not None
             if schedule.root != 2:
                 # The decomposition's own: eigenvalues are good to n·2⁻⁵² of the largest.
@@ -269,10 +274,11 @@ def test_the_spectra_are_where_they_say() -> None:
 
 
 def test_single_precision_judges_everything(kits: Callable[..., Path]) -> None:
+    """But for what is passed in half precision, which may round it away."""
     for name in (*QUINTICS, *OTHER_SIGNS, *ROOTS):
         for case in json.loads((kits(name) / "kit.json").read_text())["cases"]:
-            assert case["tolerance"]["float32"] is not None
-            assert case["tolerance"]["float64"] is not None
+            for dtype in ("float32", "float64"):
+                assert case["given"] or case["tolerance"][dtype] is not None
 
 
 def test_the_files(kits: Callable[..., Path]) -> None:
@@ -321,7 +327,8 @@ def test_a_kit_of_others_is_refused_by_its_field(
 
 
 def test_arrays_of_a_kit_that_are_none_are_refused(kits: Callable[..., Path], tmp_path: Path) -> None:
-    (tmp_path / "kit.json").write_bytes((kits(QUINTICS[0]) / "kit.json").read_bytes())
+    for name in ("kit.json", "table.json"):
+        (tmp_path / name).write_bytes((kits(QUINTICS[0]) / name).read_bytes())
     for content in (b"", b"hello", b"PK\x03\x04", b"\x93NUMPY\x01\x00"):
         for case in json.loads((tmp_path / "kit.json").read_text())["cases"]:
             (tmp_path / case["input"]).write_bytes(content)
@@ -344,6 +351,8 @@ def test_tolerances_go_as_the_unit_roundoff(name: str, kits: Callable[..., Path]
     error of its own would stay where u falls by 2⁻²⁹."""
     for case in json.loads((kits(name) / "kit.json").read_text())["cases"]:
         single, double = (case["tolerance"][dtype] for dtype in ("float32", "float64"))
+        if case["given"]:
+            continue  # that precision's, whatever the code works in
         assert single / 4 <= double * 2**29 <= 4 * single
 
 
@@ -435,19 +444,22 @@ def test_what_has_no_kit_is_refused(tmp_path: Path, kits: Callable[..., Path]) -
     with pytest.raises(InputError, match=r"no kit\.json: polydesign conformance"):
         check(tmp_path, naive([]))
     (tmp_path / "kit.json").write_text("{}")
-    with pytest.raises(InputError, match="is not of polydesign/conformance/v1"):
+    with pytest.raises(InputError, match=r"is not of polydesign/conformance/v2.* -o writes it anew"):
         check(tmp_path, naive([]))
     with pytest.raises(InputError, match="'bach' is not one of square"):
         check(kits(QUINTICS[0]), naive([]), names=["bach"])
+    with pytest.raises(InputError, match="'cupy' is not one of numpy, torch"):
+        check(kits(QUINTICS[0]), naive([]), framework="cupy")
+    with pytest.raises(InputError, match="is of msign: leave it out"):
+        check(kits(QUINTICS[0]), naive([]), operator="inverse_root")
 
 
 def test_other_shapes_and_infinities_are_failures(kits: Callable[..., Path]) -> None:
-    shapes = check(kits(QUINTICS[0]), lambda M: M[..., :-1], names=["wide"])
-    assert shapes == [
-        f"wide: has shape (12, 23), not (12, 24) ({SIGN_CASES['wide'].about})",
-    ]
-    (line,) = check(kits(QUINTICS[0]), lambda M: M * np.nan, names=["wide"])
-    assert line.startswith("wide: is not finite")
+    (outcome,) = check(kits(QUINTICS[0]), lambda M: M[..., :-1], names=["wide"]).outcomes
+    assert (outcome.verdict, outcome.detail) == ("failed", "has shape (12, 23), not (12, 24)")
+    assert str(outcome) == f"wide failed: {outcome.detail} ({SIGN_CASES['wide'].about})"
+    (outcome,) = check(kits(QUINTICS[0]), lambda M: M * np.nan, names=["wide"]).outcomes
+    assert outcome.detail == "is not finite"
 
 
 def test_the_command(tmp_path: Path) -> None:

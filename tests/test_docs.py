@@ -27,7 +27,7 @@ from polydesign.designer.methods import METHODS
 from polydesign.model import Schedule
 from polydesign.runtime import msign
 from polydesign.search import rounding_aware, survival
-from polydesign.verification.expected import SIGN_CASES
+from polydesign.verification.kit_spectra import SIGN_CASES
 
 RUN = {"python", "sh", "toml"}
 SHOWN = {"", "text", "json", "js"}
@@ -149,13 +149,14 @@ def test_the_reader_of_a_kit_tells_tables_apart(
 ) -> None:
     """README's command and reader alone; the default table of float32 is not the one of its kit."""
     page = (ROOT / "README.md").read_text("utf-8")
-    (command,) = re.findall(r"^```sh\npolydesign conformance .*\n```$", page, flags=re.MULTILINE)
-    (reader,) = (block for _, block in blocks(ROOT / "README.md") if "my_optimizer" in block)
+    (command,) = re.findall(r"^```sh\npolydesign conformance .* -o kit\n```$", page, flags=re.MULTILINE)
+    (reader,) = (block for _, block in blocks(ROOT / "README.md") if "from my_optimizer" in block)
     (tmp_path / "page.md").write_text(f"{command}\n```python\n{reader}```\n", "utf-8")
     run(tmp_path / "page.md", tmp_path, monkeypatch, optimizer)
     printed = capsys.readouterr().out
-    assert f"square {word}" in printed
-    assert word == "FAILED" or all(f"{name} ok\n" in printed for name in SIGN_CASES)
+    assert f"square correctness {word}" in printed
+    right = all(f"{name} {case.kind} ok\n" in printed for name, case in SIGN_CASES.items() if not case.given)
+    assert word == "FAILED" or right
 
 
 @pytest.mark.parametrize("text", WRONG)

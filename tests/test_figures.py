@@ -22,6 +22,7 @@ from tables import with_coefficients
 
 from polydesign.drawing.figures import comparison_figure, promise, save_figure, schedule_figure
 from polydesign.drawing.panels import alternation, number, short
+from polydesign.drawing.trajectory import trajectory_figure
 from polydesign.model import InputError, MeasuredMap, Measurement, Provenance, Schedule, Step, Table
 
 DATA = Path(__file__).parent / "data"
@@ -256,7 +257,8 @@ def test_measured_points_lie_where_they_were_measured() -> None:
     ]
     fig = schedule_figure(table, measurements)
     names = ["measured: gaussian, bf16", "measured: logspace:1e-2, bf16", "measured: logspace:1e-2, fp32"]
-    assert legend(fig)[1:] == ["predicted f(x)", *names]
+    allowed = "allowed with rounding: ± 0.1 at most"
+    assert legend(fig)[1:] == ["predicted f(x)", allowed, *names, "headroom and cushion"]
     drawn = [lines(axes(fig, "map"), name)[0] for name in names]
     x, y = data(drawn[0])
     assert (list(x), list(y)) == ([2e-4, 0.01, 0.5], [0.3, 1.002, 0.999])
@@ -268,6 +270,45 @@ def test_measured_points_lie_where_they_were_measured() -> None:
     x, y = data(lines(axes(fig, "deviation"), names[0])[0])
     assert (list(x), list(y)) == ([0.01, 0.5], [1.002 - 1, 0.999 - 1])
     assert axes(fig, "map").get_title() == axes(fig, "deviation").get_title() == ""
+
+
+def test_what_verify_allows_is_drawn_beside_the_promise() -> None:
+    """The largest of the runs, where it is more than the promise; a narrow one is seen whole."""
+    table = prototype("quintics_18")
+    error = table.schedule.error
+    for allowed in (2 * error, 40 * error):
+        points = [
+            measurement(table, [0.01], [1.001], allowed=allowed),
+            measurement(table, [0.1], [1.0], allowed=error),
+        ]
+        fig = schedule_figure(table, points)
+        for label, centre in (("map", 1.0), ("deviation", 0.0)):
+            ax = axes(fig, label)
+            levels = [data(line)[1][0] for line in lines(ax, "_allowed")]
+            assert levels == [centre - allowed, centre + allowed]
+            band = ax.collections[1].get_paths()[0].get_extents()
+            assert list(band.extents) == [1e-3, centre - allowed, 1.0, centre + allowed]
+        top = axes(fig, "deviation").get_ylim()[1]
+        assert (top > allowed) == (allowed == 2 * error)
+        assert top < 4 * error  # a wide band must not flatten the curve
+    bare = schedule_figure(table, [measurement(table, [0.01], [1.0], allowed=error)])
+    assert lines(axes(bare, "map"), "_allowed") == []
+
+
+def test_the_trajectory_is_scaled_to_the_best_values() -> None:
+    best = [1.0, 0.5, 0.25, 0.1, 0.1]
+    calm = trajectory_figure([(k, 0.1, value, value) for k, value in enumerate(best)], "worst").axes[0]
+    current = [1.0, 1e9, 0.25, math.nan, 0.1]
+    rows = [(k, 0.1, now, value) for k, (now, value) in enumerate(zip(current, best, strict=True))]
+    spiked = trajectory_figure(rows, "worst").axes[0]
+    assert spiked.get_ylim() == calm.get_ylim()
+    assert 0.01 < calm.get_ylim()[0] < 0.1 < 1 < calm.get_ylim()[1] < 2
+    assert spiked.get_title() == "2 of 5 current values lie above these axes"
+    assert calm.get_title() == ""
+    assert spiked.get_ylabel() == "objective: worst"
+    falling = trajectory_figure([(0, 0.1, -1.0, -1.0), (1, 0.1, 5.0, -3.0)], "mean").axes[0]
+    assert falling.get_yscale() == "linear"
+    assert falling.get_ylim() == (-3.5, -0.5)
 
 
 def test_an_outlier_is_counted_and_leaves_the_axes_alone() -> None:
@@ -350,12 +391,20 @@ def test_comparison_overlays_maps_with_different_lines() -> None:
     for table, line in zip(tables, drawn, strict=True):
         x, f = data(line)
         finite = np.isfinite(f)
-        np.testing.assert_array_equal(f[finite], table.schedule(x[finite]))
-        assert finite[x <= table.schedule.interval[1]].all()
+        upper = table.schedule.interval[1]
+        np.testing.assert_allclose(f[finite], table.schedule(upper * x[finite]), rtol=1e-9)
+        assert finite[x <= 1].all()
     assert len({str(line.get_linestyle()) for line in drawn}) == 3
     assert [text.split(",")[0] for text in legend(fig)] == [table.name for table in tables]
-    assert ax.get_xlim() == pytest.approx((1e-4, 2.3))
+    assert ax.get_xlim() == pytest.approx((1e-4, 0.03))  # where they rise: above it nothing is told apart
     assert ax.get_ylim()[1] < 2
+    assert ax.get_xlabel() == axes(fig, "error").get_xlabel() == "x / u"
+    for table, line in zip(tables, axes(fig, "error").get_lines(), strict=True):
+        x, worst = data(line)
+        assert (np.diff(worst) <= 0).all()
+        assert worst[x >= table.schedule.interval[0] / table.schedule.interval[1]][0] == pytest.approx(
+            table.schedule.error, rel=1e-2
+        )
     with pytest.raises(InputError, match="at least one table"):
         comparison_figure([])
 

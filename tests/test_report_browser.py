@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,25 @@ PROBE = """<script>
 addEventListener("load", () => {
   const root = document.documentElement, images = [...document.images];
   const boxes = [...document.querySelectorAll(".scroll, pre")];
-  parent.postMessage(JSON.stringify({
+  const copied = [], button = document.querySelector("button");
+  const offer = writeText => Object.defineProperty(navigator, "clipboard", {configurable: true, value: {writeText}});
+  offer(text => { copied.push(text); return Promise.resolve(); });
+  button?.click();
+  offer(() => Promise.reject("not from a file"));
+  button?.click();
+  setTimeout(() => parent.postMessage(JSON.stringify({
+    copied, selected: getSelection().toString(), listing: document.querySelector("pre")?.textContent,
+    scrolled: [...document.querySelectorAll(".scroll")].filter(b => b.scrollWidth > b.clientWidth).length,
     inner: innerWidth, scroll: root.scrollWidth,
     broken: images.filter(i => !i.naturalWidth).length, images: images.length,
     narrowest: Math.min(...images.map(i => i.clientWidth)),
+    buttons: document.querySelectorAll("button").length, blocks: document.querySelectorAll("pre").length,
+    paper: getComputedStyle(document.body).backgroundColor, ink: getComputedStyle(document.body).color,
+    cut: [...document.querySelectorAll("h1, h2, .names th a")].filter(h => h.scrollWidth > h.clientWidth + 1
+      && h.clientWidth).length,
     wide: boxes.filter(b => b.scrollWidth > b.clientWidth).length,
     fetched: performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith("data:"))
-  }), "*");
+  }), "*"), 100);
 });
 </script></body>"""
 
@@ -68,18 +81,17 @@ def browse(page: Path, size: tuple[int, int], *options: str) -> str:
     return done.stdout
 
 
-def probed(page: Path, size: tuple[int, int], body: str = "") -> dict[str, Any]:
+def probed(page: Path, size: tuple[int, int], body: str = "", *options: str) -> dict[str, Any]:
     """What a script finds in a copy of the page in a frame of this size, with `body` at the copy's end."""
     copy = page.with_name("probe.html")
     text = page.read_text("utf-8")
-    assert "<script" not in text
     copy.write_text(text.replace("</body>", body + PROBE), "utf-8")
     frame = page.with_name("frame.html")
     frame.write_text(FRAME % (copy.name, *size), "utf-8")
-    dom = browse(frame, DESK, "--virtual-time-budget=10000", "--dump-dom")
+    dom = browse(frame, DESK, *options, "--virtual-time-budget=10000", "--dump-dom")
     found = re.search(r'data-probe="([^"]*)"', dom)
     assert found, dom[:500]
-    return json.loads(found.group(1).replace("&quot;", '"'))
+    return json.loads(unescape(found.group(1)))
 
 
 def test_a_phone_shows_all_of_it_without_scrolling_sideways(page: Path) -> None:
@@ -102,6 +114,36 @@ def test_nothing_is_fetched_and_every_figure_is_shown(page: Path) -> None:
     other = probed(page, DESK, '<img src="http://example.invalid/x.png" alt="x">')
     assert other["fetched"] == ["http://example.invalid/x.png"]
     assert other["broken"] == 1
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280, 1920])
+def test_every_width_shows_names_and_tables_whole(page: Path, width: int) -> None:
+    found = probed(page, (width, 900))
+    assert found["scroll"] <= width
+    assert found["cut"] == 0
+    assert (found["scrolled"] == 0) == (width >= 768)  # a phone scrolls tables in their boxes
+    # Negative control: a name that does not fit is seen.
+    long = f'<h2 style="overflow: hidden; white-space: nowrap; width: 9rem">{"sign-" * 40}</h2>'
+    assert probed(page, (width, 900), long)["cut"] == 1
+
+
+def test_buttons_copy_what_they_stand_on(page: Path) -> None:
+    """By the clipboard where a page may use it, else by the selection, which is there to be copied by hand."""
+    found = probed(page, DESK)
+    assert found["listing"].startswith("[\n    (")
+    assert found["copied"] == [found["listing"]]
+    assert found["selected"].split() == found["listing"].split()
+    assert found["buttons"] == found["blocks"] > 20
+
+
+def test_a_dark_page_is_dark(page: Path) -> None:
+    def levels(mode: int) -> list[float]:
+        found = probed(page, DESK, "", f"--blink-settings=preferredColorScheme={mode}")
+        return [sum(map(int, re.findall(r"\d+", found[key]))) / 3 for key in ("paper", "ink")]
+
+    dark, light = levels(0), levels(1)
+    assert dark[0] < 40 < 200 < dark[1]
+    assert light[1] < 40 < 200 < light[0]
 
 
 def ink(page: Path, size: tuple[int, int]) -> float:

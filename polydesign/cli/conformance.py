@@ -1,34 +1,120 @@
-"""polydesign conformance: files with which other code proves that it applies a table correctly."""
+"""polydesign conformance: files with which other code proves that it applies a table, and the judgement."""
 
 from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
 
 import click
 
 import polydesign
+from polydesign.model import InputError
 
 
-@click.command(short_help="Write matrices and results that prove other code right.")
-@click.argument("table", metavar="FILE_OR_NAME")
-@click.option("-o", "--output", required=True, metavar="DIR", help="Folder to write into.")
+@click.command(short_help="Write matrices and results that prove other code right, or judge it.")
+@click.argument("table", metavar="FILE_OR_NAME_OR_KIT")
+@click.option("-o", "--output", metavar="DIR", help="Folder to write a kit into.")
+@click.option("--run", metavar="MODULE:FUNCTION", help="Judge this function of Python, found from here.")
+@click.option("--outputs", metavar="DIR", help="Judge results that code in any language has written there.")
+@click.option("--dtype", default="float32", show_default=True, help="Precision that the code works in.")
+@click.option(
+    "--framework",
+    type=click.Choice(["numpy", "torch"]),
+    default="numpy",
+    show_default=True,
+    help="What the function takes.",
+)
+@click.option("--no-batches", is_flag=True, help="The function takes one matrix at a time.")
+@click.option("--robustness", is_flag=True, help="Exit with 1 where a case of robustness fails, too.")
 @click.option(
     "--operator", help="msign or inverse_root.  [default: msign for root 2, inverse_root for others]"
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the matrices.")
 @click.option("--force", is_flag=True, help="Write into a folder that holds something else.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-def conformance(table: str, output: str, operator: str | None, seed: int, force: bool, quiet: bool) -> None:
-    """Write small matrices, the table, and what the table makes of them, with tolerances for each precision.
+@click.pass_context
+def conformance(
+    ctx: click.Context,
+    table: str,
+    output: str | None,
+    run: str | None,
+    outputs: str | None,
+    operator: str | None,
+    seed: int,
+    force: bool,
+    quiet: bool,
+    **how: Any,
+) -> None:
+    """Write small matrices, the table, and what the table makes of them, with tolerances for each precision;
+    or judge code by them.
 
     What is expected is the table's exact map of known singular values, not the ideal sign: it says whether
     the rows that were given are the ones that run. kit.json is the index and says how to judge;
     matrices.json has all matrices as lists, beside a .npy file each.
 
+    Code is judged twice, correctness apart from robustness (extreme norms, half precision kept), and where it
+    fails, known mistakes are run and compared. Exit code 1: not correct, or nothing could be judged.
+
     \b
     Examples:
       polydesign conformance sign-d5x6-l1e-3-bf16 -o kit
+      polydesign conformance sign-d5x6-l1e-3-bf16 --run my_optimizer:orthogonalize --framework torch
+      polydesign conformance kit --outputs results
       polydesign conformance sign-d5x7-l0.01-fp32 --operator inverse_root -o kit
     """
-    written = polydesign.conformance(table, output, operator=operator, seed=seed, force=force)
+    asked = [name for name, value in (("-o", output), ("--run", run), ("--outputs", outputs)) if value]
+    if len(asked) != 1:
+        given = " and ".join(asked) or "none"
+        raise click.UsageError(f"Give one of -o DIR, --run MODULE:FUNCTION and --outputs DIR, not {given}.")
+    if output is not None:
+        _write(table, output, operator=operator, seed=seed, force=force, quiet=quiet)
+        return
+    from polydesign.verification.conformance import check, check_outputs
+
+    if run is not None:
+        how_run = {"framework": how["framework"], "batches": not how["no_batches"]}
+        found = check(table, _function(run), dtype=how["dtype"], operator=operator, seed=seed, **how_run)
+    else:
+        if not os.path.isdir(table):
+            raise InputError(
+                "outputs",
+                f"belong to a kit's folder, and {table} is none: polydesign conformance {table} -o kit",
+            )
+        found = check_outputs(table, str(outputs), dtype=how["dtype"])
+    if not quiet:
+        click.echo(str(found))
+    if not found.passed(robustness=how["robustness"]):
+        ctx.exit(1)
+
+
+def _write(table: str, output: str, *, quiet: bool, **how: Any) -> None:
+    written = polydesign.conformance(table, output, **how)
     if not quiet:
         size = sum(path.stat().st_size for path in written)
         click.echo(f"wrote {output}: {size / 1000:.0f} kB, kit.json says how to judge")
+
+
+def _function(place: str) -> Callable[[Any], Any]:
+    """A function by MODULE:FUNCTION, with the working directory on the path as for `python -m`."""
+    module, _, name = place.partition(":")
+    if not module or not name:
+        raise InputError("run", f"{place!r} must be MODULE:FUNCTION, such as my_optimizer:orthogonalize")
+    sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = importlib.import_module(module)
+    except ModuleNotFoundError as problem:
+        raise InputError(
+            "run", f"{problem}: call this where {module.partition('.')[0]}.py lies, or install it"
+        ) from problem
+    finally:
+        sys.path.remove(os.getcwd())
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise InputError("run", f"{module} has no {name}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise InputError("run", f"{place} is no function")
+    return found

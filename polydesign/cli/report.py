@@ -41,7 +41,8 @@ def report(tables: tuple[str, ...], output: str, quiet: bool, **how: Any) -> Non
     """Write a page about tables, ours and published ones: what each promises and proves, its map, the error
     of each step, what rounding makes of it, where it comes from and the list to paste; all of them compared.
 
-    FOLDER/index.html stands alone: styles and figures are inside, it has no script and fetches nothing.
+    FOLDER/index.html stands alone: styles, figures and the script of its copy buttons are inside, and it
+    fetches nothing.
     FOLDER/report.md is the same for GitHub, with its figures in FOLDER/figures. A report may replace an
     earlier one; a folder with other files is refused. Nothing is written where a table cannot be read.
 

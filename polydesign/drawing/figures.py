@@ -14,23 +14,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Patch
 
+from polydesign.drawing.overlaid import draw_errors, draw_maps
 from polydesign.drawing.panels import (
-    EDGE,
-    curve,
+    HATCHED,
     draw_deviation,
     draw_map,
     draw_step,
-    map_axes,
     measured_points,
     number,
-    plain,
     short,
 )
 from polydesign.model import InputError, Measurement, Table
@@ -54,8 +52,6 @@ STYLE: list[Any] = [
 ]
 """Sizes in points of a figure 9 inches wide: shown 900 pixels wide, 9.5 points are 13 pixels."""
 
-LINES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (7, 2, 1, 2, 1, 2)), (0, (10, 3)), (0, (3, 3, 1, 3)))
-INKS = ("black", "#e07b00", "#00558c", "#5fb592", "#8a4f7d", "#999999")  # black, then light and dark in turn
 THIN = 0.1  # from this error on the band is too thin on the map's own axis: the deviation gets its own
 _NAMES = {"frobenius": "Frobenius", "schatten4": "Schatten-4", "schatten8": "Schatten-8", "aol": "AOL"}
 SUFFIXES = (".png", ".svg")
@@ -64,11 +60,12 @@ SUFFIXES = (".png", ".svg")
 def schedule_figure(table: Table, measurements: Sequence[Measurement] = ()) -> Figure:
     """One figure that explains a schedule.
 
-    Top: f(x) from a decade below l to a little above u, [1 − E, 1 + E] shaded over [l, u]; where E is
-    below 0.1 also f(x) − 1 on its own scale. Below: the error 1 − p(x) of every step on its own domain,
-    its alternating extreme points marked. measurements: those with a `map` are drawn as points over the
-    predicted curve, one marker a spectrum, one filling a precision; a note counts the points that lie
-    outside the axes and those that were not finite.
+    Top: f(x) from a decade below l to a little above u, [1 − E, 1 + E] shaded over [l, u], and lighter what
+    verify allows with rounding; where E is below 0.1 also f(x) − 1 on its own scale. Below: the error
+    1 − p(x) of every step on its own domain, its alternating extreme points marked, what headroom and
+    cushion add to it hatched. measurements: those with a `map` are drawn as points over the predicted curve,
+    one marker a spectrum, one filling a precision; a note counts the points that lie outside the axes and
+    those that were not finite.
 
     Raises InputError where a measurement belongs to another table.
     """
@@ -98,33 +95,29 @@ def schedule_figure(table: Table, measurements: Sequence[Measurement] = ()) -> F
             if index % columns == 0:
                 panel.set_ylabel("1 − p(x)")
             received = step.image
-        head(fig, sum(heights), promise(table), _meaning(table), ax)
+        hatched = [Patch(**HATCHED)] if any(panel.patches for panel in fig.axes) else []
+        head(fig, sum(heights), promise(table), _meaning(table), ax, more=hatched)
     return fig
 
 
 def comparison_figure(tables: Sequence[Table]) -> Figure:
-    """The composed maps of several tables in one pair of axes, one line style each.
+    """The maps of several tables where they rise, and below the error that each leaves on [x, u].
 
-    Raises InputError where there is no table.
+    A line style and ink each. Raises InputError where there is no table.
     """
     if not tables:
         raise InputError("tables", "a comparison needs at least one table")
-    low = min(table.schedule.interval[0] for table in tables)
-    high = max(table.schedule.interval[1] for table in tables)
+    labels = [f"{table.name}, E = {number(table.schedule.error, 3, up=True)}" for table in tables]
     with style.context(STYLE):
         fig = new_figure()
-        ax = fig.add_subplot(label="map")
-        top = 1.0
-        for index, table in enumerate(tables):
-            schedule = table.schedule
-            x, f = curve(schedule, low, high)
-            ink, line = INKS[index % len(INKS)], LINES[index % len(LINES)]
-            label = plain(f"{table.name}, E = {number(schedule.error, 3, up=True)}")
-            ax.plot(x, f, color=ink, linestyle=line, linewidth=1.2, label=label)
-            top = max(top, float(np.nanmax(f[x <= schedule.interval[1]])))
-        ax.axhline(1, color=EDGE, linewidth=0.6, zorder=0)
-        map_axes(ax, (low, high), (0.0, top))
-        head(fig, 3.6, f"{len(tables)} composed maps f(x)", "", ax, columns=2)
+        above, below = fig.subplots(2, 1, height_ratios=[3, 2.2])
+        above.set_label("map")
+        below.set_label("error")
+        draw_maps(above, tables, labels)
+        draw_errors(below, tables)
+        fig.align_ylabels([above, below])
+        meaning = "above: where they rise; below: the error that is left if no value lies below x"
+        head(fig, 5.4, f"{len(tables)} composed maps f(x)", meaning, above, columns=2)
     return fig
 
 
@@ -166,12 +159,21 @@ def new_figure() -> Figure:
     return fig
 
 
-def head(fig: Figure, body: float, title: str, meaning: str, ax: Axes, columns: int = 3) -> None:
+def head(
+    fig: Figure,
+    body: float,
+    title: str,
+    meaning: str,
+    ax: Axes,
+    columns: int = 3,
+    more: Sequence[Patch] = (),
+) -> None:
     """Title, subtitle and legend above the axes, where they cover nothing; fixes height and layout.
 
-    body: height of the axes in inches.
+    body: height of the axes in inches. more: what the legend has beside the contents of `ax`.
     """
     handles, labels = ax.get_legend_handles_labels()
+    handles, labels = [*handles, *more], [*labels, *(str(one.get_label()) for one in more)]
     lines = textwrap.wrap(title, 84, break_on_hyphens=False)
     columns = min(columns, len(handles))
     rows = math.ceil(len(handles) / columns)

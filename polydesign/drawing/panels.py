@@ -15,10 +15,19 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from polydesign.model import DTYPES, InputError, Measurement, Schedule, Step, Table
 from polydesign.text.numbers import number, short
 
-BAND, EDGE = "0.88", "0.4"
+BAND, ALLOWED, EDGE = "0.86", "0.95", "0.4"
 MARKERS = "o^sDvP*X"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#8a4f7d", "#56b4e9", "#6b5b00", "#e69f00", "#333333")
 FACES = {"bfloat16": "white", "float16": "0.8", "float32": "0.6", "float64": "0.35"}
+HATCHED: dict[str, Any] = {
+    "facecolor": "none",
+    "edgecolor": "0.75",
+    "hatch": "////",
+    "linewidth": 0,
+    "label": "headroom and cushion",
+}
+"""What a step is designed for beyond the values that it receives."""
+
 EXACT_BELOW = 1e-10  # from here on 1 − p in float64 shows its own rounding
 
 
@@ -27,6 +36,7 @@ class Points:
     """The measured points of one spectrum in one precision, and how they are drawn."""
 
     look: dict[str, Any]
+    allowed: float = 0.0  # the largest that verify allows in these runs
     x: list[float] = field(default_factory=list)
     y: list[float] = field(default_factory=list)
     lost: int = 0  # measured values that are not finite
@@ -57,6 +67,7 @@ def measured_points(table: Table, measurements: Sequence[Measurement]) -> list[P
             "markerfacecolor": FACES.get(measurement.dtype, "white"),
         }
         group = groups.setdefault((measurement.spectrum, measurement.dtype), Points(look))
+        group.allowed = max(group.allowed, measurement.allowed)
         for x, y in zip(measurement.map.x, measurement.map.measured, strict=True):
             if y is None or not math.isfinite(y):
                 group.lost += 1
@@ -112,6 +123,7 @@ def draw_map(ax: Axes, schedule: Schedule, groups: Sequence[Points]) -> None:
     for end, letter in ((low, "l"), (high, "u")):
         place: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "va": "bottom", "ha": "center"}
         ax.text(end, 1.01, f"{letter} = {short(end)}", color="0.25", fontsize=9.5, **place)
+    _allowed(ax, schedule, groups, 1.0)
     _draw_points(ax, groups, 0.0, (-math.inf, math.inf))
 
 
@@ -137,10 +149,12 @@ def draw_deviation(ax: Axes, schedule: Schedule, groups: Sequence[Points]) -> No
     ax.plot(x, deviation, color="black", linewidth=0.9, label="_deviation", zorder=2)
     peak = max(schedule.error or 1e-50, float(np.max(np.abs(deviation))), 1e-280)
     near = [abs(y - 1) for group in groups for t, y in zip(group.x, group.y, strict=True) if low <= t <= high]
-    limit = 1.12 * max([1.15 * peak, *(y for y in near if y <= 6 * peak)])
+    allowed = max((group.allowed for group in groups), default=0.0)
+    limit = 1.12 * max([1.15 * peak, min(allowed, 3 * peak), *(y for y in near if y <= 6 * peak)])
     ax.set_ylim(-limit, limit)
     _scaled(ax, "y", limit, "f(x) − 1")
     ax.set_xlabel("x")
+    _allowed(ax, schedule, groups, 0.0)
     _draw_points(ax, groups, 1.0, (low, high))
 
 
@@ -153,6 +167,20 @@ def _band(ax: Axes, schedule: Schedule, centre: float) -> None:
         ax.plot(interval, (edge, edge), color=EDGE, linewidth=0.8, linestyle="--", label="_edge", zorder=1)
     for end in interval:
         ax.axvline(end, color=EDGE, linewidth=0.8, linestyle=":", label="_end", zorder=1)
+
+
+def _allowed(ax: Axes, schedule: Schedule, groups: Sequence[Points], centre: float) -> None:
+    """What verify allows in the runs that are drawn, the promise and what rounding explains: the largest."""
+    allowed = max((group.allowed for group in groups), default=0.0)
+    if allowed <= schedule.error:
+        return
+    interval, ends = schedule.interval, (centre - allowed, centre + allowed)
+    text = f"allowed with rounding: ± {number(allowed, 3)}" + (" at most" if len(groups) > 1 else "")
+    bottom_top = ax.get_ylim()  # the band may be wider than the axes, which points and curve decide
+    ax.fill_between(interval, *ends, color=ALLOWED, linewidth=0, label=text, zorder=-1)
+    for edge in ends:
+        ax.plot(interval, (edge, edge), color=EDGE, linewidth=0.7, linestyle="-.", label="_allowed", zorder=1)
+    ax.set_ylim(bottom_top)
 
 
 def _draw_points(ax: Axes, groups: Sequence[Points], centre: float, interval: tuple[float, float]) -> None:
@@ -213,7 +241,7 @@ def draw_step(ax: Axes, step: Step, index: int, received: tuple[float, float]) -
     ax.plot(shown[extreme], error[extreme], markeredgecolor="black", label="_extreme", **dot)
     unused = [(low, min(received[0], high)), (max(received[1], low), high)]
     for start, stop in [(a - origin, b - origin) for a, b in unused if a < b]:
-        ax.axvspan(start, stop, facecolor="none", edgecolor="0.75", hatch="////", linewidth=0, zorder=0)
+        ax.axvspan(start, stop, zorder=0, **HATCHED)
     ax.set_xlim(shown[0], shown[-1])
     _step_scale(ax, step, float(np.max(np.abs(error))))
     if logarithmic:
@@ -237,7 +265,8 @@ def _step_scale(ax: Axes, step: Step, peak: float) -> None:
         ax.set_yticks([-error, 0, error], ["−E", "0", "E"])
     limit = max(peak, error, 1e-280)  # matplotlib takes a smaller span for an empty one
     ax.set_ylim(-1.25 * limit, 1.85 * limit)
-    ax.text(0.98, 0.97, text, ha="right", va="top", transform=ax.transAxes)
+    paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # over the hatching
+    ax.text(0.98, 0.97, text, ha="right", va="top", transform=ax.transAxes, bbox=paper)
 
 
 def _scaled(ax: Axes, axis: str, limit: float, label: str) -> None:

@@ -70,6 +70,7 @@ class Chapter:
     command_note: str
     listing: str
     programs: tuple[str, ...]
+    exports: tuple[tuple[str, str], ...]
 
 
 def chapter(table: Table, row: Row, measurements: Sequence[Measurement] = ()) -> Chapter:
@@ -120,6 +121,7 @@ def chapter(table: Table, row: Row, measurements: Sequence[Measurement] = ()) ->
         command_note=note,
         listing=origin.listing(table),
         programs=tuple(origin.programs(schedule)),
+        exports=tuple(origin.exports(table)),
     )
 
 
@@ -150,7 +152,9 @@ def _mapped(table: Table, measurements: Sequence[Measurement]) -> list[Measureme
 def _map(table: Table, row: Row, mapped: list[Measurement]) -> Picture:
     low, high = map(short, table.schedule.interval)
     error = number(row.error, 3, up=True)
-    points = f" Markers: measured in {DTYPES[mapped[0].dtype]}." if mapped else ""
+    points = (
+        f" Lighter: what verify allows. Markers: measured in {DTYPES[mapped[0].dtype]}." if mapped else ""
+    )
     return Picture(
         f"{table.name}-map",
         f"The composed map of {table.name}: from 0 it rises to about 1 at x = {low} and stays within {error} "

@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from polydesign.drawing.figures import INKS, LINES, STYLE, WIDTH, new_figure
-from polydesign.drawing.panels import EDGE, MARKERS, curve, map_axes, plain
+from polydesign.drawing.figures import STYLE, WIDTH, new_figure
+from polydesign.drawing.overlaid import MOST, draw_errors, draw_maps
+from polydesign.drawing.panels import MARKERS, plain
 from polydesign.model import Table
 from polydesign.reporting.comparison import Row, front
 from polydesign.text.numbers import short
@@ -21,27 +21,24 @@ from polydesign.text.numbers import short
 LEAST = 1e-18
 """The lowest error on the axis; what lies below stands at its foot."""
 
-SMALLEST = 1e-16
-"""Below this a sampled error shows the rounding of float64."""
-
-MOST = 3.0
-"""The highest; what lies above stands at its top."""
-
-
-SHOWN_UP_TO = 30.0
-"""Times the least lower end: further up the maps swing too fast to be told apart."""
+TITLES = (
+    "f(x) where it rises",
+    "the error that is left if no value lies below x",
+    "what the error costs, and what is possible",
+)
+"""Of the panels, from above."""
 
 ASIDE = 0.09
 """Of a product: markers of equal products stand side by side, closer where they are many."""
 
 
 def figure_of_comparison(tables: Sequence[Table], rows: Sequence[Row]) -> Figure:
-    """All three panels, one above the other; see draw_maps, draw_errors and draw_products."""
+    """All three panels with their titles, one above the other; see draw_maps, draw_errors, draw_products."""
     ordered = {table.name: table for table in tables}
     chosen = [ordered[row.name] for row in rows]
     legend = 0.21 * math.ceil((len(rows) + 1) / 2) + 0.3
     heights = [2.6, 2.4, 2.6]
-    total = sum(heights) + 2 * legend + 1.2
+    total = sum(heights) + 2 * legend + 2.0
     with style.context(STYLE):
         fig = new_figure()
         fig.set_size_inches(WIDTH, total)
@@ -49,8 +46,12 @@ def figure_of_comparison(tables: Sequence[Table], rows: Sequence[Row]) -> Figure
         draw_maps(fig.add_subplot(grid[0], label="map"), chosen)
         draw_errors(fig.add_subplot(grid[1], label="error"), chosen)
         draw_products(fig.add_subplot(grid[2], label="products"), rows)
+        for ax, title in zip(fig.axes, TITLES, strict=True):
+            ax.set_title(title, loc="left", pad=4)
         for ax in fig.axes[1:]:
             legend_below(ax, 2, 0.42)
+        words = f"{len(rows)} tables of root {rows[0].root} compared" if rows[1:] else chosen[0].name
+        fig.suptitle(words, x=0.01, ha="left", fontsize=12, fontweight="bold", parse_math=False)
         engine: Any = fig.get_layout_engine()
         engine.execute(fig)
         fig.set_layout_engine("none")
@@ -61,46 +62,6 @@ def legend_below(ax: Axes, columns: int, inches: float) -> None:
     """A legend under the axis label; `inches` below axes that are about two and a half high."""
     look: dict[str, Any] = {"frameon": False, "handlelength": 3.2, "labelspacing": 0.25, "ncols": columns}
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -inches / 2.4), borderaxespad=0, **look)
-
-
-def draw_maps(ax: Axes, tables: Sequence[Table]) -> None:
-    """Composed maps over x/u, a line style and ink each, from a decade below the least lower end."""
-    low = _lowest(tables)
-    top, bottom = 1.0, 0.0
-    for table, look in zip(tables, _looks(tables), strict=True):
-        upper = table.schedule.interval[1]
-        x, f = curve(table.schedule, low * upper, upper)
-        x = x / upper
-        kept = x <= min(1.0, SHOWN_UP_TO * low)
-        ax.plot(x[kept], f[kept], **look)
-        inside = f[kept & np.isfinite(f) & (np.abs(f) < MOST)]
-        top, bottom = max([top, *inside]), min([bottom, *inside])
-    ax.axhline(1, color=EDGE, linewidth=0.6, zorder=0)
-    map_axes(ax, (low, 1.0), (bottom, top))
-    ax.set_xlim(low / 10, min(1.0, SHOWN_UP_TO * low))
-
-
-def draw_errors(ax: Axes, tables: Sequence[Table]) -> None:
-    """max |f − 1| on [x, 1], sampled, over x: what a table is worth if no value lies below x."""
-    low = _lowest(tables)
-    least = 1.0
-    for table, look in zip(tables, _looks(tables), strict=True):
-        upper = table.schedule.interval[1]
-        x, f = curve(table.schedule, low * upper, upper)
-        inside = x <= upper
-        away = np.nan_to_num(np.abs(f[inside] - 1), nan=np.inf)
-        worst = np.maximum.accumulate(away[::-1])[::-1]
-        worst = np.clip(worst, SMALLEST, MOST)
-        least = min(least, float(worst[-1]), float(np.min(worst)))
-        shown = x[inside] < 0.5 * upper  # the last swing would look like a fall
-        ax.plot(x[inside][shown] / upper, worst[shown], **look)
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    ax.set_xlim(low / 10, 1)
-    ax.set_ylim(least / 2, MOST)
-    ax.grid(visible=True, axis="y", color="0.9", linewidth=0.6)
-    ax.set_xlabel("x")
-    ax.set_ylabel("error on [x, 1]")
 
 
 def draw_products(ax: Axes, rows: Sequence[Row]) -> None:
@@ -144,19 +105,3 @@ def draw_products(ax: Axes, rows: Sequence[Row]) -> None:
     ax.grid(visible=True, axis="y", color="0.9", linewidth=0.6)
     ax.set_xlabel("matrix products")
     ax.set_ylabel(f"error on [{short(first.lower)}, 1]")
-
-
-def _lowest(tables: Sequence[Table]) -> float:
-    return min(table.schedule.interval[0] / table.schedule.interval[1] for table in tables)
-
-
-def _looks(tables: Sequence[Table]) -> list[dict[str, Any]]:
-    return [
-        {
-            "color": INKS[index % len(INKS)],
-            "linestyle": LINES[index % len(LINES)],
-            "linewidth": 1.3,
-            "label": plain(table.name),
-        }
-        for index, table in enumerate(tables)
-    ]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from typing import Any
 
 from polydesign.designer.methods import METHODS
 from polydesign.exporters.printer import program_text
-from polydesign.model import Schedule, Table
+from polydesign.exporters.targets import TARGETS
+from polydesign.model import InputError, Schedule, Table
+from polydesign.table.catalogue import catalogue
 from polydesign.table.published import names
 
 
@@ -69,6 +72,22 @@ def listing(table: Table) -> str:
     """The coefficients of q, increasing powers, as a list of tuples to paste."""
     rows = "\n".join(f"    {row!r}," for row in table.as_tuples())
     return f"[\n{rows}\n]"
+
+
+def exports(table: Table) -> list[tuple[str, str]]:
+    """What the table can be exported as: for whom, and the command line.
+
+    Without -o a command prints; a table that the catalogue has not is named by its file.
+    """
+    source = table.name if table.name in catalogue() or table.name in names() else f"{table.name}.json"
+    found = []
+    for name, target in TARGETS.items():
+        try:
+            target.write(table)
+        except InputError:  # it cannot express the table: `polydesign export` says why
+            continue
+        found.append((target.about, shlex.join(["polydesign", "export", source, "--to", name])))
+    return found
 
 
 def programs(schedule: Schedule) -> list[str]:

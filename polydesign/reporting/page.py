@@ -35,10 +35,10 @@ _NARROW = "\u00a0"
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """The tables of one root beside each other."""
+    """The tables of one root beside each other; grids: in exact arithmetic, and what was measured."""
 
     title: str
-    grid: TextTable
+    grids: tuple[TextTable, TextTable]
     notes: tuple[str, ...]
     maps: Picture
     products: Picture
@@ -58,7 +58,7 @@ class Report:
     @property
     def unlisted(self) -> list[Chapter]:
         """Chapters whose table stands in no comparison."""
-        compared = {row[0] for one in self.comparisons for row in one.grid.rows}
+        compared = {row[0] for one in self.comparisons for row in one.grids[0].rows}
         return [one for one in self.chapters if one.name not in compared]
 
     @property
@@ -124,26 +124,27 @@ def _extra(table: Table, own_ones: Sequence[Measurement]) -> list[Measurement]:
 def _comparison(root: int, several: bool, tables: Sequence[Table], rows: Sequence[Row]) -> Beside:
     first = interval(rows[0].at[0])
     heading = ["table", "products", "excess", *(f"error{_NARROW}on {interval(at)}" for at in rows[0].at)]
-    heading += [f"measured {DTYPES[dtype]}" for dtype in SHOWN]
-    heading += ["/best", "safe edge", "degrees", "own interval", "proved", "/optimum", "f′(0)"]
+    heading += ["/best", "safe edge"]
     cells = [
         (
             row.name,
             str(row.products),
             f"{row.at[0].excess:.2f}",
             *(figures(row, at)[0] for at in row.at),
-            *(measured(row, dtype) for dtype in SHOWN),
             figures(row, row.at[0])[1],
             edge(row),
-            degrees(row),
-            *own(row),
         )
         for row in rows
+    ]
+    heading_too = ["table", "degrees", "own interval", "proved", "/optimum", "f′(0)"]
+    heading_too += [f"measured {DTYPES[dtype]}" for dtype in SHOWN]
+    cells_too = [
+        (row.name, degrees(row), *own(row), *(measured(row, dtype) for dtype in SHOWN)) for row in rows
     ]
     names = ", ".join(row.name for row in rows)
     return Beside(
         title=f"Comparison, root {root}" if several else "Comparison",
-        grid=TextTable(tuple(heading), tuple(cells)),
+        grids=(TextTable(tuple(heading), tuple(cells)), TextTable(tuple(heading_too), tuple(cells_too))),
         notes=tuple(notes(rows)),
         maps=Picture(
             f"comparison-root{root}-maps",
@@ -162,7 +163,7 @@ def _comparison(root: int, several: bool, tables: Sequence[Table], rows: Sequenc
 
 
 def html(found: Report) -> str:
-    """The page: styles and figures inside, no script, nothing to fetch."""
+    """The page: styles, figures and the few lines of script of its copy buttons inside, nothing to fetch."""
     return _environment(autoescape=True).get_template("index.html.j2").render(report=found)
 
 

@@ -17,10 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from polydesign.drawing.figures import STYLE, THIN, new_figure
+from polydesign.drawing.overlaid import draw_errors, draw_maps
 from polydesign.drawing.panels import EDGE, draw_deviation, draw_map, draw_step, measured_points
 from polydesign.model import DTYPES, MeasuredMap, Measurement, Schedule, Table
 from polydesign.reporting.comparison import Row
-from polydesign.reporting.comparison_figure import draw_errors, draw_maps, draw_products
+from polydesign.reporting.comparison_figure import draw_products
 from polydesign.rounding.direct import Prediction
 
 PHONE = 4.2

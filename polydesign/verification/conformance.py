@@ -2,108 +2,122 @@
 
 The result that is expected is the table's own map, U f(Σ/ν) Vᵀ, and not U Vᵀ: the kit says whether the rows
 that were given are the ones that run, and nothing of how good they are. expected.py says how it is found, and
-what rounding may add.
+what rounding may add; judging.py how answers are judged; guessing.py how mistakes are named.
 """
 
 from __future__ import annotations
 
-import io
-import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import polydesign
-from polydesign.model import DTYPES, InputError, Table, check_number, dtype_name, located
-from polydesign.model.precision import UNIT_ROUNDOFF
-from polydesign.rounding.running import MOST_EXPLAINED
-from polydesign.table import dumps
+from polydesign.model import InputError, Table, dtype_name
 from polydesign.table.catalogue import Source, as_table
 from polydesign.text.files import is_leftover, write_together
 from polydesign.text.incoming import parse, read_text
-from polydesign.verification.expected import DRAWS, MARGIN, cases, chosen_operator, distance
+from polydesign.verification.calling import Answer, call, refused
+from polydesign.verification.expected import KitCase, cases, chosen_operator, listed_spectra
+from polydesign.verification.judging import Judgement, Outcome, judged
+from polydesign.verification.kit import INDEX, kit, own_files, read_array, read_kit
 
-SCHEMA = "polydesign/conformance/v1"
-INDEX = "kit.json"
+__all__ = ["Judgement", "Outcome", "check", "check_outputs", "conformance", "kit", "kit_of"]
 
+Found = tuple[Table, str, list[KitCase]]
+"""A table, the operator that applies it, and cases."""
 
-def kit(table: Table, *, operator: str | None = None, seed: int = 0) -> dict[str, bytes]:
-    """The kit's files by name: kit.json, table.json, matrices.json, and two .npy a case; see `cases`.
+_ABSENT = "there is no result"
 
-    The same bytes for the same table and seed on one platform.
-    """
-    found = cases(table, operator=operator, seed=seed)
-    files = {"table.json": dumps(table).encode()}
-    entries, matrices = [], {}
-    for case in found:
-        entry: dict[str, Any] = {"name": case.name, "about": case.about, "shape": list(case.input.shape)}
-        for key, array in (("input", case.input), ("expected", case.expected)):
-            entry[key] = f"{case.name}-{key}.npy"
-            files[entry[key]] = _npy(array)
-        entries.append(entry | {"tolerance": case.tolerance})
-        matrices[case.name] = {"input": case.input.tolist(), "expected": case.expected.tolist()}
-    files["matrices.json"] = (json.dumps(matrices, allow_nan=False) + "\n").encode()
-    schedule = table.schedule
-    index = {
-        "schema": SCHEMA,
-        "polydesign": polydesign.__version__,
-        "table": table.name,
-        "digest": table.digest,
-        "operator": chosen_operator(table, operator),
-        "root": schedule.root,
-        "normalization": table.normalization,
-        "seed": seed,
-        "judge": "||output - expected||_F / ||expected||_F <= tolerance of the precision, for every matrix "
-        "of a batch; an expected zero must be zero exactly; null: rounding decides, or the precision cannot "
-        "hold the matrix, and nothing is judged",
-        "tolerance": f"{MARGIN:g} times the worst of {DRAWS} runs in float64 with every stored matrix "
-        "rounded at random by up to u, half of them entry by entry, half alike; null above "
-        f"{MOST_EXPLAINED:g}",
-        "u": UNIT_ROUNDOFF,
-        "files": ["table.json", "matrices.json"],
-        "cases": entries,
-    }
-    files[INDEX] = (json.dumps(index, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
-    return files
+OUTPUTS = "outputs.json"
+"""Results of all cases in one file: name -> rows."""
 
 
 def check(
-    folder: str | os.PathLike[str],
-    function: Callable[[np.ndarray], Any],
+    source: Source,
+    function: Callable[[Any], Any],
     *,
     dtype: str = "float32",
+    framework: str = "numpy",
+    operator: str | None = None,
+    batches: bool = True,
     names: Sequence[str] | None = None,
-) -> list[str]:
-    """What is wrong with a function that should apply the kit's table; an empty list: nothing.
+    seed: int = 0,
+) -> Judgement:
+    """Run a function that should apply a table on the matrices of a kit, and judge what it returns.
 
-    function: takes (m, n) or (b, m, n), float64 for dtype float64 and else float32 (numpy has no bfloat16,
-    and rounding is the function's own), and returns what numpy can turn into an array. dtype: the precision
-    that it works in, whose tolerances count. names: of the cases to run, None for all; one without
-    tolerance in this precision is left out. One line a failure, with the case's name first.
+    >>> print(check("sign-d5x5-l1e-3-bf16", lambda M: 0 * M, names=["wide"]).guesses[0])
+    zeros are returned
 
-    Raises InputError for a folder that is no kit, and for an unknown name; what the function raises.
+    Args:
+        source: The folder of a kit that was written, or a table, whose kit is made now: a Table, its name in
+            the catalogue, or the path of its file.
+        function: Takes (m, n) or (b, m, n), float64 for dtype float64 and else float32, since rounding is
+            the function's own; cases that are given in half precision are passed in it.
+        dtype: The precision that the function works in, whose tolerances count.
+        framework: What is passed: arrays of "numpy", or tensors of "torch".
+        operator: "msign" or "inverse_root"; None for that of the table, or of the kit.
+        batches: Off, cases of several matrices are not judged: the function takes one at a time.
+        names: Of the cases to run, None for all.
+        seed: Of the matrices, where the kit is made now.
+
+    Returns:
+        The judgement, with a verdict on correctness and one on robustness; what the function raises is a
+        failure of that case.
+
+    Raises:
+        InputError: For a folder that is no kit, a table that has none, and an unknown name.
     """
-    dtype = dtype_name(dtype)
-    index = _index(Path(folder))
-    known = {case["name"]: case for case in index["cases"]}
+    table, operator, found = kit_of(source, operator, seed)
+    known = {case.name: case for case in found}
     for name in names or ():
         if name not in known:
             raise InputError("names", f"{name!r} is not one of {', '.join(known)}")
-    failures = []
-    for case in (known[name] for name in names or known):
-        allowed = case["tolerance"].get(dtype)
-        if allowed is None:
-            continue
-        given, expected = (_array(Path(folder, case[key])) for key in ("input", "expected"))
-        given = given if dtype == "float64" else given.astype(np.float32)
-        found = np.asarray(function(given), dtype=np.float64)
-        problem = _problem(found, expected, allowed)
-        if problem:
-            failures.append(f"{case['name']}: {problem} ({case['about']})")
-    return failures
+    chosen = found if names is None else [known[name] for name in names]
+    return checked((table, operator, chosen), function, dtype, framework, batches=batches)
+
+
+def checked(
+    found: Found, function: Callable[[Any], Any], dtype: str, framework: str, *, batches: bool
+) -> Judgement:
+    """The judgement of a function on cases that are there; see `check`, which finds them."""
+    table, operator, chosen = found
+    dtype = dtype_name(dtype)
+    answers: dict[str, Answer | str] = {}
+    for case in chosen:
+        why = refused(case, framework)
+        if case.input.ndim == 3 and not batches:
+            why = "several matrices, and the code takes one at a time"
+        answers[case.name] = why or call(function, case, dtype, framework)
+    return judged(table, operator, chosen, answers, dtype)
+
+
+def check_outputs(
+    source: str | os.PathLike[str], outputs: str | os.PathLike[str], *, dtype: str = "float32"
+) -> Judgement:
+    """Judge results that code in any language has written for the cases of a kit.
+
+    Args:
+        source: The folder of the kit.
+        outputs: A folder with a file NAME-output.npy a case, or with outputs.json, which has the rows of each
+            by its name, as matrices.json has them, and null for what is not finite.
+        dtype: The precision that the code works in, whose tolerances count.
+
+    Returns:
+        The judgement; a case without a result is not judged. Whether the input was changed, and which dtype
+        a result had, is not known.
+
+    Raises:
+        InputError: For a folder that is no kit, or has no results, and for files that hold no numbers.
+    """
+    dtype = dtype_name(dtype)
+    table, operator, found = read_kit(Path(source))
+    values = _outputs(Path(outputs), found)
+    answers: dict[str, Answer | str] = {
+        case.name: Answer(values[case.name]) if case.name in values else _ABSENT for case in found
+    }
+    return judged(table, operator, found, answers, dtype)
 
 
 def conformance(
@@ -134,81 +148,60 @@ def conformance(
     """
     contents = kit(as_table(table), operator=operator, seed=seed)
     folder = Path(folder)
+    ours = own_files(folder) if folder.is_dir() else set()
     if folder.is_dir() and not force:
-        others = {path.name for path in folder.iterdir() if not is_leftover(path)} - _own(folder)
+        others = {path.name for path in folder.iterdir() if not is_leftover(path)} - ours
         if others:
             raise InputError(
                 str(folder),
                 f"holds {sorted(others)[0]}, which is no part of a kit: choose another folder, or write into "
                 "this one with --force",
             )
-    write_together(folder, contents, last=INDEX, replacing=_own(folder) if folder.is_dir() else ())
+    write_together(folder, contents, last=INDEX, replacing=ours)
     return [folder / name for name in contents]
 
 
-def _index(folder: Path) -> dict[str, Any]:
-    path = folder / INDEX
-    try:
-        with located(f"{path}: "):
-            index = parse(read_text(path, "the index of a kit"))
-    except (OSError, ValueError) as problem:
-        if isinstance(problem, InputError):
-            raise
+def kit_of(source: Source, operator: str | None = None, seed: int = 0) -> Found:
+    """Table, operator and cases of a kit's folder, or of a table, whose kit is made.
+
+    Raises InputError for a folder that is no kit, and for an operator that is not the kit's.
+    """
+    if not isinstance(source, Table) and Path(source).is_dir():
+        table, stated, found = read_kit(Path(source))
+        if operator not in (None, stated):
+            raise InputError(
+                "operator",
+                f"is {operator!r}, and the kit in {source} is of {stated}: leave it out",
+            )
+        return table, stated, found
+    table = as_table(source)
+    operator = chosen_operator(table, operator)
+    return table, operator, cases(table, operator=operator, seed=seed)
+
+
+def case_names(source: Source, operator: str | None = None) -> list[str]:
+    """The names of the cases that `kit_of` has, without making any."""
+    if not isinstance(source, Table) and Path(source).is_dir():
+        return [case.name for case in kit_of(source, operator)[2]]
+    return list(listed_spectra(chosen_operator(as_table(source), operator)))
+
+
+def _outputs(folder: Path, found: Sequence[KitCase]) -> Mapping[str, np.ndarray]:
+    listed = folder / OUTPUTS
+    if listed.is_file():
+        body = parse(read_text(listed, "the results of a kit's cases"))
+        return {case.name: _rows(listed, case.name, body[case.name]) for case in found if case.name in body}
+    files = {case.name: folder / f"{case.name}-output.npy" for case in found}
+    values = {name: read_array(path) for name, path in files.items() if path.is_file()}
+    if not values:
         raise InputError(
-            str(folder), f"has no {INDEX}: polydesign conformance TABLE -o writes it"
-        ) from problem
-    if not isinstance(index, dict) or index.get("schema") != SCHEMA:
-        raise InputError(str(folder), f"its {INDEX} is not of {SCHEMA}; this version reads no other")
-    cases, names = index.get("cases"), index.get("files")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise InputError(f"{path}: $.files", "must be a list of names")
-    for place, found in enumerate(cases if isinstance(cases, list) and cases else [None]):
-        case: dict[str, Any] = found if isinstance(found, dict) else {}
-        known = all(isinstance(case.get(key), str) for key in _TEXTS)
-        if not known or not isinstance(case.get("tolerance"), dict):
-            raise InputError(f"{path}: $.cases[{place}]", f"is no case, with {', '.join(_TEXTS)}, tolerance")
-        for dtype in DTYPES:
-            allowed = case["tolerance"].get(dtype)
-            if allowed is not None:
-                check_number(f"{path}: $.cases[{place}].tolerance.{dtype}", allowed)
-    return index
+            "outputs", f"{folder} holds neither {OUTPUTS} nor {found[0].name}-output.npy: write one of them"
+        )
+    return values
 
 
-_TEXTS = ("name", "about", "input", "expected")
-"""What a case says of itself."""
-
-
-def _array(path: Path) -> np.ndarray:
+def _rows(path: Path, name: str, rows: Any) -> np.ndarray:
     try:
-        with path.open("rb") as file:
-            found = np.load(file, allow_pickle=False)
-    except Exception as problem:  # numpy raises whatever the bytes of a file lead it to
-        raise InputError(str(path), "is no array: polydesign conformance TABLE -o writes it") from problem
-    if not isinstance(found, np.ndarray) or found.dtype.kind != "f":
-        raise InputError(str(path), "holds no real numbers: polydesign conformance TABLE -o writes it")
-    return found
-
-
-def _own(folder: Path) -> set[str]:
-    """The names of the files that belong to the kit in this folder; none where it is no kit."""
-    try:
-        index = _index(folder)
-    except InputError:
-        return set()
-    listed = [case[key] for case in index["cases"] for key in ("input", "expected")]
-    return {Path(name).name for name in (INDEX, *index["files"], *listed)}
-
-
-def _problem(found: np.ndarray, expected: np.ndarray, allowed: float) -> str | None:
-    if found.shape != expected.shape:
-        return f"has shape {found.shape}, not {expected.shape}"
-    if not np.isfinite(found).all():
-        return "is not finite"
-    error = distance(found, expected)
-    return f"is off by {error:.3g}, and {allowed:.3g} is allowed" if error > allowed else None
-
-
-def _npy(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
+        return np.array(rows, dtype=np.float64)  # null becomes NaN
+    except (TypeError, ValueError) as problem:
+        raise InputError(f"{path}: $.{name}", "must be the rows of a matrix, or a list of such") from problem
