@@ -520,3 +520,32 @@ def test_the_command_refuses(arguments: list[str], message: str, tmp_path: Path,
     result = run(*arguments)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_code_for_tensors_that_is_given_arrays_is_told_what_to_say() -> None:
+    table = polydesign.load("jordan_5")
+    found = check(table, lambda G: G.bfloat16())
+    assert all("say framework torch" in one.detail for one in found.failures)
+    assert not any(
+        "say framework" in one.detail
+        for one in check(table, lambda G: G.missing(), framework="torch").failures
+    )
+
+
+def test_a_lower_precision_inside_is_the_only_guess_of_correctness() -> None:
+    """Its errors where rows are few, or roundings agree, are no mistakes of their own."""
+
+    def textbook(G: torch.Tensor) -> torch.Tensor:
+        X = G.bfloat16()
+        X = X.mT if (tall := X.size(-2) > X.size(-1)) else X
+        X = X / (X.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+        for _ in range(5):
+            A = X @ X.mT
+            X = 3.4445 * X + (-4.775 * A + 2.0315 * A @ A) @ X
+        return (X.mT if tall else X).to(G.dtype)
+
+    found = check("jordan_5", textbook, framework="torch")
+    guesses = {one.guess for one in found.failures if one.kind == "correctness" and one.guess}
+    assert len(guesses) == 1
+    assert "which dtype bfloat16 allows for" in guesses.pop()
+    assert check("jordan_5", textbook, framework="torch", dtype="bfloat16").correctness == "ok"

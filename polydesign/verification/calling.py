@@ -30,6 +30,9 @@ class Answer:
     overwritten: bool = False
 
 
+WANTS_TENSORS = ": it was given an array of numpy; for tensors say framework torch"
+
+
 def refused(case: KitCase, framework: str) -> str:
     """Why this case cannot be passed in this framework; empty where it can."""
     return "numpy has no bfloat16" if (case.given, framework) == ("bfloat16", "numpy") else ""
@@ -51,7 +54,10 @@ def call(function: Callable[[Any], Any], case: KitCase, dtype: str, framework: s
     try:
         found = function(view)
     except Exception as problem:  # another's code may raise what it likes
-        return Answer(None, problem=f"raised {type(problem).__name__}: {problem}".partition("\n")[0])
+        said = f"raised {type(problem).__name__}: {problem}".partition("\n")[0]
+        # Such as 'numpy.ndarray' object has no attribute 'bfloat16', or norm(): argument must be Tensor.
+        tensors = framework == "numpy" and isinstance(problem, (AttributeError, TypeError))
+        return Answer(None, problem=said + WANTS_TENSORS if tensors and "ndarray" in said else said)
     overwritten = not bool((whole == before).all())
     try:
         value, name = _read(found)

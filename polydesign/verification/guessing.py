@@ -70,7 +70,12 @@ def guesses(code: Code, seen: Sequence[Seen], dtype: str) -> dict[str, str]:
             if reached and all(_agreement(code, mistake, one) for one in seen if not one.failed):
                 explained[name] = reached
     found = {one.case.name: _named(one.case.name, explained) for one in failures}
-    return _of_precision(failures, dtype) | {case: guess for case, guess in found.items() if guess}
+    coarse = _of_precision(failures, dtype)
+    told = [one.case.name for one in failures if one.case.kind == CORRECTNESS]
+    if 2 * sum(bool(found[case]) for case in told) < len(coarse):
+        # What explains far fewer than rounding does looks like it by chance.
+        found = {case: guess for case, guess in found.items() if case not in told}
+    return coarse | {case: guess for case, guess in found.items() if guess}
 
 
 def _named(case: str, explained: Mapping[str, Mapping[str, int]]) -> str:
@@ -170,6 +175,7 @@ def _of_precision(failures: Sequence[Seen], dtype: str) -> dict[str, str]:
     for lower in wider[wider.index(dtype) + 1 :]:
         told = [one for one in failures if one.case.kind == CORRECTNESS and one.case.tolerance[lower]]
         if told and all(_error(one, ...) <= (one.case.tolerance[lower] or 0.0) for one in told):
-            words = f"the error is no larger than rounding in {lower} makes it: a lower precision inside"
+            words = f"the error is no larger than rounding in {lower} makes it: a lower precision inside, "
+            words += f"which dtype {lower} allows for"
             return {one.case.name: words for one in told}
     return {}
