@@ -71,13 +71,15 @@ def surviving(
 
 
 def roomiest(
-    strategy: Equioscillation, problem: Problem, dtype: str, *, fused: bool = False
+    strategy: Equioscillation, problem: Problem, dtype: str, *, fused: bool = False, trust: Trust = FULL
 ) -> tuple[Equioscillation, Schedule]:
     """The strategy with the largest headroom that is tried, and its schedule: where none survives.
 
-    Raises what settling.settled does.
+    The rest is as of `surviving`. Raises what settling.settled does.
     """
-    return settled(strategy, problem, dtype, loops=_loops(fused)[0], margin=MARGINS[-1])
+    return settled(
+        strategy, problem, dtype, loops=_loops(fused)[0], margin=MARGINS[-1], effort=trust.settling
+    )
 
 
 def widest(
