@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -128,6 +129,11 @@ def survives(
 
     trust: how much is tried. seed: of the random members.
     """
+    return _outlasts(schedule, dtype, tuple(loops), trust, seed)
+
+
+@lru_cache(maxsize=256)
+def _outlasts(schedule: Schedule, dtype: str, loops: tuple[str, ...], trust: Trust, seed: int) -> bool:
     for family in reversed(AGREEING):
         for loop in loops:
             tally = Tally()
