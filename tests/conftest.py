@@ -1,11 +1,13 @@
-"""Options of the test run: --device, --seed and --seeds, as fixtures; and what was skipped, a line a reason."""
+"""Options of the test run: --device, --seed and --seeds, as fixtures; --cases; what was skipped, a line a reason."""
 
 from __future__ import annotations
 
 import gc
+import hashlib
 import re
 import signal
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 import hypothesis
 import pytest
@@ -28,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--seeds", type=int, help="so many seeds from 0, one after the other, in place of --seed"
     )
+    parser.addoption("--cases", type=int, help="of each test function at most so many cases")
     parser.addoption("--kernels", action="store_true", help="run the tests that are marked kernels too")
 
 
@@ -59,10 +62,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A processor that nobody has calibrated the rounding models on may sum worse: no fault of the code."""
-    if not config.getoption("kernels"):
-        left = [item for item in items if item.get_closest_marker("kernels")]
-        config.hook.pytest_deselected(items=left)
-        items[:] = [item for item in items if item not in left]
+    left = {item for item in items if item.get_closest_marker("kernels")}
+    if config.getoption("kernels"):
+        left = set()
+    most = config.getoption("cases")
+    if most is not None:
+        kept = few_cases((item.nodeid for item in items), most)
+        left |= {item for item in items if item.nodeid not in kept}
+    config.hook.pytest_deselected(items=[item for item in items if item in left])
+    items[:] = [item for item in items if item not in left]
+
+
+def few_cases(names: Iterable[str], most: int) -> set[str]:
+    """Of each test function at most `most` cases, the same ones everywhere and in any order.
+
+    By a hash of their names, so that no parameter keeps one value where functions have many cases.
+    """
+    of: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        of[name.partition("[")[0]].append(name)
+    return {
+        name
+        for cases in of.values()
+        for name in sorted(cases, key=lambda name: hashlib.sha256(name.encode()).digest())[:most]
+    }
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

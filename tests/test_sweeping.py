@@ -27,8 +27,6 @@ from polydesign.designer import sweeping
 from polydesign.designer.sweeping import SUMMARY, Outcome, grid, read_problems, sweep
 from polydesign.model import InputError, Table
 
-pytestmark = pytest.mark.numerics
-
 ROOT = Path(__file__).parent.parent
 SMALL: dict[str, Any] = {"degree": [3, 5], "steps": [2, 3], "dtype": "float32"}
 
