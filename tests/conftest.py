@@ -1,22 +1,26 @@
-"""Options of the test run: --device, --seed and --seeds, as fixtures; and what was skipped, a line a reason."""
+"""Options of the test run: --device, --seed and --seeds, as fixtures; --cases; what was skipped, a line a reason."""
 
 from __future__ import annotations
 
 import gc
+import hashlib
 import re
 import signal
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 import hypothesis
 import pytest
 
 from polydesign.search import candidates, survival, survivors
-from polydesign.search.settling import QUICK
+from polydesign.search.settling import QUICK, Effort
 
 hypothesis.settings.register_profile("fixed", derandomize=True)
 hypothesis.settings.load_profile("fixed")
 
 _SEQUENCES, _STRATEGIES, _SURVIVORS = survivors.SEQUENCES, survivors.STRATEGIES, candidates.SURVIVORS
+_SHORT = Effort(1_024, 32, 8, 4)
+SHORT_TRUST = survival.Trust(_SHORT, 4096, _SHORT)
 QUICK_TRUST = survival.Trust(QUICK, 4096, QUICK)
 
 
@@ -26,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--seeds", type=int, help="so many seeds from 0, one after the other, in place of --seed"
     )
+    parser.addoption("--cases", type=int, help="of each test function at most so many cases")
     parser.addoption("--kernels", action="store_true", help="run the tests that are marked kernels too")
 
 
@@ -34,8 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    # A tenth of the time: what most tests of a search ask is not how many matrices it tries.
-    trust(QUICK_TRUST, QUICK_TRUST, pytest.MonkeyPatch())
+    # A hundredth of the time: what most tests of a search ask is not how many matrices it tries.
+    trust(SHORT_TRUST, SHORT_TRUST, pytest.MonkeyPatch())
 
 
 def pytest_collection(session: pytest.Session) -> None:
@@ -57,10 +62,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A processor that nobody has calibrated the rounding models on may sum worse: no fault of the code."""
-    if not config.getoption("kernels"):
-        left = [item for item in items if item.get_closest_marker("kernels")]
-        config.hook.pytest_deselected(items=left)
-        items[:] = [item for item in items if item not in left]
+    left = {item for item in items if item.get_closest_marker("kernels")}
+    if config.getoption("kernels"):
+        left = set()
+    most = config.getoption("cases")
+    if most is not None:
+        kept = few_cases((item.nodeid for item in items), most)
+        left |= {item for item in items if item.nodeid not in kept}
+    config.hook.pytest_deselected(items=[item for item in items if item in left])
+    items[:] = [item for item in items if item not in left]
+
+
+def few_cases(names: Iterable[str], most: int) -> set[str]:
+    """Of each test function at most `most` cases, the same ones everywhere and in any order.
+
+    By a hash of their names, so that no parameter keeps one value where functions have many cases.
+    """
+    of: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        of[name.partition("[")[0]].append(name)
+    return {
+        name
+        for cases in of.values()
+        for name in sorted(cases, key=lambda name: hashlib.sha256(name.encode()).digest())[:most]
+    }
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -88,16 +113,18 @@ def thorough(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def quick() -> survival.Trust:
-    """What they try in the tests that do not ask for more."""
+def quick(monkeypatch: pytest.MonkeyPatch) -> survival.Trust:
+    """They try four times as much as in other tests, so that what is found lasts on other members."""
+    trust(QUICK_TRUST, QUICK_TRUST, monkeypatch)
     return QUICK_TRUST
 
 
 def trust(all_: survival.Trust, chosen: survival.Trust, monkeypatch: pytest.MonkeyPatch) -> None:
-    for function in (survival.surviving, survival.survives, survival.widest):
+    for function in (survival.surviving, survival.roomiest, survival.survives, survival.widest):
         monkeypatch.setitem(function.__kwdefaults__ or {}, "trust", all_)
     monkeypatch.setattr(candidates, "CHOSEN", chosen)
-    few = all_ is QUICK_TRUST
+    few = all_ is not survival.FULL
+    monkeypatch.setattr(survivors, "QUICK", all_.settling if few else QUICK)
     monkeypatch.setattr(survivors, "SEQUENCES", 6 if few else _SEQUENCES)
     monkeypatch.setattr(survivors, "STRATEGIES", 2 if few else _STRATEGIES)
     monkeypatch.setattr(candidates, "SURVIVORS", 2 if few else _SURVIVORS)

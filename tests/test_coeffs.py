@@ -20,12 +20,11 @@ from polydesign.table import dumps, loads
 from polydesign.table.catalogue import find, load, shipped
 from polydesign.table.published import names, published
 
-pytestmark = pytest.mark.numerics
-
 PUBLISHED = shipped() / "published"
 SCRIPT = Path(__file__).parent.parent / "scripts" / "build_coeffs.py"
 
 
+@pytest.mark.numerics
 def test_coeffs_are_rebuilt_bit_for_bit_and_a_changed_table_is_noticed(tmp_path):
     """In a copy of the checkout one table says another headroom: that one differs, and no other."""
     root = SCRIPT.parent.parent

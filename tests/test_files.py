@@ -26,6 +26,7 @@ from click.testing import CliRunner
 import polydesign
 from polydesign.cli import main
 from polydesign.model import InputError, Provenance, quoted, visible
+from polydesign.reporting import pictures
 from polydesign.table import load, save
 from polydesign.table.catalogue import shipped
 from polydesign.text import files, incoming
@@ -413,6 +414,13 @@ def _umask() -> int:
     return umask
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of a report without their layout, most of its time: what is asked is where files end."""
+    monkeypatch.setattr(pictures, "_finished", lambda fig, *_, **__: fig)
+
+
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -441,6 +449,7 @@ def test_a_full_disk_is_said_of_the_path_and_leaves_nothing(
     assert (code, (tmp_path / arguments[-1]).exists()) == (0, True), output
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_earlier_report_stays_where_the_disk_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -495,6 +504,7 @@ def test_what_a_killed_run_has_left_goes(tmp_path: Path) -> None:
     assert set(tmp_path.iterdir()) == {*foreign[:-1], living, tmp_path / "a.json", tmp_path / "kit"}
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_a_killed_report_or_kit_does_not_keep_the_next_one_out(tmp_path: Path) -> None:
     for name, again in (

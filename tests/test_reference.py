@@ -106,8 +106,8 @@ def test_inputs_are_not_touched(seed) -> None:
 
 
 CHOICES = [  # what design is asked for; the digest of what it must choose, and what that measures
-    ({"dtype": "bf16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "a35e0cb8", 0.9096031627630184),
-    ({"dtype": "fp16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "1d470763", 0.8640082934127851),
+    ({"dtype": "bf16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "bf12491d", 0.9090221499791723),
+    ({"dtype": "fp16", "matmuls": 9, "degree": (3, 5), "shape": (32, 64)}, "ae309c24", 0.8636154331838468),
     ({"dtype": "fp32", "matmuls": 9, "degree": (3, 5), "shape": (24, 24)}, "9f63f02f", 0.8598672229297961),
     (
         {

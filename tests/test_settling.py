@@ -19,8 +19,6 @@ from polydesign.search.settling import FIRST, PARTS, QUICK, THROWN, Effort, _of_
 from polydesign.search.survival import Trust, survives
 from polydesign.search.survivors import sequences, survivors
 
-pytestmark = pytest.mark.numerics
-
 FIVE = Problem(2, (5, 5, 5, 5, 5), 1e-3, 1.0)
 FLOORED = Equioscillation(image_floor=0.08, floor_free_tail=2)
 

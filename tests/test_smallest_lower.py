@@ -13,8 +13,6 @@ from polydesign.approximation.remez import best_approximation
 from polydesign.search.minimax import Equioscillation
 from polydesign.search.smallest_lower import smallest_lower
 
-pytestmark = pytest.mark.numerics
-
 PLAIN = Equioscillation()
 
 

@@ -193,5 +193,5 @@ def _upper(ball: arb) -> Fraction:
 
 def _exact(ball: arb) -> Fraction:
     """The number in a ball of radius 0."""
-    mantissa, exponent = (int(part) for part in ball.man_exp())
-    return Fraction(mantissa) * Fraction(2) ** exponent
+    mantissa, exponent = map(int, ball.man_exp())
+    return Fraction(mantissa << exponent) if exponent >= 0 else Fraction(mantissa, 1 << -exponent)

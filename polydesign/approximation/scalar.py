@@ -90,7 +90,8 @@ def rational(x: Any) -> Fraction:
     if not isinstance(x, mpmath.mpf) and not hasattr(x, "_mpf_"):
         return Fraction(x)
     sign, mantissa, exponent, _ = x._mpf_
-    return Fraction((-1) ** sign * int(mantissa)) * Fraction(2) ** int(exponent)
+    whole, power = (-1) ** sign * int(mantissa), int(exponent)
+    return Fraction(whole << power) if power >= 0 else Fraction(whole, 1 << -power)
 
 
 def schedule_from(

@@ -24,13 +24,17 @@ Entries = list[np.ndarray]
 
 def rounded(a: Any, dtype: str) -> np.ndarray:
     """float64 rounded to float32, and from there to a precision of HALF; in float64."""
-    narrow = np.asarray(a, np.float32)
+    narrow = np.array(a, np.float32)  # a copy, that is rounded in place
     if dtype == "float16":
         return narrow.astype(np.float16).astype(np.float64)
     bits = narrow.view(np.uint32)
     # To nearest, ties to even: carry into the upper half unless it is even and the rest is a half.
-    bits = (bits + (((bits >> np.uint32(16)) & np.uint32(1)) + np.uint32(0x7FFF))) & np.uint32(0xFFFF0000)
-    return bits.view(np.float32).astype(np.float64)
+    carry = bits >> np.uint32(16)
+    carry &= np.uint32(1)
+    carry += np.uint32(0x7FFF)
+    bits += carry
+    bits &= np.uint32(0xFFFF0000)
+    return narrow.astype(np.float64)
 
 
 def follow(

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import mpmath
@@ -167,6 +167,7 @@ def per_step(name: str, value: float | Sequence[float], count: int) -> list[floa
     return [float(v) for v in value]
 
 
+@lru_cache(maxsize=4096)  # a search tries many last steps behind the same first ones
 def design_step(
     root: int,
     inner_degree: int,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -66,12 +67,13 @@ DIGITS = 4
 """Of headroom, rounded up, so that a table says what it was made with."""
 
 
+@lru_cache(maxsize=256)  # a search comes back to the problems that it ranked, and whoever asks twice does
 def settled(
     strategy: Equioscillation,
     problem: Problem,
     dtype: str,
     *,
-    loops: Sequence[str] = FOLLOWED,
+    loops: tuple[str, ...] = FOLLOWED,
     margin: float = 1.0,
     effort: Effort = THOROUGH,
 ) -> tuple[Equioscillation, Schedule]:

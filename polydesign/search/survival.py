@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -79,13 +80,15 @@ def surviving(
 
 
 def roomiest(
-    strategy: Equioscillation, problem: Problem, dtype: str, *, fused: bool = False
+    strategy: Equioscillation, problem: Problem, dtype: str, *, fused: bool = False, trust: Trust = FULL
 ) -> tuple[Equioscillation, Schedule]:
     """The strategy with the largest headroom that is tried, and its schedule: where none survives.
 
-    Raises what settling.settled does.
+    The rest is as of `surviving`. Raises what settling.settled does.
     """
-    return settled(strategy, problem, dtype, loops=_loops(fused)[0], margin=MARGINS[-1])
+    return settled(
+        strategy, problem, dtype, loops=_loops(fused)[0], margin=MARGINS[-1], effort=trust.settling
+    )
 
 
 def widest(
@@ -134,6 +137,11 @@ def survives(
 
     trust: how much is tried. seed: of the random members.
     """
+    return _outlasts(schedule, dtype, tuple(loops), trust, seed)
+
+
+@lru_cache(maxsize=256)
+def _outlasts(schedule: Schedule, dtype: str, loops: tuple[str, ...], trust: Trust, seed: int) -> bool:
     for family in reversed(AGREEING):
         for loop in loops:
             tally = Tally()

@@ -2,6 +2,7 @@
 
 python scripts/studies/run_machines.py                 all rows, seeds 0 to 4
 python scripts/studies/run_machines.py --row slowest   that one
+python scripts/studies/run_machines.py --cases 4       of each test function four cases; pytest gets it
 
 Exits with 1 where a test fails in any row. Rows that the processor lacks are named and skipped.
 """

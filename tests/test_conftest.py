@@ -1,0 +1,39 @@
+"""What --cases leaves of a test run."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from conftest import few_cases
+
+NAMES = [
+    *(f"a.py::test_pairs[{one}-{other}]" for one, other in product(range(8), "xy")),
+    "a.py::test_alone",
+    "a.py::test_few[1]",
+    "a.py::test_few[2]",
+    "b.py::test_few[1]",
+]
+
+
+def functions(names: set[str]) -> set[str]:
+    return {name.partition("[")[0] for name in names}
+
+
+def test_every_function_keeps_some_of_its_cases() -> None:
+    for most in (1, 3):
+        kept = few_cases(NAMES, most)
+        assert functions(kept) == functions(set(NAMES))
+        assert sum("test_pairs" in name for name in kept) == most
+    assert few_cases(NAMES, 16) == set(NAMES)
+
+
+def test_the_order_in_which_they_are_found_does_not_matter() -> None:
+    assert few_cases(reversed(NAMES), 3) == few_cases(NAMES, 3)
+    assert few_cases(NAMES, 2) < few_cases(NAMES, 3)
+
+
+def test_functions_of_the_same_cases_keep_different_ones() -> None:
+    """Forty functions, two cases of sixteen each: by chance every case is kept, but for one time in ten."""
+    cases = [f"{one}-{other}" for one, other in product(range(8), "xy")]
+    kept = few_cases((f"a.py::test_{k}[{case}]" for k in range(40) for case in cases), 2)
+    assert len({name.partition("[")[2] for name in kept}) > 12
