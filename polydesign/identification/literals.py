@@ -72,6 +72,9 @@ def value_of(node: ast.AST, known: dict[str, Any]) -> Any:
         if name == "Fraction":
             top, *below = [_number(value_of(argument, known)) for argument in node.args]
             return top / (below[0] if below else 1)
+        if name == "zip" and len(node.args) > 1:
+            columns = [value_of(argument, known) for argument in node.args]
+            return [list(row) for row in zip(*columns, strict=False)]
         if name == "range" and len(node.args) == 1:
             return list(range(min(int(_number(value_of(node.args[0], known))), MOST_STEPS + 1)))
     raise UnreadError
