@@ -9,6 +9,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import yaml
+
 from polydesign.identification.columns import Assigned, put_together
 from polydesign.identification.lists import Listed, Reading, in_value, is_number, lettered, listed
 from polydesign.model import MOST_DEPTH
@@ -45,8 +47,6 @@ def in_toml(text: str) -> list[Listed]:
 
 def in_yaml(text: str) -> list[Listed]:
     """The lists of a YAML text; none where it is not YAML."""
-    import yaml  # slow to load
-
     if len(text) > MOST_YAML:
         return []
     lines: dict[tuple[int, str], int] = {}

@@ -152,14 +152,20 @@ def in_value(name: str, value: Any, depth: int = MOST_DEPTH) -> Iterator[tuple[s
 
 
 def _in_dict(name: str, value: dict[str, Any], depth: int) -> Iterator[tuple[str, Rows, str]]:
-    row, whole = lettered(value), columned(value) or _numbered(value)
+    rows = whole(value)
+    row = lettered(value)
+    if rows:
+        yield name, rows, COLUMNS if columned(value) else ""
+        return
     if row and sensible_row(row):
         yield name, (row,), ""
-    elif whole:
-        yield name, whole, COLUMNS if columned(value) else ""
-        return
     for key, inner in value.items() if depth else ():
         yield from in_value(f"{name}[{key!r}]" if name else str(key), inner, depth - 1)
+
+
+def whole(value: dict[str, Any]) -> Rows | None:
+    """The rows of a dict that is one list as a whole, by columns or with numbered keys."""
+    return columned(value) or _numbered(value)
 
 
 def rows_of(value: Any) -> Rows | None:

@@ -50,7 +50,9 @@ def read_rows(text: str, which: str | None = None) -> Rows:
 def several(*readings: Reading) -> tuple[str, str]:
     """Field and problem of a list that makes sense in more than one way."""
     each = (f"{one.words or 'as it stands'} ({len(one.rows)} of {len(one.rows[0])})" for one in readings)
-    cure = "write one list a row, without zeros between, or give the rows in Python, where they are as they stand"
+    cure = (
+        "write one list a row, without zeros between, or give Python the rows, where they are as they stand"
+    )
     return "text", f"can be read in several ways, {', or '.join(each)}: {cure}"
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, TypeGuard
 
 from polydesign.identification.columns import Assigned, put_together
-from polydesign.identification.lists import Listed, Reading, in_value, is_number, listed
+from polydesign.identification.lists import Listed, Reading, in_value, is_number, lettered, listed, whole
 from polydesign.identification.literals import UnreadError, bind, value_of
 from polydesign.model import InputError
 
@@ -208,7 +208,12 @@ class _Reader:
             self.lists.pop(self.made[name], None)  # as it is run: the later list is made of this one
         elif isinstance(node, (ast.Name, ast.Attribute)):
             return  # the same list under another name
-        if is_number(value):
+        if isinstance(node, ast.Dict) and not whole(value) and not lettered(value):
+            for key, inner in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant):
+                    said = f"{name}[{key.value!r}]" if name else str(key.value)
+                    self.take(said, inner, known, keep=False)
+        elif is_number(value):
             self.apart.append(Assigned(name, node.lineno, value))
         else:
             key = self.next()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from polydesign.identification.lists import Listed, Reading
 from polydesign.identification.matches import given_rows
-from polydesign.identification.pasted import chosen, decided, find_lists, several
+from polydesign.identification.pasted import MOST_CHARACTERS, chosen, decided, find_lists, several
 from polydesign.identification.similarity import Row
 from polydesign.model import MOST_INNER_DEGREE, MOST_STEPS, InputError, Table, visible
 from polydesign.table.catalogue import catalogue, earlier_tables, glance, load
@@ -76,6 +76,10 @@ def given(source: Source, which: str | None = None) -> Given:
 
 
 def _from_file(path: Path, which: str | None) -> Given:
+    if path.is_dir():
+        raise InputError(
+            str(path), "is a folder: polydesign.identification.inventory(path) lists the tables of its files"
+        )
     text = read_text(path, "a list that is read: paste the list itself", marked=True)
     try:
         if '"polydesign/schedule/' in text[:200]:
@@ -112,6 +116,26 @@ def _remarks(one: Listed, text: str, suffix: str) -> tuple[str, ...]:
     if others:
         found.append(f"{', '.join(others[:_NAMED])}{more}: lists that are no steps; --list NAME reads one")
     return tuple(found)
+
+
+def holds_several(source: str | os.PathLike[str]) -> bool:
+    """Whether it is a folder, or a text of several different lists that can be steps."""
+    if isinstance(source, os.PathLike):
+        path = Path(source)
+        if path.is_dir():
+            return True
+        text, suffix = read_text(path, "a list that is read", marked=True), path.suffix.removeprefix(".")
+        if '"polydesign/schedule/' in text[:200]:
+            return False
+    else:
+        text, suffix = source, ""
+        if source in names() or source in catalogue():
+            return False
+    if len(text) > MOST_CHARACTERS or not text.strip() or of_the_header(text) is not None:
+        return False
+    if any(one.digest in text for one in earlier_tables()):
+        return False
+    return len({one.rows for one in find_lists(text, suffix)[0] if one.sensible}) > 1
 
 
 def of_the_header(text: str) -> Table | None:
