@@ -166,7 +166,7 @@ def _told_by_the_text(text: str) -> tuple[list[Listed], InputError | None]:
     """By what is the narrowest first: numbers alone, then Python, then data, then brackets."""
     lines = text.splitlines()
     found = columns_of_csv(lines) or plain(lines)
-    if not found and re.search(r"(?m)^\s*\[\[?[\w.\"-]+\]\]?\s*$", text):
+    if not found and re.search(r"(?m)^ *\[\[?[\w.\"-]+\]\]? *$", text):
         found = in_toml(text)
     if found:
         return found, None
@@ -176,7 +176,7 @@ def _told_by_the_text(text: str) -> tuple[list[Listed], InputError | None]:
         found, problem = in_python(tree)
         if found or problem:
             return found, problem
-    if re.search(r"(?m)^[\s-]*[\w\"'.-]+\s*:(\s|$)|^\s*- ", text):
+    if re.search(r"(?m)^[ -]*[\"']?\w[^:\n]{0,80}:(?: |$)|^ *- ", text):
         found = in_yaml(text)
     listing = (ast.List, ast.Tuple, ast.Set, ast.ListComp)
     if not found and (tree is None or not any(isinstance(node, listing) for node in ast.walk(tree))):
@@ -204,7 +204,7 @@ def _notebook(body: dict[str, Any]) -> list[Listed]:
         if not text.strip() or len(text) > MOST_CHARACTERS:
             continue
         code = cell.get("cell_type") == "code"
-        text = re.sub(r"(?m)^\s*[%!].*$", "", text) if code else text
+        text = re.sub(r"(?m)^ *[%!].*$", "", text) if code else text
         lists = find_lists(text, "" if code else "md")[0] if text.strip() else []
         found += [replace(one, cell=number) for one in lists]
     return found

@@ -16,6 +16,7 @@ from polydesign.identification.literals import UnreadError, bind, value_of
 from polydesign.model import InputError
 
 _LITERAL = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.ListComp, ast.GeneratorExp)
+_ROW_LIKE = (ast.List, ast.Tuple, ast.Name, ast.Attribute, ast.Starred, ast.Subscript, ast.BinOp, ast.Call)
 _GROWING = {"append": "+", "extend": "+="}
 _SKIPPED = (ast.Lambda, ast.JoinedStr)
 _LONGEST = 1000
@@ -252,6 +253,11 @@ class _Reader:
 
     def inside(self, node: ast.AST, known: Known, name: str) -> None:
         """The literals within an expression that is none itself; an argument has its keyword for a name."""
+        if isinstance(node, (ast.List, ast.Tuple)) and all(isinstance(one, _ROW_LIKE) for one in node.elts):
+            # Of a list of rows a part is another table.
+            said = "holds a list of which some part is not read here: paste the list that results"
+            self.problem = self.problem or InputError(f"line {node.lineno}", said)
+            return
         for child in ast.iter_child_nodes(node):
             called = name or (ast.unparse(node.func) if isinstance(node, ast.Call) else "")
             if isinstance(child, ast.keyword):
