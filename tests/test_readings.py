@@ -146,6 +146,15 @@ def test_what_happens_under_a_condition_is_told():
     )
 
 
+def test_lists_called_a_and_b_are_columns_only_where_these_are_steps():
+    assert read_rows("a: [1.5, 1.5]\nb: [-0.5, -0.5]") == ((1.5, -0.5),) * 2
+    for text in (
+        "a: [2, -1.5, 0.5]\nb: [3.4445, -4.775, 2.0315]",
+        '{"a": [2, -1.5, 0.5], "b": [3.4445, -4.775, 2.0315]}',
+    ):
+        assert sorted(one.rows for one in find_lists(text)[0]) == [(TWO[1],), (JORDAN,)]
+
+
 def test_constants_of_two_functions_are_two_rows():
     text = "def f():\n    a = 3.4445\n    b = -4.775\n    c = 2.0315\n\ndef g():\n    a = 2.0\n    b = -1.5\n    c = 0.5\n"
     assert [one.rows for one in find_lists(text)[0]] == [(JORDAN,), (TWO[1],)]
@@ -230,6 +239,7 @@ def test_the_safe_table_of_the_same_shape_is_offered(lower):
     assert (first.name, first.standing) == ("sign-d5x5-l1e-3-bf16", "plain")
     assert first.degrees == (5,) * 5
     text = str(found)
+    assert found.schedule is not None
     if lower == 1e-3:
         assert first.safer
         assert first.error > found.schedule.error

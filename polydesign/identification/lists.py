@@ -191,12 +191,13 @@ def lettered(value: dict[str, Any]) -> tuple[float, ...] | None:
 
 
 def columned(value: dict[str, Any]) -> Rows | None:
-    """The rows of {"a": [first, second, …], "b": …, "c": …}."""
+    """The rows of {"a": [first, second, …], "b": …, "c": …}, where half of them can be steps."""
     for found in _by_letters(value):
         if all(isinstance(one, list) and one and all(map(is_number, one)) for one in found) and (
             len({len(one) for one in found}) == 1
         ):
-            return tuple(zip(*map(_floats, found), strict=True))
+            rows = tuple(zip(*map(_floats, found), strict=True))
+            return rows if _share(rows) >= 0.5 else None
     return None
 
 
