@@ -31,13 +31,20 @@ _BETWEEN = re.compile(r"[\s,;]*(?:(?:new|&\s*mut|&)\s*)?(?:[A-Za-z_][\w:.]*!?)?\
 """What may stand before a list in a list: a separator, and a constructor's name."""
 
 _NAME = re.compile(
-    r"([A-Za-z_][\w.]*(?:-\w+)*)[\"']?\s*(?:\[[^\[\]\n]*\]\s*){0,3}(?::[^=:{}()\n]{0,80})?(?::=|=>|<-|=|:|\(|)\s*"
+    r"([A-Za-z_][\w.]*(?:-\w+)*)(?![\w!])[\"']?\s*(?:\[[^\[\]\n]*\]\s*){0,3}(?::[^=:{}()\n]{0,80})?(?::=|=>|<-|=|:|\(|)\s*"
     r"(?:(?:new|&\s*mut|&)\s*)?(?:[\w:.<>]{1,60}!?)?\s*\(?\s*$"
 )
 _CONSTANT = re.compile(
     rf"(?:(?:#define|--)\s*(?=\w)([\w-]+)[\s=]+|(?<!\w)([A-Za-z_]\w*)[\"']?\s*(?::\s*\w+\s*)?(?::=|=>|<-|=|:)\s*)\(?({NUMBER})"
-    r"(?:_?f32|_?f64|[fFL])?(?![\w.]|\s*[*/(])"
+    r"(?:_?f32|_?f64|[fFL])?(?!\w|\.\w|\s*[*/(])"
 )
+
+
+_SEVERAL = re.compile(
+    rf"((?<![\w,])[A-Za-z]\w{{0,40}}(?: *, *[A-Za-z]\w{{0,40}}){{1,8}}) *= *"
+    rf"({NUMBER}(?: *, *{NUMBER}){{1,12}})(?![\w.]\w)"
+)
+"""a, b, c = 3.4445, -4.7750, 2.0315, as Julia and pages have it."""
 
 
 @dataclass(slots=True)
@@ -60,6 +67,11 @@ def in_brackets(text: str) -> list[Listed]:
     constants = [
         Assigned(found[1] or found[2], bisect_right(starts, found.start()), float(found[3]))
         for found in _CONSTANT.finditer(bare)
+    ]
+    assigned += [
+        Assigned(found[1], bisect_right(starts, found.start()), [float(c) for c in found[2].split(",")])
+        for found in _SEVERAL.finditer(bare)
+        if found[1].count(",") == found[2].count(",")
     ]
     groups, used = put_together(assigned)
     lists = [

@@ -44,13 +44,13 @@ def put_together(assigned: Iterable[Assigned]) -> tuple[list[Listed], set[int]]:
     for key, members in _groups(assigned):
         values = [one.value for _, one in members]
         names = _named([one.name for _, one in members])
-        line = members[0][1].line
+        line = min(one.line for _, one in members)
         if all(map(is_number, values)):
             row = tuple(map(as_float, values))
             if not sensible_row(row) or (len(row) == 2 and all(c.is_integer() for c in row)):
                 continue
             below = line <= last + 1 or "#" in key
-            last = members[-1][1].line
+            last = max(one.line for _, one in members)
             if numbers and below and numbers[-1][0] == key and len(numbers[-1][2][0]) == len(row):
                 numbers[-1][2].append(row)
             else:
@@ -75,10 +75,15 @@ def _same_lengths(values: Sequence[Any]) -> bool:
 
 
 def _groups(assigned: Iterable[Assigned]) -> list[tuple[str, list[tuple[int, Assigned]]]]:
-    """Members in the order of the letters, from a on without a gap, two at least."""
+    """Members in the order of the letters, from a on without a gap, two at least; or all backwards."""
+    given = list(enumerate(assigned))
+    return _in_order(given) or _in_order(given[::-1])
+
+
+def _in_order(given: Sequence[tuple[int, Assigned]]) -> list[tuple[str, list[tuple[int, Assigned]]]]:
     open_groups: dict[str, list[tuple[int, Assigned]]] = {}
     done: list[tuple[str, list[tuple[int, Assigned]]]] = []
-    for index, one in enumerate(assigned):
+    for index, one in given:
         for key, place in _patterns(one.name):
             members = open_groups.get(key)
             if members is not None and place == len(members) and _kind(members[0][1]) == _kind(one):

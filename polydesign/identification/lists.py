@@ -75,7 +75,7 @@ def listed(name: str, line: int, rows: Rows) -> Listed:
 
 def readings(rows: Rows) -> tuple[Reading, ...]:
     """The ways to read these rows that make sense, the likelier first; as they stand, where none does."""
-    found = [Reading(rows), *_all_powers(rows), *_cut(rows), *_transposed(rows)]
+    found = [Reading(rows), *_all_powers(rows), *_cut(rows), *_transposed(rows), *_counted(rows)]
     shares = [_share(one.rows) for one in found]
     if max(shares) < 0.5:
         return (found[0],)
@@ -115,6 +115,17 @@ def _cut(rows: Rows) -> Iterator[Reading]:
 def _transposed(rows: Rows) -> Iterator[Reading]:
     if 2 <= len(rows) <= 6 and len(rows[0]) > 1 and len({len(row) for row in rows}) == 1:
         yield Reading(tuple(zip(*rows, strict=True)), COLUMNS)
+
+
+def _counted(rows: Rows) -> Iterator[Reading]:
+    """Without a first column that counts the rows."""
+    first = [row[0] for row in rows]
+    if (
+        len(rows) > 1
+        and min(map(len, rows)) > 2
+        and first in ([*range(len(rows))], [*range(1, len(rows) + 1)])
+    ):
+        yield Reading(tuple(row[1:] for row in rows), "without the first column, which counts the rows")
 
 
 def _share(rows: Rows) -> float:

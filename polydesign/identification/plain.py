@@ -34,7 +34,7 @@ def plain(lines: Sequence[str]) -> list[Listed]:
             decimal_commas = decimal_commas and bool(_DECIMAL_COMMAS.fullmatch(bare))
             rows += map(tuple, numbers_of(bare.rstrip(",;")) or [map(float, re.findall(NUMBER, bare))])
             first = first or number
-        elif not rows and not headed and re.fullmatch(r"[A-Za-z_]\w*(\s*[,;]\s*[A-Za-z_]\w*)*", bare):
+        elif not rows and not headed and re.fullmatch(r"[A-Za-z_]\w*((\s*[,;]\s*|\s+)[A-Za-z_]\w*)*", bare):
             headed = True
         else:
             return []

@@ -11,7 +11,16 @@ from dataclasses import replace
 from typing import Any, TypeGuard
 
 from polydesign.identification.columns import Assigned, put_together
-from polydesign.identification.lists import Listed, Reading, in_value, is_number, lettered, listed, whole
+from polydesign.identification.lists import (
+    Listed,
+    Reading,
+    in_value,
+    is_number,
+    lettered,
+    listed,
+    rows_of,
+    whole,
+)
 from polydesign.identification.literals import UnreadError, bind, value_of
 from polydesign.model import InputError
 
@@ -132,7 +141,11 @@ class _Reader:
         called = ast.unparse(over.func) if isinstance(over, ast.Call) else ""
         if called == "enumerate" and isinstance(over, ast.Call) and over.args:
             over = over.args[0]
-        if called != "range":
+        if called == "zip" and isinstance(over, ast.Call) and not rows_of(self.value(over, known)):
+            for each in over.args:  # such as a count, and rows
+                if not isinstance(each, ast.Call):
+                    self.take(f"for {target}", each, known, keep=False)
+        elif called != "range":
             self.take(f"for {target}", over, known, keep=False)
         values = self.value(node.iter, known)
         followed = isinstance(values, list) and any(
@@ -207,8 +220,8 @@ class _Reader:
             bind(name, value, known)
         if again:
             self.lists.pop(self.made[name], None)  # as it is run: the later list is made of this one
-        elif isinstance(node, (ast.Name, ast.Attribute)):
-            return  # the same list under another name
+        elif isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
+            return  # the same list under another name, or a part of it
         if isinstance(node, ast.Dict) and not whole(value) and not lettered(value):
             for key, inner in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant):
@@ -306,7 +319,8 @@ class _Reader:
 
 def _target(node: ast.expr) -> str:
     """What stands on the left, without the brackets around several names."""
-    return ast.unparse(node).strip("()") if isinstance(node, (ast.Tuple, ast.List)) else ast.unparse(node)
+    said = ast.unparse(node)
+    return said[1:-1] if isinstance(node, (ast.Tuple, ast.List)) and said[0] in "([" else said
 
 
 def _forget(name: str, known: Known) -> None:
