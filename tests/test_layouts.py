@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -90,6 +91,19 @@ def test_a_thousand_hostile_texts():
     assert min(read, refused) > 100
 
 
+def test_a_large_notebook_is_read_for_its_cells(tmp_path):
+    """With a picture of half a million letters in its output."""
+    body = json.loads(LAYOUTS["notebook"][1](TABLES["youjiacheng_5"]))
+    body["cells"][1]["outputs"] = [{"data": {"image/png": "iVBOR" * 100_000}}]
+    path = tmp_path / "large.ipynb"
+    path.write_text(json.dumps(body))
+    (sighting,) = inventory(path).sightings
+    assert (sighting.table, sighting.place) == ("youjiacheng_5", "cell 2, line 3")
+    assert str(sighting).startswith(f"{path}:2:3: coeffs: youjiacheng_5")
+    with pytest.raises(InputError, match="characters"):
+        read_rows(path.read_text())
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -98,11 +112,11 @@ def test_a_thousand_hostile_texts():
         ("- " * 100_000 + "1", "paste the list alone"),
         ("{" * 100_000 + "}" * 100_000, "paste the list alone"),
         ('{"a":' * 5000 + "[3.4, -4.7, 2.0]" + "}" * 5000, "paste the list alone"),
-        ("x" * 900_000, "holds no list"),
+        ("x" * 300_000, "holds no list"),
         ("-" * 100_000 + "1", "paste the list alone"),
         ("a: &a [1, -2, 3]\nb: [4, -5, 2]\n" + "".join(f"b{i}: &b{i} [*a, *a]\n" for i in range(2000)), "several lists"),
         ("x = " + "1+" * 50_000 + "1", "paste the list alone"),
-        ("x = [" + "[1.5, -0.5]," * 60_000 + "]", "some part is not read here"),
+        ("x = [" + "[1.5, -0.5]," * 30_000 + "]", "some part is not read here"),
     ],
     ids=["long", "brackets", "dashes", "braces", "objects", "word", "minus", "aliases", "sum", "rows"],
 )  # fmt: skip

@@ -1,7 +1,8 @@
 """Lists of coefficients from elsewhere: read, and compared with every table that is known.
 
 Public are the words of what `polydesign.identify` returns: an `Identification`, which holds each `Match`
-with a known table and each `Alternative` to it; and the `Inventory` of all tables in a file or a folder.
+with a known table and each `Alternative` to it; and the `Inventory` of a file or a folder,
+with a `Sighting` for each table, which `inventory` makes.
 """
 
 from polydesign.identification.advice import Alternative

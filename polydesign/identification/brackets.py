@@ -6,7 +6,6 @@ in suffixes, and in the words before a bracket. Nothing is run, and of the gramm
 
 from __future__ import annotations
 
-import ast
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import Any
 
 from polydesign.identification.columns import Assigned, put_together
 from polydesign.identification.lists import Listed, in_value, listed
-from polydesign.identification.literals import UnreadError, value_of
+from polydesign.identification.literals import UnreadError, parsed, value_of
 
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"  # one way to read digits: no time squared
 _DEEPEST = 30
@@ -177,7 +176,7 @@ def _arithmetic(text: str) -> list[float] | None:
     if len(text) > 20 * _LONGEST_ITEM or not re.fullmatch(r"[\d.eE+\-*/(),\s]+", text):
         return None
     try:
-        value = value_of(ast.parse(f"[{text.strip()}]", mode="eval").body, {})
+        value = value_of(parsed(f"[{text.strip()}]", "eval").body, {})
     except (UnreadError, ArithmeticError, SyntaxError, ValueError, RecursionError, MemoryError, TypeError):
         return None
     return value if all(isinstance(one, (int, float)) for one in value) else None

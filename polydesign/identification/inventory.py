@@ -176,7 +176,7 @@ def _of_text(
     text: str, path: str, suffix: str, known: Sequence[KnownRows], lower: float
 ) -> tuple[list[Sighting], str | None]:
     """The tables of a text, and why it was not read."""
-    if len(text) > MOST_CHARACTERS:
+    if len(text) > MOST_CHARACTERS and suffix != "ipynb":
         return [], f"has {len(text):,} characters, and at most {MOST_CHARACTERS:,} are read"
     table = of_the_header(text)
     if table is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,13 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 _LONGEST = 10 * MOST_STEPS
 """A list that grows beyond this is no table; and so small a text can grow no memory."""
+
+
+def parsed(text: str, mode: str = "exec") -> Any:
+    """The tree of a Python text, without what Python would warn of; raises what ast.parse raises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        return ast.parse(text, mode=mode)
 
 
 class UnreadError(Exception):

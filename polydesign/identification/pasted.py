@@ -15,12 +15,14 @@ from typing import Any
 from polydesign.identification.brackets import in_brackets
 from polydesign.identification.formats import in_json, in_toml, in_yaml, parsed_json
 from polydesign.identification.lists import Listed, Reading, Rows, listed
+from polydesign.identification.literals import parsed
 from polydesign.identification.matches import EFFORT, find_matches
 from polydesign.identification.plain import columns_of_csv, plain, tables_of_markdown
 from polydesign.identification.python_text import in_python, parsed_python
 from polydesign.model import MOST_INNER_DEGREE, MOST_STEPS, InputError, quoted, visible
 
-MOST_CHARACTERS = 1_000_000
+MOST_CHARACTERS = 400_000
+"""Of a text; a notebook may have more, of which its cells are read."""
 CURE = "paste the list alone, as [(3.4445, -4.775, 2.0315), …], JSON, or a row of numbers a line"
 
 LANGUAGES = ("c", "cc", "cpp", "cu", "cuh", "go", "h", "hpp", "java", "jl", "js", "lua", "m", "r", "rs", "ts")
@@ -131,14 +133,16 @@ def find_lists(text: str, suffix: str = "") -> tuple[list[Listed], InputError | 
 
     Raises InputError where the text is empty, or too long.
     """
-    if len(text) > MOST_CHARACTERS:
+    if len(text) > MOST_CHARACTERS and suffix != "ipynb":
         raise InputError("text", f"has {len(text)} characters: {CURE}")
+    if suffix == "ipynb" and isinstance(notebook := parsed_json(text), dict) and "cells" in notebook:
+        return _notebook(notebook), None
     if not text.strip():
         raise InputError("text", f"is empty: {CURE}")
     text = _BLANKS.sub(" ", _MINUS.sub("-", text)).expandtabs()
     text = "\n".join(text.splitlines())
     suffix = suffix.lower()
-    if suffix in ("md", "markdown", "rst", "txt", "ipynb", "toml", "yaml", "yml", *LANGUAGES):
+    if suffix in ("md", "markdown", "rst", "toml", "yaml", "yml", *LANGUAGES):
         found = _of_suffix(text, suffix)
         if found:
             return found, None
@@ -187,7 +191,7 @@ def _told_by_the_text(text: str) -> tuple[list[Listed], InputError | None]:
 def _syntax(text: str) -> InputError:
     """What Python says of the text."""
     try:
-        ast.parse(textwrap.dedent(text))
+        parsed(textwrap.dedent(text))
     except SyntaxError as problem:
         return InputError(f"line {problem.lineno}", f"is not read as Python ({problem.msg}): {CURE}")
     except (RecursionError, MemoryError, ValueError) as problem:
@@ -198,7 +202,8 @@ def _syntax(text: str) -> InputError:
 def _notebook(body: dict[str, Any]) -> list[Listed]:
     """The lists of the cells of a Jupyter notebook."""
     found: list[Listed] = []
-    for number, cell in enumerate(body["cells"], start=1):
+    cells = body["cells"] if isinstance(body["cells"], list) else []
+    for number, cell in enumerate(cells, start=1):
         source = cell.get("source", "") if isinstance(cell, dict) else ""
         text = "".join(map(str, source)) if isinstance(source, list) else str(source)
         if not text.strip() or len(text) > MOST_CHARACTERS:

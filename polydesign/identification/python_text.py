@@ -21,7 +21,7 @@ from polydesign.identification.lists import (
     rows_of,
     whole,
 )
-from polydesign.identification.literals import UnreadError, bind, value_of
+from polydesign.identification.literals import UnreadError, bind, parsed, value_of
 from polydesign.model import InputError
 
 _LITERAL = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.ListComp, ast.GeneratorExp)
@@ -38,7 +38,7 @@ def parsed_python(text: str) -> ast.Module | None:
     first, _, rest = text.lstrip("\n").partition("\n")
     for one in (text, f"{first.strip()}\n{textwrap.dedent(rest)}"):
         try:
-            return ast.parse(textwrap.dedent(one))
+            return parsed(textwrap.dedent(one))
         except (SyntaxError, RecursionError, MemoryError, ValueError):
             continue
     return None
