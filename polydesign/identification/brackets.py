@@ -94,7 +94,7 @@ def _without_strings(found: re.Match[str]) -> str:
 def _decimal(text: str) -> str:
     """Numbers as Python writes them: without suffixes, hexadecimal digits, and exponents of d or f."""
     text = re.sub(r"0[xX][\da-fA-F]+(?:\.[\da-fA-F]*)?[pP][-+]?\d{1,4}", _hexadecimal, text)
-    text = re.sub(r"(?<=\d)_(?=\d)", "", text)
+    text = re.sub(r"(?<![\w.])\d+(?:_\d+)+", lambda found: found[0].replace("_", ""), text)
     text = re.sub(r"(?<=[\d.])_?(?:f32|f64|dp|[fFlL])\b", " ", text)
     return re.sub(r"(?<=[\d.])[dDf](?=[-+]?\d)", "e", text)
 

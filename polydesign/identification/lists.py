@@ -22,9 +22,9 @@ COLUMNS = "by columns: each list has one coefficient of all steps"
 _LARGEST_SUM = 3.0
 """p(1) of a step that is meant to lead to 1; published first steps reach 2."""
 
-_LETTERS = (("a", "b", "c", "d", "e"), ("alpha", "beta", "gamma", "delta"))
-_LETTERS += (tuple(f"c{j}" for j in range(13)), tuple(f"c{j}" for j in range(1, 14, 2)))
-_LETTERS += (tuple(f"a{j}" for j in range(13)), tuple(f"a{j}" for j in range(1, 14, 2)))
+LETTERS = (("a", "b", "c", "d", "e"), ("alpha", "beta", "gamma", "delta"))
+LETTERS += (tuple(f"c{j}" for j in range(13)), tuple(f"c{j}" for j in range(1, 14, 2)))
+LETTERS += (tuple(f"a{j}" for j in range(13)), tuple(f"a{j}" for j in range(1, 14, 2)))
 """What the coefficients of a row are called, in increasing powers."""
 
 
@@ -148,6 +148,41 @@ def _alternates(rows: Rows) -> bool:
     return all(p * c <= 0 for row in rows for p, c in pairwise(row))
 
 
+def joined(lists: list[Listed]) -> list[Listed]:
+    """Rows with numbered names, ns_1, ns_2, …, as one list; the others as they are."""
+    found: list[Listed] = []
+    run: list[Listed] = []
+    for one in [*lists, None]:
+        stem, number = _numbered_name(one.name) if one else ("", None)
+        if one and run and len(one.rows) == 1 and (stem, number) == _next_name(run[-1].name):
+            run.append(one)
+            continue
+        if (
+            len(run) > 1
+            and len({len(row.rows[0]) for row in run}) == 1
+            and not any(row.changed for row in run)
+        ):
+            rows = tuple(row.rows[0] for row in run)
+            run = [
+                Listed(
+                    _numbered_name(run[0].name)[0], run[0].line, (Reading(rows, "rows with numbered names"),)
+                )
+            ]
+        found += run
+        run = [one] if one else []
+    return found
+
+
+def _numbered_name(name: str) -> tuple[str, int | None]:
+    found = re.fullmatch(r"(\w*?[A-Za-z_])_*(\d{1,3})", name)
+    return (found[1].rstrip("_"), int(found[2])) if found else ("", None)
+
+
+def _next_name(name: str) -> tuple[str, int] | None:
+    stem, number = _numbered_name(name)
+    return None if number is None else (stem, number + 1)
+
+
 def in_value(name: str, value: Any, depth: int = MOST_DEPTH) -> Iterator[tuple[str, Rows, str]]:
     """The lists of rows in a value: it itself, or what its keys hold; each with the words of its reading."""
     if isinstance(value, dict):
@@ -215,7 +250,7 @@ def columned(value: dict[str, Any]) -> Rows | None:
 def _by_letters(value: dict[str, Any]) -> Iterator[list[Any]]:
     """What stands under the letters of a row, where two or more are there, one after the other."""
     lower = {str(key).strip().lower(): inner for key, inner in value.items()}
-    for letters in _LETTERS:
+    for letters in LETTERS:
         found = []
         for letter in letters:
             if letter not in lower:

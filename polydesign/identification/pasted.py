@@ -14,7 +14,7 @@ from typing import Any
 
 from polydesign.identification.brackets import in_brackets
 from polydesign.identification.formats import in_json, in_toml, in_yaml, parsed_json
-from polydesign.identification.lists import Listed, Reading, Rows, listed
+from polydesign.identification.lists import Listed, Reading, Rows, joined, listed
 from polydesign.identification.literals import parsed
 from polydesign.identification.matches import EFFORT, find_matches
 from polydesign.identification.plain import columns_of_csv, plain, tables_of_markdown
@@ -129,10 +129,16 @@ def _check(rows: Rows, place: str) -> None:
 def find_lists(text: str, suffix: str = "") -> tuple[list[Listed], InputError | None]:
     """All lists of numbers in a text, in its order, and why it may not be read, where it holds none.
 
-    suffix: of the file, without the dot, where that is known; else the text tells.
+    suffix: of the file, without the dot, where that is known; else the text tells. Rows with numbered names
+    are one list.
 
     Raises InputError where the text is empty, or too long.
     """
+    found, problem = _find(text, suffix)
+    return joined(found), problem
+
+
+def _find(text: str, suffix: str) -> tuple[list[Listed], InputError | None]:
     if len(text) > MOST_CHARACTERS and suffix != "ipynb":
         raise InputError("text", f"has {len(text)} characters: {CURE}")
     if suffix == "ipynb" and isinstance(notebook := parsed_json(text), dict) and "cells" in notebook:
@@ -169,7 +175,9 @@ def _of_suffix(text: str, suffix: str) -> list[Listed]:
 def _told_by_the_text(text: str) -> tuple[list[Listed], InputError | None]:
     """By what is the narrowest first: numbers alone, then Python, then data, then brackets."""
     lines = text.splitlines()
-    found = columns_of_csv(lines) or plain(lines)
+    ruled = all(line.strip()[:1] in ("", "|") for line in lines)
+    found = [listed("", line, rows) for line, rows in tables_of_markdown(lines)] if ruled else []
+    found = found or columns_of_csv(lines) or plain(lines)
     if not found and re.search(r"(?m)^ *\[\[?[\w.\"-]+\]\]? *$", text):
         found = in_toml(text)
     if found:
@@ -184,7 +192,8 @@ def _told_by_the_text(text: str) -> tuple[list[Listed], InputError | None]:
         found = in_yaml(text)
     listing = (ast.List, ast.Tuple, ast.Set, ast.ListComp)
     if not found and (tree is None or not any(isinstance(node, listing) for node in ast.walk(tree))):
-        found = in_brackets(text) or _page(text)
+        page = re.search(r"(?m)^ *\||&.*\\\\", text)  # has tables
+        found = (_page(text) if page else []) or in_brackets(text) or _page(text)
     return found, None if found or tree is not None else _syntax(text)
 
 
@@ -215,6 +224,10 @@ def _notebook(body: dict[str, Any]) -> list[Listed]:
     return found
 
 
+def _no_table(line: str) -> str:
+    return "" if line.strip().startswith("|") else line.replace("`", "")
+
+
 def _page(text: str) -> list[Listed]:
     """The lists of a page in Markdown: fenced blocks, tables, and what its sentences have in brackets."""
     found: list[Listed] = []
@@ -234,6 +247,6 @@ def _page(text: str) -> list[Listed]:
         if (fenced or fence) and number <= len(lines):
             prose[number - 1] = ""
     tables = [listed("", line, rows) for line, rows in tables_of_markdown(prose)]
-    rest = ["" if line.strip().startswith("|") else line for line in prose]
+    rest = [line.replace("`", "") for line in prose] if not tables else [_no_table(line) for line in prose]
     said = [replace(one, name="") for one in in_brackets("\n".join(rest))]
     return sorted([*found, *tables, *said], key=lambda one: one.line)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 from polydesign.identification.brackets import NUMBER, numbers_of
-from polydesign.identification.lists import Listed, Rows, listed
+from polydesign.identification.lists import LETTERS, Listed, Rows, listed
 from polydesign.model import MOST_INNER_DEGREE
 
 _RULED = re.compile(rf"[\[\]|\s]*{NUMBER}(?:[\s|]+{NUMBER})+[\[\]|\s]*")
@@ -67,28 +68,47 @@ def columns_of_csv(lines: Sequence[str]) -> list[Listed]:
 
 
 def tables_of_markdown(lines: Sequence[str]) -> Iterator[tuple[int, Rows]]:
-    """Line and rows of each table of numbers in a page of Markdown or LaTeX, without a column that counts."""
-    block: list[tuple[int, tuple[float, ...]]] = []
+    """Line and rows of each table of numbers in a page of Markdown or LaTeX: its columns a, b, c or c0, c1, …
+
+    Where the head names no such columns, all count but a first one that counts the rows.
+    """
+    block: list[tuple[int, list[str]]] = []
     for number, line in enumerate([*lines, ""], start=1):
         bare = line.strip()
         if bare.startswith("|"):
-            block.append((number, _cells(bare.strip("|").split("|"))))
-            continue
-        if "&" in bare and bare.endswith(("\\\\", "\\\\ \\hline")):
+            block.append((number, bare.strip("|").split("|")))
+        elif "&" in bare and bare.endswith(("\\\\", "\\\\ \\hline")):
             parts = bare.removesuffix("\\hline").strip().removesuffix("\\\\").split("\\\\")
-            block += [(number, _cells(part.split("&"))) for part in parts]
-            continue
-        rows = [(at, found) for at, found in block if found]
-        if rows and len({len(found) for _, found in rows}) == 1:
-            steps = [found[0] for _, found in rows]
-            counted = len(rows[0][1]) > 2 and steps in ([*range(len(rows))], [*range(1, len(rows) + 1)])
-            yield rows[0][0], tuple(found[counted:] for _, found in rows)
-        block = []
+            block += [(number, part.split("&")) for part in parts]
+        elif not bare.startswith("\\"):  # a rule stands between rows
+            rows = _rows_of_table(block)
+            if rows and len({len(found) for _, found in rows}) == 1:
+                yield rows[0][0], tuple(found for _, found in rows)
+            block = []
+
+
+def _rows_of_table(block: list[tuple[int, list[str]]]) -> list[tuple[int, tuple[float, ...]]]:
+    for _, cells in block:
+        names = [re.sub(r"[^a-z0-9]", "", cell.lower()) for cell in cells]
+        columns = next((columns for letters in LETTERS if len(columns := _columns(names, letters)) > 1), [])
+        if columns:
+            picked = [(at, [row[j] for j in columns if j < len(row)]) for at, row in block]
+            return [(at, found) for at, row in picked if (found := _cells(row))]
+    rows = [(at, found) for at, row in block if (found := _cells(row))]
+    steps = [found[0] for _, found in rows]
+    numbered = steps in ([*range(len(rows))], [*range(1, len(rows) + 1)])
+    counted = numbered and bool(rows) and len(rows[0][1]) > 2
+    return [(at, found[counted:]) for at, found in rows]
+
+
+def _columns(names: list[str], letters: tuple[str, ...]) -> list[int]:
+    """Where the letters stand, up to the first that is missing."""
+    return [names.index(letter) for letter in takewhile(names.__contains__, letters)]
 
 
 def _cells(cells: list[str]) -> tuple[float, ...]:
     """The numbers of a row, beside which stand words alone; () for others, heads and rules among them."""
-    bare = [cell.strip(" *`$") for cell in cells]
+    bare = [cell.strip(" *`${}") for cell in cells]
     words = [cell for cell in bare if not re.fullmatch(NUMBER, cell)]
     numbers = tuple(float(cell) for cell in bare if re.fullmatch(NUMBER, cell))
     return () if len(numbers) < 2 or any(re.search(r"\d", word) for word in words) else numbers
