@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -24,6 +25,7 @@ import pytest
 
 import polydesign
 from polydesign.exporters.targets import export
+from polydesign.identification import inventory
 from polydesign.model import Table
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.gram import choose_restarts, limit
@@ -419,3 +421,39 @@ def test_pasted_into_a_script_with_optax_it_trains():
     assert len(losses) == 4
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < losses[0]
+
+
+HELD = {
+    "adam_atan2_pytorch": {"jordan_5", "polar_express_deg5_folded_1.01"},
+    "gram_newton_schulz": {"youjiacheng_5", "polar_express_deg5", "polar_express_gram_ns_1.05"},
+    "keras": {"jordan_5"},
+    "optax": {"jordan_5", "youjiacheng_5", "muon_baseline_2_-1.5_0.5"},
+    "pytorch_optimizer": {
+        *("jordan_5", "youjiacheng_5", "polar_express_emerging_optimizers"),
+        *("polar_express_timm", "polar_express_timm_safer"),
+    },
+    "timm": {"jordan_5", "youjiacheng_5", "polar_express_timm", "polar_express_timm_safer"},
+    "tinygrad": {"jordan_5"},
+}
+"""The tables in the sources of each codebase, tests among them."""
+
+OTHERS = {
+    ("keras", "backend/openvino/numpy.py"): "a series of a Bessel function",
+    ("tinygrad", "mixin/elementwise.py"): "a polynomial of the arcsine",
+}
+"""Lists that look like steps, and are not known on purpose."""
+
+
+@pytest.mark.parametrize("package", HELD)
+def test_every_table_in_the_codebase_is_known(package):
+    """By its file alone: nothing is imported. What is not known is one of OTHERS."""
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        pytest.skip(f"{package} {MISSING}")
+    sightings = inventory(Path(found.submodule_search_locations[0])).sightings
+    assert {one.table for one in sightings if one.table} == HELD[package]
+    assert all(one.kind == "known" for one in sightings if one.table)
+    unknown = {one.path for one in sightings if one.table is None}
+    assert {(package, path.partition(f"{package}/")[2].removeprefix("src/")) for path in unknown} <= set(
+        OTHERS
+    )

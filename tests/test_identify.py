@@ -196,20 +196,21 @@ def test_a_table_that_goes_on_differently():
         (2.30053, -1.61117, 0.38334),
         (1.86312, -1.20422, 0.34219),
     ]
-    best = find_matches(rows, known=KNOWN)[0]
+    known = [one for one in KNOWN if one.name != "polar_express_timm_safer"]  # whose rows these are, rounded
+    best = find_matches(rows, known=known)[0]
     assert (
         str(best) == "polar_express_nanochat, the first 4 of 5 rows, but only in the first 4 of these 6 rows"
     )
     assert best.beyond == 2
-    assert find_matches(rows[:4], known=KNOWN)[0].beyond == 0
+    assert find_matches(rows[:4], known=known)[0].beyond == 0
     safer = [
         *rows[:4],
         tuple(c / 1.02 ** (1 + 2 * j) for j, c in enumerate(published("polar_express_nanochat").rows[4])),
     ]
-    assert str(find_matches([*safer, rows[5]], known=KNOWN)[0]) == (
+    assert str(find_matches([*safer, rows[5]], known=known)[0]) == (
         "polar_express_nanochat, folded by 1.02 into row 5, but only in the first 5 of these 6 rows"
     )
-    assert find_matches([rows[0], *rows[4:]], known=KNOWN) == []  # one row alone is no beginning
+    assert find_matches([rows[0], *rows[4:]], known=known) == []  # one row alone is no beginning
 
 
 def test_our_own_tables_are_found_and_roots_are_kept_apart():
@@ -290,3 +291,75 @@ def test_long_lists_that_are_nothing():
         (generator.uniform(1, 8), -generator.uniform(1, 8), generator.uniform(0.1, 3)) for _ in range(100)
     ]
     assert find_matches(rows, known=KNOWN) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ((*LISTED[:3], *LISTED[4:]), "without row 4 of 8"),
+        ((*LISTED[:3], *LISTED[2:]), "row 3 of 8 twice"),
+        ((*LISTED[:2], LISTED[4], LISTED[3], LISTED[2], *LISTED[5:]), "rows 3 and 5 exchanged"),
+        ((LISTED[1], LISTED[0], *LISTED[2:]), "rows 1 and 2 exchanged"),
+        (folded((*LISTED[:5], *LISTED[6:]), 2, 1.02, "all"), "without row 6 of 8, folded by 1.02 into all rows"),
+        (rounded((LISTED[0], *LISTED)), "row 1 of 8 twice, rounded to 4 decimals"),
+    ],
+)  # fmt: skip
+def test_a_row_lost_or_doubled_or_two_exchanged(rows, words):
+    assert str(find_matches(rows, known=KNOWN)[0]) == f"polar_express_deg5_folded_1.01, {words}"
+
+
+def test_rows_that_changed_otherwise_are_not_called_rearranged():
+    """The negative control: one row lost and another changed by a percent, three in a circle."""
+    other = (LISTED[6][0] * 1.01, *LISTED[6][1:])
+    for rows in ((*LISTED[:3], *LISTED[4:6], other, LISTED[7]), (*LISTED[1:3], LISTED[0], *LISTED[3:])):
+        found = [str(match) for match in find_matches(rows, known=KNOWN)]
+        assert not any("without" in one or "twice" in one or "exchanged" in one for one in found)
+
+
+def rescaled(rows, scales):
+    """s_t·p_t(x/s_(t−1)) for every row."""
+    return [
+        tuple(c * scales[t + 1] / scales[t] ** (1 + 2 * j) for j, c in enumerate(row))
+        for t, row in enumerate(rows)
+    ]
+
+
+def composed(rows, x):
+    for row in rows:
+        x = sum(c * x ** (1 + 2 * j) for j, c in enumerate(row))
+    return x
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "words"),
+    [
+        (1, 1, "the same map, scaled between steps"),
+        (1.01, 1, "the same map, scaled between steps, of x/1.01"),
+        (1.25, 0.5, "the same map, scaled between steps, of x/1.25, times 0.5"),
+    ],
+)
+@pytest.mark.parametrize("name", ["youjiacheng_6", "polar_express_deg5", "jordan_5"])
+def test_the_same_map_with_other_numbers(name, first, last, words):
+    """Scaled so that all linear coefficients are alike, as one loop may want them; and what is said is so."""
+    rows = published(name).steps_run()
+    scales = [first]
+    for row in rows[:-1]:
+        scales.append(scales[-1] * 4 / row[0])
+    given = rescaled(rows, [*scales, last])
+    best = find_matches(given, known=KNOWN)[0]
+    assert str(best) == f"{name}, {words}"
+    assert best.which == "rescaled"
+    x = np.linspace(0.01, 1, 50)
+    np.testing.assert_allclose(composed(given, x), last * composed(rows, x / first), rtol=1e-9)
+    wrong = [*given[:1], (given[1][0], given[1][1] * 1.001, *given[1][2:]), *given[2:]]
+    assert not any(match.which == "rescaled" for match in find_matches(wrong, known=KNOWN))  # the control
+
+
+def test_cubics_alone_are_rescaled_only_where_many_steps_agree():
+    """Two numbers a row are two scales: what is left to compare are the joints."""
+    rows = published("cans_cubic_7").rows
+    assert (
+        find_matches(rescaled(rows, [1, 1.5, 0.7, 1.1, 1.3, 0.9, 1.2, 1]), known=KNOWN)[0].which == "rescaled"
+    )
+    two = [(1.7, -0.6), (1.4, -0.45)]
+    assert not any(match.which == "rescaled" for match in find_matches(two, known=KNOWN))

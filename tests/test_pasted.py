@@ -105,7 +105,7 @@ def test_the_listing_of_polar_express_gives_what_it_runs():
         ("hello", "text", "holds no list of rows"),
         ("betas = (0.9, 0.95)", "text", "holds no list of rows"),
         ("x = [(1.0, 2/1, 3.0),\n  (1.0, 2.0", "line 2", "is not read as Python"),
-        ("const float c[] = {1.0f, 2.0f, 3.0f}; int d[2] = {1, 2};", "line 1", "is not read as Python"),
+        ("int d[2] = {1, 2};", "line 1", "is not read as Python"),
         ("p = [(1, 2, 3)]\nq = [(4, 5, 6)]", "text", r"several lists, p \(line 1\), q \(line 2\)"),
         ("p = [(1, 2, 3)]\nq = [(4, 5, 6)]", "text", "name one with --list"),
         ('{"a1": [[1, 2, 3]], "b1": [[4, 5, 6]]}', "text", "several lists"),
@@ -158,7 +158,7 @@ def test_a_default_that_is_passed_on_is_one_list():
 )
 def test_nothing_is_run(text, tmp_path):
     target = tmp_path / "touched"
-    with pytest.raises(InputError, match="holds no list of rows"):
+    with pytest.raises(InputError, match=r"holds no list of rows|is not read here"):
         read_rows(text.format(target))
     assert not target.exists()
 
@@ -196,12 +196,12 @@ def test_every_form_of_the_same_rows_reads_the_same(rows):
 
 
 def test_of_a_table_of_ours_only_its_steps_are_rows():
-    """Three headrooms are three numbers: without the name of our format they are a list of their own."""
+    """Three headrooms are three numbers; without the name of our format they are a list that can be no step."""
     steps = [{"coefficients": [1.5, -0.5]}] * 3
     body = {"provenance": {"parameters": {"headroom": [1.05, 1.05, 1.03]}}, "steps": steps}
     assert read_rows(json.dumps({"schema": "polydesign/schedule/v1"} | body)) == ((1.5, -0.5),) * 3
-    with pytest.raises(InputError, match="several lists"):
-        read_rows(json.dumps(body))
+    assert read_rows(json.dumps(body)) == ((1.5, -0.5),) * 3
+    assert read_rows(json.dumps(body), "headroom") == ((1.05, 1.05, 1.03),)
 
 
 def test_a_short_text_makes_no_long_list():

@@ -17,7 +17,7 @@ _LONGEST_NAME = 255
 
 
 @click.command(short_help="Say which table a pasted list is, and what it does.")
-@click.argument("source", metavar="FILE|-|NAME")
+@click.argument("source", metavar="FILE|FOLDER|-|NAME")
 @click.option(
     "--root", type=click.IntRange(1), help="Of the list.  [default: the table's that it is, else 2]"
 )
@@ -36,18 +36,31 @@ def identify(
 ) -> None:
     """Say which published table a list of coefficients is, or which of ours, and how it differs.
 
-    Takes a file, or - for standard input: JSON, a Python list (an assignment, with arithmetic such as
-    3.4445/1.01, or the function around it), or lines of numbers. Nothing in it is run. Then: what the list
-    does on [lower, 1], proved; how far above 1 it is safe; and what to use instead.
+    Takes a file, or - for standard input: Python (a list, or the module around it), a notebook, JSON, YAML,
+    TOML, sources of other languages, or lines of numbers. Nothing in it is run. Then: what the list does on
+    [lower, 1], proved; how far above 1 it is safe; and what to use instead. Where a file holds several
+    tables, and of a folder, a line for each: where it stands, and which it is.
 
     \b
     Examples:
       polydesign identify optimizer.py
       polydesign identify muon_utils.py --list polar_express
+      polydesign identify src/
       echo "3.4445 -4.7750 2.0315" | polydesign identify - --steps 5
     """
-    found = polydesign.identify(_given(source), root=root, lower=lower, steps=steps, which=which)
-    click.echo(json.dumps(found.to_json(), indent=2) if as_json else str(found))
+    from polydesign.identification.inventory import inventory
+    from polydesign.identification.sources import holds_several
+
+    given = _given(source)
+    if which is None and holds_several(given):
+        if steps is not None:
+            raise InputError("steps", "is for one list: name one with --list, or leave it out")
+        found = inventory(given, root=root, lower=lower)
+        hint = "" if isinstance(given, Path) and given.is_dir() else "; --list NAME says what one does"
+        click.echo(json.dumps(found.to_json(), indent=2) if as_json else f"{found}{hint}")
+        return
+    one = polydesign.identify(given, root=root, lower=lower, steps=steps, which=which)
+    click.echo(json.dumps(one.to_json(), indent=2) if as_json else str(one))
 
 
 def _given(source: str) -> str | Path:
@@ -64,7 +77,7 @@ def _given(source: str) -> str | Path:
             f'is a list, not a file: give it on standard input, echo "{source[:30]}…" | polydesign '
             "identify -",
         )
-    if path.is_file():
+    if path.is_file() or (path.is_dir() and source not in names()):
         return path
     return source if source in names() else find(source)
 

@@ -1,11 +1,13 @@
 """Lists of coefficients from elsewhere: read, and compared with every table that is known.
 
 Public are the words of what `polydesign.identify` returns: an `Identification`, which holds each `Match`
-with a known table and each `Alternative` to it.
+with a known table and each `Alternative` to it; and the `Inventory` of a file or a folder,
+with a `Sighting` for each table, which `inventory` makes.
 """
 
 from polydesign.identification.advice import Alternative
 from polydesign.identification.identify import Identification
+from polydesign.identification.inventory import Inventory, Sighting, inventory
 from polydesign.identification.matches import Match
 
-__all__ = ["Alternative", "Identification", "Match"]
+__all__ = ["Alternative", "Identification", "Inventory", "Match", "Sighting", "inventory"]

@@ -8,9 +8,9 @@ from textwrap import shorten, wrap
 from typing import TYPE_CHECKING
 
 from polydesign.approximation.scalar import schedule_from
-from polydesign.identification.advice import USUAL
+from polydesign.identification.advice import LOWER, USUAL
 from polydesign.identification.matches import ORDERS, Match
-from polydesign.model import Schedule
+from polydesign.model import InputError, Schedule
 from polydesign.program.cost import matmuls
 from polydesign.table.published import published
 from polydesign.text.digits import in_digits
@@ -27,7 +27,7 @@ MOST_NAMED = 6
 
 def described(found: Identification) -> str:
     """The lines that polydesign identify prints."""
-    lines = _who(found.matches, found.rows)
+    lines = [*_who(found.matches, found.rows), *_read(found)]
     schedule = found.schedule
     if schedule is None:
         return "\n".join([*lines, f"map        leaves float64: run as root {found.root} it diverges"])
@@ -65,6 +65,30 @@ def _who(matches: Sequence[Match], rows: Sequence[tuple[float, ...]]) -> list[st
             "order      what follows is of the rows as they were given; turned round they are that table"
         )
     return lines
+
+
+def _read(found: Identification) -> list[str]:
+    """How the rows were read, where that is not as they stand, and how else they may be."""
+    lines = [f"read       {found.words}"] if found.words or found.others else []
+    if lines and not found.words:
+        lines = ["read       as they stand"]
+    for other in found.others:
+        count, lower = len(other.rows), found.schedule.interval[0] if found.schedule else LOWER
+        error = error_of(other.rows, found.root, lower)
+        lines.append(
+            f"or read    {other.words or 'as they stand'}: {count} row{'s' if count > 1 else ''} of "
+            f"{len(other.rows[0])}, {error}"
+        )
+    return [*lines, *(f"beside     {remark}" for remark in found.remarks)]
+
+
+def error_of(rows: Sequence[tuple[float, ...]], root: int, lower: float) -> str:
+    """The error of rows in words, not proved; a single row is run as often as codebases do."""
+    try:
+        made = schedule_from(root, [*rows] * (USUAL if len(rows) == 1 else 1), (lower, 1.0))
+    except InputError:
+        return "diverges"
+    return f"error {number(made.error, 3, up=True)} on [{lower:g}, 1]"
 
 
 def _pasted(best: Match, rows: Sequence[tuple[float, ...]]) -> str:
@@ -146,15 +170,27 @@ def _advice(found: Identification, schedule: Schedule) -> list[str]:
     if not found.instead:
         return ["instead    nothing: no table of ours for bfloat16 does better here with so few products"]
     lines = []
-    for index, one in enumerate(found.instead):
+    lower = schedule.interval[0]
+    if found.instead[0].asked is not None:
+        lines = [f"instead    nothing: no table of ours for bfloat16 is made for [{lower:g}, 1]"]
+    for one in found.instead:
+        label = "instead" if not lines else "nearest" if len(lines) == 1 else "or"
         degrees = sorted(set(one.degrees))
         kind = f"{len(one.degrees)} steps of degree {', '.join(map(str, degrees))}"
         measured = f", measured {number(one.measured, 3, up=True)} in bfloat16" if one.measured else ""
         measured += {"plain": ", safe in any loop", "fused": ", safe in fused loops"}.get(one.standing, "")
+        if one.asked is not None:
+            asked = number(one.asked, 3, up=True)
+            measured = f" on [{one.interval[0]:g}, 1], {asked} on [{lower:g}, 1]{measured}"
         target = "python" if schedule.root != 2 else "optax" if one.rows else "torch-function"
         lines += [
-            f"{'or' if index else 'instead':10} {one.name}: {kind}, {one.matmuls} products, "
+            f"{label:10} {one.name}: {kind}, {one.matmuls} products, "
             f"error {number(one.error, 3, up=True)}{measured}",
+            *(
+                ["           a larger error, and in return nothing that was tried blows up"]
+                if one.safer
+                else []
+            ),
             f"           polydesign export {one.name} --to {target}",
         ]
     return lines

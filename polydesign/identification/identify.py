@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import inf, prod
 from typing import Any
@@ -10,10 +11,11 @@ from polydesign.approximation.certificate import certify
 from polydesign.approximation.scalar import schedule_from
 from polydesign.exporters.target import made_for, standings
 from polydesign.identification.advice import LOWER, USUAL, Alternative, alternatives
-from polydesign.identification.described import described
+from polydesign.identification.described import NARROW, described
+from polydesign.identification.lists import Reading
 from polydesign.identification.matches import Match, find_matches
 from polydesign.identification.similarity import Row
-from polydesign.identification.sources import Source, read
+from polydesign.identification.sources import Source, given
 from polydesign.model import Certificate, InputError, Schedule, Table, check_integer, check_number
 from polydesign.program.cost import matmuls
 from polydesign.table.catalogue import catalogue, load
@@ -32,7 +34,10 @@ class Identification:
         measured: Precision -> the worst errors measured of the table itself, None where one was not finite.
         half: Its standing in half precision, in words, where it was tried.
         made_for: What the table is for, where that is not the sign or the root that its promise is of.
-        instead: What else does better for no more products.
+        instead: What to take instead for no more products: quintics, safe ones if need be, then the best.
+        words: How the rows were read, "" for as they stand.
+        others: Readings that make as much sense, where no known table decides between them.
+        remarks: What else the text holds.
     """
 
     rows: tuple[Row, ...]
@@ -44,6 +49,9 @@ class Identification:
     half: tuple[str, ...]
     made_for: str | None
     instead: tuple[Alternative, ...]
+    words: str = ""
+    others: tuple[Reading, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def slope(self) -> float | None:
@@ -71,7 +79,9 @@ class Identification:
                 "basin_edge": certificate.basin_edge if certificate else None,
             }
         instead = [asdict(one) for one in self.instead]
-        return body | {"half": self.half, "instead": instead, "made_for": self.made_for}
+        body |= {"half": self.half, "instead": instead, "made_for": self.made_for}
+        others = [asdict(one) for one in self.others]
+        return body | {"read": self.words, "read_otherwise": others, "remarks": self.remarks}
 
 
 def identify(
@@ -111,7 +121,8 @@ def identify(
     for field, value in (("root", root), ("steps", steps)):
         if value is not None:
             check_integer(field, value, 1)
-    rows, table = read(source, which)
+    found = given(source, which)
+    rows, table = found.rows, found.table
     if table is not None and root not in (None, table.schedule.root):
         raise InputError("root", f"{table.name} is of root {table.schedule.root}: leave it out")
     root = root or (table.schedule.root if table else None)
@@ -131,16 +142,22 @@ def identify(
     measured = _measured(best, own) if steps is None or (best and steps == best.of) else {}
     lost = None in measured.get("bfloat16", ())
     # What is made for something else is not replaced by a table for the sign.
-    instead = [] if schedule is None or purpose else alternatives(schedule, inf if lost else schedule.error)
+    safe = own is not None and own.standing("bfloat16") == "plain" and best is not None and best.exact
     certificate = _certified(schedule) if schedule else None
+    edge = certificate.basin_edge if certificate else None
+    # Where rounding to bfloat16 leaves the basin, the error is none that anybody sees.
+    lost = lost or (not safe and (edge is None or float(edge[0]) < NARROW))
+    worth = inf if lost or schedule is None else schedule.error
+    instead = [] if schedule is None or purpose else alternatives(schedule, worth, safe=safe)
     listed = tuple(map(tuple, rows)), root, tuple(matches)
     same = best is not None and (best.exact or best.repeats)
     half = tuple(standings(own)) if own and own.tried and same else ()
-    return Identification(*listed, schedule, certificate, measured, half, purpose, tuple(instead))
+    read = found.words, found.others, found.remarks
+    return Identification(*listed, schedule, certificate, measured, half, purpose, tuple(instead), *read)
 
 
 def _as_run(
-    root: int, rows: list[Row], count: int, lower: float, evaluations: list[str] | None
+    root: int, rows: Sequence[Row], count: int, lower: float, evaluations: list[str] | None
 ) -> Schedule | None:
     """The schedule of the rows on [lower, 1]; None where it leaves float64 there."""
     run = [_bare(row) for row in rows] * count

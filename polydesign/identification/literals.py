@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,13 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 _LONGEST = 10 * MOST_STEPS
 """A list that grows beyond this is no table; and so small a text can grow no memory."""
+
+
+def parsed(text: str, mode: str = "exec") -> Any:
+    """The tree of a Python text, without what Python would warn of; raises what ast.parse raises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        return ast.parse(text, mode=mode)
 
 
 class UnreadError(Exception):
@@ -72,6 +80,9 @@ def value_of(node: ast.AST, known: dict[str, Any]) -> Any:
         if name == "Fraction":
             top, *below = [_number(value_of(argument, known)) for argument in node.args]
             return top / (below[0] if below else 1)
+        if name == "zip" and len(node.args) > 1:
+            columns = [value_of(argument, known) for argument in node.args]
+            return [list(row) for row in zip(*columns, strict=False)]
         if name == "range" and len(node.args) == 1:
             return list(range(min(int(_number(value_of(node.args[0], known))), MOST_STEPS + 1)))
     raise UnreadError

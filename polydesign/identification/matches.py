@@ -13,6 +13,8 @@ from math import isfinite
 from typing import Any
 
 from polydesign.identification.known import KnownRows, candidates
+from polydesign.identification.rearranged import rearranged
+from polydesign.identification.rescaled import scales_between
 from polydesign.identification.similarity import (
     CLOSE,
     Folding,
@@ -39,7 +41,7 @@ ORDERS = {
 """What was done to the order -> the strides of rows and of coefficients that undo it."""
 
 EFFORT = {"digits": 2, "near": 8, "fold": 3, "odd factor": 1, "some rows": 2, "differs": 6, "order": 3}
-EFFORT |= {"first rows": 1, "other rows": 3, "steps": 1}
+EFFORT |= {"first rows": 1, "other rows": 3, "steps": 1, "rearranged": 4, "rescaled": 5}
 """What each change counts: the likeliest explanation is the one that counts least. From judgement."""
 
 _GIVE = "give one row of two or more coefficients a step"
@@ -53,7 +55,8 @@ class Match:
     """One explanation of the rows.
 
     rows: first and last row of the candidate's that are there, from 1. how: what was done to them, in words;
-    () is nothing. which, factor, differs: as in likeness.Folding. digits: of the rounding, "" for none.
+    () is nothing. which, factor, differs: as in similarity.Folding; which is "rescaled" where
+    values are scaled between steps. digits: of the rounding, "" for none.
     order: of ORDERS. difference: the largest relative difference that remains, in row difference_at.
     expected: what the table has, after all this, in place of the row that differs; changed: what that row is
     instead, where some table has it. beyond: how many of the last rows it leaves unexplained, where no table
@@ -160,15 +163,22 @@ def _effort(match: Match) -> int:
 
 def _explained(given: tuple[Row, ...], one: KnownRows) -> Iterator[Match]:
     """The explanations that need no other row, and no other order."""
-    return (way for way in _explanations(given, one) if way.effort < EFFORT["differs"] and not way.order)
+    found = _explanations(given, one, EFFORT["first rows"])
+    return (way for way in found if way.effort < EFFORT["differs"] and not way.order)
 
 
-def _explanations(given: tuple[Row, ...], one: KnownRows) -> Iterator[Match]:
-    """Every way from the candidate to the rows, up to the first tolerance that needs no other row."""
+def _explanations(given: tuple[Row, ...], one: KnownRows, most: int = 99) -> Iterator[Match]:
+    """Every way from the candidate to the rows, up to the first tolerance that needs no other row.
+
+    most: what a part of the candidate may count: prefixes are not looked for among rearranged rows.
+    """
     for tolerance in (EXACT, *grids(given), more_digits(given, one.rows), NEAR):
         if tolerance is None:
             continue
         found = list(_ways(given, one, tolerance))
+        if most > EFFORT["rearranged"] and not any(match.effort < EFFORT["differs"] for match in found):
+            found += _rearranged(given, one, tolerance)
+            found += [] if found or tolerance is NEAR else _rescaled(given, one, tolerance)
         yield from found
         if any(match.effort < EFFORT["differs"] for match in found):
             return
@@ -183,6 +193,28 @@ def _ways(given: tuple[Row, ...], one: KnownRows, tolerance: Tolerance) -> Itera
             done = folding(rows, tuple(map(_bare, known)), one.root, tolerance)
             if done is not None:
                 yield _match(given, rows, one, known, (first, words, effort), order, done, tolerance)
+
+
+def _rearranged(given: tuple[Row, ...], one: KnownRows, tolerance: Tolerance) -> Iterator[Match]:
+    """With a row left out, there twice, or two rows exchanged."""
+    rows = tuple(map(_bare, given))
+    for known, words in rearranged(rows, tuple(map(_bare, one.rows)), one.root, tolerance):
+        done = folding(rows, known, one.root, tolerance)
+        if done is not None and done.differs is None:
+            yield _match(given, rows, one, known, (0, words, EFFORT["rearranged"]), "", done, tolerance)
+
+
+def _rescaled(given: tuple[Row, ...], one: KnownRows, tolerance: Tolerance) -> Iterator[Match]:
+    """With the same map, but for what values are multiplied by between steps."""
+    rows = tuple(map(_bare, given))
+    for first, known, words, effort in _windows(len(rows), one):
+        scales = scales_between(rows, tuple(map(_bare, known)), one.root, tolerance)
+        if scales is None:
+            continue
+        found = _match(given, rows, one, known, (first, words, effort), "", Folding(), tolerance)
+        how = tuple(part for part in (words, scales.words, tolerance.words) if part)
+        effort = found.effort + EFFORT["rescaled"]
+        yield replace(found, how=how, which="rescaled", difference=scales.off, difference_at=1, effort=effort)
 
 
 def _bare(row: Row) -> Row:

@@ -1,31 +1,37 @@
-"""Rows of coefficients from a pasted text: JSON, Python, or plain numbers. Nothing in the text is run.
+"""Lists of coefficients in a text: JSON, TOML, YAML, a notebook, a page, source code, or plain numbers.
 
-Of Python only literals count (literals.py).
+Nothing in the text is run.
 """
 
 from __future__ import annotations
 
 import ast
-import csv
-import json
 import math
 import re
 import textwrap
-from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from polydesign.identification.literals import UnreadError, bind, value_of
-from polydesign.model import MOST_INNER_DEGREE, MOST_STEPS, InputError
+from polydesign.identification.brackets import in_brackets
+from polydesign.identification.formats import in_json, in_toml, in_yaml, parsed_json
+from polydesign.identification.lists import Listed, Reading, Rows, joined, listed
+from polydesign.identification.literals import parsed
+from polydesign.identification.matches import EFFORT, find_matches
+from polydesign.identification.plain import columns_of_csv, plain, tables_of_markdown
+from polydesign.identification.python_text import in_python, parsed_python
+from polydesign.model import MOST_INNER_DEGREE, MOST_STEPS, InputError, quoted, visible
 
-Rows = tuple[tuple[float, ...], ...]
-
-MOST_CHARACTERS = 1_000_000
+MOST_CHARACTERS = 400_000
+"""Of a text; a notebook may have more, of which its cells are read."""
 CURE = "paste the list alone, as [(3.4445, -4.775, 2.0315), …], JSON, or a row of numbers a line"
 
-_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"  # one way to read digits: no time squared
-_RULED = re.compile(rf"[\[\]|\s]*{_NUMBER}(?:[\s|]+{_NUMBER})+[\[\]|\s]*")
-"""A row as numpy prints it, or of a Markdown table."""
-_LINE = re.compile(rf"{_NUMBER}(?:(?:\s*[,;]\s*|\s+){_NUMBER})*\s*[,;]?")
+LANGUAGES = ("c", "cc", "cpp", "cu", "cuh", "go", "h", "hpp", "java", "jl", "js", "lua", "m", "r", "rs", "ts")
+"""Suffixes of sources that are read by their brackets."""
+
+_MINUS = re.compile("[\u2010-\u2014\u2212\ufe63\uff0d](?=\\s?[\\d.])")
+"""Hyphens, dashes and minus signs before a number, as pages and word processors have them."""
+
+_BLANKS = re.compile("[\u00a0\u2000-\u200b\u202f\u205f\u3000\ufeff]")
 
 
 def read_rows(text: str, which: str | None = None) -> Rows:
@@ -34,19 +40,79 @@ def read_rows(text: str, which: str | None = None) -> Rows:
     which: the name of the list, or a part of it, where the text holds several.
 
     Raises InputError whose field is the line, or "text", with what to paste instead: where there is no list
-    of rows, or more than one, where a row has fewer than two numbers, and where a number is not finite.
+    of rows, or more than one, where a list can be read in more than one way, where a row has fewer than two
+    numbers, and where a number is not finite.
     """
-    if len(text) > MOST_CHARACTERS:
-        raise InputError("text", f"has {len(text)} characters: {CURE}")
-    lines = ["" if line.strip().startswith("```") else line for line in text.expandtabs().splitlines()]
-    if not any(line.strip() for line in lines):
-        raise InputError("text", f"is empty: {CURE}")
-    found = _json(text) or _columns(lines) or _plain(lines) or _python("\n".join(lines))
-    line, rows = _chosen(found, which)
+    reading, others = decided(chosen(text, which))
+    if others:
+        raise InputError(*several(reading, *others))
+    return reading.rows
+
+
+def several(*readings: Reading) -> tuple[str, str]:
+    """Field and problem of a list that makes sense in more than one way."""
+    each = (f"{one.words or 'as it stands'} ({len(one.rows)} of {len(one.rows[0])})" for one in readings)
+    cure = (
+        "write one list a row, without zeros between, or give Python the rows, where they are as they stand"
+    )
+    return "text", f"can be read in several ways, {', or '.join(each)}: {cure}"
+
+
+def decided(one: Listed) -> tuple[Reading, tuple[Reading, ...]]:
+    """The reading that a known table explains best; the likeliest and the others, where none does."""
+    if len(one.readings) == 1:
+        return one.readings[0], ()
+    efforts = []
+    for reading in one.readings:
+        found = find_matches(reading.rows)
+        efforts.append(found[0].effort if found else EFFORT["near"])
+    best = min(efforts)
+    if best < EFFORT["near"]:
+        return one.readings[efforts.index(best)], ()
+    return one.readings[0], one.readings[1:]
+
+
+def chosen(text: str, which: str | None = None, suffix: str = "") -> Listed:
+    """The one list of the text, or the one whose name has `which` in it.
+
+    Of several lists only those count of which half of the rows can be steps of an iteration to 1, if there
+    are such. Raises what read_rows raises.
+    """
+    found, problem = find_lists(text, suffix)
+    candidates = found if which is not None else [one for one in found if one.sensible] or found
+    different: dict[Rows, Listed] = {}
+    for one in candidates:
+        different.setdefault(one.rows, one)  # a default that is passed on is the same list again
+    lists = list(different.values())
+    if which is not None:
+        same = [one for one in lists if one.name == which or one.name.endswith(f"[{which!r}]")]
+        lists = same or [one for one in lists if which in one.name]
+    if not lists and problem is not None:
+        raise problem
+    if not lists:
+        about = f"holds no list of rows{f' called {visible(which)}' if which and found else ''}"
+        raise InputError("text", f"{about}: {CURE}")
+    if len(lists) > 1:
+        named = ", ".join(f"{visible(one.name[:80]) or 'a list'} ({one.place})" for one in lists[:12])
+        more = f" and {len(lists) - 12} more" if len(lists) > 12 else ""
+        raise InputError(
+            "text", f"holds several lists, {named}{more}: name one with --list, or paste it alone"
+        )
+    (one,) = lists
+    if one.changed and not one.maybe:
+        field, _, rest = one.changed.partition(" ")
+        number, _, rest = rest.partition(" ")
+        raise InputError(f"{field} {number}", f"{rest}: paste the list that results")
+    for reading in one.readings:
+        _check(reading.rows, one.place)
+    return one
+
+
+def _check(rows: Rows, place: str) -> None:
     for number, row in enumerate(rows, start=1):
-        where = f"line {line}" if len(rows) == 1 else f"line {line}, row {number}"
+        where = place if len(rows) == 1 else f"{place}, row {number}"
         if not all(math.isfinite(c) for c in row):
-            raise InputError(where, f"holds a number that is not finite: {row}")
+            raise InputError(where, f"holds a number that is not finite: {quoted(row)}")
         if not any(row):
             raise InputError(where, f"is all zeros, which is no step: {CURE}")
         if len(row) < 2:
@@ -57,179 +123,130 @@ def read_rows(text: str, which: str | None = None) -> Rows:
                 f"has {len(row)} numbers, and a step at most {MOST_INNER_DEGREE + 1}: put rows in brackets",
             )
     if len(rows) > MOST_STEPS:
-        raise InputError(f"line {line}", f"has {len(rows)} rows, and at most {MOST_STEPS} are read")
-    return rows
+        raise InputError(place, f"has {len(rows)} rows, and at most {MOST_STEPS} are read")
 
 
-Found = dict[str, tuple[int, Rows]]
+def find_lists(text: str, suffix: str = "") -> tuple[list[Listed], InputError | None]:
+    """All lists of numbers in a text, in its order, and why it may not be read, where it holds none.
 
+    suffix: of the file, without the dot, where that is known; else the text tells. Rows with numbered names
+    are one list.
 
-def _chosen(found: Found, which: str | None) -> tuple[int, Rows]:
-    """The one list, or the one whose name has `which` in it, with its line."""
-    different: dict[Rows, str] = {}
-    for name, (_, rows) in found.items():
-        different.setdefault(rows, name)  # a default that is passed on is the same list again
-    names = list(different.values())
-    if which is not None:
-        same = [name for name in names if name == which or name.endswith(f"[{which!r}]")]
-        names = same or [name for name in names if which in name]
-    if not names:
-        about = f"holds no list of rows{f' called {which}' if which and found else ''}"
-        raise InputError("text", f"{about}: {CURE}")
-    if len(names) > 1:
-        listed = ", ".join(f"{name or 'a list'} (line {found[name][0]})" for name in names)
-        raise InputError("text", f"holds several lists, {listed}: name one with --list, or paste it alone")
-    return found[names[0]]
-
-
-def _json(text: str) -> Found:
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    if isinstance(body, dict) and str(body.get("schema")).startswith("polydesign/"):
-        body = {"steps": body.get("steps")}  # a table of ours: its interval is no row
-    return {name: (1, rows) for name, rows in _in_value("", body)}
-
-
-def _plain(lines: list[str]) -> Found:
-    """Lines of nothing but numbers, with blanks, commas or semicolons between; words may head them.
-
-    Also as numpy prints an array, and the rows of a Markdown table.
+    Raises InputError where the text is empty, or too long.
     """
-    rows, first, headed = [], 0, False
-    for number, line in enumerate(lines, start=1):
-        bare = line.partition("#")[0].strip()
-        if _RULED.fullmatch(bare):
-            bare = re.sub(r"[\[\]|]", " ", bare).strip()
-        elif bare.startswith("|"):
-            bare = bare.strip("|").replace("|", ",").strip(" -:,")
-        if not bare:
-            continue
-        if _LINE.fullmatch(bare):
-            rows.append(tuple(map(float, re.findall(_NUMBER, bare))))
-            first = first or number
-        elif not rows and not headed and re.fullmatch(r"[A-Za-z_]\w*(\s*[,;]\s*[A-Za-z_]\w*)*", bare):
-            headed = True
-        else:
-            return {}
-    return {"": (first, tuple(rows))} if rows else {}
+    found, problem = _find(text, suffix)
+    return joined(found), problem
 
 
-def _columns(lines: list[str]) -> Found:
-    """CSV with columns a, b, c or c0, c1, c2, … among others."""
-    try:
-        rows = list(csv.DictReader(line for line in lines if line.strip() and not line.startswith("#")))
-    except csv.Error:  # a line that is too long
-        return {}
-    for names in (("a", "b", "c"), tuple(f"c{j}" for j in range(MOST_INNER_DEGREE + 1))):
-        try:
-            found = [tuple(float(row[name]) for name in names if row.get(name)) for row in rows]
-        except ValueError:
-            continue
-        if found and all(found):
-            return {"": (1, tuple(found))}
-    return {}
-
-
-def _bracketed(text: str) -> Found:
-    """Innermost brackets of plain numbers, all as long, in a language that is not Python."""
-    bare = re.sub(r"/\*.*?(?:\*/|\Z)|(//|#|%|--).*?$", "", text, flags=re.DOTALL | re.MULTILINE)
-    groups = re.findall(rf"[(\[{{]\s*({_NUMBER}[fF]?(?:\s*,\s*{_NUMBER}[fF]?)+)\s*,?\s*[)\]}}]", bare)
-    rows = tuple(tuple(float(c.strip().rstrip("fF")) for c in group.split(",")) for group in groups)
-    return {"": (1, rows)} if rows and len({len(row) for row in rows}) == 1 else {}
-
-
-def _python(text: str) -> Found:
-    try:
-        tree = ast.parse(textwrap.dedent(text))
-    except SyntaxError as problem:
-        found = _bracketed(text)
+def _find(text: str, suffix: str) -> tuple[list[Listed], InputError | None]:
+    if len(text) > MOST_CHARACTERS and suffix != "ipynb":
+        raise InputError("text", f"has {len(text)} characters: {CURE}")
+    if suffix == "ipynb" and isinstance(notebook := parsed_json(text), dict) and "cells" in notebook:
+        return _notebook(notebook), None
+    if not text.strip():
+        raise InputError("text", f"is empty: {CURE}")
+    text = _BLANKS.sub(" ", _MINUS.sub("-", text)).expandtabs()
+    text = "\n".join(text.splitlines())
+    suffix = suffix.lower()
+    if suffix in ("md", "markdown", "rst", "toml", "yaml", "yml", *LANGUAGES):
+        found = _of_suffix(text, suffix)
         if found:
-            return found
-        raise InputError(
-            f"line {problem.lineno}", f"is not read as Python ({problem.msg}): {CURE}"
-        ) from problem
+            return found, None
+    body = parsed_json(text)
+    if isinstance(body, dict) and isinstance(body.get("cells"), list):
+        return _notebook(body), None
+    if isinstance(body, (dict, list)):
+        return in_json(body, text), None
+    if "```" in text and suffix not in ("md", "markdown", "rst"):
+        text = "\n".join("" if line.strip().startswith("```") else line for line in text.splitlines())
+    return _told_by_the_text(text)
+
+
+def _of_suffix(text: str, suffix: str) -> list[Listed]:
+    if suffix == "toml":
+        return in_toml(text)
+    if suffix in ("yaml", "yml"):
+        return in_yaml(text)
+    if suffix in ("md", "markdown", "rst"):
+        return _page(text)
+    return in_brackets(text) if suffix in LANGUAGES else []
+
+
+def _told_by_the_text(text: str) -> tuple[list[Listed], InputError | None]:
+    """By what is the narrowest first: numbers alone, then Python, then data, then brackets."""
+    lines = text.splitlines()
+    ruled = all(line.strip()[:1] in ("", "|") for line in lines)
+    found = [listed("", line, rows) for line, rows in tables_of_markdown(lines)] if ruled else []
+    found = found or columns_of_csv(lines) or plain(lines)
+    if not found and re.search(r"(?m)^ *\[\[?[\w.\"-]+\]\]? *$", text):
+        found = in_toml(text)
+    if found:
+        return found, None
+    tree = parsed_python(text)
+    problem = None
+    if tree is not None:
+        found, problem = in_python(tree)
+        if found or problem:
+            return found, problem
+    if re.search(r"(?m)^[ -]*[\"']?\w[^:\n]{0,80}:(?: |$)|^ *- ", text):
+        found = in_yaml(text)
+    listing = (ast.List, ast.Tuple, ast.Set, ast.ListComp)
+    if not found and (tree is None or not any(isinstance(node, listing) for node in ast.walk(tree))):
+        page = re.search(r"(?m)^ *\||&.*\\\\", text)  # has tables
+        found = (_page(text) if page else []) or in_brackets(text) or _page(text)
+    return found, None if found or tree is not None else _syntax(text)
+
+
+def _syntax(text: str) -> InputError:
+    """What Python says of the text."""
+    try:
+        parsed(textwrap.dedent(text))
+    except SyntaxError as problem:
+        return InputError(f"line {problem.lineno}", f"is not read as Python ({problem.msg}): {CURE}")
     except (RecursionError, MemoryError, ValueError) as problem:
-        raise InputError("text", f"is not read as Python ({problem}): {CURE}") from problem
-    known: dict[str, Any] = {}
-    found: Found = {}
-    bare: list[tuple[int, Rows]] = []
-    for name, line, node in _assigned(tree):
-        try:
-            value = value_of(node, known)
-        except UnreadError:
-            again = any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node))
-            if again and name in found:
-                raise InputError(
-                    f"line {line}",
-                    f"assigns {name} again, by what is not read here: paste the list that results",
-                ) from None
+        return InputError("text", f"is not read as Python ({visible(str(problem))}): {CURE}")
+    return InputError("text", f"holds no list of rows: {CURE}")
+
+
+def _notebook(body: dict[str, Any]) -> list[Listed]:
+    """The lists of the cells of a Jupyter notebook."""
+    found: list[Listed] = []
+    cells = body["cells"] if isinstance(body["cells"], list) else []
+    for number, cell in enumerate(cells, start=1):
+        source = cell.get("source", "") if isinstance(cell, dict) else ""
+        text = "".join(map(str, source)) if isinstance(source, list) else str(source)
+        if not text.strip() or len(text) > MOST_CHARACTERS:
             continue
-        except (LookupError, TypeError, ValueError):
-            continue  # such as a key that is no text
-        except (ArithmeticError, RecursionError) as problem:
-            raise InputError(f"line {line}", f"cannot be computed ({problem}): {CURE}") from problem
-        bind(name.rstrip("="), value, known)
-        for inner, rows in _in_value(name, value):
-            if inner:
-                found[inner] = line, rows
-            else:
-                bare.append((line, rows))
-    if bare:  # lines of tuples without brackets around them are one table
-        found[""] = bare[0][0], tuple(row for _, rows in bare for row in rows)
-    for prefix in {name[:-1] for name in known if name.endswith("a")} if not found else ():
-        letters = [known[prefix + c] for c in "abc" if isinstance(known.get(prefix + c), (int, float))]
-        if len(letters) > 1:
-            found[f"{prefix}a, …"] = 1, (tuple(map(float, letters)),)
+        code = cell.get("cell_type") == "code"
+        text = re.sub(r"(?m)^ *[%!].*$", "", text) if code else text
+        lists = find_lists(text, "" if code else "md")[0] if text.strip() else []
+        found += [replace(one, cell=number) for one in lists]
     return found
 
 
-def _assigned(tree: ast.AST) -> Iterator[tuple[str, int, ast.expr]]:
-    """Every value in the order of the text, with the name that it gets: "" for a bare one."""
-    for node in ast.iter_child_nodes(tree):
-        line = getattr(node, "lineno", 1)
-        if isinstance(node, ast.Assign):
-            yield ast.unparse(node.targets[-1]), line, node.value
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            yield ast.unparse(node.target), line, node.value
-        elif isinstance(node, ast.keyword) and node.arg:
-            yield f"{node.arg}=", line, node.value
-        elif isinstance(node, ast.Expr):
-            yield "", line, node.value
-        elif isinstance(node, ast.arguments):
-            for parameter, default in zip(reversed(node.args), reversed(node.defaults), strict=False):
-                yield parameter.arg, default.lineno, default
-        yield from _assigned(node)
+def _no_table(line: str) -> str:
+    return "" if line.strip().startswith("|") else line.replace("`", "")
 
 
-def _in_value(name: str, value: Any) -> Iterator[tuple[str, Rows]]:
-    """The lists of rows in a value: it itself, or what the keys of a dict hold."""
-    rows = _rows(value)
-    if rows:
-        yield name, rows
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _in_value(f"{name}[{key!r}]" if name else str(key), inner)
-
-
-def _rows(value: Any) -> Rows | None:
-    """One row or a list of them; objects with coefficients, or with a, b and c, are rows too."""
-    if isinstance(value, list) and value and all(_is_number(c) for c in value):
-        # A pair needs a change of sign to be a step: betas = (0.9, 0.95) is none.
-        return (tuple(map(float, value)),) if len(value) > 2 or min(value) < 0 < max(value) else None
-    if not isinstance(value, list) or not value:
-        return None
-    rows = []
-    for item in value:
-        row = item
-        if isinstance(item, dict):
-            row = item["coefficients"] if "coefficients" in item else [item[c] for c in "abc" if c in item]
-        if not isinstance(row, list) or not row or not all(_is_number(c) for c in row):
-            return None
-        rows.append(tuple(map(float, row)))
-    return tuple(rows)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _page(text: str) -> list[Listed]:
+    """The lists of a page in Markdown: fenced blocks, tables, and what its sentences have in brackets."""
+    found: list[Listed] = []
+    lines = text.splitlines()
+    prose, block, fenced, suffix = [*lines], [], 0, ""
+    for number, line in enumerate([*lines, "```"], start=1):
+        fence = re.match(r"\s*(?:```|~~~)\s*(\w*)", line)
+        if fence and fenced:
+            inner = "\n".join(block)
+            lists = find_lists(inner, {"python": "py"}.get(suffix, suffix))[0] if inner.strip() else []
+            found += [replace(one, line=one.line + fenced) for one in lists]
+            block, fenced = [], 0
+        elif fence and number <= len(lines):
+            fenced, suffix = number, fence[1].lower()
+        elif fenced:
+            block.append(line)
+        if (fenced or fence) and number <= len(lines):
+            prose[number - 1] = ""
+    tables = [listed("", line, rows) for line, rows in tables_of_markdown(prose)]
+    rest = [line.replace("`", "") for line in prose] if not tables else [_no_table(line) for line in prose]
+    said = [replace(one, name="") for one in in_brackets("\n".join(rest))]
+    return sorted([*found, *tables, *said], key=lambda one: one.line)

@@ -1,0 +1,114 @@
+"""Lists in texts of nothing but numbers: lines, CSV, arrays as numpy prints them, tables of Markdown."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+
+from polydesign.identification.brackets import NUMBER, numbers_of
+from polydesign.identification.lists import LETTERS, Listed, Rows, listed
+from polydesign.model import MOST_INNER_DEGREE
+
+_RULED = re.compile(rf"[\[\]|\s]*{NUMBER}(?:[\s|]+{NUMBER})+[\[\]|\s]*")
+"""A row as numpy prints it, or of a Markdown table."""
+_LINE = re.compile(rf"{NUMBER}(?:(?:\s*[,;]\s*|\s+){NUMBER})*\s*[,;]?")
+_COMMA = r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?"
+_DECIMAL_COMMAS = re.compile(rf"{_COMMA}(?:(?:\s*;\s*|\s+){_COMMA})+\s*;?")
+"""3,4445; -4,7750; 2,0315, as some of Europe writes it."""
+
+
+def plain(lines: Sequence[str]) -> list[Listed]:
+    """The list of lines of nothing but numbers; words may head them."""
+    rows: list[tuple[float, ...]] = []
+    first, headed, decimal_commas = 0, False, True
+    for number, line in enumerate(lines, start=1):
+        bare = line.partition("#")[0].strip()
+        if _RULED.fullmatch(bare):
+            bare = re.sub(r"[\[\]|]", " ", bare).strip()
+        elif bare.startswith("|"):
+            bare = bare.strip("|").replace("|", ",").strip(" -:,")
+        if not bare:
+            continue
+        if _LINE.fullmatch(bare):
+            decimal_commas = decimal_commas and bool(_DECIMAL_COMMAS.fullmatch(bare))
+            rows += map(tuple, numbers_of(bare.rstrip(",;")) or [map(float, re.findall(NUMBER, bare))])
+            first = first or number
+        elif not rows and not headed and re.fullmatch(r"[A-Za-z_]\w*((\s*[,;]\s*|\s+)[A-Za-z_]\w*)*", bare):
+            headed = True
+        else:
+            return []
+    if not rows:
+        return []
+    if decimal_commas:
+        numbers = [re.findall(_COMMA, line.partition("#")[0]) for line in lines]
+        rows = [tuple(float(c.replace(",", ".")) for c in found) for found in numbers if found]
+    return [listed("", first, tuple(rows))]
+
+
+def columns_of_csv(lines: Sequence[str]) -> list[Listed]:
+    """The list of a CSV text with columns a, b, c or c0, c1, c2, … among others."""
+    if not lines or not re.search(r"(?i)(?<![a-z\d])(?:a|c0)\s*[,;\t|]", next(filter(str.strip, lines), "")):
+        return []
+    try:
+        dialect = "," if "," in next(filter(str.strip, lines)) else ";"
+        kept = [line for line in lines if line.strip() and not line.startswith("#")]
+        rows = list(csv.DictReader(kept, delimiter=dialect, skipinitialspace=True))
+    except csv.Error:  # a line that is too long
+        return []
+    for names in (("a", "b", "c"), tuple(f"c{j}" for j in range(MOST_INNER_DEGREE + 1))):
+        try:
+            found = tuple(tuple(float(row[name]) for name in names if row.get(name)) for row in rows)
+        except ValueError:
+            continue
+        if found and all(found):
+            return [listed("", 1, found)]
+    return []
+
+
+def tables_of_markdown(lines: Sequence[str]) -> Iterator[tuple[int, Rows]]:
+    """Line and rows of each table of numbers in a page of Markdown or LaTeX: its columns a, b, c or c0, c1, …
+
+    Where the head names no such columns, all count but a first one that counts the rows.
+    """
+    block: list[tuple[int, list[str]]] = []
+    for number, line in enumerate([*lines, ""], start=1):
+        bare = line.strip()
+        if bare.startswith("|"):
+            block.append((number, bare.strip("|").split("|")))
+        elif "&" in bare and bare.endswith(("\\\\", "\\\\ \\hline")):
+            parts = bare.removesuffix("\\hline").strip().removesuffix("\\\\").split("\\\\")
+            block += [(number, part.split("&")) for part in parts]
+        elif not bare.startswith("\\"):  # a rule stands between rows
+            rows = _rows_of_table(block)
+            if rows and len({len(found) for _, found in rows}) == 1:
+                yield rows[0][0], tuple(found for _, found in rows)
+            block = []
+
+
+def _rows_of_table(block: list[tuple[int, list[str]]]) -> list[tuple[int, tuple[float, ...]]]:
+    for _, cells in block:
+        names = [re.sub(r"[^a-z0-9]", "", cell.lower()) for cell in cells]
+        columns = next((columns for letters in LETTERS if len(columns := _columns(names, letters)) > 1), [])
+        if columns:
+            picked = [(at, [row[j] for j in columns if j < len(row)]) for at, row in block]
+            return [(at, found) for at, row in picked if (found := _cells(row))]
+    rows = [(at, found) for at, row in block if (found := _cells(row))]
+    steps = [found[0] for _, found in rows]
+    numbered = steps in ([*range(len(rows))], [*range(1, len(rows) + 1)])
+    counted = numbered and bool(rows) and len(rows[0][1]) > 2
+    return [(at, found[counted:]) for at, found in rows]
+
+
+def _columns(names: list[str], letters: tuple[str, ...]) -> list[int]:
+    """Where the letters stand, up to the first that is missing."""
+    return [names.index(letter) for letter in takewhile(names.__contains__, letters)]
+
+
+def _cells(cells: list[str]) -> tuple[float, ...]:
+    """The numbers of a row, beside which stand words alone; () for others, heads and rules among them."""
+    bare = [cell.strip(" *`${}") for cell in cells]
+    words = [cell for cell in bare if not re.fullmatch(NUMBER, cell)]
+    numbers = tuple(float(cell) for cell in bare if re.fullmatch(NUMBER, cell))
+    return () if len(numbers) < 2 or any(re.search(r"\d", word) for word in words) else numbers
