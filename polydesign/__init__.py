@@ -7,7 +7,7 @@
     polydesign.verify("coeffs/mine.json"), polydesign.export("sign-d5x5-l1e-3-bf16", "optax")
 
 Commands of the command line are functions of the same name here (search is `design`, list is `tables`). Where
-one asks for a table it takes a Table, the path of its file, or its name in the catalogue.
+one asks for a table it takes a Table, the path of its file, its name in the catalogue, or a list of rows.
 
 Matrices are in polydesign.runtime, test matrices and measurements in polydesign.verification; these need
 torch, and what measures. Targets of export are in polydesign.exporters. What other rooms offer is in the
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from polydesign.search.minimax import Equioscillation
     from polydesign.table import load, save
     from polydesign.table.listing import tables
+    from polydesign.table.rows import from_rows
     from polydesign.verification.conformance import conformance
     from polydesign.verification.doctor import doctor
     from polydesign.verification.verify import verify
@@ -71,14 +72,15 @@ __getattr__ = lazy(
         "search.minimax": "Equioscillation",
         "table": "load save",
         "table.listing": "tables",
+        "table.rows": "from_rows",
         "verification.conformance": "conformance",
         "verification.doctor": "doctor",
         "verification.verify": "verify",
     },
 )
 
-__all__ = ["certify", "compare", "conformance", "design", "doctor", "export", "fold", "identify", "load"]
-__all__ += ["plot", "report", "save", "sweep", "tables", "unfold", "verify"]
+__all__ = ["certify", "compare", "conformance", "design", "doctor", "export", "fold", "from_rows", "identify"]
+__all__ += ["load", "plot", "report", "save", "sweep", "tables", "unfold", "verify"]
 __all__ += ["Certificate", "ClaimError", "Comparison", "DivergenceError", "Equioscillation", "Identification"]
 __all__ += ["InputError", "Measurement", "Plan", "Problem", "PromiseWarning", "Provenance", "Schedule"]
 __all__ += ["Step", "Table", "__version__"]

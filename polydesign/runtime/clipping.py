@@ -28,6 +28,7 @@ from polydesign.runtime.evidence import outside
 from polydesign.runtime.normalize import NORMALIZATIONS
 from polydesign.runtime.run import Run
 from polydesign.runtime.signs import Signs, SpectralOperator
+from polydesign.table.given import Source
 
 BOUND = "schatten8"
 """What bounds ‖M‖₂ where the plan names no normalization: within a factor n^(1/8), guaranteed."""
@@ -232,7 +233,7 @@ def spectral_clip(
     M: Tensor,
     low: float = -1.0,
     high: float = 1.0,
-    table: Table | None = None,
+    table: Source | None = None,
     plan: Plan | None = None,
     *,
     formula: str = "composed",

@@ -21,7 +21,7 @@ from polydesign.model import DTYPES, InputError, Table, check_number, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.running import MOST_EXPLAINED
 from polydesign.table import dumps
-from polydesign.table.catalogue import Source, as_table
+from polydesign.table.given import Source, as_table
 from polydesign.text.files import is_leftover, write_together
 from polydesign.text.incoming import parse, read_text
 from polydesign.verification.expected import DRAWS, MARGIN, cases, chosen_operator, distance
@@ -119,7 +119,7 @@ def conformance(
     A kit that is there is replaced.
 
     Args:
-        table: A Table, its name in the catalogue, or the path of its file.
+        table: A Table, its name in the catalogue, the path of its file, or rows.
         folder: Where kit.json, which says how to judge, and the other files go.
         operator: "msign" or "inverse_root"; None for that of the table's root.
         seed: Of the matrices.
