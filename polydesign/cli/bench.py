@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import polydesign
+from polydesign.cli.given import table_given
 from polydesign.cli.grids import grid, show
 from polydesign.cli.measure import Shape
 from polydesign.cli.progress import progress
@@ -120,7 +120,7 @@ def bench(
     from polydesign.text.files import write_atomically
     from polydesign.verification import bench as benches
 
-    loaded = None if table is None else polydesign.load(table)
+    loaded = None if table is None else table_given(table)
     designed_for = None if loaded is None else loaded.dtype
     with progress(quiet=quiet, text="warming up") as advance:
         timings = benches.bench(

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 import polydesign
+from polydesign.cli.given import given
 from polydesign.cli.measure import Shape
 from polydesign.cli.progress import progress
 from polydesign.cli.strategies import NumberList
@@ -70,8 +71,9 @@ def compare(
 
         if Path(output).suffix.lower() not in SUFFIXES:  # before minutes are spent
             raise InputError("output", f"{output!r} is no picture: end its name in {' or '.join(SUFFIXES)}")
+    loaded = [given(table) for table in tables]
     with progress(quiet=quiet or as_json or not how["measure"]) as advance:
-        found = polydesign.compare(tables, progress=advance, **how)
+        found = polydesign.compare(loaded, progress=advance, **how)
     if csv_file:
         write_atomically(Path(csv_file), found.to_csv())
     if output:

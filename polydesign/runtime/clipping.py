@@ -153,6 +153,11 @@ FORMULAS: dict[str, Callable[[Signs, Tensor, float, float], Tensor]] = {
 """Formula -> the clipped matrix from M, α >= 0 (0: no lower end) and β."""
 
 
+def purposes_of(formula: str) -> tuple[str, ...]:
+    """Of the tables that a formula takes."""
+    return ("clip",) if formula == "composed" else SIGNS
+
+
 @dataclass(frozen=True, eq=False)
 class Clip(SpectralOperator):
     """U max(α, min(Σ, β)) Vᵀ for M = U Σ Vᵀ, α = low, β = high, called with M: (..., m, n).
@@ -194,7 +199,7 @@ class Clip(SpectralOperator):
 
     @property
     def purposes(self) -> Sequence[str]:
-        return ("clip",) if self.formula == "composed" else SIGNS
+        return purposes_of(self.formula)
 
     def check(self) -> None:
         super().check()

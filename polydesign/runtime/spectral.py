@@ -13,7 +13,7 @@ from torch import Tensor
 from polydesign.model import HALF, LEAST_RATIO, InputError, Plan, Schedule, Table, check_number
 from polydesign.model.program import monomial
 from polydesign.runtime.base import DEFAULT, made
-from polydesign.runtime.clipping import PAST, Clip, bound, composed
+from polydesign.runtime.clipping import PAST, Clip, bound, composed, purposes_of
 from polydesign.runtime.defaults import clip_tables
 from polydesign.runtime.execute import inner
 from polydesign.runtime.signs import Signs, SpectralOperator, Tables
@@ -165,7 +165,7 @@ class SpectralRelu(Threshold):
 
     @property
     def purposes(self) -> Sequence[str]:
-        return self.clip.purposes
+        return purposes_of(self.formula)
 
     def decide(self, dtype: str) -> Tables:
         return self.clip.resolved(dtype)

@@ -44,6 +44,11 @@ def shipped() -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / "coeffs"
 
 
+def is_shipped(name: str) -> bool:
+    """Whether a table of this name comes with the package, ours or the literature's."""
+    return any((folder / f"{name}.json").is_file() for folder in (shipped(), shipped() / "published"))
+
+
 def catalogue() -> dict[str, Path]:
     """Every table that a name resolves to: those in ./coeffs, then those that come with the package."""
     found: dict[str, Path] = {}
