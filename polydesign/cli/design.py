@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -100,12 +101,15 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
     from polydesign.designer.design import design
     from polydesign.designer.methods import METHODS, method_of
     from polydesign.table import dumps
+    from polydesign.text.files import check_place
 
     # A list of one number is that number.
     keywords = {k: v[0] if isinstance(v, tuple) and len(v) == 1 else v for k, v in keywords.items()}
     strategy = METHODS[method_of(keywords["method"], keywords)]
     if strategy.takes_long and output and output != "-" and Path(output).exists() and not force:
         raise InputError("output", f"{output} exists; choose another, or replace it with --force")
+    if output != "-":
+        check_place(Path(output) if output else Path("coeffs", "table.json"))
     reasons: list[str] = []
     with _waiting(strategy, keywords["degree"], quiet) as watch:
         table = design(**keywords, watch=watch, cut_short=reasons.append)
@@ -114,7 +118,10 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
         return
     path = Path(output) if output else Path("coeffs", f"{table.name}.json")
     places = _places(path) if strategy.takes_long and not output and not force else [path]
-    path, written = _saved(table, places, force)
+    try:
+        path, written = _saved(table, places, force)
+    except OSError as problem:
+        raise OSError(problem.errno, _kept(table, problem), problem.filename) from problem
     if as_json:
         click.echo(dumps(table), nl=False)
     elif not quiet:
@@ -174,6 +181,18 @@ def _saved(table: Table, places: Iterable[Path], force: bool) -> tuple[Path, boo
             taken = problem
     assert taken is not None
     raise taken
+
+
+def _kept(table: Table, problem: OSError) -> str:
+    """What to say of a place that cannot be written after all; the table is kept elsewhere, if it can be."""
+    from polydesign.table import save
+
+    other = Path(mkdtemp(prefix="polydesign-"), f"{table.name}.json")
+    try:
+        save(table, other)
+    except OSError:
+        return f"{problem.strerror}; nor can {other}"
+    return f"{problem.strerror}; the table is in {other}"
 
 
 def _summary(table: Table, strategy: type[Strategy]) -> str:

@@ -115,7 +115,7 @@ def verify(
     from polydesign.cli.summary import report
     from polydesign.table import measurements as text_of
     from polydesign.table.catalogue import find, shipped
-    from polydesign.text.files import write_atomically
+    from polydesign.text.files import check_place, write_atomically
 
     taken = given(table, list_name)
     if not isinstance(taken, str):
@@ -132,12 +132,18 @@ def verify(
     if seconds is not None:
         others = {name: how[name] for name in ("spectra", "operator", "normalization", "steps", "matrix")}
         refuse_others(restarts=restarts, save=destination, json=as_json, **others)
+        for place in (state, file if write else None):
+            if place is not None:
+                check_place(Path(place))
         hunt = hunted(loaded, seconds, dtype=how["dtype"], seed=how["seed"], state=state, quiet=quiet)
         if write:
             polydesign.save(text_of.with_tried(loaded, hunt.trials()), file, force=True)
         if hunt.blown(("fused",)):
             raise SystemExit(1)
         return
+    for place in (destination, file if write else None):
+        if place is not None:
+            check_place(Path(place))
     with progress(quiet=quiet) as advance:
         found = polydesign.verify(loaded, restarts=_indices(restarts), progress=advance, **how)
     if write:

@@ -22,7 +22,7 @@ from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.running import MOST_EXPLAINED
 from polydesign.table import dumps
 from polydesign.table.given import Source, as_table
-from polydesign.text.files import is_leftover, write_together
+from polydesign.text.files import check_place, is_leftover, write_together
 from polydesign.text.incoming import parse, read_text
 from polydesign.verification.expected import DRAWS, MARGIN, cases, chosen_operator, distance
 
@@ -132,8 +132,9 @@ def conformance(
         InputError: Where the folder holds something else and force is off, and for an operator that does not
             go with the table.
     """
-    contents = kit(as_table(table), operator=operator, seed=seed)
-    folder = Path(folder)
+    folder, found = Path(folder), as_table(table)
+    check_place(folder / INDEX)
+    contents = kit(found, operator=operator, seed=seed)
     if folder.is_dir() and not force:
         others = {path.name for path in folder.iterdir() if not is_leftover(path)} - _own(folder)
         if others:
