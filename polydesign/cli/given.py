@@ -23,6 +23,10 @@ _DECIDED = ("root", "purpose", "lower", "steps", "layout")
 """Fields of import_table that decide between readings: options of polydesign import alone."""
 
 
+_MOST = 1_000_000
+"""Characters of a JSON file that may be a list; load says what is wrong with a longer one."""
+
+
 def list_option(command: Command) -> Command:
     """--list, for a command that takes one table."""
     about = "Of several lists in a source file, the one called so; or write FILE:NAME."
@@ -77,8 +81,8 @@ def _is_table(path: Path) -> bool:
     text = read_text(path, "a table, or a list that is read", marked=True)
     if '"polydesign/schedule/' in text:
         return True
-    if path.suffix != ".json":
-        return False
+    if path.suffix != ".json" or len(text) > _MOST:
+        return path.suffix == ".json"
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
