@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -218,6 +219,19 @@ def test_a_text_that_names_a_program_is_that_table(run: Run) -> None:
     assert found.stdout == run("certify", name, "--json").stdout
     refused = run("import", "newton.py", "--root", 4)
     assert f"--root: is that of {name}, which the file names: leave it out" in refused.stderr
+
+
+def test_a_report_has_the_command_that_makes_the_table_again(run: Run, tmp_path: Path) -> None:
+    Path("my lists.py").write_text(f"a = {EXPRESS!r}\nb = {[row[::-1] for row in UNKNOWN]!r}\n")
+    assert run("import", "my lists.py:b", "--layout", "descending", "--name", "mine").exit_code == 0
+    table = only_table(tmp_path)
+    assert run("report", "coeffs/mine.json", "-o", "page").exit_code == 0
+    page = Path("page/report.md").read_text("utf-8")
+    (command,) = re.findall(r"(?m)^polydesign (import .*)$", page)
+    assert run(*shlex.split(command), "-o", "again.json").exit_code == 0
+    assert polydesign.load("again.json").schedule == table.schedule
+    assert run("report", "my lists.py:a", "-o", "other").exit_code == 0
+    assert "polydesign report 'my lists.py:a' -o FOLDER" in Path("other/report.md").read_text("utf-8")
 
 
 # Where a list can be meant in two ways.

@@ -115,6 +115,7 @@ def import_table(
         "lower": chosen or ("usual" if lower == usual_lower(order) else "that of the known list"),
         "file": visible(str(path)),
         "line": line,
+        "rows": len(found),
         "sha256": hashlib.sha256(content).hexdigest(),
         "list": which,
         "layout": layout or "steps",

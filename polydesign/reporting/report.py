@@ -11,6 +11,7 @@ from polydesign.model import Measurement
 from polydesign.reporting.comparison import LOWERS
 from polydesign.reporting.folder import check_folder, write
 from polydesign.reporting.fresh import Matrices, measurements, table_of, worst_errors
+from polydesign.reporting.origin import typed
 from polydesign.reporting.page import Report, check_given, laid_out
 from polydesign.table.given import Source
 from polydesign.table.measurements import read
@@ -60,7 +61,7 @@ def report(
     check_folder(folder, force=force)  # all of this before minutes are spent
     check_given(loaded, found)
     given = zip(tables, loaded, strict=True)
-    names = [str(one) if isinstance(one, (str, os.PathLike)) else table.name for one, table in given]
+    names = [str(one) if isinstance(one, (str, os.PathLike)) else typed(table) for one, table in given]
     command = ["polydesign report", *map(shlex.quote, names)]
     command += [f"--measured {shlex.quote(str(path))}" for path in files]
     if tuple(lower) != LOWERS:
