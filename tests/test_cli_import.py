@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 import polydesign
 from polydesign import InputError
 from polydesign.cli import main
+from polydesign.table.published import names, published
 
 JORDAN = "NS = [(3.4445, -4.7750, 2.0315)] * 5\n"
 EXPRESS = polydesign.load("polar_express_nanochat").as_tuples()
@@ -339,14 +340,12 @@ def test_a_list_like_a_known_one_for_something_else(name: str, fields: list[str]
     assert (made.schedule.root, made.purpose) == (table.schedule.root, table.purpose)
 
 
-def test_the_misprint_is_refused(run: Run) -> None:
-    from polydesign.table.published import names, published
-
-    (misprint,) = [name for name in names() if published(name).misprint]
-    written("wrong.py", published(misprint).rows)
+@pytest.mark.parametrize("name", [name for name in names() if published(name).misprint])
+def test_a_misprint_is_refused(run: Run, name: str) -> None:
+    written("wrong.py", published(name).rows)
     refused = run("import", "wrong.py")
     assert refused.exit_code == 2
-    assert misprint in refused.stderr
+    assert f"is {name}, a misprint that diverges" in refused.stderr
 
 
 # What is no list.

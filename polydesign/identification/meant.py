@@ -23,7 +23,7 @@ def check_known(best: Match | None, layout: str | None, where: str) -> None:
     """Refuse a misprint, and a known list that was turned round; warn of one that blows up."""
     if best is None:
         return
-    if "MISPRINT" in best.name and (best.exact or best.repeats):
+    if best.name in names() and published(best.name).misprint and (best.exact or best.repeats):
         raise InputError(
             "path", f"{where} is {best.name}, a misprint that diverges: take the list as it is run"
         )
