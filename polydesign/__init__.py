@@ -6,8 +6,9 @@
     polydesign.certify(table).error, table.as_tuples(), polydesign.save(table, "coeffs/mine.json")
     polydesign.verify("coeffs/mine.json"), polydesign.export("sign-d5x5-l1e-3-bf16", "optax")
 
-Commands of the command line are functions of the same name here (search is `design`, list is `tables`). Where
-one asks for a table it takes a Table, the path of its file, or its name in the catalogue.
+Commands of the command line are functions of the same name here (search is `design`, list is `tables`, import
+is `import_table`). Where
+one asks for a table it takes a Table, the path of its file, its name in the catalogue, or a list of rows.
 
 Matrices are in polydesign.runtime, test matrices and measurements in polydesign.verification; these need
 torch, and what measures. Targets of export are in polydesign.exporters. What other rooms offer is in the
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from polydesign.designer.sweeping import sweep
     from polydesign.exporters.targets import export
     from polydesign.identification.identify import Identification, identify
+    from polydesign.identification.imported import import_table
     from polydesign.model import (
         Certificate,
         ClaimError,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from polydesign.search.minimax import Equioscillation
     from polydesign.table import load, save
     from polydesign.table.listing import tables
+    from polydesign.table.rows import from_rows
     from polydesign.verification.conformance import conformance
     from polydesign.verification.doctor import doctor
     from polydesign.verification.verify import verify
@@ -63,6 +66,7 @@ __getattr__ = lazy(
         "designer.sweeping": "sweep",
         "exporters.targets": "export",
         "identification.identify": "identify Identification",
+        "identification.imported": "import_table",
         "model": "Certificate ClaimError DivergenceError InputError Measurement Plan Problem PromiseWarning "
         "Provenance Schedule Step Table",
         "reporting.compare": "compare Comparison",
@@ -71,14 +75,16 @@ __getattr__ = lazy(
         "search.minimax": "Equioscillation",
         "table": "load save",
         "table.listing": "tables",
+        "table.rows": "from_rows",
         "verification.conformance": "conformance",
         "verification.doctor": "doctor",
         "verification.verify": "verify",
     },
 )
 
-__all__ = ["certify", "compare", "conformance", "design", "doctor", "export", "fold", "identify", "load"]
-__all__ += ["plot", "report", "save", "sweep", "tables", "unfold", "verify"]
+__all__ = ["certify", "compare", "conformance", "design", "doctor", "export", "fold", "from_rows", "identify"]
+__all__ += ["import_table"]
+__all__ += ["load", "plot", "report", "save", "sweep", "tables", "unfold", "verify"]
 __all__ += ["Certificate", "ClaimError", "Comparison", "DivergenceError", "Equioscillation", "Identification"]
 __all__ += ["InputError", "Measurement", "Plan", "Problem", "PromiseWarning", "Provenance", "Schedule"]
 __all__ += ["Step", "Table", "__version__"]

@@ -24,6 +24,7 @@ try:
     from polydesign.cli.export import export
     from polydesign.cli.fold import fold, unfold
     from polydesign.cli.identify import identify
+    from polydesign.cli.importing import import_
     from polydesign.cli.listing import list_tables
     from polydesign.cli.measure import verify
     from polydesign.cli.prove import certify
@@ -112,7 +113,7 @@ def _of_torch(problem: ImportError | OSError) -> bool:
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(polydesign.__version__, "--version", message="polydesign %(version)s")
+@click.version_option(polydesign.__version__, "-V", "--version", message="polydesign %(version)s")
 def main() -> None:
     """Design polynomials for Newton-Schulz iterations, check what they do, and run them.
 
@@ -127,6 +128,6 @@ def main() -> None:
 for _command in (
     *(search, sweep, certify, verify, bench, doctor),
     *(list_tables, show, compare, plot, report, export, conformance, completion),
-    *(identify, fold, unfold),
+    *(identify, import_, fold, unfold),
 ):
     main.add_command(_command)

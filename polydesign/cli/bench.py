@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import polydesign
+from polydesign.cli.given import table_given
 from polydesign.cli.grids import grid, show
 from polydesign.cli.measure import Shape
 from polydesign.cli.progress import progress
@@ -117,11 +117,13 @@ def bench(
         return
     if len(shape) > 1:
         raise click.UsageError("--shape takes one shape, and several only with --calibrate.")
-    from polydesign.text.files import write_atomically
+    from polydesign.text.files import check_place, write_atomically
     from polydesign.verification import bench as benches
 
-    loaded = None if table is None else polydesign.load(table)
+    loaded = None if table is None else table_given(table)
     designed_for = None if loaded is None else loaded.dtype
+    if destination:
+        check_place(Path(destination))
     with progress(quiet=quiet, text="warming up") as advance:
         timings = benches.bench(
             operator,
@@ -147,9 +149,10 @@ def _calibrate(
     path: Path, shapes: list[tuple[int, int]], settings: dict[str, Any], *, as_json: bool, quiet: bool
 ) -> None:
     from polydesign.program.calibration import dumps, load
-    from polydesign.text.files import write_atomically
+    from polydesign.text.files import check_place, write_atomically
     from polydesign.verification.calibrate import calibrate
 
+    check_place(path)
     if path.exists():
         load(path)  # what is there is replaced only where it is a calibration
     with progress(quiet=quiet, text="timing") as advance:

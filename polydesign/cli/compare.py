@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 import polydesign
+from polydesign.cli.given import given
 from polydesign.cli.measure import Shape
 from polydesign.cli.progress import progress
 from polydesign.cli.strategies import NumberList
@@ -63,15 +64,19 @@ def compare(
       polydesign compare sign-m15-l1e-3-bf16 cans_quintic_5 --csv c.csv -o c.svg
     """
     from polydesign.reporting.tables import text
-    from polydesign.text.files import write_atomically
+    from polydesign.text.files import check_place, write_atomically
 
     if output:
         from polydesign.drawing import SUFFIXES
 
         if Path(output).suffix.lower() not in SUFFIXES:  # before minutes are spent
             raise InputError("output", f"{output!r} is no picture: end its name in {' or '.join(SUFFIXES)}")
+    for place in (csv_file, output):
+        if place:
+            check_place(Path(place))
+    loaded = [given(table) for table in tables]
     with progress(quiet=quiet or as_json or not how["measure"]) as advance:
-        found = polydesign.compare(tables, progress=advance, **how)
+        found = polydesign.compare(loaded, progress=advance, **how)
     if csv_file:
         write_atomically(Path(csv_file), found.to_csv())
     if output:

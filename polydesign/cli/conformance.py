@@ -6,16 +6,21 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import polydesign
+from polydesign.cli.given import list_option
 from polydesign.model import InputError
+
+if TYPE_CHECKING:
+    from polydesign.model import Table
 
 
 @click.command(short_help="Write matrices and results that prove other code right, or judge it.")
 @click.argument("table", metavar="FILE_OR_NAME_OR_KIT")
+@list_option
 @click.option("-o", "--output", metavar="DIR", help="Folder to write a kit into.")
 @click.option("--run", metavar="MODULE:FUNCTION", help="Judge this function of Python, found from here.")
 @click.option("--outputs", metavar="DIR", help="Judge results that code in any language has written there.")
@@ -39,6 +44,7 @@ from polydesign.model import InputError
 def conformance(
     ctx: click.Context,
     table: str,
+    list_name: str | None,
     output: str | None,
     run: str | None,
     outputs: str | None,
@@ -67,16 +73,17 @@ def conformance(
     """
     asked = [name for name, value in (("-o", output), ("--run", run), ("--outputs", outputs)) if value]
     if len(asked) != 1:
-        given = " and ".join(asked) or "none"
-        raise click.UsageError(f"Give one of -o DIR, --run MODULE:FUNCTION and --outputs DIR, not {given}.")
+        these = " and ".join(asked) or "none"
+        raise click.UsageError(f"Give one of -o DIR, --run MODULE:FUNCTION and --outputs DIR, not {these}.")
     if output is not None:
-        _write(table, output, operator=operator, seed=seed, force=force, quiet=quiet)
+        _write(given(table, list_name), output, operator=operator, seed=seed, force=force, quiet=quiet)
         return
     from polydesign.verification.conformance import check, check_outputs
 
     if run is not None:
         how_run = {"framework": how["framework"], "batches": not how["no_batches"]}
-        found = check(table, _function(run), dtype=how["dtype"], operator=operator, seed=seed, **how_run)
+        source = table if os.path.isdir(table) else given(table, list_name)
+        found = check(source, _function(run), dtype=how["dtype"], operator=operator, seed=seed, **how_run)
     else:
         if not os.path.isdir(table):
             raise InputError(
@@ -90,7 +97,7 @@ def conformance(
         ctx.exit(1)
 
 
-def _write(table: str, output: str, *, quiet: bool, **how: Any) -> None:
+def _write(table: Table | str, output: str, *, quiet: bool, **how: Any) -> None:
     written = polydesign.conformance(table, output, **how)
     if not quiet:
         size = sum(path.stat().st_size for path in written)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -100,24 +101,34 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
     from polydesign.designer.design import design
     from polydesign.designer.methods import METHODS, method_of
     from polydesign.table import dumps
+    from polydesign.table.catalogue import shipped_name
+    from polydesign.text.files import check_place
 
     # A list of one number is that number.
     keywords = {k: v[0] if isinstance(v, tuple) and len(v) == 1 else v for k, v in keywords.items()}
     strategy = METHODS[method_of(keywords["method"], keywords)]
     if strategy.takes_long and output and output != "-" and Path(output).exists() and not force:
         raise InputError("output", f"{output} exists; choose another, or replace it with --force")
+    if output != "-":
+        check_place(Path(output) if output else Path("coeffs", "table.json"))
     reasons: list[str] = []
     with _waiting(strategy, keywords["degree"], quiet) as watch:
-        table = design(**keywords, watch=watch, cut_short=reasons.append)
+        table = design(**keywords, watch=watch, cut_short=reasons.append, known=None if quiet else _known)
     if output == "-":
         click.echo(dumps(table), nl=False)
         return
     path = Path(output) if output else Path("coeffs", f"{table.name}.json")
     places = _places(path) if strategy.takes_long and not output and not force else [path]
-    path, written = _saved(table, places, force)
+    try:
+        path, written = _saved(table, places, force)
+    except OSError as problem:
+        raise OSError(problem.errno, _kept(table, problem), problem.filename) from problem
     if as_json:
         click.echo(dumps(table), nl=False)
     elif not quiet:
+        same = shipped_name(table.digest) if strategy.takes_long else None
+        if same is not None:
+            click.echo(f"Note: this is the same table as {same}, which comes with the package", err=True)
         click.echo(_summary(table, strategy))
         click.echo(f"wrote {path}" if written else f"{path} holds this table already; left as it is")
     cut_short = [strategy.unfinished(table, why, str(path)) for why in reasons]
@@ -137,21 +148,22 @@ def _waiting(strategy: type[Strategy], degree: Any, quiet: bool) -> Iterator[Cal
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     if not strategy.takes_long:
         with console.status("designing"):
             yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    left = (TextColumn("{task.fields[of]}"), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), *left)
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("searching", total=None)
+        task = bar.add_task("looking for candidates", total=None, of="")
 
         def watch(done: int, total: int, *values: float) -> None:
             words = zip(("now", "best"), values, strict=False)
             what = ", ".join(f"{word} {value:.6g}" for word, value in words) or "measuring"
-            bar.update(task, completed=done, total=total, description=what)
+            bar.update(task, completed=done, total=total, description=what, of=f"{done}/{total}")
 
         yield watch
 
@@ -174,6 +186,26 @@ def _saved(table: Table, places: Iterable[Path], force: bool) -> tuple[Path, boo
             taken = problem
     assert taken is not None
     raise taken
+
+
+def _known(name: str) -> None:
+    click.echo(
+        f"Note: this search has found {name}, which comes with the package: polydesign show {name} has it at "
+        "once; searching again",
+        err=True,
+    )
+
+
+def _kept(table: Table, problem: OSError) -> str:
+    """What to say of a place that cannot be written after all; the table is kept elsewhere, if it can be."""
+    from polydesign.table import save
+
+    other = Path(mkdtemp(prefix="polydesign-"), f"{table.name}.json")
+    try:
+        save(table, other)
+    except OSError:
+        return f"{problem.strerror}; nor can {other}"
+    return f"{problem.strerror}; the table is in {other}"
 
 
 def _summary(table: Table, strategy: type[Strategy]) -> str:

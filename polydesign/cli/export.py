@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import polydesign
+from polydesign.cli.given import table_given
 from polydesign.model import InputError
 
 
@@ -44,7 +45,7 @@ def export(table: str | None, to: str | None, output: str | None, force: bool, l
     if table is None or to is None:
         missing = "FILE_OR_NAME" if table is None else "--to"
         raise InputError(missing, "is missing: polydesign export sign-d5x6-l1e-3-bf16 --to optax, or --list")
-    found = polydesign.load(table)
+    found = table_given(table)
     text = polydesign.export(found, to)
     if output is None or output == "-":
         click.echo(text, nl=False)

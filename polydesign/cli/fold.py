@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import polydesign
+from polydesign.cli.given import list_option, table_given
 
 if TYPE_CHECKING:
     from polydesign.model import Table
@@ -33,6 +34,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
             help="Which hold it.",
         ),
         click.option("--factor", type=float, required=True, help="Such as 1.01."),
+        list_option,
         click.argument("table", metavar="FILE_OR_NAME"),
     ):
         command = option(command)
@@ -41,7 +43,9 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command(short_help="Fold a safety factor into a table's rows.")
 @_options
-def fold(table: str, factor: float, which: str, name: str | None, **where: Any) -> None:
+def fold(
+    table: str, list_name: str | None, factor: float, which: str, name: str | None, **where: Any
+) -> None:
     """Write the table whose steps are p(x/factor): coefficients divided by factor, factor^(1+r), ….
 
     It makes room above u: with all rows for every step, with all-but-last as in the listing of Polar Express
@@ -52,20 +56,22 @@ def fold(table: str, factor: float, which: str, name: str | None, **where: Any) 
     Example:
       polydesign fold polar_express_deg5 --factor 1.01 --rows all-but-last
     """
-    old = polydesign.load(table)
+    old = table_given(table, list_name)
     _write(old, polydesign.fold(old, factor, which, name=name), **where)
 
 
 @click.command(short_help="Take a safety factor out of a table's rows.")
 @_options
-def unfold(table: str, factor: float, which: str, name: str | None, **where: Any) -> None:
+def unfold(
+    table: str, list_name: str | None, factor: float, which: str, name: str | None, **where: Any
+) -> None:
     """Write the table whose steps are p(x·factor): what fold with this factor and these rows has made.
 
     \b
     Example:
       polydesign unfold polar_express_gram_ns_1.05 --factor 1.05 -o plain.json
     """
-    old = polydesign.load(table)
+    old = table_given(table, list_name)
     _write(old, polydesign.unfold(old, factor, which, name=name), **where)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import polydesign
+from polydesign.cli.given import given, list_option
 from polydesign.cli.progress import progress
 from polydesign.model import DTYPES, FORMS, NORMALIZATIONS, InputError
 
@@ -26,6 +27,7 @@ class Shape(click.ParamType):
 
 @click.command(short_help="Run a table on matrices and check its promise.")
 @click.argument("table", metavar="FILE_OR_NAME")
+@list_option
 @click.option("--shape", type=Shape(), default="512x1024", show_default=True, help="Of the test matrices.")
 @click.option("--dtype", help=f"{', '.join(DTYPES)}.  [default: the one the table was designed for]")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, or auto: cuda where there is.")
@@ -78,6 +80,7 @@ class Shape(click.ParamType):
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def verify(
     table: str,
+    list_name: str | None,
     restarts: str | None,
     seconds: float | None,
     state: str | None,
@@ -112,23 +115,35 @@ def verify(
     from polydesign.cli.summary import report
     from polydesign.table import measurements as text_of
     from polydesign.table.catalogue import find, shipped
-    from polydesign.text.files import write_atomically
+    from polydesign.text.files import check_place, write_atomically
 
-    file = find(table)
-    if write and file.resolve().is_relative_to(shipped().resolve()) and not Path(table).is_file():
-        raise InputError("write", f"{table} is the package's own; copy {file} and verify the copy")
-    loaded = polydesign.load(file)
+    taken = given(table, list_name)
+    if not isinstance(taken, str):
+        if write:
+            raise InputError("write", f"{table} is no table's file: write one, polydesign import {table}")
+        file, loaded = Path(table), taken
+    else:
+        file = find(table)
+        if write and file.resolve().is_relative_to(shipped().resolve()) and not Path(table).is_file():
+            raise InputError("write", f"{table} is the package's own; copy {file} and verify the copy")
+        loaded = polydesign.load(file)
     if seconds is None and state is not None:
         raise InputError("state", "is of a hunt: say how long with --hunt SECONDS")
     if seconds is not None:
         others = {name: how[name] for name in ("spectra", "operator", "normalization", "steps", "matrix")}
         refuse_others(restarts=restarts, save=destination, json=as_json, **others)
+        for place in (state, file if write else None):
+            if place is not None:
+                check_place(Path(place))
         hunt = hunted(loaded, seconds, dtype=how["dtype"], seed=how["seed"], state=state, quiet=quiet)
         if write:
             polydesign.save(text_of.with_tried(loaded, hunt.trials()), file, force=True)
         if hunt.blown(("fused",)):
             raise SystemExit(1)
         return
+    for place in (destination, file if write else None):
+        if place is not None:
+            check_place(Path(place))
     with progress(quiet=quiet) as advance:
         found = polydesign.verify(loaded, restarts=_indices(restarts), progress=advance, **how)
     if write:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from decimal import ROUND_FLOOR
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 import polydesign
+from polydesign.cli.given import given, list_option
 from polydesign.text.digits import in_digits
 
 if TYPE_CHECKING:
@@ -18,11 +20,14 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Prove what a table does, from its coefficients alone.")
 @click.argument("table", metavar="FILE_OR_NAME")
+@list_option
 @click.option("--write", is_flag=True, help="Add the certificate to the table's file, or renew it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.pass_context
-def certify(ctx: click.Context, table: str, write: bool, as_json: bool, quiet: bool) -> None:
+def certify(
+    ctx: click.Context, table: str, list_name: str | None, write: bool, as_json: bool, quiet: bool
+) -> None:
     """Prove a table's error, how far it is from the best possible, and how much room there is above u.
 
     Everything is recomputed from the coefficients and compared with what the file states. Exit code 1 where
@@ -34,16 +39,19 @@ def certify(ctx: click.Context, table: str, write: bool, as_json: bool, quiet: b
       polydesign certify sign-d5x6-l1e-3-bf16
       polydesign certify coeffs/mine.json --write
     """
-    from polydesign.model import ClaimError
+    from polydesign.model import ClaimError, InputError
     from polydesign.table.catalogue import find
 
-    file = find(table)
+    taken = given(table, list_name)
+    if write and not isinstance(taken, str):
+        raise InputError("write", f"{table} is no table's file: write one, polydesign import {table}")
+    file = find(taken) if isinstance(taken, str) else Path(table)
     try:
-        fresh = polydesign.certify(file, renew=write)
+        fresh = polydesign.certify(file if isinstance(taken, str) else taken, renew=write)
     except ClaimError as problem:  # its field names the file
         click.echo(f"FAILED {problem}", err=True)
         ctx.exit(1)
-    found = polydesign.load(file, proving=False)  # certify has, or it is renewed
+    found = polydesign.load(file, proving=False) if isinstance(taken, str) else taken  # certify has proved it
     if write:
         polydesign.save(replace(found, certificate=fresh), file, force=True)
     if as_json:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import polydesign
+from polydesign.cli.given import given
 from polydesign.cli.measure import Shape
 from polydesign.cli.progress import progress
 from polydesign.cli.strategies import NumberList
@@ -55,8 +56,9 @@ def report(tables: tuple[str, ...], output: str, quiet: bool, **how: Any) -> Non
     """
     from polydesign.reporting.folder import PAGE, TEXT
 
+    loaded = [given(table) for table in tables]
     with progress(quiet=quiet or not how["measure"]) as advance:
-        polydesign.report(tables, output, progress=advance, **how)
+        polydesign.report(loaded, output, progress=advance, **how)
     if not quiet:
         for name in (PAGE, TEXT):
             click.echo(f"wrote {Path(output, name)}")

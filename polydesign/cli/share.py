@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import polydesign
+from polydesign.cli.given import given, list_option, table_given
 from polydesign.model import Schedule, Table, located, shortened, visible
 
 _INPUT = {
@@ -19,8 +20,9 @@ _INPUT = {
 
 @click.command(short_help="Show what a table promises and where it comes from.")
 @click.argument("table", metavar="FILE_OR_NAME")
-@click.option("--json", "as_json", is_flag=True, help="Print the file's JSON.")
-def show(table: str, as_json: bool) -> None:
+@list_option
+@click.option("--json", "as_json", is_flag=True, help="Print the table's JSON.")
+def show(table: str, list_name: str | None, as_json: bool) -> None:
     """Show a table: promise, steps, safety, measurements, and the list of tuples to paste.
 
     \b
@@ -28,10 +30,11 @@ def show(table: str, as_json: bool) -> None:
       polydesign show sign-d5x6-l1e-3-bf16
     """
     from polydesign.approximation.certificate import with_proved_optimum
-    from polydesign.table import dumps
+    from polydesign.table import as_table, dumps
     from polydesign.table.catalogue import find
 
-    found, path = polydesign.load(table), find(table)
+    taken = given(table, list_name)
+    found, path = as_table(taken), find(taken) if isinstance(taken, str) else Path(table)
     if as_json and found.certificate is not None and found.certificate.kind == "proved":
         with located(f"{path}: $."):  # the rest is proved where a file is read
             with_proved_optimum(found.schedule, found.certificate)
@@ -151,7 +154,7 @@ def plot(tables: tuple[str, ...], measured: str | None, output: str | None) -> N
     """
     from polydesign.drawing import save_figure
 
-    loaded = [polydesign.load(table) for table in tables]
+    loaded = [table_given(table) for table in tables]
     figure = polydesign.plot(*loaded, measured=measured)
     path = Path(output or (f"{loaded[0].name}.png" if len(loaded) == 1 else "comparison.png"))
     save_figure(figure, path)

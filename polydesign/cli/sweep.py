@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -60,8 +61,10 @@ def sweep(
     """
     from polydesign.designer.sweeping import read_problems
     from polydesign.designer.sweeping import sweep as swept
+    from polydesign.text.files import check_place
 
     asked = read_problems(problems)
+    check_place(Path(output, "sweep.jsonl"))
     with progress(quiet=quiet, text="designing") as advance:
         advance(0, len(asked))
         outcomes = swept(

@@ -6,6 +6,8 @@ search; this joins them.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -29,6 +31,7 @@ from polydesign.model import (
 from polydesign.program import calibration
 from polydesign.program.cost import UNIT, Prices, flops, form_of
 from polydesign.program.programs import INNER_DEGREES
+from polydesign.table.catalogue import is_shipped
 
 if TYPE_CHECKING:
     from polydesign.search.candidates import Candidate
@@ -63,6 +66,8 @@ class Budget(Strategy):
         headroom: 1: the optimum in exact arithmetic, without room for rounding.
         cushion: 0 beside headroom 1, or nothing.
         image_floor: 0 beside headroom 1, or nothing.
+        timeout: Seconds, after which the best of the candidates that are measured by then is taken; Ctrl-C
+            does the same.
 
     Raises InputError naming the field.
     """
@@ -78,6 +83,7 @@ class Budget(Strategy):
     headroom: float | None = None
     cushion: float | None = None
     image_floor: float | None = None
+    timeout: float | None = None
 
     takes_long: ClassVar[bool] = True
 
@@ -106,6 +112,14 @@ class Budget(Strategy):
                 "counts products one by one: leave out symmetric and costs, or give an error instead",
             )
         check_integer("seed", self.seed, 0)
+        if self.timeout is not None:
+            check_number("timeout", self.timeout)
+            if self.timeout <= 0:
+                raise InputError("timeout", f"must be positive, and is {self.timeout!r}")
+            if self.matmuls is None or self.headroom is not None or not self.measure:
+                raise InputError(
+                    "timeout", "is for candidates of so many products that are measured: leave it out"
+                )
 
     def prices(self, form: str, dtype: str) -> Prices:
         """Of one product of each kind. Flops are in units of one product of the shape, 2·m²·n."""
@@ -184,7 +198,15 @@ class Budget(Strategy):
         if task.smallest:
             lower = smallest_for(terms[0], *both(self.matmuls, task.error))
             terms = [replace(one, lower=lower) for one in terms]
-        measure = partial(self._measured, task) if self.measure else None
+        deadline = math.inf if self.timeout is None else time.monotonic() + self.timeout
+        measured_only: list[int] = []
+
+        def cut_short(why: str, count: int) -> None:
+            measured_only.append(count)
+            task.cut_short(why)
+
+        how = {"deadline": deadline, "cut_short": cut_short}
+        measure = partial(self._measured, task, how) if self.measure else None
         chosen, measured, count = best(terms, dtype, self.matmuls, task.error, measure)
         if task.smallest and settles(terms[0]):
             chosen = widest_interval(chosen, both(self.matmuls, task.error)[1], terms[0])
@@ -199,7 +221,7 @@ class Budget(Strategy):
             "cost_unit": terms[0].prices.unit,
             "caution": proposal.caution,
             "expected": proposal.expected,
-            "candidates": count,
+            "candidates": measured_only[0] if measured_only else count,
         }
         lower = "min" if task.smallest else None
         parameters |= given({"restarts": chosen.restarts, "error": task.error, "lower": lower})
@@ -214,7 +236,9 @@ class Budget(Strategy):
             }
         return Found(proposal.schedule, parameters, dtype=dtype, form=chosen.form, observed=observed)
 
-    def _measured(self, task: Task, candidates: list[Candidate], enough: float | None) -> Sequence[Measured]:
+    def _measured(
+        self, task: Task, how: dict[str, Any], candidates: list[Candidate], enough: float | None
+    ) -> Sequence[Measured]:
         """Candidates on matrices of the shape, in their form: what the search chooses by."""
         from polydesign.verification.select import select  # torch
 
@@ -227,15 +251,28 @@ class Budget(Strategy):
             seed=self.seed,
             enough=enough,
             watch=task.watch,
+            **how,
         )
 
     def name(self, found: Found, task: Task) -> str:
         """sign-m15-l1e-3-bf16: see naming.budget_name."""
-        low, high = found.schedule.interval
+        return self._named(task, *found.schedule.interval, found.dtype)
+
+    def _named(self, task: Task, low: float, high: float, dtype: str | None) -> str:
         lower = None if task.smallest else low
-        shape = None if found.dtype is None or sorted(self.shape) == sorted(SHAPE) else self.shape
-        end = (found.dtype, shape, self._form(task), task.normalization)
+        shape = None if dtype is None or sorted(self.shape) == sorted(SHAPE) else self.shape
+        end = (dtype, shape, self._form(task), task.normalization)
         return naming.budget_name(task.root, self.matmuls, task.error, lower, high, *end)
+
+    def known(self, task: Task) -> str | None:
+        """The table of the package that has this search's name, where nothing else was asked for."""
+        usual = replace(self, matmuls=None, shape=SHAPE, form=None, headroom=None, timeout=None)
+        if usual != Budget() or task.degree is not None or self.headroom not in (None, 1):
+            return None
+        low = 0.0 if isinstance(task.lower, str) else float(task.lower)
+        dtype = None if self.headroom is not None else task.precision
+        name = self._named(task, low, float(task.upper), dtype)
+        return name if is_shipped(name) else None
 
     @classmethod
     def summary(cls, table: Table) -> list[str]:

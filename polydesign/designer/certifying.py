@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from polydesign.approximation.certificate import certify as prove
 from polydesign.approximation.certificate import check_certificate, check_images
-from polydesign.model import Certificate, ClaimError, Table
-from polydesign.table.catalogue import Source, as_table, find
+from polydesign.model import Certificate, ClaimError
+from polydesign.table.catalogue import find
+from polydesign.table.given import Source, as_table
 
 
 def certify(table: Source, *, renew: bool = False) -> Certificate:
@@ -14,7 +17,7 @@ def certify(table: Source, *, renew: bool = False) -> Certificate:
     Everything is computed from the coefficients, and compared with what the table states.
 
     Args:
-        table: A Table, its name in the catalogue, or the path of its file.
+        table: A Table, its name in the catalogue, the path of its file, or rows.
         renew: Leave the table's own certificate out of the comparison.
 
     Returns:
@@ -36,5 +39,5 @@ def certify(table: Source, *, renew: bool = False) -> Certificate:
         check_images(found.schedule, published=published)
         return prove(found.schedule, found.purpose)
     except ClaimError as problem:
-        where = "table" if isinstance(table, Table) else find(table)
+        where = find(table) if isinstance(table, (str, os.PathLike)) else "table"
         raise ClaimError(f"{where}: $.{problem.field}", problem.problem) from problem

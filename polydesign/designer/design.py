@@ -34,6 +34,7 @@ def design(
     method: str | None = None,
     watch: Callable[..., None] | None = None,
     cut_short: Callable[[str], None] | None = None,
+    known: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> Table:
     """The best schedule of steps of these degrees on [lower, upper], as a Table with a certificate.
@@ -58,7 +59,7 @@ def design(
         method: A name of methods.METHODS: equioscillation is best for the worst case, budget finds the
             degrees too, adam searches by gradients for another objective, clip makes schedules for
             runtime.spectral_clip. Left out, matmuls=N means budget, and anything else equioscillation.
-        watch, cut_short: Callables for long searches: see strategy.Task.
+        watch, cut_short, known: Callables for long searches: see strategy.Task.
         settings: The fields of the strategy: minimax.Minimax, budget.Budget, gradient.Gradient,
             clip.ClipSearch.
             None is what is left out.
@@ -76,12 +77,15 @@ def design(
     if not isinstance(certify, bool):
         raise InputError("certify", f"must be True or False, not {certify!r}")
     method = method_of(method, settings)
-    told = (watch or nobody, cut_short or nobody)
+    told = (watch or nobody, cut_short or nobody, known or nobody)
     task = Task(method, root, degree, steps, error, lower, upper, dtype, normalization, purpose, *told)
     strategy = strategy_of(method, settings, signature(design).parameters)
     if purpose is not None and purpose not in strategy.serves:
         served = " or ".join(strategy.serves)
         raise InputError("purpose", f"is {served} for method {method}, not {purpose!r}: leave it out")
+    before = strategy.known(task)
+    if before is not None:
+        task.known(before)
     found = strategy.search(task)
     _check_answer(task, found if isinstance(found, Schedule) else found.schedule)
     if isinstance(found, Schedule):

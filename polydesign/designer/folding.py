@@ -9,7 +9,7 @@ from polydesign import __version__
 from polydesign.approximation import fold as rows
 from polydesign.approximation.certificate import certify
 from polydesign.model import InputError, Provenance, Schedule, Table
-from polydesign.table.catalogue import Source, as_table
+from polydesign.table.given import Source, as_table
 
 
 def fold(table: Source, factor: float, which: str = "all", *, name: str | None = None) -> Table:
@@ -18,7 +18,7 @@ def fold(table: Source, factor: float, which: str = "all", *, name: str | None =
     It makes room above u. The new table is certified: its error is that of the new map.
 
     Args:
-        table: A Table, its name in the catalogue, or the path of its file.
+        table: A Table, its name in the catalogue, the path of its file, or rows.
         factor: Greater than 0, such as 1.01 for room of 1 %.
         which: The rows that hold it: "all"; "all-but-last", as in the listing of Polar Express (the last row
             then keeps its fixed point 1); or "first", which is the same as dividing the input by it.
@@ -41,7 +41,7 @@ def unfold(table: Source, factor: float, which: str = "all", *, name: str | None
     """The table whose steps are p(x·factor): what `fold` with this factor and these rows has made.
 
     Args:
-        table: A Table, its name in the catalogue, or the path of its file.
+        table: A Table, its name in the catalogue, the path of its file, or rows.
         factor: That was folded in, greater than 0.
         which: The rows that hold it, as for `fold`.
         name: Of the new table; None for one that is made from the old one's.

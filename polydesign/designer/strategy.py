@@ -63,6 +63,7 @@ class Task:
         watch: Called now and then with (done, in all), and with numbers that a strategy has to show.
         cut_short: Called with "timeout" or "interrupted" where a search gives the best so far in place of
             what it would have found.
+        known: Called before the search with the name of a table of the package that it has found before.
 
     Raises InputError naming the keyword.
     """
@@ -79,6 +80,7 @@ class Task:
     purpose: str | None = None
     watch: Callable[..., None] = nobody
     cut_short: Callable[[str], None] = nobody
+    known: Callable[[str], None] = nobody
 
     def __post_init__(self) -> None:
         if self.dtype is not None:
@@ -199,6 +201,10 @@ class Strategy:
         plain = naming.table_name(found.schedule, None, None, task.normalization)
         parts = [plain, task.method, *(re.sub(r"[^\w.]+", "-", one).strip("-") for one in own)]
         return "-".join(parts) + naming.ending(found.schedule.root, found.dtype, task.purpose)
+
+    def known(self, task: Task) -> str | None:
+        """The table of the package that this search has found before, where that is known beforehand."""
+        return None
 
     @classmethod
     def summary(cls, table: Table) -> list[str]:

@@ -11,7 +11,7 @@ from polydesign.exporters.sheet import CSV, LATEX, MARKDOWN
 from polydesign.exporters.target import Target
 from polydesign.exporters.torch_text import TORCH_FUNCTION
 from polydesign.model import InputError
-from polydesign.table.catalogue import Source, as_table
+from polydesign.table.given import Source, as_table
 from polydesign.text.similar import closest
 
 TEXTS: dict[str, Target] = {
@@ -50,7 +50,7 @@ def export(table: Source, to: str) -> str:
     """The table as text that another codebase takes: to paste, or to import.
 
     Args:
-        table: A Table, its name in the catalogue, or the path of its file.
+        table: A Table, its name in the catalogue, the path of its file, or rows.
         to: For whom, a name of `polydesign.exporters.TARGETS`.
 
     Returns:

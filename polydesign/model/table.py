@@ -92,10 +92,11 @@ class Provenance:
 
     Args:
         polydesign: The version that wrote it.
-        strategy: A name of designer.methods.METHODS, or another word: published, folded, unfolded, sector.
+        strategy: A name of designer.methods.METHODS, or another word: published, rows, folded, unfolded,
+            sector.
         parameters: All that the strategy was told, and what it reports.
         seed: Of random numbers, if there were any.
-        source: Of a published schedule; None for one of our own.
+        source: Of a schedule that others made; None for one of our own.
     """
 
     polydesign: str

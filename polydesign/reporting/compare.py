@@ -10,7 +10,7 @@ from polydesign.model import Table
 from polydesign.reporting.comparison import LOWERS, Row, compared_rows, to_json
 from polydesign.reporting.fresh import Matrices, table_of, worst_errors
 from polydesign.reporting.tables import text, to_csv
-from polydesign.table.catalogue import Source
+from polydesign.table.given import Source
 from polydesign.verification.verify import Progress
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def compare(
     needs for the same error on the first interval.
 
     Args:
-        tables: Each a Table, its name in the catalogue, or the path of its file.
+        tables: Each a Table, its name in the catalogue, the path of its file, or rows.
         lower: Lower ends of the common intervals, in units of the upper end; the first gives the order.
         measure: Measure bfloat16, float16 and float32 now, all tables on the same matrices, in place of what
             is stored in the tables; this needs torch.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from polydesign.model import InputError, visible
 from polydesign.reporting.page import GENERATOR, Report, html, markdown
-from polydesign.text.files import is_leftover, write_together
+from polydesign.text.files import check_place, is_leftover, write_together
 
 PAGE, TEXT, FIGURES = "index.html", "report.md", "figures"
 
@@ -15,10 +15,11 @@ PAGE, TEXT, FIGURES = "index.html", "report.md", "figures"
 def check_folder(folder: Path, *, force: bool = False) -> None:
     """Refuse a folder that holds something else than an earlier report, unless forced.
 
-    Raises InputError.
+    Raises InputError, and OSError where nothing can be written there.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError("output", f"{folder} is a file: name a folder")
+    check_place(folder / PAGE)
     if force or not folder.is_dir() or all(map(is_leftover, folder.iterdir())) or _is_ours(folder):
         return
     raise InputError(

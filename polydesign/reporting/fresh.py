@@ -12,7 +12,8 @@ from polydesign.designer.design import published_table
 from polydesign.model import InputError, InputWarning, Measurement, Plan, Table
 from polydesign.reporting.comparison import Seen
 from polydesign.reporting.tables import SHOWN
-from polydesign.table.catalogue import Source, as_table, catalogue
+from polydesign.table.catalogue import catalogue
+from polydesign.table.given import Source, as_table
 from polydesign.table.published import names as published_names
 from polydesign.verification.verify import Progress, verify
 

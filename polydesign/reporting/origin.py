@@ -39,6 +39,14 @@ def caution(table: Table, dtype: str) -> float:
     return float(part)
 
 
+def typed(table: Table) -> str:
+    """What one types for a table that was given as an object: its source file and list, or its name."""
+    stated = table.provenance.parameters
+    if table.provenance.strategy != "rows" or not isinstance(stated.get("file"), str):
+        return table.name
+    return f"{stated['file']}:{stated['list']}" if "list" in stated else stated["file"]
+
+
 def _value(value: Any) -> str:
     if value is None:
         return "none"
@@ -53,9 +61,24 @@ def command(table: Table) -> tuple[str, str]:
             return METHODS[name].command(table)
         if name == "published":
             return _published(table)
+        if name == "rows" and "file" in table.provenance.parameters:
+            return _imported(table)
     except (KeyError, TypeError):  # a file says what it likes of its origin
         pass
     return "", f"Made by {name}, with these parameters."
+
+
+def _imported(table: Table) -> tuple[str, str]:
+    stated, schedule = table.provenance.parameters, table.schedule
+    low, high = schedule.interval
+    options = [f"--list {shlex.quote(stated['list'])}"] if "list" in stated else []
+    options += [f"--root {schedule.root}", f"--purpose {table.purpose}", f"--lower {low!r}"]
+    options += [f"--upper {high!r}"] if high != 1 else []
+    options += [f"--steps {len(schedule.steps)}"] if stated["rows"] == 1 else []
+    options += [f"--layout {shlex.quote(stated['layout'])}"] if stated["layout"] != "steps" else []
+    options += [f"--normalization {table.normalization}"] if table.normalization != "frobenius" else []
+    command = " ".join(["polydesign import", shlex.quote(stated["file"]), *options, f"--name {table.name}"])
+    return command, f"The file had sha256 {stated['sha256']}."
 
 
 def _published(table: Table) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from polydesign.drawing.figures import comparison_figure, schedule_figure
 from polydesign.model import InputError, Measurement
-from polydesign.table.catalogue import Source, as_table
+from polydesign.table.given import Source, as_table
 from polydesign.table.measurements import read
 
 
@@ -17,7 +17,7 @@ def plot(*tables: Source, measured: str | os.PathLike[str] | Sequence[Measuremen
     """Draw one table's composed map and the error of each step, or several tables' maps together.
 
     Args:
-        tables: Each a Table, its name in the catalogue, or the path of its file; all of one root.
+        tables: Each a Table, its name in the catalogue, the path of its file, or rows; all of one root.
         measured: Of one table, measurements with maps to draw on its own, or a file of them.
 
     Returns:

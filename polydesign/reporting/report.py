@@ -7,12 +7,13 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from polydesign.model import Measurement, Table
+from polydesign.model import Measurement
 from polydesign.reporting.comparison import LOWERS
 from polydesign.reporting.folder import check_folder, write
 from polydesign.reporting.fresh import Matrices, measurements, table_of, worst_errors
+from polydesign.reporting.origin import typed
 from polydesign.reporting.page import Report, check_given, laid_out
-from polydesign.table.catalogue import Source
+from polydesign.table.given import Source
 from polydesign.table.measurements import read
 from polydesign.verification.verify import Progress
 
@@ -33,7 +34,7 @@ def report(
     """Write a page that explains tables: promise, proof, map, rounding and origin of each, and all compared.
 
     Args:
-        tables: Each a Table, its name in the catalogue, or the path of its file.
+        tables: Each a Table, its name in the catalogue, the path of its file, or rows.
         folder: Where index.html, which stands alone, and report.md with its figures go. An earlier report
             there is replaced.
         measured: Measurements of these tables, or files of them.
@@ -59,7 +60,8 @@ def report(
     found += [one for path in files for one in read(path)]
     check_folder(folder, force=force)  # all of this before minutes are spent
     check_given(loaded, found)
-    names = [source.name if isinstance(source, Table) else str(source) for source in tables]
+    given = zip(tables, loaded, strict=True)
+    names = [str(one) if isinstance(one, (str, os.PathLike)) else typed(table) for one, table in given]
     command = ["polydesign report", *map(shlex.quote, names)]
     command += [f"--measured {shlex.quote(str(path))}" for path in files]
     if tuple(lower) != LOWERS:

@@ -15,8 +15,7 @@ from torch import Tensor
 from polydesign.model import HALF, Plan, PromiseWarning, SafetyWarning, Table, stated
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime import opaque
-from polydesign.runtime.checks import SIGNS, check_plan, check_table, check_unchosen
-from polydesign.runtime.defaults import loaded
+from polydesign.runtime.checks import SIGNS, check_plan, check_table, check_unchosen, given_table
 from polydesign.runtime.run import Run
 from polydesign.runtime.surroundings import Back, each, given_back, pinned, plain, seen
 from polydesign.table.instead import plain_instead
@@ -50,6 +49,8 @@ class Operator:
 
     - `guard`, what can be told of a result at little cost, under plan.check; see evidence.py.
 
+    A table may be given by its name, by its path, or as a list of rows of coefficients, which is certified
+    for the operator's root as `polydesign.from_rows` does it.
     A table of another root or purpose is refused when the object is made, and so is a plan that chooses one
     of the package's tables beside a table. For a table that is unsafe in the precision there is a
     SafetyWarning, once an object, and a PromiseWarning for one that was made for a finer precision, unless
@@ -65,7 +66,7 @@ class Operator:
 
     def __post_init__(self) -> None:
         plan = check_plan(self.plan)
-        table = loaded(self.table) if isinstance(self.table, str) else self.table
+        table = given_table(self.table, self.order, self.purposes)
         # Frozen for others.
         self.__dict__.update(plan=plan, table=table, _resolved={}, _number=opaque.numbered(self))
         self.check()
@@ -259,6 +260,8 @@ def _made(kind: Callable[..., Kind], *keys: Any, **named: Any) -> Kind:
 
 
 def _key(value: Any) -> Any:
+    if isinstance(value, list) and value and all(isinstance(row, (list, tuple)) for row in value):
+        return tuple(map(tuple, value))  # rows
     return _Same(value) if isinstance(value, Table) else value
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import numbers
 import operator
+import os
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from polydesign.model import DTYPES, PURPOSES, InputError, Plan, PromiseWarning, Table, dtype_name
+from polydesign.model import DTYPES, PURPOSES, InputError, Plan, PromiseWarning, Table, dtype_name, located
 from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.runtime.defaults import loaded
+from polydesign.table.rows import from_rows
 
 
 def whole(value: Any) -> Any:
@@ -199,10 +203,27 @@ ROOTS = ("root", "inverse", "sign")
 """Purposes of the tables that run signs, and roots: what is made for the sign serves P^(−1/2) too."""
 
 
+def given_table(table: Any, root: int, purposes: Sequence[str]) -> Any:
+    """The table of a name, a path, or rows for an operator of this root; anything else as it is."""
+    if isinstance(table, (str, os.PathLike)):
+        return loaded(os.fspath(table))
+    if not isinstance(table, (list, tuple, np.ndarray)):
+        return table
+    if purposes[0] == "clip":
+        raise InputError(
+            "table",
+            "rows for clipping say nothing of the value from which they clip: write "
+            'polydesign.from_rows(rows, lower=l, purpose="clip"), l that value over the norm',
+        )
+    purpose = "root" if purposes[0] != "sign" and root != 1 else None
+    with located("table: "):
+        return from_rows(table, whole(root), purpose=purpose)
+
+
 def check_table(table: Table, root: int, operator: str, purposes: Sequence[str]) -> Table:
     """The table, if it is one, and has this root and one of these purposes."""
     if not isinstance(table, Table):
-        write = "plan=Plan(...)" if isinstance(table, Plan) else "polydesign.load(name or path)"
+        write = "plan=Plan(...)" if isinstance(table, Plan) else "polydesign.load(name or path), or rows"
         raise InputError("table", f"must be a Table, not {type(table).__name__}: write {write}")
     if table.schedule.root != root:
         raise InputError(

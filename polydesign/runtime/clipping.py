@@ -28,6 +28,7 @@ from polydesign.runtime.evidence import outside
 from polydesign.runtime.normalize import NORMALIZATIONS
 from polydesign.runtime.run import Run
 from polydesign.runtime.signs import Signs, SpectralOperator
+from polydesign.table.given import Source
 
 BOUND = "schatten8"
 """What bounds ‖M‖₂ where the plan names no normalization: within a factor n^(1/8), guaranteed."""
@@ -152,6 +153,11 @@ FORMULAS: dict[str, Callable[[Signs, Tensor, float, float], Tensor]] = {
 """Formula -> the clipped matrix from M, α >= 0 (0: no lower end) and β."""
 
 
+def purposes_of(formula: str) -> tuple[str, ...]:
+    """Of the tables that a formula takes."""
+    return ("clip",) if formula == "composed" else SIGNS
+
+
 @dataclass(frozen=True, eq=False)
 class Clip(SpectralOperator):
     """U max(α, min(Σ, β)) Vᵀ for M = U Σ Vᵀ, α = low, β = high, called with M: (..., m, n).
@@ -193,7 +199,7 @@ class Clip(SpectralOperator):
 
     @property
     def purposes(self) -> Sequence[str]:
-        return ("clip",) if self.formula == "composed" else SIGNS
+        return purposes_of(self.formula)
 
     def check(self) -> None:
         super().check()
@@ -232,7 +238,7 @@ def spectral_clip(
     M: Tensor,
     low: float = -1.0,
     high: float = 1.0,
-    table: Table | None = None,
+    table: Source | None = None,
     plan: Plan | None = None,
     *,
     formula: str = "composed",

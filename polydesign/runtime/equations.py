@@ -9,12 +9,13 @@ from typing import Any
 
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table
+from polydesign.model import InputError, Plan
 from polydesign.runtime.base import made
 from polydesign.runtime.checks import check_finite, check_matrix, check_square, check_symmetric
 from polydesign.runtime.refinement import EquationOperator
 from polydesign.runtime.run import Run
 from polydesign.runtime.solvers import RiccatiEquation, SylvesterEquation
+from polydesign.table.given import Source
 
 
 class Sylvester(EquationOperator):
@@ -89,7 +90,7 @@ class Riccati(EquationOperator):
 
 
 def sylvester(
-    A: Tensor, B: Tensor, C: Tensor, table: Table | None = None, plan: Plan | None = None, *, refine: int = 0
+    A: Tensor, B: Tensor, C: Tensor, table: Source | None = None, plan: Plan | None = None, *, refine: int = 0
 ) -> Tensor:
     """X with AX + XB = C, by `Sylvester`.
 
@@ -113,7 +114,7 @@ def sylvester_with_info(A: Tensor, B: Tensor, C: Tensor, *how: Any, **named: Any
 
 
 def lyapunov(
-    A: Tensor, Q: Tensor, table: Table | None = None, plan: Plan | None = None, *, refine: int = 0
+    A: Tensor, Q: Tensor, table: Source | None = None, plan: Plan | None = None, *, refine: int = 0
 ) -> Tensor:
     """X with AX + XAᵀ = Q, by `Lyapunov`; A, Q: (..., n, n), the rest as of `sylvester`."""
     return made(Lyapunov, table, plan, refine=refine)(A, Q)
@@ -125,7 +126,7 @@ def lyapunov_with_info(A: Tensor, Q: Tensor, *how: Any, **named: Any) -> tuple[T
 
 
 def riccati(
-    A: Tensor, G: Tensor, Q: Tensor, table: Table | None = None, plan: Plan | None = None, *, refine: int = 0
+    A: Tensor, G: Tensor, Q: Tensor, table: Source | None = None, plan: Plan | None = None, *, refine: int = 0
 ) -> Tensor:
     """The stabilizing X with AᵀX + XA − XGX + Q = 0, by `Riccati`.
 

@@ -20,7 +20,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table, dtype_name
+from polydesign.model import InputError, Plan, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime.base import made
 from polydesign.runtime.block_advice import LOST, Asked, eigenvalues
@@ -28,6 +28,7 @@ from polydesign.runtime.block_sign import BlockOperator, BlockSign, block_sign
 from polydesign.runtime.checks import check_finite, check_square
 from polydesign.runtime.normalize import scaled_to_one, times_power_of_two
 from polydesign.runtime.run import Run
+from polydesign.table.given import Source
 
 
 class _Factors(BlockOperator):
@@ -99,7 +100,7 @@ class PrincipalSqrtAndInverseSqrt(_Factors):
         return self.factors(A, torch.eye(A.shape[-1], dtype=A.dtype, device=A.device).expand(A.shape))
 
 
-def geometric_factor(A: Tensor, B: Tensor, table: Table | None = None, plan: Plan | None = None) -> Tensor:
+def geometric_factor(A: Tensor, B: Tensor, table: Source | None = None, plan: Plan | None = None) -> Tensor:
     """A(BA)^(−1/2), by `GeometricFactor`.
 
     Args:
@@ -114,7 +115,7 @@ def geometric_factor(A: Tensor, B: Tensor, table: Table | None = None, plan: Pla
 
 
 def principal_sqrt_and_inverse_sqrt(
-    A: Tensor, table: Table | None = None, plan: Plan | None = None
+    A: Tensor, table: Source | None = None, plan: Plan | None = None
 ) -> tuple[Tensor, Tensor]:
     """A^(1/2) and A^(−1/2), by `PrincipalSqrtAndInverseSqrt`; arguments as of `geometric_factor`."""
     return made(PrincipalSqrtAndInverseSqrt, table, plan)(A)

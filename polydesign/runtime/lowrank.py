@@ -36,6 +36,7 @@ from polydesign.runtime.roots import InverseRoot
 from polydesign.runtime.run import Run
 from polydesign.runtime.signs import Signs, Tables
 from polydesign.runtime.spectral import Above, Threshold, above, gap, step_of
+from polydesign.table.given import Source
 
 SIDES = ("left", "right")
 
@@ -213,7 +214,7 @@ class PseudoInverse(Projected):
 def spectral_truncate(
     M: Tensor,
     threshold: float,
-    table: Table | None = None,
+    table: Source | None = None,
     plan: Plan | None = None,
     *,
     formula: str = "composed",
@@ -241,7 +242,7 @@ def spectral_truncate_with_info(M: Tensor, *how: Any, **named: Any) -> tuple[Ten
 def range_projector(
     M: Tensor,
     threshold: float,
-    table: Table | None = None,
+    table: Source | None = None,
     plan: Plan | None = None,
     *,
     side: str = "left",
@@ -262,7 +263,7 @@ def range_projector(
 def effective_rank(
     M: Tensor,
     threshold: float,
-    table: Table | None = None,
+    table: Source | None = None,
     plan: Plan | None = None,
     *,
     formula: str = "composed",
@@ -277,11 +278,11 @@ def effective_rank(
 def pseudo_inverse(
     M: Tensor,
     threshold: float | None = None,
-    table: Table | None = None,
+    table: Source | None = None,
     plan: Plan | None = None,
     *,
     rtol: float | None = None,
-    inverse_table: Table | None = None,
+    inverse_table: Source | None = None,
     formula: str = "composed",
 ) -> Tensor:
     """V Σ⁻¹·1[Σ > θ] Uᵀ, by `PseudoInverse`.

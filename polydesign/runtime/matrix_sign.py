@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table, dtype_name
+from polydesign.model import InputError, Plan, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime.base import made
 from polydesign.runtime.block_advice import sign_advice
@@ -14,6 +14,7 @@ from polydesign.runtime.checks import check_scalar, check_undithered
 from polydesign.runtime.evidence import beyond, cube_evidence, refuted
 from polydesign.runtime.operators import Found, Sign
 from polydesign.runtime.run import Run
+from polydesign.table.given import Source
 
 CUBE = 2.0
 """‖X³V − XV‖/‖XV‖ that refutes a sign: eigenvalues of X from 0 to 1 stay below 1, and 1.5 has 1.25."""
@@ -58,7 +59,7 @@ class MatrixSign(Sign):
             )
 
 
-def mcsgn(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Tensor:
+def mcsgn(M: Tensor, table: Source | None = None, plan: Plan | None = None) -> Tensor:
     """M (M²)^(−1/2) for square M with real spectrum, by `MatrixSign`.
 
     Args:

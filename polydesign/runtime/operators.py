@@ -31,6 +31,7 @@ from polydesign.runtime.dither import dithered
 from polydesign.runtime.evidence import beyond, norm_evidence, outside, refuted
 from polydesign.runtime.normalize import NORMALIZATIONS, Normalized, scaled_to_one, work_dtype
 from polydesign.runtime.run import Run
+from polydesign.table.given import Source
 from polydesign.table.instead import plain_instead
 
 RESIDUAL_ROUNDINGS = {"bfloat16": 4, "float16": 4, "float32": 64, "float64": 64}
@@ -220,7 +221,7 @@ class AnySign(Sign):
         return X, self.count(found), self.state(M, found[1])
 
 
-def msign(M: Tensor, table: Table | None = None, plan: Plan | None = None) -> Tensor:
+def msign(M: Tensor, table: Source | None = None, plan: Plan | None = None) -> Tensor:
     """U Vᵀ for M = U Σ Vᵀ, by `Sign`.
 
     Args:

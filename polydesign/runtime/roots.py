@@ -23,6 +23,7 @@ from polydesign.runtime.prepare import CoupledOperator
 from polydesign.runtime.rescaling import rescaled
 from polydesign.runtime.root_evidence import of_root, promise
 from polydesign.runtime.run import Run
+from polydesign.table.given import Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +188,7 @@ def inverse_root(
     P: Tensor,
     root: int,
     power: int = 1,
-    table: Table | None = None,
+    table: Source | None = None,
     plan: Plan | None = None,
     *,
     eps: float | Tensor = 0.0,
@@ -221,7 +222,7 @@ def matmul_inverse_root(
     P: Tensor,
     root: int,
     power: int = 1,
-    table: Table | None = None,
+    table: Source | None = None,
     plan: Plan | None = None,
     *,
     eps: float | Tensor = 0.0,
@@ -250,7 +251,7 @@ def two_sided_inverse_root(
     P: Tensor,
     root: int,
     power: int = 1,
-    table: Table | None = None,
+    table: Source | None = None,
     plan: Plan | None = None,
     *,
     eps: float | Tensor = 0.0,
@@ -271,7 +272,7 @@ def two_sided_inverse_root(
 
 def inverse(
     P: Tensor,
-    table: Table | None = None,
+    table: Source | None = None,
     plan: Plan | None = None,
     *,
     eps: float | Tensor = 0.0,
@@ -282,14 +283,14 @@ def inverse(
 
 
 def root(
-    P: Tensor, root: int, table: Table | None = None, plan: Plan | None = None, *, eps: float | Tensor = 0.0
+    P: Tensor, root: int, table: Source | None = None, plan: Plan | None = None, *, eps: float | Tensor = 0.0
 ) -> Tensor:
     """P^(1/r), r = root >= 2, by `Root`; arguments and result as of `inverse_root`."""
     return made(Root, root, table, plan, eps=eps)(P)
 
 
 def sqrt_and_inverse_sqrt(
-    P: Tensor, table: Table | None = None, plan: Plan | None = None, *, eps: float | Tensor = 0.0
+    P: Tensor, table: Source | None = None, plan: Plan | None = None, *, eps: float | Tensor = 0.0
 ) -> tuple[Tensor, Tensor]:
     """P^(1/2) and P^(−1/2), by `SqrtAndInverseSqrt`; arguments and results as of `inverse_root`."""
     return made(SqrtAndInverseSqrt, table, plan, eps=eps)(P)

@@ -13,10 +13,11 @@ from torch import Tensor
 from polydesign.model import HALF, LEAST_RATIO, InputError, Plan, Schedule, Table, check_number
 from polydesign.model.program import monomial
 from polydesign.runtime.base import DEFAULT, made
-from polydesign.runtime.clipping import PAST, Clip, bound, composed
+from polydesign.runtime.clipping import PAST, Clip, bound, composed, purposes_of
 from polydesign.runtime.defaults import clip_tables
 from polydesign.runtime.execute import inner
 from polydesign.runtime.signs import Signs, SpectralOperator, Tables
+from polydesign.table.given import Source
 
 CURVE_POINTS = 20_001
 """On which a clip table's curve is inverted, as a line between them: off by about 1e-8."""
@@ -164,7 +165,7 @@ class SpectralRelu(Threshold):
 
     @property
     def purposes(self) -> Sequence[str]:
-        return self.clip.purposes
+        return purposes_of(self.formula)
 
     def decide(self, dtype: str) -> Tables:
         return self.clip.resolved(dtype)
@@ -226,7 +227,7 @@ class SpectralPolynomial(SpectralOperator):
 def spectral_step(
     M: Tensor,
     threshold: float,
-    table: Table | None = None,
+    table: Source | None = None,
     plan: Plan | None = None,
     *,
     formula: str = "composed",
@@ -249,7 +250,7 @@ def spectral_step(
 def spectral_relu(
     M: Tensor,
     threshold: float,
-    table: Table | None = None,
+    table: Source | None = None,
     plan: Plan | None = None,
     *,
     formula: str = "composed",
@@ -259,7 +260,7 @@ def spectral_relu(
 
 
 def spectral_polynomial(
-    M: Tensor, c: Sequence[float], table: Table | None = None, plan: Plan | None = None
+    M: Tensor, c: Sequence[float], table: Source | None = None, plan: Plan | None = None
 ) -> Tensor:
     """U p(Σ) Vᵀ, p(σ) = Σ c_k σᵏ, by `SpectralPolynomial`.
 

@@ -8,7 +8,8 @@ Public: `load`, `save` and `as_table` for files and names, `dumps` and `loads` f
 from __future__ import annotations
 
 from polydesign.model import digest
-from polydesign.table.catalogue import Entry, as_table, load, save
+from polydesign.table.catalogue import Entry, load, save
+from polydesign.table.given import as_table
 from polydesign.table.reading import from_json, loads
 from polydesign.table.schema import SCHEMA
 from polydesign.table.writing import dumps, to_json

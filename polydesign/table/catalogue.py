@@ -6,17 +6,15 @@ import json
 import os
 import warnings
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from polydesign.model import (
     DTYPES,
     PURPOSES,
-    Certificate,
     InputError,
     SafetyWarning,
-    Schedule,
     Table,
     Trial,
     check_choice,
@@ -35,9 +33,6 @@ from polydesign.text.files import write_atomically
 from polydesign.text.incoming import parse, read_text
 from polydesign.text.similar import closest
 
-Source = Table | str | os.PathLike[str]
-"""How a table is given wherever one is asked for: itself, its name in the catalogue, or its file's path."""
-
 _WHAT = "a table, which is a JSON file"
 
 _PACKAGE = Path(__file__).parent.parent
@@ -47,6 +42,11 @@ def shipped() -> Path:
     """The folder of the tables that come with the package (in a checkout, coeffs/ at its top)."""
     inside = _PACKAGE / "coeffs"
     return inside if inside.is_dir() else _PACKAGE.parent / "coeffs"
+
+
+def is_shipped(name: str) -> bool:
+    """Whether a table of this name comes with the package, ours or the literature's."""
+    return any((folder / f"{name}.json").is_file() for folder in (shipped(), shipped() / "published"))
 
 
 def catalogue() -> dict[str, Path]:
@@ -163,6 +163,19 @@ def earlier_tables() -> tuple[Earlier, ...]:
     return tuple(replace(one, renewed=one.name in renewed) for one in recorded() if one.digest not in now)
 
 
+def shipped_name(digest: str) -> str | None:
+    """The name of the table of the package, ours or the literature's, with this digest."""
+    return _shipped_names().get(digest)
+
+
+@cache
+def _shipped_names() -> dict[str, str]:
+    found = {}
+    for path in sorted(shipped().rglob("*.json")):
+        found.setdefault(glance(path).get("certificate", {}).get("digest"), path.stem)
+    return found
+
+
 def glance(path: Path) -> dict[str, Any]:
     """What a table's file says, unchecked: for lists, where loading a hundred tables would take seconds.
 
@@ -232,29 +245,6 @@ def load(source: str | os.PathLike[str], *, proving: bool = True) -> Table:
         if one.digest == table.digest:
             warnings.warn(f"{path} is {one}", SafetyWarning, stacklevel=2)
     return table
-
-
-def as_table(source: Source, *, proving: bool = True) -> Table:
-    """The table itself, or what load finds for its name or path; proving: as there, for both.
-
-    Raises what load raises, and ClaimError for a Table whose certificate states what does not follow.
-    """
-    if isinstance(source, (str, os.PathLike)):
-        return load(source, proving=proving)
-    if not isinstance(source, Table):
-        raise InputError("table", f"must be a Table, a name or a path, and is {type(source).__name__}")
-    certificate = source.certificate
-    if proving and certificate is not None and certificate.kind == "proved":
-        with located("table: $."):
-            _check_bounds(source.schedule, certificate)
-    return source
-
-
-@lru_cache(maxsize=256)
-def _check_bounds(schedule: Schedule, certificate: Certificate) -> None:
-    from polydesign.approximation.certificate import check_bounds  # numpy and flint
-
-    check_bounds(schedule, certificate)
 
 
 def save(table: Table, path: str | os.PathLike[str], *, force: bool = False) -> bool:

@@ -58,7 +58,8 @@ def _checked(text: str, where: str, proving: bool) -> Table:
     except json.JSONDecodeError as problem:
         if problem.pos == 0:
             raise InputError(
-                where, "is no table, which is JSON: a list of coefficients is for polydesign identify"
+                where,
+                "is no table, which is JSON: polydesign.import_table(path) makes one of a list in it",
             ) from problem
         raise InputError(
             where,

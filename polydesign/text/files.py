@@ -56,6 +56,23 @@ def write_atomically(path: Path, content: str | bytes, *, replace: bool = True) 
     remove_leftovers(path.parent)
 
 
+def check_place(path: Path) -> None:
+    """Raise the OSError that write_atomically would raise for this path, before work is spent on what goes
+    there. A file is made and removed where it would be, or in the nearest folder that is there."""
+    path = path.resolve()
+    with _named(path):
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "is not a regular file", str(path))
+        folder = next(one for one in path.parents if one.exists())
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "Not a directory", str(folder))
+        probe = _part_of(folder, path.name)
+        try:
+            probe.open("xb").close()
+        finally:
+            probe.unlink(missing_ok=True)
+
+
 def write_together(
     folder: Path, contents: Mapping[str, str | bytes], *, last: str, replacing: Iterable[str] = ()
 ) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from polydesign.model import InputError, Table, dtype_name
-from polydesign.table.catalogue import Source, as_table
-from polydesign.text.files import is_leftover, write_together
+from polydesign.table.given import Source, as_table
+from polydesign.text.files import check_place, is_leftover, write_together
 from polydesign.text.incoming import parse, read_text
 from polydesign.verification.calling import Answer, call, refused
 from polydesign.verification.expected import KitCase, cases, chosen_operator, listed_spectra
@@ -146,8 +146,9 @@ def conformance(
         InputError: Where the folder holds something else and force is off, and for an operator that does not
             go with the table.
     """
-    contents = kit(as_table(table), operator=operator, seed=seed)
-    folder = Path(folder)
+    folder, found = Path(folder), as_table(table)
+    check_place(folder / INDEX)
+    contents = kit(found, operator=operator, seed=seed)
     ours = own_files(folder) if folder.is_dir() else set()
     if folder.is_dir() and not force:
         others = {path.name for path in folder.iterdir() if not is_leftover(path)} - ours
@@ -166,12 +167,13 @@ def kit_of(source: Source, operator: str | None = None, seed: int = 0) -> Found:
 
     Raises InputError for a folder that is no kit, and for an operator that is not the kit's.
     """
-    if not isinstance(source, Table) and Path(source).is_dir():
-        table, stated, found = read_kit(Path(source))
+    folder = _folder(source)
+    if folder is not None:
+        table, stated, found = read_kit(folder)
         if operator not in (None, stated):
             raise InputError(
                 "operator",
-                f"is {operator!r}, and the kit in {source} is of {stated}: leave it out",
+                f"is {operator!r}, and the kit in {folder} is of {stated}: leave it out",
             )
         return table, stated, found
     table = as_table(source)
@@ -181,9 +183,15 @@ def kit_of(source: Source, operator: str | None = None, seed: int = 0) -> Found:
 
 def case_names(source: Source, operator: str | None = None) -> list[str]:
     """The names of the cases that `kit_of` has, without making any."""
-    if not isinstance(source, Table) and Path(source).is_dir():
+    if _folder(source) is not None:
         return [case.name for case in kit_of(source, operator)[2]]
     return list(listed_spectra(chosen_operator(as_table(source), operator)))
+
+
+def _folder(source: Source) -> Path | None:
+    """The folder of a kit, where it is one."""
+    path = Path(source) if isinstance(source, (str, os.PathLike)) else None
+    return path if path is not None and path.is_dir() else None
 
 
 def _outputs(folder: Path, found: Sequence[KitCase]) -> Mapping[str, np.ndarray]:

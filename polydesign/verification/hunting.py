@@ -24,7 +24,7 @@ from polydesign.rounding.families import FAMILIES, Parameters
 from polydesign.rounding.neighbours import Kept
 from polydesign.rounding.trial import CHUNK, Tally, most
 from polydesign.runtime import msign
-from polydesign.table.catalogue import Source, as_table
+from polydesign.table.given import Source, as_table
 from polydesign.text.files import write_atomically
 from polydesign.verification.climbing import INFINITE, Case, Found, badness
 from polydesign.verification.dense import Dense
@@ -117,7 +117,7 @@ def hunt(
     Ctrl-C ends it with what is there.
 
     Args:
-        table: A Table, its name in the catalogue, or the path of its file.
+        table: A Table, its name in the catalogue, the path of its file, or rows.
         seconds: How long to look, in this call.
         dtype: bfloat16 or float16; None for the precision the table was designed for, or bfloat16.
         seed: Of the random numbers.

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from polydesign.model import InputError, dtype_name
-from polydesign.table.catalogue import Source
+from polydesign.table.given import Source
 from polydesign.verification.calling import FRAMEWORKS
 from polydesign.verification.conformance import Found, case_names, checked, kit_of
 from polydesign.verification.judging import FAILED, UNJUDGED, Judgement

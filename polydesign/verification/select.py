@@ -9,6 +9,7 @@ machine's own kernels do is for verify.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -107,6 +108,8 @@ def select(
     device: str = "cpu",
     enough: float | None = None,
     watch: Callable[[int, int], None] | None = None,
+    deadline: float = math.inf,
+    cut_short: Callable[[str, int], None] | None = None,
 ) -> tuple[Measured, ...]:
     """All candidates measured on the same matrices, best first; one that is worse than the best is cut short.
 
@@ -116,7 +119,9 @@ def select(
     shape: reduced to MOST_ROWS rows at the same aspect. plans: one a candidate, their form and restarts are
     run; none: the default. enough: an error that suffices, at which the first candidate that reaches it, in
     the order given, ends the search; there every error counts in full. watch: called with (candidates
-    measured, candidates in all).
+    measured, candidates in all). deadline: of time.monotonic; after it, and after Ctrl-C, what was measured
+    counts, if one candidate met all matrices and nothing is enough. cut_short: called then, with "timeout" or
+    "interrupted", and how many were measured.
 
     Raises InputError for no candidates, and what sweep.measure raises.
     """
@@ -125,6 +130,7 @@ def select(
     if plans and len(plans) != len(candidates):
         raise InputError("plans", f"has {len(plans)} entries for {len(candidates)} candidates")
     check_integer("seed", seed, 0)
+    told = cut_short or (lambda *_: None)
     done: list[Measured] = []
     shares: dict[Any, float] = {}
     best = math.inf
@@ -132,7 +138,17 @@ def select(
         plan = replace(plans[index] if plans else Plan(), dtype=dtype_name(dtype))
         limit = best if enough is None else enough
         sides, weighted = reduced(shape), enough is None
-        found = _one(index, table, plan, sides, operator, seed, device, limit, weighted, shares)
+        usable = enough is None and any(one.complete for one in done)
+        if usable and time.monotonic() > deadline:
+            told("timeout", len(done))
+            break
+        try:
+            found = _one(index, table, plan, sides, operator, seed, device, limit, weighted, shares)
+        except KeyboardInterrupt:
+            if not usable:
+                raise
+            told("interrupted", len(done))
+            break
         done.append(found)
         best = min(best, found.score) if found.complete else best
         if watch is not None:

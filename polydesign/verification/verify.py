@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from polydesign.model import InputError, Measurement, Plan, check_integer, dtype_name
-from polydesign.table.catalogue import Source, as_table
+from polydesign.table.given import Source, as_table
 
 if TYPE_CHECKING:
     from polydesign.verification.samples import Sample
@@ -39,7 +39,7 @@ def verify(
     eigenvalues, of side min(shape).
 
     Args:
-        table: A Table, its name in the catalogue, or the path of its file.
+        table: A Table, its name in the catalogue, the path of its file, or rows.
         spectra: Names of test matrices, as a list or with commas between; "all" is all of them. None is a few
             that differ, or where a matrix is given none.
         shape: (m, n) of the test matrices.
