@@ -27,8 +27,8 @@ from polydesign.runtime import inverse_root, matmul_inverse_root, msign, ops, ro
 from polydesign.runtime.execute import matrix_sign
 
 SIGN = {
-    "cubics": polydesign.design(degree=3, steps=4),
-    "quintics": polydesign.design(degree=5, steps=4),
+    "cubics": polydesign.design(degree=3, steps=4, dtype="float64"),
+    "quintics": polydesign.design(degree=5, steps=4, dtype="float64"),
     "chebyshev": polydesign.design(degree=[9, 5, 17, 13], steps=4, lower=0.05, dtype="float64"),
     "monomial": polydesign.design(degree=[9, 15, 17], steps=3, dtype="float64", evaluation="monomial"),
 }

@@ -233,7 +233,10 @@ def test_the_command_prints_writes_and_says_what_it_found(
     run("t.json", "--hunt", "0.5", "--dtype", "bf16", "--state", "here/s.json", "--write", "--quiet")
     assert json.loads((tmp_path / "here" / "s.json").read_text())["rounds"] > before
     again = polydesign.load("t.json").tried
-    assert len(again) == len(tried)
+    # A slow machine meets some families and loops in the second hunt only; none is there twice.
+    first, second = ([(one.family, one.loop) for one in trials] for trials in (tried, again))
+    assert len(set(second)) == len(second)
+    assert set(first) <= set(second)
     assert sum(one.tried for one in again) > sum(one.tried for one in tried)
 
 
