@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import polydesign
-from polydesign.cli.given import list_option
+from polydesign.cli.given import given, list_option
 from polydesign.model import InputError
 
 if TYPE_CHECKING:
