@@ -9,7 +9,7 @@ from pathlib import Path
 
 from polydesign.identification.matches import Match, find_matches
 from polydesign.identification.meant import check_known, check_layout, check_like, check_root, of_the_known
-from polydesign.identification.sources import read
+from polydesign.identification.sources import given, unambiguous
 from polydesign.model import (
     InputError,
     Table,
@@ -28,8 +28,6 @@ from polydesign.table.layouts import (
     usual_lower,
 )
 from polydesign.table.rows import Origin, from_rows
-
-_NUMBER = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
 
 
 def import_table(
@@ -83,7 +81,8 @@ def import_table(
     ('muon', 1, 0.529)
     """
     path = Path(path)
-    found, table = read(path, which)
+    source = unambiguous(given(path, which))
+    found, table = list(source.rows), source.table
     if table is not None:
         asked = {"root": root, "purpose": purpose, "lower": lower, "steps": steps, "layout": layout}
         for field, value in asked.items():
@@ -91,8 +90,7 @@ def import_table(
                 raise InputError(field, f"is that of {table.name}, which the file names: leave it out")
         return table  # the numbers of a file that names one may be those of a program
     content = path.read_bytes()
-    line = _line(content.decode("utf-8-sig"), found[0], which)
-    where = f"{visible(str(path))}:{line}"
+    where = f"{visible(str(path))}:{source.line}"
     if root is not None:
         check_integer("root", root, 1)
     rows = _laid_out(checked_rows(found), layout, root or 2, where)
@@ -114,7 +112,7 @@ def import_table(
     parameters = {
         "lower": chosen or ("usual" if lower == usual_lower(order) else "that of the known list"),
         "file": visible(str(path)),
-        "line": line,
+        "line": source.line,
         "rows": len(found),
         "sha256": hashlib.sha256(content).hexdigest(),
         "list": which,
@@ -188,23 +186,6 @@ def _serves(known: Match | None, root: int, purpose: str | None, lower: float | 
         raise InputError("lower", "say from which value on the list clips, over the largest: it is l")
     own = own_lower if serves == "clip" or root != 2 else None
     return serves, lower if lower is not None else own or usual_lower(root)
-
-
-def _line(text: str, row: tuple[float, ...], which: str | None) -> int:
-    """The line on which the numbers of the first row stand, one after the other; below the list's name first.
-
-    Where they do not stand there as they are, the line of the name, else the first.
-    """
-    lines = text.splitlines() or [""]
-    named = next((n for n, line in enumerate(lines, start=1) if which and which in line), 1)
-    numbers = [(n, abs(float(c))) for n, line in enumerate(lines, start=1) for c in _NUMBER.findall(line)]
-    wanted = [abs(c) for c in row]
-    for first in (named, 1):
-        listed = [one for one in numbers if one[0] >= first]
-        for index in range(len(listed) - len(wanted) + 1):
-            if [number for _, number in listed[index : index + len(wanted)]] == wanted:
-                return listed[index][0]
-    return named
 
 
 def _name(path: Path, which: str | None) -> str:

@@ -28,7 +28,8 @@ class Given:
     """The rows of a source.
 
     table: that they are of, where the source is one. words: how they were read, "" for as they stand. others:
-    readings that make as much sense, where no known table decides. remarks: what else the text says.
+    readings that make as much sense, where no known table decides. remarks: what else the text says. line:
+    where the list begins, in its cell of a notebook.
     """
 
     rows: tuple[Row, ...]
@@ -36,6 +37,7 @@ class Given:
     words: str = ""
     others: tuple[Reading, ...] = ()
     remarks: tuple[str, ...] = ()
+    line: int = 1
 
 
 def read(source: Source, which: str | None = None) -> tuple[list[Row], Table | None]:
@@ -49,10 +51,15 @@ def read(source: Source, which: str | None = None) -> tuple[list[Row], Table | N
         InputError: Where there is no list, or one that can be read in several ways and is not known; the
             field is the line, with the file's name before it.
     """
-    found = given(source, which)
+    found = unambiguous(given(source, which))
+    return list(found.rows), found.table
+
+
+def unambiguous(found: Given) -> Given:
+    """The same, refused where it can be read in several ways."""
     if found.others:
         raise InputError(*several(Reading(found.rows, found.words), *found.others))
-    return list(found.rows), found.table
+    return found
 
 
 def given(source: Source, which: str | None = None) -> Given:
@@ -101,7 +108,7 @@ def _from_text(text: str, which: str | None, suffix: str = "") -> Given:
             return Given(one.rows)
     one = chosen(text, which, suffix)
     reading, others = decided(one)
-    return Given(reading.rows, None, reading.words, others, _remarks(one, text, suffix))
+    return Given(reading.rows, None, reading.words, others, _remarks(one, text, suffix), one.line)
 
 
 def _remarks(one: Listed, text: str, suffix: str) -> tuple[str, ...]:
