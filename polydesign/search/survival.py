@@ -50,8 +50,8 @@ class Trust(NamedTuple):
 FULL = Trust(THOROUGH, 1 << 17, Effort(CHUNK, 256, 8, 80))
 
 STEEP, MANY_STEEP = 4, 3
-"""Where so many steps have a higher inner degree than this, the second margin is the first that is tried:
-with the first one FULL passes what CHOSEN blows up."""
+"""Where so many steps have a higher inner degree than this, the last margin is the first that is tried: with
+smaller ones FULL passes what CHOSEN, or ten minutes of hunting, blow up."""
 
 CHOSEN = Trust(THOROUGH, 1 << 18, Effort(4 * CHUNK, 1024, 16, 100), Effort(4 * CHUNK, 4096, 16, 200))
 """What a search returns must survive this too. It blew up what FULL had passed, and a minute of hunting blew
@@ -68,7 +68,7 @@ def surviving(
     """
     settling, running = _loops(fused)
     steep = sum((degree - 1) // problem.root > STEEP for degree in problem.degrees)
-    for margin in MARGINS[1:] if steep >= MANY_STEEP else MARGINS:
+    for margin in MARGINS[-1:] if steep >= MANY_STEEP else MARGINS:
         try:
             found = settled(strategy, problem, dtype, loops=settling, margin=margin, effort=trust.settling)
         except (InputError, ConvergenceError):  # no program, or no step, for just these
