@@ -349,58 +349,67 @@ def test_codebases_call_it_with_an_epsilon(shape: tuple[int, ...], seed: int) ->
     assert f(M).dtype == torch.bfloat16
 
 
-def recipe(text: str) -> str:
-    """What the text says to write for torch.optim.Muon, without the comment signs."""
-    _, _, said = text.partition("# torch.optim.Muon")
-    return "\n".join(
-        line.removeprefix("#").strip() for line in said.splitlines() if line.startswith("#     ")
-    )
+MUON = {
+    "usual": {},
+    "without nesterov": {"nesterov": False, "momentum": 0.5},
+    "no decay, as AdamW": {"weight_decay": 0.0, "adjust_lr_fn": "match_rms_adamw"},
+    "lr in a tensor": {"lr": torch.tensor(0.05), "adjust_lr_fn": "original"},
+}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("how", MUON)
 @pytest.mark.parametrize("name", [QUINTICS, MIXED])
-def test_muon_of_torch_takes_it(
-    name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch, seed: int
+def test_the_muon_that_it_writes_is_that_of_torch(
+    name: str, how: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """The recipe of the text, for three steps on a wide and a tall matrix, against the update written here."""
+    """Bit for bit torch.optim.Muon with the table's function in it, for three steps on a wide and a tall matrix,
+    one of them once without a gradient; and each goes on from the other's state."""
     muon = pytest.importorskip("torch.optim._muon", reason="torch.optim.Muon came with torch 2.9")
-    original = muon._zeropower_via_newtonschulz
-    monkeypatch.setattr(muon, "_zeropower_via_newtonschulz", original)  # put back after the test
-    text = TEXTS["torch-function"].write(table(name))
+    made = run(TEXTS["torch-function"].write(table(name)))
     generator = torch.Generator().manual_seed(seed)
     starts = [torch.randn(shape, generator=generator).to(dtype) for shape in ((8, 12), (12, 8))]
     gradients = [
         [torch.randn(start.shape, generator=generator).to(dtype) for start in starts] for _ in range(3)
     ]
 
-    def trained() -> tuple[list[Tensor], list[Tensor]]:
+    def trained(*kinds: Any) -> list[Tensor]:
+        """By one class a step, which loads what the one before left."""
         parameters = [torch.nn.Parameter(start.clone()) for start in starts]
-        optimizer = torch.optim.Muon(parameters, lr=0.1, weight_decay=0.0, momentum=0.5, nesterov=False)
-        for step in gradients:
-            for parameter, gradient in zip(parameters, step, strict=True):
-                parameter.grad = gradient.clone()
-            optimizer.step()
-        return [p.data for p in parameters], [optimizer.state[p]["momentum_buffer"] for p in parameters]
+        state: Any = None
+        for number, (kind, step) in enumerate(zip(kinds, gradients, strict=True)):
+            optimizer = kind(parameters, **{"lr": 0.1} | MUON[how])
+            if state is not None:
+                optimizer.load_state_dict(state)
 
-    def by_hand(orthogonalize: Callable[[Tensor], Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        values, buffers = [start.clone() for start in starts], [torch.zeros_like(start) for start in starts]
-        for step in gradients:
-            for value, buffer, gradient in zip(values, buffers, step, strict=True):
-                buffer.lerp_(gradient, 0.5)
-                value.add_(orthogonalize(buffer), alpha=-0.1 * max(1, value.shape[0] / value.shape[1]) ** 0.5)
-        return values, buffers
+            def closure(number: int = number, step: list[Tensor] = step) -> float:
+                assert torch.is_grad_enabled()
+                for index, (parameter, gradient) in enumerate(zip(parameters, step, strict=True)):
+                    parameter.grad = None if (number, index) == (0, 1) else gradient.clone()
+                return 1.5
 
-    made = run(text)
-    namespace: dict[str, Any] = {"newton_schulz_func": made.newton_schulz_func}
-    exec(recipe(text), namespace)
-    assert muon._zeropower_via_newtonschulz is not original
-    values, buffers = trained()
-    expected, kept = by_hand(made.newton_schulz_func)
-    for found, right in zip([*values, *buffers], [*expected, *kept], strict=True):
-        assert torch.equal(found, right)
-    # Negative control: Muon's own row gives another result.
-    monkeypatch.setattr(muon, "_zeropower_via_newtonschulz", original)
-    assert not torch.equal(trained()[0][0], expected[0])
+            assert optimizer.step(closure) == 1.5
+            state = optimizer.state_dict()
+        return [p.data for p in parameters] + [one["momentum_buffer"] for one in state["state"].values()]
+
+    ours, own = made.Muon, torch.optim.Muon
+    other = trained(own, own, own)
+    with monkeypatch.context() as patched:
+        patched.setattr(muon, "_zeropower_via_newtonschulz", lambda grad, *_: made.newton_schulz_func(grad))
+        expected = trained(own, own, own)
+        mixed = trained(own, ours, own)
+    found = trained(ours, ours, ours)
+    for one in (found, mixed):
+        assert all(torch.equal(*pair) for pair in zip(one, expected, strict=True))
+    assert not torch.equal(found[0], other[0])  # the control: with torch's own row
+
+
+def test_codebases_call_it_with_a_number_of_steps(seed: int) -> None:
+    """By position, as zeropower_via_newtonschulz5(G, 5), or by name: every row runs once all the same."""
+    f = run(TEXTS["torch-function"].write(table(QUINTICS))).newton_schulz_func
+    M = torch.randn((6, 9), generator=torch.Generator().manual_seed(seed))
+    for result in (f(M, 5), f(M, steps=5), f(M, steps=3), f(M, 1e-7, steps=9)):
+        assert torch.equal(result, f(M))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""torch: a function to paste, for codebases that take one (microsoft/dion) and for torch.optim.Muon.
+"""torch: a function to paste, for codebases that take one (microsoft/dion), and a Muon with it.
 
 Rounds where runtime/execute.py rounds: a product and the sum that it goes into are one operation, sums of
 matrices are formed in float32 or better, multiples of I are added to a diagonal.
@@ -16,7 +16,7 @@ from polydesign.model.program import Terms
 
 
 def torch_text(table: Table) -> str:
-    """newton_schulz_func for root 2, else inverse_root.
+    """newton_schulz_func and Muon for root 2, else inverse_root.
 
     Raises InputError for a normalization other than frobenius and schatten4.
     """
@@ -77,7 +77,7 @@ _TORCH = Library(
 )
 
 TORCH_FUNCTION = Target(
-    "torch: newton_schulz_func (or inverse_root) to paste, for dion and torch.optim.Muon",
+    "torch: newton_schulz_func and Muon (or inverse_root) to paste, for dion and for torch.optim.Muon",
     ".py",
     torch_text,
     coarsest=_TORCH.coarsest,
