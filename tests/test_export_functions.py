@@ -443,7 +443,7 @@ def test_the_dtype_is_the_table_s(target: str, stated: str | None, written: str)
     ast.parse(text)
     assert ("Designed for the rounding of bfloat16." in text) == (stated == "bf16")
     if target == "torch-function":
-        assert f"*, dtype={written}):" in text
+        assert f"*, dtype={written}, steps=None):" in text
 
 
 @pytest.mark.parametrize(
