@@ -18,6 +18,7 @@ try:
     import polydesign
     from polydesign.cli.bench import bench
     from polydesign.cli.compare import compare
+    from polydesign.cli.completing import completed
     from polydesign.cli.conformance import conformance
     from polydesign.cli.design import search
     from polydesign.cli.doctor import doctor
@@ -130,4 +131,4 @@ for _command in (
     *(list_tables, show, compare, plot, report, export, conformance, completion),
     *(identify, import_, fold, unfold),
 ):
-    main.add_command(_command)
+    main.add_command(completed(_command))
