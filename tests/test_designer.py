@@ -10,6 +10,7 @@ import pytest
 import polydesign
 from polydesign import InputError
 from polydesign.designer import design as designer
+from polydesign.designer import summaries
 from polydesign.designer.minimax import DEFAULT_SAFETY
 from polydesign.model import HALF, SafetyWarning
 from polydesign.search import survival
@@ -157,3 +158,23 @@ def test_keywords_of_another_kind_are_refused_by_name(other):
         polydesign.design(**{"degree": 5, "steps": 2} | other)
     assert refusal.value.field in other
     assert len(str(refusal.value)) < 200
+
+
+@pytest.mark.parametrize("cure", [{"image_floor": 0.1}, {"degree": 9, "steps": 5}, {"lower": 1e-6}])
+def test_a_lower_end_that_rounding_takes_to_zero_is_told_with_cures(cure: dict[str, Any]) -> None:
+    asked: dict[str, Any] = {"degree": 17, "steps": 3, "lower": 1e-12, "dtype": "float64"}
+    with pytest.raises(InputError, match=r"^lower: is too small .*: give image_floor 0.1, lower degrees"):
+        polydesign.design(**asked)
+    assert polydesign.design(**asked | cure).schedule.error < 1
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"headroom": 1, "cushion": 0}, "for these degrees; rounding the coefficients costs a factor"),
+        ({}, "for these degrees without safety; the safety costs a factor"),
+        ({"headroom": 1, "cushion": 0.02}, "for these degrees without safety; the safety costs a factor"),
+    ],
+)
+def test_what_the_distance_to_the_optimum_comes_from(how: dict[str, Any], words: str) -> None:
+    assert words in summaries.optimum(polydesign.design(degree=5, steps=3, dtype="float32", **how))

@@ -7,6 +7,7 @@ from typing import Any
 
 from polydesign.model import Table
 
+ROUNDED = "for these degrees; rounding the coefficients costs a factor {:.5g}"
 SAFETY = "for these degrees without safety; the safety costs a factor {:.5g}"
 
 
@@ -18,6 +19,13 @@ def optimum(table: Table, words: str = SAFETY) -> str:
     least = float(certificate.optimum[1])
     if least < 1e-300:
         return "optimum   below 1e-300 for these degrees without safety"
+    stated = table.provenance.parameters
+    if (
+        words == SAFETY
+        and stated.get("headroom") == 1
+        and not (stated.get("cushion") or stated.get("image_floor"))
+    ):
+        words = ROUNDED
     return f"optimum   {least:.9g} {words.format(table.schedule.error / least)}"
 
 

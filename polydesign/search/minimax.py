@@ -186,6 +186,12 @@ def design_step(
     where: the grid that the constants are put on (quantize.on_grid); last: no step follows.
     """
     low, high = received
+    if low <= 0:
+        raise InputError(
+            "lower",
+            "is too small for so high a degree: rounding the coefficients of the step before takes its "
+            "smallest values to zero: give image_floor 0.1, lower degrees, or a larger lower end",
+        )
     top = high * exactly(headroom)
     bottom = max(low, high * exactly(cushion))
     found = best_approximation(root, inner_degree, bottom, top)
