@@ -347,7 +347,6 @@ def test_a_table_with_a_false_claim_is_refused_too() -> None:
         "a,b,c\n" + "1,2,3\n" * 50_000,
         "x = 9**9**9**9",
         "x = [1]*10**10",
-        '{"\\u001b[31m": [[3, -4, 2]], "\\u202e": [[3, -4, 1]]}',
     ],
     ids=lambda text: quoted(text[:20]),
 )
@@ -358,6 +357,16 @@ def test_texts_that_take_long_to_read_as_a_list(tmp_path: Path, text: str) -> No
     assert time.process_time() - start < 10
     assert (code, len(output) < 500, str(tmp_path / "t.txt") in output) == (2, True, True), output
     assert not {c for c in output if not c.isprintable()} - {"\n"}
+
+
+@pytest.mark.parametrize("other", ["[[3, -4, 1]]", "[[3.1, -4, 2]]"])
+def test_names_of_lists_do_not_reach_the_terminal_as_they_are(tmp_path: Path, other: str) -> None:
+    """Beside one list that is read, or among several."""
+    (tmp_path / "t.txt").write_text(f'{{"\\u001b[31m": [[3, -4, 2]], "\\u202e": {other}}}')
+    code, output = run("identify", tmp_path / "t.txt")
+    assert code == 0
+    assert "\\u202e" in output
+    assert not {"\x1b", "\u202e"} & set(output)
 
 
 # --- written

@@ -133,7 +133,7 @@ def test_what_is_recorded_blew_up() -> None:
     assert len({one.digest for one in found}) == len(found) > 10
     for one in found:
         assert blown(one.tried, one.dtype, *LOOPS)[0] > 0
-        assert all(trial.tried == 1_000_000 for trial in one.tried)
+        assert all(trial.tried >= 1_000_000 for trial in one.tried)
     assert standing(next(one for one in found if one.name == NAME).tried, "bfloat16") == "unsafe"
 
 

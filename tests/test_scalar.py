@@ -134,14 +134,17 @@ WIDE = [
 def test_image_of_a_very_wide_interval(coefficients, root, interval):
     """Against the values at all real critical points, found as roots of p′ with a thousand digits."""
     context = arithmetic(1000)
-    slope = [context.mpf(0)] * ((len(coefficients) - 1) * root + 1)
-    for j, c in enumerate(coefficients):
-        slope[j * root] = (1 + j * root) * context.mpf(c)
+    slope = [(1 + j * root) * context.mpf(c) for j, c in enumerate(coefficients)]  # in powers of x^r
     low, high = map(context.mpf, interval)
     scale = (abs(slope[0]) / abs(slope[-1])) ** (context.mpf(1) / (len(slope) - 1))  # of the roots, about
     scaled = [c * scale**k / slope[0] for k, c in enumerate(slope)]
     found = context.polyroots(scaled[::-1], maxsteps=2000, extraprec=9000)
-    real = [context.re(z) * scale for z in found if abs(context.im(z)) < abs(z) * context.mpf(10) ** -200]
+    powers = [context.re(z) * scale for z in found if abs(context.im(z)) < abs(z) * context.mpf(10) ** -200]
+    sizes = [abs(one) ** (context.mpf(1) / root) for one in powers]
+    if root % 2:
+        real = [size if one > 0 else -size for one, size in zip(powers, sizes, strict=True)]
+    else:
+        real = [sign * size for one, size in zip(powers, sizes, strict=True) if one > 0 for sign in (1, -1)]
     points = [low, high, *(x for x in real if low <= x <= high)]
     values = [evaluate([context.mpf(c) for c in coefficients], root, x) for x in points]
     for mine, exact in zip(image(coefficients, root, interval), (min(values), max(values)), strict=True):

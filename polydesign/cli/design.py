@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from pathlib import Path
+from shutil import rmtree
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
@@ -200,11 +201,13 @@ def _kept(table: Table, problem: OSError) -> str:
     """What to say of a place that cannot be written after all; the table is kept elsewhere, if it can be."""
     from polydesign.table import save
 
-    other = Path(mkdtemp(prefix="polydesign-"), f"{table.name}.json")
+    folder = Path(mkdtemp(prefix="polydesign-"))
+    other = folder / f"{table.name}.json"
     try:
         save(table, other)
     except OSError:
-        return f"{problem.strerror}; nor can {other}"
+        rmtree(folder, ignore_errors=True)
+        return problem.strerror or str(problem)
     return f"{problem.strerror}; the table is in {other}"
 
 

@@ -22,9 +22,10 @@ SOURCES = {
     "Newton-Schulz, Padé": ("newton_schulz", "pade", "prism"),
     "Muon, Su, You": ("muon", "jordan", "su_", "youjiacheng", "unattributed"),
     "Polar Express": ("polar_express",),
-    "CANS, cubics": ("cans", "cubic"),
+    "CANS, cubics": ("cans", "cubic", "unso"),
     "AOL, Turbo-Muon": ("aol", "turbo"),
     "DeepSeek": ("deepseek",),
+    "ROOT, by shape": ("noah",),
 }
 """Groups of published tables, by how their names begin."""
 
