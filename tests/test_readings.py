@@ -151,10 +151,40 @@ def test_what_is_made_of_a_list_elsewhere_is_not_guessed(text, words):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "const c = [[3.4445, -4.7750, 2.0315], [2, -1.5, 0.5]].reverse();",
+        "const c = [[3.4445, -4.7750, 2.0315], [2, -1.5, 0.5]].slice(1);",
+        "const c: Vec<_> = vec![(3.4445, -4.7750, 2.0315), (2.0, -1.5, 0.5)].into_iter().rev().collect();",
+        "const c = reverse([(3.4445, -4.7750, 2.0315), (2, -1.5, 0.5)]);",
+        "const c = [3.4445 -4.7750 2.0315; 2 -1.5 0.5]'",
+        "const c = [3.4445, -4.7750, 2.0315; 2, -1.5, 0.5]';",
+    ],
+)
+def test_a_list_of_another_language_that_is_turned_is_not_taken_as_it_stands(text):
+    with pytest.raises(InputError, match="puts c in another order"):
+        read_rows(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "--rows '[[3.4445, -4.7750, 2.0315], [2, -1.5, 0.5]]'",
+        "const c = [[3.4445, -4.7750, 2.0315], [2, -1.5, 0.5]].slice();",
+        "const c = [[3.4445, -4.7750, 2.0315], [2, -1.5, 0.5]].map(r => new Float32Array(r));",
+        "let c = vec![(3.4445, -4.7750, 2.0315), (2.0, -1.5, 0.5)].into_iter().collect();",
+    ],
+)
+def test_quotes_copies_and_conversions_turn_nothing(text):
+    assert read_rows(text) == TWO
+
+
+@pytest.mark.parametrize(
     "change",
     [
         "c.reverse()",
         "c.sort()",
+        "c.mul_(2)",
         "c.pop()",
         "c.clear()",
         "c.insert(0, (2, -1.5, 0.5))",

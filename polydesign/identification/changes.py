@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 _IN_PLACE = {"clear", "insert", "pop", "remove", "reverse", "sort"}
-"""Methods of list that change it and are not computed here; append and extend are."""
+"""Methods of list that change it, beside append and extend, which are computed; those of tensors end in _."""
 
 _TURNS = {"flip", "fliplr", "flipud", "permute", "reversed", "roll", "rot90", "sorted", "swapaxes"}
 _TURNS |= {"t", "transpose"}
@@ -24,7 +24,7 @@ def changed_name(target: ast.AST) -> str:
 def changed_in_place(call: ast.AST) -> str:
     """The list whose method changes it, c of c.reverse(); "" for any other expression."""
     method = call.func if isinstance(call, ast.Call) else None
-    if isinstance(method, ast.Attribute) and method.attr in _IN_PLACE:
+    if isinstance(method, ast.Attribute) and (method.attr in _IN_PLACE or method.attr.endswith("_")):
         return ast.unparse(method.value)
     return ""
 
