@@ -141,6 +141,8 @@ def test_rows_without_brackets_between_are_not_one_step():
         ("c = torch.tensor([(3.4445, -4.7750, 2.0315), (2, -1.5, 0.5)]).flip(0)", "puts c in another order"),
         ("c = np.stack([(3.4445, -4.7750, 2.0315), (2, -1.5, 0.5)], axis=1)", "puts c in another order"),
         ("c = np.array([(3.4445, -4.7750, 2.0315)]) * 2", "no list of rows"),
+        ("c = np.array([(3.4445, -4.7750, 2.0315), (2, -1.5, 0.5)])[:1] * 2", "no list of rows"),
+        ("c = np.array([(3, -4, 2), (2, -1.5, 0.5)])\nc += np.array([(1, 0, 0), (1, 0, 0)])", "changes c"),
         ("c = np.array([(3.4445, -4.7750, 2.0315)]) * s", "no list of rows"),
         ("c = np.array([(3, -4, 2), (2, -1.5, 0.5)]) + np.array([(3, -4, 2), (2, -1, 0.5)])", "no list"),
     ],
