@@ -186,6 +186,11 @@ WRONG: dict[str, tuple[Callable[[Tensor], Tensor], set[str], str]] = {
         {"square"},
         "the rows run too few times: the last one is left out",
     ),
+    "two rows exchanged": (
+        lambda M: textbook(M, [*ROWS[:2], ROWS[3], ROWS[2], *ROWS[4:]]),
+        {"square", "batch"},
+        "rows 3 and 4 are exchanged",
+    ),
     "the first row alone": (
         lambda M: textbook(M, [ROWS[0]] * 6),
         {"square"},
@@ -456,6 +461,12 @@ def test_results_that_are_none_are_refused(folder: Path, tmp_path: Path) -> None
         (tmp_path / "outputs.json").write_text(json.dumps(body))
         with pytest.raises(InputError, match=r"outputs\.json: \$\.square: must be the rows"):
             check_outputs(folder, tmp_path)
+    for body in ([], {}, {"Square": [[1]]}, "square"):
+        (tmp_path / "outputs.json").write_text(json.dumps(body))
+        with pytest.raises(
+            InputError, match=r"outputs\.json: has none of the cases: write rows by the names"
+        ):
+            check_outputs(folder, tmp_path)
 
 
 MODULE = """
@@ -520,6 +531,30 @@ def test_the_command_refuses(arguments: list[str], message: str, tmp_path: Path,
     result = run(*arguments)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_code_that_ends_the_process_is_not_taken_for_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    """A script that is run by its import, or a function that gives up, may exit with 0."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kit_user_ends.py").write_text("import sys\n\ndef ends(M):\n    sys.exit(0)\n")
+    result = run(str(folder), "--run", "kit_user_ends:ends")
+    assert result.exit_code == 1
+    assert "raised SystemExit" in result.stdout
+    for number, (body, words) in enumerate(
+        (("raise SystemExit(0)", "SystemExit: 0"), ("1 / 0", "ZeroDivisionError"), ("x = = 1", "SyntaxError"))
+    ):
+        name = f"kit_user_broken_{number}"
+        script = "def f(M):\n    return M\n\n"
+        (tmp_path / f"{name}.py").write_text(f"{script}{body}\n")
+        refused = run(str(folder), "--run", f"{name}:f")
+        assert refused.exit_code == 2
+        assert f"--run: importing {name} raised {words}" in refused.stderr
+        # The cure works.
+        cured = "" if number == 2 else f'if __name__ == "__main__":\n    {body}\n'
+        (tmp_path / f"{name}_mended.py").write_text(script + cured)
+        assert run(str(folder), "--run", f"{name}_mended:f").exit_code == 1
 
 
 def test_code_for_tensors_that_is_given_arrays_is_told_what_to_say() -> None:

@@ -135,11 +135,85 @@ def test_rows_without_brackets_between_are_not_one_step():
         ("c = [(3.4445, -4.7750, 2.0315)]\nfor k in f():\n    c.append((2, -1.5, 0.5))", "changes c"),
         ("c = [(3.4445, -4.7750, 2.0315)]\nc.append(f(2))", "changes c"),
         ("if x:\n    c = [(3.4445, -4.7750, 2.0315)]\nelse:\n    c = [(2, -1.5, 0.5)]", "several lists"),
+        ("c = [(3.4445, -4.7750, 2.0315)] * 5 if x else [(2, -1.5, 0.5)] * 3", "several lists"),
+        ("c = list(reversed([(3.4445, -4.7750, 2.0315), (2, -1.5, 0.5)]))", "puts c in another order"),
+        ("c = np.array([(3.4445, -4.7750, 2.0315), (2, -1.5, 0.5)]).T", "puts c in another order"),
+        ("c = torch.tensor([(3.4445, -4.7750, 2.0315), (2, -1.5, 0.5)]).flip(0)", "puts c in another order"),
+        ("c = np.stack([(3.4445, -4.7750, 2.0315), (2, -1.5, 0.5)], axis=1)", "puts c in another order"),
+        ("c = np.array([(3.4445, -4.7750, 2.0315)]) * 2", "no list of rows"),
+        ("c = np.array([(3.4445, -4.7750, 2.0315), (2, -1.5, 0.5)])[:1] * 2", "no list of rows"),
+        ("c = np.array([(3, -4, 2), (2, -1.5, 0.5)])\nc += np.array([(1, 0, 0), (1, 0, 0)])", "changes c"),
+        ("c = np.array([(3.4445, -4.7750, 2.0315)]) * s", "no list of rows"),
+        ("c = np.array([(3, -4, 2), (2, -1.5, 0.5)]) + np.array([(3, -4, 2), (2, -1, 0.5)])", "no list"),
     ],
 )
 def test_what_is_made_of_a_list_elsewhere_is_not_guessed(text, words):
     with pytest.raises(InputError, match=words):
         read_rows(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "const c = [[3.4445, -4.7750, 2.0315], [2, -1.5, 0.5]].reverse();",
+        "const c = [[3.4445, -4.7750, 2.0315], [2, -1.5, 0.5]].slice(1);",
+        "const c: Vec<_> = vec![(3.4445, -4.7750, 2.0315), (2.0, -1.5, 0.5)].into_iter().rev().collect();",
+        "const c = reverse([(3.4445, -4.7750, 2.0315), (2, -1.5, 0.5)]);",
+        "const c = [3.4445 -4.7750 2.0315; 2 -1.5 0.5]'",
+        "const c = [3.4445, -4.7750, 2.0315; 2, -1.5, 0.5]';",
+    ],
+)
+def test_a_list_of_another_language_that_is_turned_is_not_taken_as_it_stands(text):
+    with pytest.raises(InputError, match="puts c in another order"):
+        read_rows(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "--rows '[[3.4445, -4.7750, 2.0315], [2, -1.5, 0.5]]'",
+        "const c = [[3.4445, -4.7750, 2.0315], [2, -1.5, 0.5]].slice();",
+        "const c = [[3.4445, -4.7750, 2.0315], [2, -1.5, 0.5]].map(r => new Float32Array(r));",
+        "let c = vec![(3.4445, -4.7750, 2.0315), (2.0, -1.5, 0.5)].into_iter().collect();",
+    ],
+)
+def test_quotes_copies_and_conversions_turn_nothing(text):
+    assert read_rows(text) == TWO
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "c.reverse()",
+        "c.sort()",
+        "c.mul_(2)",
+        "c.pop()",
+        "c.clear()",
+        "c.insert(0, (2, -1.5, 0.5))",
+        "del c[0]",
+        "del c[:1]",
+        "c[-1] = last",
+        "c[i] = (2, -1.5, 0.5)",
+        "c[:1] = [(2, -1.5, 0.5)]",
+        "c[0][0] = 3.0",
+        "c[0][1] /= 1.01",
+        "for i in range(2):\n    c[i] = f(c[i])",
+        "d = c\nd.reverse()",
+        "def f():\n    c.reverse()",
+    ],
+)
+def test_a_list_that_is_changed_below_is_not_taken_as_it_stands(change):
+    text = "c = [[3.4445, -4.7750, 2.0315], [2, -1.5, 0.5]]\n"
+    with pytest.raises(InputError, match="changes c, by what is not read here: paste the list that results"):
+        read_rows(text + change)
+    other = change.replace("c", "e")  # the negative control: another list is changed
+    assert read_rows(f"{text}{other}", "c") == TWO
+
+
+def test_an_item_that_is_assigned_is_followed_from_either_end():
+    text = "c = [[3.4445, -4.7750, 2.0315], [1, -1.5, 1]]\nc[-1] = (2, -1.5, 0.5)\n"
+    assert read_rows(text) == TWO
+    assert read_rows("X = msign(M, [(3.4445, -4.7750, 2.0315)] * 2)") == (JORDAN, JORDAN)
 
 
 def test_what_happens_under_a_condition_is_told():

@@ -116,6 +116,10 @@ def _function(place: str) -> Callable[[Any], Any]:
         raise InputError(
             "run", f"{problem}: call this where {module.partition('.')[0]}.py lies, or install it"
         ) from problem
+    except (Exception, SystemExit) as problem:  # a script that runs when it is imported, or breaks off
+        said = f"importing {module} raised {type(problem).__name__}: {problem}".partition("\n")[0]
+        cure = 'put what it runs below if __name__ == "__main__":, and mend it until python can import it'
+        raise InputError("run", f"{said}; {cure}") from problem
     finally:
         sys.path.remove(os.getcwd())
     for part in name.split("."):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from polydesign.identification.columns import Assigned, put_together
@@ -46,6 +46,14 @@ _SEVERAL = re.compile(
 """a, b, c = 3.4445, -4.7750, 2.0315, as Julia and pages have it."""
 
 
+_TURNED_BEFORE = re.compile(r"(?<![\w.])(?:reverse|reversed|rev|transpose|flip|flipud|fliplr)\s*\(?\s*$")
+_TURNED_AFTER = re.compile(
+    r"\)*(?:\.\w+\(\))*\.(?:(?:reverse|toReversed|rev|transpose|sort|toSorted)\(|(?:slice|skip|take)\(\s*-?\w)"
+)
+_TRANSPOSED = re.compile(r"\.?'\s*(?:[;,)\n%#]|\Z)")
+"""What has a list in another order, or a part of it, where it is made."""
+
+
 @dataclass(slots=True)
 class _Bracket:
     """start, end: of what is inside, in the text. children: the brackets in it."""
@@ -62,7 +70,11 @@ def in_brackets(text: str) -> list[Listed]:
     bare = _NOT_READ.sub(_without_strings, _COMMENTS.sub(_blank, _decimal(text)))
     starts = [0, *(found.end() for found in re.finditer("\n", bare))]
     root = _tree(bare)
-    assigned = [Assigned(name, bisect_right(starts, place), value) for name, place, value in _top(bare, root)]
+    assigned, turned = [], set()
+    for name, place, end, value in _top(bare, root):
+        if _turned(bare, place, end):
+            turned.add(len(assigned))
+        assigned.append(Assigned(name, bisect_right(starts, place), value))
     constants = [
         Assigned(found[1] or found[2], bisect_right(starts, found.start()), float(found[3]))
         for found in _CONSTANT.finditer(bare)
@@ -74,12 +86,27 @@ def in_brackets(text: str) -> list[Listed]:
     ]
     groups, used = put_together(assigned)
     lists = [
-        listed(inner, one.line, rows)
+        replace(listed(inner, one.line, rows), changed=_said(one) if index in turned else "")
         for index, one in enumerate(assigned)
         if index not in used
         for inner, rows, _ in in_value(one.name, one.value)
     ]
     return sorted([*groups, *put_together(constants)[0], *lists], key=lambda one: one.line)
+
+
+def _said(one: Assigned) -> str:
+    return f"line {one.line} puts {one.name or 'it'} in another order, by what is not read here"
+
+
+def _turned(text: str, start: int, end: int) -> bool:
+    """Whether what stands around a list, such as reverse(…) or ….slice(1), makes another of it."""
+    before, after = text[max(0, start - 60) : start - 1], text[end : end + 60]
+    quoted = before.rstrip("[({ ").endswith("'")
+    return bool(
+        _TURNED_BEFORE.search(before)
+        or _TURNED_AFTER.match(after)
+        or (not quoted and _TRANSPOSED.match(after))
+    )
 
 
 def _blank(found: re.Match[str]) -> str:
@@ -127,8 +154,8 @@ def _tree(text: str) -> _Bracket:
     return root
 
 
-def _top(text: str, node: _Bracket) -> Iterator[tuple[str, int, Any]]:
-    """Name, place and value of the outermost lists; those with nothing but commas between are one."""
+def _top(text: str, node: _Bracket) -> Iterator[tuple[str, int, int, Any]]:
+    """Name, place, end and value of the outermost lists; those with nothing but commas between are one."""
     children = [child for child in node.children if child.end >= 0]
     run: list[Any] = []
     name, place, end = "", 0, node.start
@@ -137,19 +164,19 @@ def _top(text: str, node: _Bracket) -> Iterator[tuple[str, int, Any]]:
         value = _value(text, child)
         if value is None:
             if run:
-                yield name, place, run if len(run) > 1 else run[0]
+                yield name, place, end, run if len(run) > 1 else run[0]
                 run = []
             yield from _top(text, child)
         elif run and not before.strip(" \t\n,;&"):
             run.append(value)
         else:
             if run:
-                yield name, place, run if len(run) > 1 else run[0]
+                yield name, place, end, run if len(run) > 1 else run[0]
             found = _NAME.search(text[max(0, child.start - 200) : child.start - 1])
             name, place, run = found[1] if found else "", child.start, [value]
         end = child.end + 1
     if run:
-        yield name, place, run if len(run) > 1 else run[0]
+        yield name, place, end, run if len(run) > 1 else run[0]
 
 
 def _value(text: str, node: _Bracket) -> Any:

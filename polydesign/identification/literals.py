@@ -14,7 +14,8 @@ from typing import Any
 
 from polydesign.model import MOST_STEPS
 
-_WRAPPERS = ("array", "asarray", "tensor", "as_tensor", "list", "tuple", "float", "float32", "float64")
+_ARRAYS = ("array", "asarray", "tensor", "as_tensor")
+_WRAPPERS = ("list", "tuple", "float", "float32", "float64")
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -36,6 +37,10 @@ def parsed(text: str, mode: str = "exec") -> Any:
 
 class UnreadError(Exception):
     """What a node holds is not one of the literals that are read."""
+
+
+class Array(list[Any]):
+    """The rows of an array, for which * and + are those of its numbers, and not of a list."""
 
 
 def bind(name: str, value: Any, known: dict[str, Any]) -> None:
@@ -70,13 +75,16 @@ def value_of(node: ast.AST, known: dict[str, Any]) -> Any:
     if isinstance(node, ast.BinOp):
         return _combined(node.op, value_of(node.left, known), value_of(node.right, known))
     if isinstance(node, ast.Subscript):
-        return value_of(node.value, known)[_index(node.slice, known)]
+        held = value_of(node.value, known)
+        part = held[_index(node.slice, known)]
+        return Array(part) if isinstance(held, Array) and isinstance(part, list) else part
     if isinstance(node, (ast.ListComp, ast.GeneratorExp)):
         return _comprehension(node, known)
     if isinstance(node, ast.Call) and node.args:
         name = ast.unparse(node.func).rpartition(".")[2]
-        if name in _WRAPPERS:
-            return value_of(node.args[0], known)
+        if name in (*_ARRAYS, *_WRAPPERS):
+            value = value_of(node.args[0], known)
+            return (Array(value) if name in _ARRAYS else [*value]) if isinstance(value, list) else value
         if name == "Fraction":
             top, *below = [_number(value_of(argument, known)) for argument in node.args]
             return top / (below[0] if below else 1)
@@ -105,6 +113,8 @@ def _number(value: Any) -> Any:
 
 
 def _combined(op: ast.operator, left: Any, right: Any) -> Any:
+    if isinstance(left, Array) or isinstance(right, Array):
+        raise UnreadError
     if isinstance(left, list) or isinstance(right, list):
         if isinstance(op, ast.Add) and isinstance(left, list) and isinstance(right, list):
             if len(left) + len(right) > _LONGEST:

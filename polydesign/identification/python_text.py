@@ -10,6 +10,7 @@ import textwrap
 from dataclasses import replace
 from typing import Any, TypeGuard
 
+from polydesign.identification.changes import changed_in_place, changed_name, turns
 from polydesign.identification.columns import Assigned, put_together
 from polydesign.identification.lists import (
     Listed,
@@ -21,7 +22,7 @@ from polydesign.identification.lists import (
     rows_of,
     whole,
 )
-from polydesign.identification.literals import UnreadError, bind, parsed, value_of
+from polydesign.identification.literals import Array, UnreadError, bind, parsed, value_of
 from polydesign.model import InputError
 
 _LITERAL = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.ListComp, ast.GeneratorExp)
@@ -99,11 +100,15 @@ class _Reader:
                 self.assign(node.target, node.value, known, looped)
         elif isinstance(node, ast.AugAssign):
             how = "+=" if isinstance(node.op, ast.Add) else ""
+            if self.lose(changed_name(node.target), node, known):
+                return
             self.grow(ast.unparse(node.target), how, node.value, known, looped)
         elif isinstance(node, ast.Expr):
             call = node.value
             if _grows(call):
                 self.grow(ast.unparse(call.func.value), _GROWING[call.func.attr], call.args[0], known, looped)
+            elif self.lose(changed_in_place(call), node, known):
+                return
             elif (value := self.value(call, known)) is None:
                 self.inside(call, known, "")
             elif not is_number(value):
@@ -119,6 +124,10 @@ class _Reader:
                 self.take("return", node.value, known, keep=False)
         elif isinstance(node, (ast.With, ast.AsyncWith)):
             self.block(node.body, known, looped)
+        elif isinstance(node, ast.Delete):
+            for target in node.targets:
+                self.lose(changed_name(target), node, known)
+                known.pop(ast.unparse(target), None)
         else:
             self.branch(node, known, looped or isinstance(node, ast.While))
 
@@ -187,18 +196,17 @@ class _Reader:
 
     def assign(self, target: ast.expr, node: ast.expr, known: Known, looped: bool) -> None:
         """A name, several names, or an item of a list that is known."""
-        if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant):
-            name, index = ast.unparse(target.value), target.slice.value
-            held, value = known.get(name), self.value(node, known)
-            if isinstance(held, list) and isinstance(index, int) and -len(held) <= index < len(held):
-                if looped or value is None:
-                    self.unread(name, node, "changes {}")
-                    _forget(name, known)
-                else:
-                    changed = [*held]
-                    changed[index] = value
-                    self.change(name, changed, node, known)
-                return
+        if isinstance(target, ast.Subscript) and isinstance(known.get(changed_name(target)), list):
+            name = ast.unparse(target.value)
+            held, index, value = known.get(name), self.value(target.slice, known), self.value(node, known)
+            within = isinstance(held, list) and isinstance(index, int) and -len(held) <= index < len(held)
+            if looped or value is None or not within or name not in self.made:
+                self.lose(changed_name(target), node, known)
+            else:
+                changed = [*known[name]]
+                changed[index] = value
+                self.change(name, changed, node, known)
+            return
         self.take(_target(target), node, known)
 
     def take(self, name: str, node: ast.expr, known: Known, *, keep: bool = True) -> None:
@@ -246,9 +254,14 @@ class _Reader:
         elif looped and value is not None and how and not held:  # as often as somebody else says
             self.take(name, node, known, keep=False)
             _forget(name, known)
-        elif looped or value is None or not how or (how == "+=" and not isinstance(value, list)):
-            self.unread(name, node, "changes {}")
-            _forget(name, known)
+        elif (
+            looped
+            or value is None
+            or not how
+            or (how == "+=" and not isinstance(value, list))
+            or isinstance(held, Array)
+        ):
+            self.lose(name, node, known)
         else:
             self.change(name, [*held, *([value] if how == "+" else value)], node, known)
 
@@ -264,6 +277,16 @@ class _Reader:
         self.made[name] = key or self.next()
         self.lists[self.made[name]] = name, line, value
 
+    def lose(self, name: str, node: ast.stmt | ast.expr, known: Known) -> bool:
+        """Note that a known list is changed by what is not read, under all of its names; False for none."""
+        held = known.get(name)
+        if not isinstance(held, list):
+            return False
+        for one in [one for one, value in known.items() if value is held]:
+            self.unread(one, node, "changes {}")
+            _forget(one, known)
+        return True
+
     def inside(self, node: ast.AST, known: Known, name: str) -> None:
         """The literals within an expression that is none itself; an argument has its keyword for a name."""
         if isinstance(node, (ast.List, ast.Tuple)) and all(isinstance(one, _ROW_LIKE) for one in node.elts):
@@ -271,6 +294,7 @@ class _Reader:
             said = "holds a list of which some part is not read here: paste the list that results"
             self.problem = self.problem or InputError(f"line {node.lineno}", said)
             return
+        before = self.count
         for child in ast.iter_child_nodes(node):
             called = name or (ast.unparse(node.func) if isinstance(node, ast.Call) else "")
             if isinstance(child, ast.keyword):
@@ -281,14 +305,25 @@ class _Reader:
                 self.times(child, known, called)
             elif not isinstance(child, _SKIPPED):
                 self.inside(child, known, called)
+        if turns(node):
+            said = f"line {getattr(node, 'lineno', 1)} puts {name or 'it'} in another order, "
+            said += "by what is not read here"
+            for key in range(before + 1, self.count + 1):
+                self.changed.setdefault(key, (said, False))
 
     def times(self, node: ast.BinOp, known: Known, name: str) -> None:
-        """One row, as often as somebody else says: [(a, b, c)] * steps. Of other sums a part is no list."""
+        """A product or a sum that is a list; and [(a, b, c)] * steps, a row as often as somebody says.
+
+        Of other sums a part is no list.
+        """
+        if isinstance(self.value(node, known), list):
+            self.take(name, node, known, keep=False)
+            return
         sides = [node.left, node.right]
         values = [self.value(side, known) for side in sides]
         if isinstance(node.op, ast.Mult) and values.count(None) == 1:
             side, value = next((s, v) for s, v in zip(sides, values, strict=True) if v is not None)
-            if isinstance(value, list) and len(value) == 1:
+            if isinstance(value, list) and len(value) == 1 and not isinstance(value, Array):
                 self.take(name, side, known, keep=False)
 
     def value(self, node: ast.AST, known: Known) -> Any:
@@ -305,7 +340,7 @@ class _Reader:
             self.problem = self.problem or InputError(line, f"cannot be computed ({problem}): {cure}")
             return None
 
-    def unread(self, name: str, node: ast.expr, what: str) -> None:
+    def unread(self, name: str, node: ast.stmt | ast.expr, what: str) -> None:
         """Note at the list of this name that the text makes something else of it."""
         key = self.made.get(name, 0)
         if key in self.lists and key not in self.changed:

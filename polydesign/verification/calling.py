@@ -53,7 +53,7 @@ def call(function: Callable[[Any], Any], case: KitCase, dtype: str, framework: s
     before = whole.copy() if framework == "numpy" else whole.clone()
     try:
         found = function(view)
-    except Exception as problem:  # another's code may raise what it likes
+    except (Exception, SystemExit) as problem:  # another's code may raise what it likes, and may not end us
         said = f"raised {type(problem).__name__}: {problem}".partition("\n")[0]
         # Such as 'numpy.ndarray' object has no attribute 'bfloat16', or norm(): argument must be Tensor.
         tensors = framework == "numpy" and isinstance(problem, (AttributeError, TypeError))

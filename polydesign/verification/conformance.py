@@ -198,6 +198,11 @@ def _outputs(folder: Path, found: Sequence[KitCase]) -> Mapping[str, np.ndarray]
     listed = folder / OUTPUTS
     if listed.is_file():
         body = parse(read_text(listed, "the results of a kit's cases"))
+        if not isinstance(body, dict) or not {case.name for case in found} & set(body):
+            raise InputError(
+                str(listed),
+                f'has none of the cases: write rows by the names in {INDEX}, {{"{found[0].name}": [[…], …]}}',
+            )
         return {case.name: _rows(listed, case.name, body[case.name]) for case in found if case.name in body}
     files = {case.name: folder / f"{case.name}-output.npy" for case in found}
     values = {name: read_array(path) for name, path in files.items() if path.is_file()}

@@ -13,7 +13,7 @@ from polydesign.model import DTYPES
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.verification.expected import KitCase, distance, members
 from polydesign.verification.kit_spectra import CORRECTNESS
-from polydesign.verification.mistakes import EVERYWHERE, Mistake, all_mistakes
+from polydesign.verification.mistakes import EVERYWHERE, EXCHANGES, Mistake, all_mistakes
 from polydesign.verification.plain_code import Code
 
 SLACK = 8.0
@@ -66,6 +66,8 @@ def guesses(code: Code, seen: Sequence[Seen], dtype: str) -> dict[str, str]:
             levels = {one.case.name: _agreement(code, mistake, one) for one in failures}
             reached = {case: level for case, level in levels.items() if level}
             if name in EVERYWHERE and len(reached) < len(failures):
+                continue
+            if name in EXCHANGES and BY_VALUE not in reached.values():
                 continue
             if reached and all(_agreement(code, mistake, one) for one in seen if not one.failed):
                 explained[name] = reached
@@ -176,6 +178,6 @@ def _of_precision(failures: Sequence[Seen], dtype: str) -> dict[str, str]:
         told = [one for one in failures if one.case.kind == CORRECTNESS and one.case.tolerance[lower]]
         if told and all(_error(one, ...) <= (one.case.tolerance[lower] or 0.0) for one in told):
             words = f"the error is no larger than rounding in {lower} makes it: a lower precision inside, "
-            words += f"which dtype {lower} allows for"
+            words += f"which dtype {lower} allows for, or coefficients that differ a little"
             return {one.case.name: words for one in told}
     return {}

@@ -72,6 +72,19 @@ def _refolded(factor: float) -> Mistake:
     return run
 
 
+def _exchanged(rows: Rows, first: int) -> Rows:
+    """Row `first`, from 1, and the one after it exchanged; ValueError where one is not there."""
+    if first >= len(rows):
+        raise ValueError(first)
+    return [*rows[: first - 1], rows[first], rows[first - 1], *rows[first + 1 :]]
+
+
+EXCHANGES: dict[str, Callable[[Rows], Rows]] = {
+    f"rows {first} and {first + 1} are exchanged": lambda rows, first=first: _exchanged(rows, first)
+    for first in range(1, 8)
+}
+"""Named only where they give the values that were found: that they blow up tells none from another."""
+
 ROWS: dict[str, Callable[[Rows], Rows]] = {
     "the rows run in reverse order": lambda rows: rows[::-1],
     "the rows run too often: the last one twice": lambda rows: [*rows, rows[-1]],
@@ -80,6 +93,7 @@ ROWS: dict[str, Callable[[Rows], Rows]] = {
     "the rows run too few times: the last one is left out": lambda rows: rows[:-1],
     "the rows run too few times: the first one is left out": lambda rows: rows[1:],
     "the rows run too few times: the last two are left out": lambda rows: rows[:-2],
+    **EXCHANGES,
     "every step runs the first row": lambda rows: [rows[0]] * len(rows),
     "every step runs the last row": lambda rows: [rows[-1]] * len(rows),
     "the coefficients of each row are in reverse order: decreasing powers": lambda rows: [
