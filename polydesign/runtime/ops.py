@@ -27,7 +27,7 @@ def mm(a: Tensor, b: Tensor) -> Tensor:
     if torch.compiler.is_dynamo_compiling():
         if a.dtype == torch.float32:
             return _whole_mm(a, b)
-    elif _differentiated(a, b):
+    elif _differentiated(a, b, a):
         return _Product.apply(a, b)  # pyright: ignore[reportReturnType]
     if _slow(a):
         return (a.float() @ b.float()).half()
@@ -43,7 +43,7 @@ def mm_add(c: Tensor, a: Tensor, b: Tensor, *, alpha: Any, beta: Any) -> Tensor:
         return _traced_mm_add(c, a, b, _constant(alpha), _constant(beta))
     if torch.compiler.is_dynamo_compiling():
         return _whole_mm_add(c, a, b, float(alpha), float(beta))
-    if _differentiated(c, a, b):
+    if _differentiated(a, b, c):
         return _Fused.apply(c, a, b, float(alpha), float(beta))  # pyright: ignore[reportReturnType]
     if _slow(c):
         return mm_add(c.float(), a.float(), b.float(), alpha=alpha, beta=beta).half()
@@ -88,11 +88,11 @@ def add_to_diagonal_(a: Tensor, value: Any) -> Tensor:
     return a
 
 
-def _differentiated(*tensors: Tensor) -> bool:
-    """Whether autograd or a transform of torch.func follows them."""
+def _differentiated(a: Tensor, b: Tensor, c: Tensor) -> bool:
+    """Whether autograd or a transform of torch.func follows them. In a small call every look counts."""
     if torch._C._are_functorch_transforms_active():
         return True
-    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
+    return (a.requires_grad or b.requires_grad or c.requires_grad) and torch.is_grad_enabled()
 
 
 def _slow(x: Tensor) -> bool:
