@@ -451,7 +451,16 @@ def test_results_of_other_languages_are_judged(form: str, folder: Path, tmp_path
     if form == "npy":
         (tmp_path / "wide-output.npy").unlink()
         wide = next(one for one in check_outputs(folder, tmp_path).outcomes if one.case == "wide")
-        assert (wide.verdict, wide.detail) == ("not judged", "there is no result")
+        assert (wide.verdict, wide.detail) == ("failed", "is missing: there is no result")
+
+
+def test_part_of_the_results_is_not_all_of_them(folder: Path, tmp_path: Path) -> None:
+    """Only what a code or a language need not have may be left out."""
+    for name, one in results(folder, textbook).items():
+        if not name.startswith(("batch", "float16", "bfloat16")):
+            np.save(tmp_path / f"{name}-output.npy", one)
+    assert check_outputs(folder, tmp_path).correctness == "failed"
+    assert check_outputs(folder, tmp_path, batches=False).correctness == "ok"
 
 
 def test_results_that_are_none_are_refused(folder: Path, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def conformance(
                 "outputs",
                 f"belong to a kit's folder, and {table} is none: polydesign conformance {table} -o kit",
             )
-        found = check_outputs(table, str(outputs), dtype=how["dtype"])
+        found = check_outputs(table, str(outputs), dtype=how["dtype"], batches=not how["no_batches"])
     if not quiet:
         click.echo(str(found))
     if not found.passed(robustness=how["robustness"]):

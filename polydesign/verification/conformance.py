@@ -29,6 +29,7 @@ Found = tuple[Table, str, list[KitCase]]
 """A table, the operator that applies it, and cases."""
 
 _ABSENT = "there is no result"
+_ONE_AT_A_TIME = "several matrices, and the code takes one at a time"
 
 OUTPUTS = "outputs.json"
 """Results of all cases in one file: name -> rows."""
@@ -88,13 +89,17 @@ def checked(
     for case in chosen:
         why = refused(case, framework)
         if case.input.ndim == 3 and not batches:
-            why = "several matrices, and the code takes one at a time"
+            why = _ONE_AT_A_TIME
         answers[case.name] = why or call(function, case, dtype, framework)
     return judged(table, operator, chosen, answers, dtype)
 
 
 def check_outputs(
-    source: str | os.PathLike[str], outputs: str | os.PathLike[str], *, dtype: str = "float32"
+    source: str | os.PathLike[str],
+    outputs: str | os.PathLike[str],
+    *,
+    dtype: str = "float32",
+    batches: bool = True,
 ) -> Judgement:
     """Judge results that code in any language has written for the cases of a kit.
 
@@ -103,10 +108,12 @@ def check_outputs(
         outputs: A folder with a file NAME-output.npy a case, or with outputs.json, which has the rows of each
             by its name, as matrices.json has them, and null for what is not finite.
         dtype: The precision that the code works in, whose tolerances count.
+        batches: Off, cases of several matrices need no result.
 
     Returns:
-        The judgement; a case without a result is not judged. Whether the input was changed, and which dtype
-        a result had, is not known.
+        The judgement; a case without a result has failed, but for those that are given in half precision,
+        which a language need not have. Whether the input was changed, and which dtype a result had, is not
+        known.
 
     Raises:
         InputError: For a folder that is no kit, or has no results, and for files that hold no numbers.
@@ -115,9 +122,16 @@ def check_outputs(
     table, operator, found = read_kit(Path(source))
     values = _outputs(Path(outputs), found)
     answers: dict[str, Answer | str] = {
-        case.name: Answer(values[case.name]) if case.name in values else _ABSENT for case in found
+        case.name: Answer(values[case.name]) if case.name in values else _absent(case, batches)
+        for case in found
     }
     return judged(table, operator, found, answers, dtype)
+
+
+def _absent(case: KitCase, batches: bool) -> Answer | str:
+    if case.input.ndim == 3 and not batches:
+        return _ONE_AT_A_TIME
+    return _ABSENT if case.given else Answer(None, problem=f"is missing: {_ABSENT}")
 
 
 def conformance(
