@@ -106,7 +106,7 @@ def test_what_it_says_of_the_map_is_what_the_map_does(run):
 
 
 def test_what_to_use_instead_is_better_and_costs_no_more(run):
-    for name in ("jordan_5", "polar_express_gram_ns_1.05", "youjiacheng_6", "aol_4_sept2025"):
+    for name in ("jordan_5", "polar_express_gram_ns_1.05", "youjiacheng_6", "unso_cesista_5"):
         found = json.loads(run("identify", name, "--json").stdout)
         assert found["instead"]
         for one in found["instead"]:
