@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 
 import pytest
 import torch
 
 import polydesign
-from polydesign.model import DTYPES, InputError, Plan
+from polydesign.model import DTYPES, InputError, Plan, PromiseWarning
 from polydesign.program.cost import matmuls
 from polydesign.runtime import inverse_root_with_info, msign, msign_with_info
 from polydesign.runtime.defaults import SIGN, budgets, chosen
@@ -132,3 +133,25 @@ def test_root_two_has_tables_of_both_forms():
     assert (R.diagonal() * P.diagonal().sqrt() - 1).abs().max() < 1e-3
     with pytest.raises(InputError, match=r"--root 2 --matmuls N --dtype bfloat16 --form coupled"):
         inverse_root_with_info(P, 2, plan=Plan(dtype="bf16", matmuls=14))
+
+
+def test_an_unsafe_table_that_is_passed_over_is_told():
+    """What runs in its place errs more, and nobody asked for that."""
+    passed = 0
+    for dtype in ("bfloat16", "float16"):
+        known = budgets(2, dtype)
+        unsafe = {one.matmuls for one in entries() if one.dtype == dtype and one.standing() == "unsafe"}
+        for number in unsafe & {10, 12, 14} - set(known):
+            words = (
+                f"^plan.matmuls: the table of .* products runs, .* that of {number}, .* is unsafe in {dtype}"
+            )
+            with pytest.warns(PromiseWarning, match=words) as told:
+                found = chosen(2, dtype, Plan(matmuls=number), "")
+            assert found == chosen(2, dtype, Plan(matmuls=number, check=False), "")
+            cures = re.search(r"write matmuls=(\d+) or (\d+);", str(told[0].message))
+            assert cures is not None
+            fewer, more = (chosen(2, dtype, Plan(matmuls=int(one)), "") for one in cures.groups())
+            assert found == fewer  # and no warning: warnings are errors
+            assert more.schedule.error < fewer.schedule.error
+            passed += 1
+    assert passed

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 
 from polydesign.approximation.sampling import stated_clip_error
-from polydesign.model import STANDINGS, InputError, Plan, Table
+from polydesign.model import STANDINGS, InputError, Plan, PromiseWarning, Table
 from polydesign.table.catalogue import Entry, entries, load
 
 SIGN = {
@@ -98,7 +99,8 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
 
     Of the tables that a search measured for this root and precision: for matmuls the one with most products
     that are no more than these; for an error the one with fewest whose error on the matrices of the search
-    (Table.observed) is at most that. It is no bound. A table that is unsafe in this precision is never taken.
+    (Table.observed) is at most that. It is no bound. A table that is unsafe in this precision is never taken;
+    where one is passed over for a number of products, a PromiseWarning says so, unless plan.check is False.
 
     Raises InputError naming the field of the plan, with what there is.
     """
@@ -121,7 +123,24 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
                 "plan.matmuls",
                 f"is {plan.matmuls}, and the smallest table takes {min(known)}{left_out}: give as many",
             )
-        return loaded(str(known[max(fitting)].path))
+        taken = max(fitting)
+        passed_over = [
+            one
+            for one in _measured(root, dtype, coupled=coupled)
+            if taken < one.matmuls <= plan.matmuls and one.standing() == "unsafe"
+        ]
+        if passed_over and plan.check:
+            most = max(passed_over, key=lambda one: one.matmuls)
+            more = [str(number) for number in known if number > most.matmuls][:1]
+            write = " or ".join([str(taken), *more])
+            warnings.warn(
+                f"plan.matmuls: the table of {taken} products runs, {known[taken].name}, with an error of "
+                f"{known[taken].observed:.2g} as measured: that of {most.matmuls}, {most.name}, is unsafe in "
+                f"{dtype}: write matmuls={write}; Plan(check=False) runs it without this warning",
+                PromiseWarning,
+                stacklevel=2,
+            )
+        return loaded(str(known[taken].path))
     assert plan.error is not None
     errors = {number: found.observed for number, found in known.items() if found.observed is not None}
     for number, error in errors.items():
