@@ -92,7 +92,7 @@ def runs(small: bool) -> Iterator[tuple[str, str, str, Table | None, Plan]]:
                 four_steps(),
                 Plan(dtype=dtype),
             )
-            for products in (12, 20):
+            for products in (15, 20):
                 plan = Plan(dtype=dtype, matmuls=products, normalization="schatten8")
                 yield "same formula, our tables", dtype, formula, None, plan
         yield "default", dtype, "composed", None, Plan(dtype=dtype)
