@@ -58,9 +58,9 @@ def test_agrees_with_what_the_prototypes_gave(name, dtype, rank, figure, seed, d
 
 @pytest.mark.parametrize("name", ["9x4_16_bf16", "17x3_15_bf16"])
 def test_powers_of_A_fail_in_bfloat16(name, seed, device):
+    """In Chebyshev polynomials the same steps agree with the prototypes: the test before this."""
     predicted = next(entry["predicted_error"] for entry in prototypes() if entry["name"] == name)
-    assert worst(prototype(name), (*FULL, *LOW), "bfloat16", seed, device) > 10 * predicted
-    assert worst(prototype(name, "chebyshev"), (*FULL, *LOW), "bfloat16", seed, device) < 2 * predicted
+    assert worst(prototype(name), FULL, "bfloat16", seed, device) > 10 * predicted
 
 
 def test_degree_17_in_bfloat16_is_not_safe(seed, device):
@@ -78,13 +78,13 @@ def test_degree_17_in_bfloat16_is_not_safe(seed, device):
 
 
 def test_without_a_cushion_degree_nine_loses_singular_values(seed, device):
-    """Unseen on full rank: after Frobenius normalization nothing there is in the middle of [l, 1]."""
-    keywords = {"degree": 9, "steps": 4, "headroom": 1.01}
-    bare = polydesign.design(**keywords, cushion=0)
-    floored = polydesign.design(degree=9, steps=4, headroom=1.015, image_floor=(0.12, 0.12, 0.12, 0))
+    """Unseen on full rank: after Frobenius normalization nothing there is in the middle of [l, 1].
+
+    With a floor nothing is lost: 9x4_16_bf16 of rank 2, in the first test.
+    """
+    bare = polydesign.design(degree=9, steps=4, headroom=1.01, cushion=0)
     assert worst(bare, FULL, "bfloat16", seed, device) < 0.03
     assert worst(bare, LOW, "bfloat16", seed, device) > 0.3
-    assert worst(floored, LOW, "bfloat16", seed, device) < 0.03
 
 
 @pytest.mark.parametrize("name", ["17x3_15_bf16", "17x3_15_fp16"])

@@ -79,16 +79,20 @@ def reached(
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of a Trial, which outcomes are added to; worst may be infinite."""
+    """Counts of a Trial, which outcomes are added to; worst may be infinite.
+
+    room: Of the largest value that is allowed, the part above which a member counts as blown up.
+    """
 
     tried: int = 0
     blown: int = 0
     lost: int = 0
     worst: float = 0.0
+    room: float = 1.0
 
     def add(self, schedule: Schedule, end: Outcome) -> None:
         self.tried += len(end.error)
-        self.blown += int(np.sum(end.size > most(schedule)))
+        self.blown += int(np.sum(end.size > self.room * most(schedule)))
         self.lost += int(np.sum(end.error > schedule.error + LOST))
         self.worst = max(self.worst, float(end.error.max()))
 
