@@ -81,7 +81,7 @@ def reached(
 class Tally:
     """Counts of a Trial, which outcomes are added to; worst may be infinite.
 
-    room: Of the largest value that is allowed, the part above which a member counts as blown up.
+    room: Of BLOWN, the part above which a member counts as blown up, where the error does not allow more.
     """
 
     tried: int = 0
@@ -92,7 +92,7 @@ class Tally:
 
     def add(self, schedule: Schedule, end: Outcome) -> None:
         self.tried += len(end.error)
-        self.blown += int(np.sum(end.size > self.room * most(schedule)))
+        self.blown += int(np.sum(end.size > most(schedule, self.room)))
         self.lost += int(np.sum(end.error > schedule.error + LOST))
         self.worst = max(self.worst, float(end.error.max()))
 
@@ -101,9 +101,9 @@ class Tally:
         return Trial(digest, family, loop, dtype, self.tried, self.blown, self.lost, worst, seed)
 
 
-def most(schedule: Schedule) -> float:
-    """What is larger was blown up."""
-    return max(BLOWN, 1 + schedule.error + LOST)
+def most(schedule: Schedule, room: float = 1.0) -> float:
+    """What is larger was blown up; room: as of Tally."""
+    return max(room * BLOWN, 1 + schedule.error + LOST)
 
 
 def trial(
