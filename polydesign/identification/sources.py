@@ -106,7 +106,9 @@ def _from_text(text: str, which: str | None, suffix: str = "") -> Given:
     scheme = of_its_constants(text) if which is None else None
     if scheme is not None:
         table, line = scheme
-        return Given(tuple(table.as_tuples()), table, "by its constants, which are no coefficients", line=line)
+        return Given(
+            tuple(table.as_tuples()), table, "by its constants, which are no coefficients", line=line
+        )
     for one in earlier_tables():
         # Above degree 5 they run programs, whose constants are no coefficients.
         if one.digest in text and max(map(len, one.rows)) > 3:

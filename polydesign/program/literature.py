@@ -26,8 +26,8 @@ Series = list[list[Any]]
 def products_of_sums(constants: Sequence[Any]) -> Program:
     """q in three products, each of two sums of I, A and the products before it.
 
-    R₂, R₃, R₄ are (Σ a_j R_j)·(Σ b_j R_j) over all registers before, R₀ = I and R₁ = A, and q = Σ c_j R_j. The
-    multiple of I is part of the matrix, as in the source: it is rounded with it.
+    R₂, R₃, R₄ are (Σ a_j R_j)·(Σ b_j R_j) over all registers before, R₀ = I and R₁ = A, and q = Σ c_j R_j.
+    The multiple of I is part of the matrix, as in the source: it is rounded with it.
 
     Args:
         constants: Those of the left factors, 2, 3 and 4 of them, of the right ones alike, then c₀ to c₄.

@@ -27,8 +27,8 @@ class Published:
     purpose: what its source runs it for, as a Table's. rows: coefficients of q, increasing powers, one a
     step; a single row stands for a step that is repeated. scheme: what computes q from the constants, of
     program.literature.SCHEMES, where the source has no rows; these are then the same polynomials, rounded.
-    constants: of each step, as they run; () without a scheme. steps: how many steps its authors run. interval:
-    the one that the source names, or None. folded: the safety factor that the rows already contain;
+    constants: of each step, as they run; () without a scheme. steps: how many steps its authors run.
+    interval: the one that the source names, or None. folded: the safety factor that the rows already contain;
     recommended_factor: what the source tells the user to divide by beside that. tail: what its users do
     beyond the rows (repeat_last, cycle, none). misprint: whether the printed table is known to be wrong.
     """
