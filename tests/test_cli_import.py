@@ -304,7 +304,8 @@ def test_another_root(run: Run, tmp_path: Path) -> None:
     assert run("import", "shampoo.py", "--root", 2, "-o", "sign.json").exit_code == 0
 
 
-PUBLISHED = [polydesign.load(one.name) for one in polydesign.tables(published=True)]
+LISTS = [one.name for one in polydesign.tables(published=True) if not published(one.name).scheme]
+PUBLISHED = [polydesign.load(name) for name in LISTS]
 
 
 @pytest.mark.parametrize("table", PUBLISHED, ids=lambda table: table.name)
