@@ -1,6 +1,7 @@
 """Measure the tables of coeffs/: store what verify finds in their files, as verify --write does.
 
 In half and single precision, and in the one that a table was made for, on small matrices: some 4 s a table.
+Published schemes that are no powers of A run in double precision too.
 Roots and inverses run as such, and so do FOR_ROOTS; clip tables as clipping, in their own precision.
 """
 
@@ -14,6 +15,8 @@ import click
 import polydesign
 from polydesign.model import Measurement, Table
 from polydesign.table import save
+from polydesign.table.published import names as published_names
+from polydesign.table.published import published
 from polydesign.verification.operators import DEFAULT_OPERATORS
 from polydesign.verification.sweep import measure
 
@@ -31,6 +34,8 @@ POSITIVE = ("gaussian", "logspace:1e-2", "swept")
 def dtypes_of(table: Table, operator: str) -> list[str]:
     """The precisions that it is measured in, its own first."""
     own = (table.dtype,) if table.dtype else ()
+    if table.name in published_names() and published(table.name).scheme:
+        return [*DTYPES, "float64"]
     return list(own if operator == "spectral_clip" else dict.fromkeys((*own, *DTYPES)))
 
 

@@ -216,7 +216,7 @@ def test_a_text_that_names_a_program_is_that_table(run: Run) -> None:
     name = "sign-m15-l1e-3-bf16"
     assert run("export", name, "--to", "torch-function", "-o", "newton.py").exit_code == 0
     found = run("certify", "newton.py", "--json")
-    assert f"the text names {name}, and that table is taken" in found.stderr
+    assert f"the text is that of {name}, and that table is taken" in found.stderr
     assert found.stdout == run("certify", name, "--json").stdout
     refused = run("import", "newton.py", "--root", 4)
     assert f"--root: is that of {name}, which the file names: leave it out" in refused.stderr
@@ -304,7 +304,8 @@ def test_another_root(run: Run, tmp_path: Path) -> None:
     assert run("import", "shampoo.py", "--root", 2, "-o", "sign.json").exit_code == 0
 
 
-PUBLISHED = [polydesign.load(one.name) for one in polydesign.tables(published=True)]
+LISTS = [one.name for one in polydesign.tables(published=True) if not published(one.name).scheme]
+PUBLISHED = [polydesign.load(name) for name in LISTS]
 
 
 @pytest.mark.parametrize("table", PUBLISHED, ids=lambda table: table.name)

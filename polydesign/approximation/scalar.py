@@ -113,6 +113,18 @@ def schedule_from(
     return Schedule(root, interval, tuple(steps))
 
 
+def schedule_of(
+    root: int, programs: Sequence[Program], interval: tuple[float, float], evaluation: str
+) -> Schedule:
+    """The same of programs, one a step. evaluation: their name, other than monomial."""
+    steps = []
+    received: Interval = interval
+    for code in programs:
+        step, received = received_step(root, code, evaluation, received)
+        steps.append(step)
+    return Schedule(root, interval, tuple(steps))
+
+
 def received_step(root: int, code: Program, evaluation: str, received: Interval) -> tuple[Step, Interval]:
     """The step of this program on what it receives. evaluation: the program's name.
 

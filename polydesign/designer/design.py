@@ -10,7 +10,7 @@ from typing import Any
 from polydesign import __version__
 from polydesign.approximation.certificate import certify as prove
 from polydesign.approximation.sampling import sampled_certificate
-from polydesign.approximation.scalar import schedule_from
+from polydesign.approximation.scalar import schedule_from, schedule_of
 from polydesign.designer.methods import method_of, strategy_of
 from polydesign.designer.strategy import Found, Task, given, nobody
 from polydesign.model import InputError, Provenance, Schedule, Table
@@ -156,7 +156,12 @@ def published_table(name: str) -> Table:
     so. Raises InputError for an unknown name, ArithmeticError where nothing can be proved.
     """
     entry = published(name)
-    schedule = schedule_from(entry.root, entry.steps_run(), entry.interval or DEFAULT_INTERVAL)
+    interval = entry.interval or DEFAULT_INTERVAL
+    programs = entry.programs()
+    if programs is None:
+        schedule = schedule_from(entry.root, entry.steps_run(), interval)
+    else:
+        schedule = schedule_of(entry.root, programs, interval, entry.scheme or "")
     parameters = {
         "interval": "named by the source" if entry.interval else "not named by the source",
         "rows": len(entry.rows),

@@ -124,7 +124,8 @@ def quintic_rows(table: Table, target: str, factor: float = 1.0, *, roots: bool 
         raise InputError(
             "to",
             f"{target} takes rows of three numbers (degree 5), and {table.name} has degree "
-            f"{max(schedule.degrees)} in step {', '.join(map(str, high))}: "
+            f"{', '.join(map(str, sorted({schedule.degrees[index - 1] for index in high})))} in step "
+            f"{', '.join(map(str, high))}: "
             "take a table of quintics (polydesign search --degree 5), or --to torch-function",
         )
     rows: Rows = []

@@ -138,7 +138,7 @@ def taken(table: Table) -> str:
     """What import_table took, in a line: where it stands, what it is, and what was assumed of it."""
     made, schedule = table.provenance.parameters, table.schedule
     if table.provenance.strategy != "rows":
-        return f"the text names {table.name}, and that table is taken"
+        return f"the text is that of {table.name}, and that table is taken"
     low, high = schedule.interval
     named = f", {made['list']}" if "list" in made else ""
     known = f", known as {made['known_as']}" if "known_as" in made else ""

@@ -16,6 +16,7 @@ from polydesign.identification.known import KnownRows, candidates
 from polydesign.identification.lists import Listed, Reading
 from polydesign.identification.matches import Match, find_matches
 from polydesign.identification.pasted import LANGUAGES, MOST_CHARACTERS, decided, find_lists
+from polydesign.identification.schemes import of_its_constants
 from polydesign.identification.similarity import Row
 from polydesign.identification.sources import of_the_header
 from polydesign.model import MOST_INNER_DEGREE, MOST_STEPS, InputError, check_number, visible
@@ -190,7 +191,15 @@ def _of_text(
     if len(lists) > MOST_LISTS:
         return [], f"holds {len(lists):,} lists of numbers, and at most {MOST_LISTS} are looked at"
     told = [one for one in lists if _tells(one)]
-    return [sighting for one in told for sighting in _sightings(one, path, known, lower)], None
+    found = [sighting for one in told for sighting in _sightings(one, path, known, lower)]
+    scheme = of_its_constants(text)
+    if scheme is None:
+        return found, None
+    table, line = scheme
+    said = path, f"line {line}", line, "", tuple(table.as_tuples()), "by its constants"
+    # Parts of it are lists too, and are not known.
+    others = [one for one in found if one.kind != "unknown"]
+    return [Sighting(*said, "known", table.name, table.name), *others], None
 
 
 def _tells(one: Listed) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from polydesign.identification.lists import Listed, Reading
 from polydesign.identification.matches import given_rows
 from polydesign.identification.pasted import MOST_CHARACTERS, chosen, decided, find_lists, several
+from polydesign.identification.schemes import of_its_constants
 from polydesign.identification.similarity import Row
 from polydesign.model import MOST_INNER_DEGREE, MOST_STEPS, InputError, Table, visible
 from polydesign.table.catalogue import catalogue, earlier_tables, glance, load
@@ -102,6 +103,12 @@ def _from_text(text: str, which: str | None, suffix: str = "") -> Given:
     table = of_the_header(text)
     if table is not None:
         return Given(tuple(table.as_tuples()), table)
+    scheme = of_its_constants(text) if which is None else None
+    if scheme is not None:
+        table, line = scheme
+        return Given(
+            tuple(table.as_tuples()), table, "by its constants, which are no coefficients", line=line
+        )
     for one in earlier_tables():
         # Above degree 5 they run programs, whose constants are no coefficients.
         if one.digest in text and max(map(len, one.rows)) > 3:
@@ -140,7 +147,7 @@ def holds_several(source: str | os.PathLike[str]) -> bool:
             return False
     if len(text) > MOST_CHARACTERS or not text.strip() or of_the_header(text) is not None:
         return False
-    if any(one.digest in text for one in earlier_tables()):
+    if any(one.digest in text for one in earlier_tables()) or of_its_constants(text) is not None:
         return False
     return len({one.rows for one in find_lists(text, suffix)[0] if one.sensible}) > 1
 

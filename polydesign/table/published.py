@@ -12,6 +12,8 @@ from functools import cache
 from importlib.resources import files
 
 from polydesign.model import InputError
+from polydesign.model.program import Program
+from polydesign.program.literature import SCHEMES
 from polydesign.text.similar import closest
 
 DEFAULT_INTERVAL = (1e-3, 1.0)
@@ -23,8 +25,10 @@ class Published:
     """One schedule of the literature.
 
     purpose: what its source runs it for, as a Table's. rows: coefficients of q, increasing powers, one a
-    step; a single row stands for a step that is repeated. steps: how many steps its authors run. interval:
-    the one that the source names, or None. folded: the safety factor that the rows already contain;
+    step; a single row stands for a step that is repeated. scheme: what computes q from the constants, of
+    program.literature.SCHEMES, where the source has no rows; these are then the same polynomials, rounded.
+    constants: of each step, as they run; () without a scheme. steps: how many steps its authors run.
+    interval: the one that the source names, or None. folded: the safety factor that the rows already contain;
     recommended_factor: what the source tells the user to divide by beside that. tail: what its users do
     beyond the rows (repeat_last, cycle, none). misprint: whether the printed table is known to be wrong.
     """
@@ -41,10 +45,16 @@ class Published:
     tail: str
     misprint: bool
     source: str
+    scheme: str | None = None
+    constants: tuple[tuple[float, ...], ...] = ()
 
     def steps_run(self) -> tuple[tuple[float, ...], ...]:
         """The rows as run: a single row repeated `steps` times, several rows as they are."""
         return self.rows * self.steps if len(self.rows) == 1 else self.rows
+
+    def programs(self) -> tuple[Program, ...] | None:
+        """What computes q of each step as run; None where that is powers of A."""
+        return tuple(map(SCHEMES[self.scheme], self.constants)) if self.scheme else None
 
 
 @cache
@@ -54,6 +64,7 @@ def _entries() -> dict[str, Published]:
         rows, interval = entry.pop("coefficients"), entry["interval"]
         entry |= {key: float(entry[key]) for key in ("folded", "recommended_factor")}
         entry |= {"rows": tuple(map(tuple, rows)), "interval": interval and tuple(interval)}
+        entry |= {"constants": tuple(map(tuple, entry.get("constants", ())))}
         found[entry["name"]] = Published(**entry)
     return found
 
