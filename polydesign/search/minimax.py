@@ -34,7 +34,8 @@ from polydesign.model import (
 )
 from polydesign.program.basis import expanded, program_constants
 from polydesign.program.programs import build
-from polydesign.search.quantize import Grid, grid, on_grid
+from polydesign.search.grids import Grid, grid
+from polydesign.search.quantize import on_grid
 
 SMALLEST_FLOAT64 = 5e-324
 """What a half width is rounded up to where it is smaller: 0 would claim too much."""
@@ -54,7 +55,7 @@ class Equioscillation:
             onto an interval whose lower end is at least ρ times its upper end.
         floor_free_tail: How many of the last steps have no image floor.
         evaluation: How q is computed, one word or one a step.
-        round: A grid for the numbers that run (quantize.grid), or None.
+        round: A grid for the numbers that run (grids.grid), or None.
 
     After that a step is scaled so that both ends of the image of [l, u] sum to 2, and the next step serves
     exactly that image.
@@ -216,7 +217,18 @@ def design_step(
         targets += [best_approximation(root, inner_degree, low_end, top).coefficients for low_end in raised]
         # Near 1 every step is judged as if it were the last: the limit step about 1 is on many grids, and
         # that about 1.001 is on none.
-        numbers = on_grid(where, root, evaluation, targets, (bottom, top), low, last=last or near)
+        fewer = (root, inner_degree - 1, received, headroom, cushion, evaluation)
+
+        def lower() -> Sequence[Any] | None:
+            """The rounded step of the next lower degree: this one shall be no worse."""
+            try:
+                return expanded(design_step(*fewer, where=where, last=last)[0].program)
+            except InputError:
+                return None
+
+        numbers = on_grid(
+            where, root, evaluation, targets, (bottom, top), low, last=last or near, lower=lower
+        )
     code = build(evaluation, inner_degree, numbers)
     if where is not None or evaluation != "monomial":
         exact = expanded(code)

@@ -30,7 +30,7 @@ from polydesign.search.finish import valid
 from polydesign.search.minimax import Equioscillation
 from polydesign.search.objectives import TopK
 from polydesign.search.polish import Goal, polish
-from polydesign.search.quantize import grid
+from polydesign.search.grids import grid
 from polydesign.search.spectral_laws import quantiles
 from polydesign.table.published import names, published
 from polydesign.text.files import write_atomically
