@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -23,7 +22,7 @@ from polydesign.model import InputError, evaluate
 from polydesign.program.basis import expanded, program_constants
 from polydesign.program.programs import build
 from polydesign.search.grids import Grid
-from polydesign.search.lattice import BITS, Target, near, to_whole
+from polydesign.search.lattice import BITS, Distance, Judgement, near, to_floats, to_whole
 
 _NODES = 257  # where candidates are compared before the exact images decide
 _PLACES = 8  # of the nodes: every so many is one that the lattice looks at
@@ -166,16 +165,32 @@ def _close(
     begin: Sequence[float] | None = None,
 ) -> list[tuple[float, ...]]:
     """Constants on the grid near the free ones: rounded to nearest, then the best by the rows' points."""
-    columns = list(zip(*rows, strict=True))
-    wanted = [sum(math.floor(Fraction(c) * v) for c, v in zip(free, row, strict=True)) for row in columns]
-    values = np.array([math.ldexp(float(v), -BITS) for v in wanted])
-    weights = 1 / np.maximum(np.abs(values), _LEAST_VALUE * np.max(np.abs(values)))
+    wanted = [
+        sum(math.floor(Fraction(c) * v) for c, v in zip(free, row, strict=True))
+        for row in zip(*rows, strict=True)
+    ]
     ones = [1 << BITS] * len(wanted)
-    target = Target(rows, wanted, weights, range(1, len(wanted), _PLACES))
-    # Before the last step a scale is free, within a little. After it nothing is, and 1 itself is wanted: near
-    # it the float64 numbers of the unrounded constants miss it by more than the best on the grid.
-    targets = [target, replace(target, wanted=ones) if last else replace(target, loose=True)]
-    return near(where, free, targets, ones, lambda left: _scores(left, values, last), _SHORTLIST, begin)
+    values = to_floats([wanted])[0]
+    places = range(1, len(wanted), _PLACES)
+    floor = _LEAST_VALUE * np.max(np.abs(values))
+    weights = [to_whole(1 / max(abs(values[i]), floor) / math.sqrt(len(places))) for i in places]
+
+    def weighed(row: Sequence[int]) -> list[int]:
+        return [row[i] * w >> BITS for i, w in zip(places, weights, strict=True)]
+
+    table = list(map(weighed, rows))
+    distances = [Distance(table, weighed(wanted))]
+    if last:
+        # Near 1 the float64 numbers of the unrounded constants miss it by more than the best on the grid.
+        distances.append(Distance(table, weighed(ones)))
+    else:
+        means = [sum(row) // len(row) for row in (*table, weighed(wanted))]
+        *flat, goal = [
+            [v - mean for v in row] for row, mean in zip((*table, weighed(wanted)), means, strict=True)
+        ]
+        distances.append(Distance(flat, goal, means))
+    judgement = Judgement(rows, ones, lambda left: _scores(left, values, last))
+    return near(where, free, distances, judgement, _SHORTLIST, begin)
 
 
 def _scores(left: np.ndarray, values: np.ndarray, last: bool) -> np.ndarray:
