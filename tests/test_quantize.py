@@ -15,9 +15,10 @@ from polydesign import InputError
 from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import image, schedule_from
 from polydesign.model import Problem, evaluate
-from polydesign.search import minimax, quantize
+from polydesign.search import grids, minimax, quantize
+from polydesign.search.grids import grid
 from polydesign.search.minimax import Equioscillation
-from polydesign.search.quantize import grid, on_grid
+from polydesign.search.quantize import on_grid
 
 pytestmark = pytest.mark.numerics
 
@@ -219,6 +220,6 @@ def test_refuses_by_name(keywords, message):
 
 
 def test_docstring_examples():
-    failed, tried = doctest.testmod(quantize)
+    failed, tried = doctest.testmod(grids)
     assert tried > 0
     assert failed == 0

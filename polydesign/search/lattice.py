@@ -1,48 +1,26 @@
-"""Constants on a grid near unrounded ones, where what their roundings move cancels.
+"""Points of a lattice near a given one: a reduced basis, and the nearest planes of it.
 
-Rounding each constant to nearest moves p by what all the roundings sum to. Other points of the grid, some
-units away in each constant, move it less: their roundings cancel. All points of the grid make a lattice of
-polynomials Σ k_j s_j φ_j, k_j whole, and the wanted one is close to the unrounded p there (Brisebarre and
-Chevillard, Efficient polynomial L∞-approximation, ARITH 2007): a reduced basis of the lattice (LLL), then the
-nearest planes of Babai (Combinatorica 6, 1986), a few at every level in place of one. A float format is finer
-for smaller constants, so the exponents of what is found make the next lattice.
-
-Values are whole multiples of 2^−BITS: what is left of sums of large terms that cancel has all its digits.
+The basis is reduced by LLL (FLINT's), and nearest planes are those of Babai (Combinatorica 6, 1986), a few at
+every level in place of one. Numbers are whole multiples of 2^−BITS, so that what is left of sums of large
+terms that cancel has all its digits.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 from flint import fmpz_mat
 
-from polydesign.model import InputError
-from polydesign.search.grids import MOST_WHOLE, Grid
-
 BITS = 192
 
 _PLANES = 3  # nearest planes looked at on each level of the lattice
 _BEAM = 4096  # points kept from level to level
-_MOST_GROWTH = 0.2  # of the sum of the terms' sizes, which rounding in the runtime is in proportion to
-_MOST_MISSED = 0.003  # of p, root mean square: more is expected of no grid that is fine enough
-_LEAST_MISSED = 2.0 ** (20 - BITS)
-_NEARER = 8.0  # by which every look expects a smaller distance than the one before
-_MOST_SCALE = 0.02  # by which a step that is not the last may be larger or smaller than its target
-_LATTICES = 4  # sets of exponents that are tried
-_FOLLOWED = 3  # points whose exponents make lattices, and from which a descent starts
-_DESCENT = 30  # moves of one descent
-_REFINED = 9  # times that a float64 remainder is made exact again
-
-Constants = tuple[float, ...]
-
-Scores = Callable[[np.ndarray], np.ndarray]
-"""From what is left at the points, a row of g for each of m polynomials, to m numbers: the larger the better."""
+_REFINED = 9  # times that what float64 leaves is made exact again
 
 
 def to_whole(x: Any) -> int:
@@ -55,217 +33,53 @@ def to_floats(rows: Sequence[Sequence[Any]]) -> np.ndarray:
     return np.array([[math.ldexp(float(int(v)), -BITS) for v in row] for row in rows])
 
 
-@dataclass(frozen=True)
-class Distance:
-    """Where a lattice looks: at constants c with a small ‖Σ c_j rows_j − wanted‖₂. All in multiples of 2^−BITS.
-
-    Args:
-        rows: What a constant moves, n + 1 lists of m numbers.
-        wanted: What all of them shall make together: m numbers.
-        common: Where a factor common to all values is free, within a little: the mean of what a constant
-            moves, n + 1 numbers, and then of what is wanted. The rows are then without it.
-    """
-
-    rows: Sequence[Sequence[int]]
-    wanted: Sequence[int]
-    common: Sequence[int] = ()
+def sum_of(constants: Sequence[Any], rows: Sequence[Sequence[int]]) -> list[int]:
+    """Σ c_j rows_j, each product rounded down to a multiple of 2^−BITS."""
+    exact = list(map(Fraction, constants))
+    return [
+        sum(c.numerator * v // c.denominator for c, v in zip(exact, column, strict=True))
+        for column in zip(*rows, strict=True)
+    ]
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """How points of a lattice are compared.
-
-    Args:
-        rows: The terms of the polynomial at g points, in multiples of 2^−BITS: n + 1 lists of g numbers.
-        wanted: What the terms are subtracted from at these points, likewise.
-        scores: What decides, from what is then left.
-    """
-
-    rows: Sequence[Sequence[int]]
-    wanted: Sequence[int]
-    scores: Scores
-
-
-def near(
-    where: Grid,
-    free: Sequence[Any],
-    distances: Sequence[Distance],
-    judgement: Judgement,
-    most: int,
-    begin: Constants | None = None,
-) -> list[Constants]:
-    """Constants on the grid near the free ones: rounded to nearest, then up to `most` others, best first.
-
-    Args:
-        where: The grid.
-        free: The unrounded constants. The terms of what is found are at most a fifth larger in sum.
-        distances: Where to look.
-        judgement: What decides between the points found.
-        most: How many are wanted.
-        begin: Other constants on the grid to begin at, in place of the free ones.
-
-    Raises:
-        InputError: float64 does not hold the grid, or its format ends before a free constant.
-    """
-    if begin is None:
-        begin = tuple(map(where.nearest, free))
-        if max(abs(Fraction(c) / where.spacing(float(c))) for c in free) >= MOST_WHOLE // 4:
-            largest = float(max(map(abs, free)))
-            raise InputError("round", f"{where.word} is finer than float64 at {largest:.3g}")
-        if begin == tuple(free):
-            return [begin]
-    sizes = np.array([math.ldexp(float(max(map(abs, row))), -BITS) for row in judgement.rows])
-    room = (1 + _MOST_GROWTH) * float(sizes @ np.abs(np.array(list(map(float, free)))))
-    found: dict[Constants, float] = {}
-    waiting, seen = [_spacings(where, begin, sizes)], set[tuple[Fraction, ...]]()
-    while waiting and len(seen) < _LATTICES:
-        spacings = waiting.pop(0)
-        if spacings in seen:
-            continue
-        seen.add(spacings)
-        lattice = _Lattice(where, begin, spacings, sizes, room, judgement)
-        for distance in distances:
-            found |= lattice.points(distance, most)
-        best = sorted(found, key=lambda row: -found[row])[:_FOLLOWED]
-        waiting += [_spacings(where, row, sizes) for row in best]
-    found.pop(begin, None)
-    return [begin, *sorted(found, key=lambda row: -found[row])[:most]]
-
-
-def _spacings(where: Grid, constants: Constants, sizes: np.ndarray) -> tuple[Fraction, ...]:
-    """The grid's at the constants; one that is 0 gets the spacing that moves p as little as any other does."""
-    found = [where.spacing(c) for c in constants]
-    if where.unit is None and not all(constants):
-        units = [float(s) * size for s, size, c in zip(found, sizes, constants, strict=True) if c]
-        for j, size in enumerate(sizes):
-            if not constants[j]:
-                exponent = math.floor(math.log2(min(units, default=1.0) / size))
-                found[j] = Fraction(2) ** max(exponent, where.least)
-    return tuple(found)
-
-
-class _Lattice:
-    """The points of a grid with given spacings."""
-
-    def __init__(
-        self,
-        where: Grid,
-        begin: Constants,
-        spacings: tuple[Fraction, ...],
-        sizes: np.ndarray,
-        room: float,
-        judgement: Judgement,
-    ) -> None:
-        self.where, self.spacings, self.room, self.scores = where, spacings, room, judgement.scores
-        self.terms = sizes * np.array(list(map(float, spacings)))
-        self.begin = fmpz_mat([[round(Fraction(c) / s) for c, s in zip(begin, spacings, strict=True)]])
-        self.rows = self._scaled(judgement.rows)
-        self.left = fmpz_mat([list(judgement.wanted)]) - self.begin * self.rows
-
-    def _scaled(self, rows: Sequence[Sequence[int]]) -> Any:
-        """What a unit of each constant moves."""
-        pairs = zip(rows, self.spacings, strict=True)
-        return fmpz_mat([[v * s.numerator // s.denominator for v in row] for row, s in pairs])
-
-    def points(self, distance: Distance, most: int) -> dict[Constants, float]:
-        """The best points found, with their scores.
-
-        Narrow intervals let the constants wander off together, and few of these points have terms of a
-        bearable size. So the constants' moves count as well, as much as the distance that is expected; the
-        expectation falls until nothing better comes of it.
-        """
-        found: dict[Constants, float] = {}
-        rows = self._scaled(distance.rows)
-        rest = fmpz_mat([list(distance.wanted)]) - self.begin * rows
-        common = (
-            [int(row[0]) for row in self._scaled([[v] for v in distance.common[:-1]]).tolist()]
-            if distance.common
-            else []
-        )
-        rest_common = (
-            int(distance.common[-1])
-            - sum(int(k) * c for k, c in zip(self.begin.tolist()[0], common, strict=True))
-            if common
-            else 0
-        )
-        least, missed = -math.inf, math.hypot(*to_floats(rest.tolist())[0])
-        expected = min(max(missed, _LEAST_MISSED), _MOST_MISSED)
-        while expected >= _LEAST_MISSED:
-            penalties = self.terms * (expected * (1 + _MOST_GROWTH) / _MOST_GROWTH / self.room)
-            extra = [
-                [to_whole(p) if i == j else 0 for i in range(len(penalties))] for j, p in enumerate(penalties)
-            ]
-            zeros = [0] * len(penalties)
-            if common:
-                share = to_whole(expected / _MOST_SCALE)
-                extra = [[*row, c * share >> BITS] for row, c in zip(extra, common, strict=True)]
-                zeros.append(rest_common * share >> BITS)
-            basis = [[*row, *more] for row, more in zip(rows.tolist(), extra, strict=True)]
-            looked, missed = self._look(basis, [*rest.tolist()[0], *zeros], most)
-            found |= looked
-            if not looked or max(looked.values()) <= least:
-                break
-            least = max(looked.values())
-            expected = min(missed, expected / _NEARER)
-        return found
-
-    def _look(
-        self, basis: list[list[Any]], rest: list[Any], most: int
-    ) -> tuple[dict[Constants, float], float]:
-        """The best points near the rest in this basis, with their scores, and how near the very best is."""
-        reduced, change = fmpz_mat(basis).lll(True)
-        vectors = to_floats(reduced.tolist())
-        q, triangle = np.linalg.qr(vectors.T)
-        left, moved = fmpz_mat([rest]), self.begin * 0
-        for _ in range(_REFINED):  # float64 finds what is far away a few digits at a time
-            nearest = _nearest_planes(triangle, q.T @ to_floats(left.tolist())[0], 1)[0]
-            if not nearest.any():
-                break
-            z = fmpz_mat([[int(v) for v in nearest]])
-            left, moved = left - z * reduced, moved + z * change
-        z = _nearest_planes(triangle, q.T @ to_floats(left.tolist())[0], _PLANES)
-        base = to_floats((self.left - moved * self.rows).tolist())
-        directions = to_floats((change * self.rows).tolist())
-        start = _numbers(self.begin + moved)
-        steps = _numbers(change)
-        z = z[self._allowed(start + z @ steps)]
-        if not len(z):
-            return {}, math.inf
-        order = np.argsort(-self.scores(base - z @ directions), kind="stable")[:most]
-        ends = [self._descended(row, base, directions, start, steps) for row in z[order[:_FOLLOWED]]]
-        z = np.vstack([z[order], *ends])
-        score = self.scores(base - z @ directions)
-        rows = [
-            tuple(float(int(k) * s) for k, s in zip(row, self.spacings, strict=True))
-            for row in start + z @ steps
-        ]
-        missed = to_floats(left.tolist())[0] - z[np.argmax(score)] @ vectors
-        return dict(zip(rows, score.tolist(), strict=True)), float(np.linalg.norm(missed))
-
-    def _allowed(self, units: np.ndarray) -> np.ndarray:
-        return (abs(units) @ self.terms <= self.room) & self.where.holds(units, self.spacings)
-
-    def _descended(
-        self, z: np.ndarray, base: np.ndarray, directions: np.ndarray, start: np.ndarray, steps: np.ndarray
-    ) -> np.ndarray:
-        """From a point to one that no short vector of the lattice, or sum of two, makes better."""
-        unit = np.eye(len(z))
-        pairs = [unit[i] + s * unit[j] for i, j in combinations(range(len(z)), 2) for s in (1, -1)]
-        moves = np.vstack([unit, -unit, *pairs, *(-row for row in pairs)])
-        values, units = moves @ directions, moves @ steps
-        least = self.scores(base - z @ directions)[0]
-        for _ in range(_DESCENT):
-            score = self.scores(base - z @ directions - values)
-            score[~self._allowed(start + z @ steps + units)] = -np.inf
-            best = int(np.argmax(score))
-            if not score[best] > least:
-                break
-            z, least = z + moves[best], score[best]
-        return z
-
-
-def _numbers(whole: Any) -> np.ndarray:
+def numbers(whole: Any) -> np.ndarray:
+    """A matrix of whole numbers as floats."""
     return np.array([[float(int(v)) for v in row] for row in whole.tolist()])
+
+
+@dataclass(frozen=True)
+class Close:
+    """Points of a lattice near a given one, in a reduced basis.
+
+    Args:
+        change: The reduced basis as combinations of the given one, a matrix of whole numbers.
+        vectors: The reduced basis itself, a vector a row.
+        moved: The nearest plane's point as a combination of the given basis, one row of whole numbers.
+        left: What that point misses.
+        points: What is added to that point, in the reduced basis: a point a row.
+    """
+
+    change: Any
+    vectors: np.ndarray
+    moved: Any
+    left: np.ndarray
+    points: np.ndarray
+
+
+def close_points(basis: list[list[Any]], wanted: list[Any]) -> Close:
+    """The points near the wanted one of the lattice that the rows of the basis span."""
+    reduced, change = fmpz_mat(basis).lll(True)
+    vectors = to_floats(reduced.tolist())
+    q, triangle = np.linalg.qr(vectors.T)
+    left, moved = fmpz_mat([wanted]), fmpz_mat(1, len(basis))
+    for _ in range(_REFINED):  # float64 finds what is far away a few digits at a time
+        nearest = _nearest_planes(triangle, q.T @ to_floats(left.tolist())[0], 1)[0]
+        if not nearest.any():
+            break
+        z = fmpz_mat([[int(v) for v in nearest]])
+        left, moved = left - z * reduced, moved + z * change
+    rest = to_floats(left.tolist())[0]
+    return Close(change, vectors, moved, rest, _nearest_planes(triangle, q.T @ rest, _PLANES))
 
 
 def _nearest_planes(triangle: np.ndarray, rest: np.ndarray, planes: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Rounded coefficients: the constants of a step on a grid, the best of the many that lie near.
 
-Where to look is found by lattice reduction (lattice.py), as in fpminimax (Brisebarre and Chevillard,
+Where to look is found by lattice reduction (neighbours.py), as in fpminimax (Brisebarre and Chevillard,
 Efficient polynomial L∞-approximation, ARITH 2007). The choice is made by exact images, and the step of the
 next lower degree, with a zero, is one of those to choose from.
 """
@@ -22,7 +22,8 @@ from polydesign.model import InputError, evaluate
 from polydesign.program.basis import expanded, program_constants
 from polydesign.program.programs import build
 from polydesign.search.grids import Grid
-from polydesign.search.lattice import BITS, Distance, Judgement, near, to_floats, to_whole
+from polydesign.search.lattice import BITS, sum_of, to_floats, to_whole
+from polydesign.search.neighbours import Distance, Judgement, near
 
 _NODES = 257  # where candidates are compared before the exact images decide
 _PLACES = 8  # of the nodes: every so many is one that the lattice looks at
@@ -162,13 +163,10 @@ def _close(
     free: Sequence[Any],
     rows: Sequence[Sequence[int]],
     last: bool,
-    begin: Sequence[float] | None = None,
+    begin: tuple[float, ...] | None = None,
 ) -> list[tuple[float, ...]]:
     """Constants on the grid near the free ones: rounded to nearest, then the best by the rows' points."""
-    wanted = [
-        sum(math.floor(Fraction(c) * v) for c, v in zip(free, row, strict=True))
-        for row in zip(*rows, strict=True)
-    ]
+    wanted = sum_of(free, rows)
     ones = [1 << BITS] * len(wanted)
     values = to_floats([wanted])[0]
     places = range(1, len(wanted), _PLACES)
@@ -189,7 +187,8 @@ def _close(
             [v - mean for v in row] for row, mean in zip((*table, weighed(wanted)), means, strict=True)
         ]
         distances.append(Distance(flat, goal, means))
-    judgement = Judgement(rows, ones, lambda left: _scores(left, values, last))
+    sizes = to_floats([[max(map(abs, row)) for row in rows]])[0]
+    judgement = Judgement(rows, ones, lambda left: _scores(left, values, last), sizes)
     return near(where, free, distances, judgement, _SHORTLIST, begin)
 
 
