@@ -27,8 +27,9 @@ _MOST_GROWTH = 0.2  # of the sum of the terms' sizes, which rounding in the runt
 _MOST_MISSED = 0.003  # of p, root mean square: more is expected of no grid that is fine enough
 _LEAST_MISSED = 2.0 ** (20 - BITS)
 _NEARER = 8.0  # by which every look expects a smaller distance than the one before
+_PULLED = 0.1  # of what the best point misses: with less in the constants' moves, nothing held them back
 _MOST_SCALE = 0.02  # by which a step that is not the last may be larger or smaller than its target
-_LATTICES = 4  # sets of exponents that are tried
+_LATTICES = 3  # sets of exponents that are tried
 _FOLLOWED = 3  # points whose exponents make lattices, and from which a descent starts
 _DESCENT = 30  # moves of one descent
 
@@ -186,13 +187,16 @@ class _Lattice:
             if not looked or max(looked.values()) <= least:
                 break
             least = max(looked.values())
-            expected = min(missed, expected / _NEARER)
+            pulled = np.linalg.norm(missed[len(rest.entries()) :])
+            if pulled < _PULLED * np.linalg.norm(missed):
+                break
+            expected = min(float(np.linalg.norm(missed)), expected / _NEARER)
         return found
 
     def _look(
         self, basis: list[list[Any]], rest: list[Any], most: int
-    ) -> tuple[dict[Constants, float], float]:
-        """The best points near the rest in this basis, with their scores, and how near the very best is."""
+    ) -> tuple[dict[Constants, float], np.ndarray]:
+        """The best points near the rest in this basis, with their scores, and what the very best misses."""
         reduced = close_points(basis, rest)
         z, change = reduced.points, reduced.change
         base = to_floats((self.left - reduced.moved * self.rows).tolist())
@@ -201,7 +205,7 @@ class _Lattice:
         steps = numbers(change)
         z = z[self._allowed(start + z @ steps)]
         if not len(z):
-            return {}, math.inf
+            return {}, reduced.left
         order = np.argsort(-self.scores(base - z @ directions), kind="stable")[:most]
         ends = [self._descended(row, base, directions, start, steps) for row in z[order[:_FOLLOWED]]]
         z = np.vstack([z[order], *ends])
@@ -211,7 +215,7 @@ class _Lattice:
             for row in start + z @ steps
         ]
         missed = reduced.left - z[np.argmax(score)] @ reduced.vectors
-        return dict(zip(rows, score.tolist(), strict=True)), float(np.linalg.norm(missed))
+        return dict(zip(rows, score.tolist(), strict=True)), missed
 
     def _allowed(self, units: np.ndarray) -> np.ndarray:
         return (abs(units) @ self.terms <= self.room) & self.where.holds(units, self.spacings)

@@ -120,9 +120,9 @@ def on_grid(
         if scale == 1 and lower is not None and n > 1:
             error = best_approximation(root, n - 1, *designed).error
             bound = -error if last else (1 - error) / (1 + error) / unrounded[0]
-            fewer = lower() if best is None or not rank(best)[0] or rank(best)[1] < bound else None
+            fewer = lower() if best is not None and rank(best)[0] and rank(best)[1] < bound else None
             if fewer is not None:
-                begin = tuple(map(float, constants([*fewer, 0])))
+                begin = tuple(map(float, constants([*fewer, *[0] * (n + 1 - len(fewer))])))
                 if all(where.nearest(c) == c for c in begin):
                     free = constants(targets[0])
                     found += _close(where, free, rows, last, begin)
