@@ -19,7 +19,7 @@ from flint import fmpz_mat
 BITS = 192
 
 _PLANES = 3  # nearest planes looked at on each level of the lattice
-_BEAM = 4096  # points kept from level to level
+_BEAM = 1024  # points kept from level to level
 _REFINED = 9  # times that what float64 leaves is made exact again
 
 
