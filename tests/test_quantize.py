@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import doctest
+import shutil
+import subprocess
 from fractions import Fraction
 from itertools import product
 
@@ -15,9 +17,10 @@ from polydesign import InputError
 from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import image, schedule_from
 from polydesign.model import Problem, evaluate
-from polydesign.search import minimax, quantize
+from polydesign.search import grids, minimax, neighbours, quantize
+from polydesign.search.grids import grid
 from polydesign.search.minimax import Equioscillation
-from polydesign.search.quantize import grid, on_grid
+from polydesign.search.quantize import on_grid
 
 pytestmark = pytest.mark.numerics
 
@@ -191,6 +194,92 @@ def test_rounded_tables_are_certified_and_say_their_price():
     assert polydesign.design(degree=5, steps=2, round="decimals:3").name.endswith("-rdecimals3")
 
 
+def rounded_error(root, degree, lower, upper, word):
+    return Equioscillation(round=word).search(Problem(root, (degree,), lower, upper)).error
+
+
+LADDERS = [  # root, highest degree, interval, grid
+    (2, 15, 0.9, 1.1, "bf16"),
+    (2, 17, 0.5, 1.5, "fp32"),
+    (2, 13, 0.1, 1.0, "fp16"),
+    (1, 7, 0.8, 1.2, "fp16"),
+    (1, 7, 0.3, 1.7, "1/64"),
+    (4, 21, 0.9, 1.1, "bf16"),
+    (4, 17, 0.6, 1.2, "decimals:2"),
+]
+
+
+@pytest.mark.parametrize(("root", "highest", "lower", "upper", "word"), LADDERS)
+def test_no_degree_is_worse_than_a_lower_one(root, highest, lower, upper, word):
+    degrees = range(1 + root, highest + 1, root)
+    errors = [rounded_error(root, degree, lower, upper, word) for degree in degrees]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.5 * errors[0]
+
+
+@pytest.mark.parametrize("word", ["bf16", "decimals:2"])
+def test_rounded_to_nearest_higher_degrees_are_worse(word):
+    """Negative control of the test above."""
+    errors = []
+    for degree in range(3, 22, 2):
+        optimum = Equioscillation().search(Problem(2, (degree,), 0.9, 1.1))
+        errors.append(rounded_to_nearest(optimum, grid(word)))
+    assert errors[-1] > 10 * min(errors)
+
+
+# Sollya 8.0, fpminimax(1, [|1, 1 + r, …|], [|8…|] or [|11…|] or [|24…|], [l; u], floating, absolute), and the
+# error of its coefficients by exact images, rounded up.
+FPMINIMAX = [  # root, degree, interval, grid, error
+    (2, 13, 0.9, 1.1, "bf16", 2.194e-6),
+    (2, 13, 0.9, 1.1, "fp16", 3.795e-7),
+    (2, 13, 0.99, 1.01, "fp32", 2.494e-14),
+    (1, 5, 0.8, 1.2, "fp16", 5.294e-5),
+    (1, 7, 0.8, 1.2, "bf16", 1.2801e-5),
+    (4, 25, 0.9, 1.1, "bf16", 1.1254e-4),
+    (2, 9, 0.5, 1.5, "bf16", 0.0228),
+]
+
+
+@pytest.mark.parametrize(("root", "degree", "lower", "upper", "word", "theirs"), FPMINIMAX)
+def test_as_good_as_fpminimax(root, degree, lower, upper, word, theirs):
+    assert rounded_error(root, degree, lower, upper, word) <= theirs
+
+
+@pytest.mark.skipif(shutil.which("sollya") is None, reason="sollya is not installed")
+@pytest.mark.parametrize(("root", "degree", "lower", "upper", "word", "theirs"), FPMINIMAX)
+def test_what_fpminimax_finds(root, degree, lower, upper, word, theirs):
+    powers = ",".join(map(str, range(1, degree + 1, root)))
+    bits = {"bf16": 8, "fp16": 11, "fp32": 24}[word]
+    formats = ",".join([str(bits)] * ((degree - 1) // root + 1))
+    code = (
+        "prec = 400!; display = dyadic!;\n"
+        f"p = fpminimax(1, [|{powers}|], [|{formats}|], [{lower}; {upper}], floating, absolute);\n"
+        f"for i in [|{powers}|] do print(mantissa(coeff(p, i)), exponent(coeff(p, i)));\nquit;\n"
+    )
+    made = subprocess.run(["sollya"], input=code, capture_output=True, text=True, timeout=60, check=True)
+    pairs = [line.split() for line in made.stdout.splitlines() if line[:1] in "-0123456789"]
+    row = [float(int(mantissa) * Fraction(2) ** int(exponent)) for mantissa, exponent in pairs]
+    assert all(grid(word).nearest(c) == c for c in row)
+    error = schedule_from(root, [row], (lower, upper)).error
+    assert error == pytest.approx(theirs, rel=0.01)
+
+
+def test_other_exponents_than_those_of_the_unrounded_one_are_tried(monkeypatch):
+    found = rounded_error(4, 17, 0.9, 1.1, "bf16")
+    minimax.design_step.cache_clear()
+    monkeypatch.setattr(neighbours, "_LATTICES", 1)
+    assert rounded_error(4, 17, 0.9, 1.1, "bf16") > 1.2 * found
+    minimax.design_step.cache_clear()  # what was found with one lattice is not for other tests
+
+
+def test_every_digit_of_a_value_counts():
+    """What is left of terms of 10² that cancel to 10⁻¹⁹: float64 would see none of it."""
+    error = rounded_error(2, 19, 0.99, 1.01, "fp32")
+    optimum = Equioscillation().search(Problem(2, (19,), 0.99, 1.01))
+    assert error < 2e-19
+    assert optimum.error > 1e-16  # in float64 coefficients, each rounded to nearest
+
+
 def test_an_error_is_reached_with_rounding():
     schedule = polydesign.design(degree=5, error=2e-3, round="bf16").schedule
     assert schedule.error <= 2e-3
@@ -207,7 +296,7 @@ def test_an_error_is_reached_with_rounding():
         ({"round": "decimals:13"}, "K up to 12"),
         ({"round": "fp64"}, "round: 'fp64' is not"),
         ({"round": ""}, "round: '' is not"),
-        ({"round": "bf16", "degree": 25}, "round: bf16 is too coarse for degree 25: take a finer one"),
+        ({"round": "bf16", "degree": 25}, "bf16 is too coarse for degree 25: take a finer one, or a lower"),
         ({"round": "1/1024", "degree": 17}, "write evaluation monomial, or take a degree of at most 13"),
         ({"round": "fp16", "degree": 17, "evaluation": "monomial"}, "above the largest number of fp16"),
         ({"round": "1/1000000000000", "degree": 25}, "round: 1/1000000000000 is finer than float64 at"),
@@ -219,6 +308,6 @@ def test_refuses_by_name(keywords, message):
 
 
 def test_docstring_examples():
-    failed, tried = doctest.testmod(quantize)
+    failed, tried = doctest.testmod(grids)
     assert tried > 0
     assert failed == 0

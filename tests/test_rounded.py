@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import polydesign
 from polydesign.cli import main
 from polydesign.model import InputError, Problem
-from polydesign.search import adam, polish, quantize, rounded
+from polydesign.search import adam, grids, polish, rounded
 from polydesign.search.adam import Adam, run
 from polydesign.search.descent import Descent
 from polydesign.search.objectives import parse
@@ -46,7 +46,7 @@ def naive(objective: str, rows, problem: Problem) -> float:
 
 
 def nearest(rows, word: str):
-    where = quantize.grid(word)
+    where = grids.grid(word)
     return tuple(tuple(map(where.nearest, row)) for row in rows)
 
 

@@ -28,7 +28,7 @@ from polydesign.rounding import direct as noise
 from polydesign.rounding.direct import predict
 from polydesign.runtime import compiled, execute
 from polydesign.runtime.defaults import SIGN as DEFAULT_TABLES
-from polydesign.search.quantize import grid
+from polydesign.search.grids import grid
 from polydesign.verification.spectra import DEFAULT_SPECTRA
 
 ROOT = Path(__file__).parent.parent

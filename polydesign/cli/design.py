@@ -133,7 +133,7 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
         click.echo(_summary(table, strategy))
         click.echo(f"wrote {path}" if written else f"{path} holds this table already; left as it is")
     cut_short = [strategy.unfinished(table, why, str(path)) for why in reasons]
-    for warning in cut_short + _warnings(table, keywords["dtype"] or "bfloat16"):
+    for warning in cut_short + _zeros(table) + _warnings(table, keywords["dtype"] or "bfloat16"):
         click.echo(f"Warning: {warning}", err=True)
 
 
@@ -250,6 +250,18 @@ def _how(table: Table) -> str:
     if certificate.safe_edge is None:
         return proved
     return f"{proved}; the same up to x = {in_digits(certificate.safe_edge[0], 7, ROUND_FLOOR)}"
+
+
+def _zeros(table: Table) -> list[str]:
+    """What to say of the first step that a grid has left with a lower degree than was asked for."""
+    for index, step in enumerate(table.schedule.steps, start=1):
+        degree = 1 + table.schedule.root * max(j for j, c in enumerate(step.coefficients) if c)
+        if degree < step.degree:
+            return [
+                f"nothing of degree {step.degree} that was found on the grid is better in step {index} than "
+                f"degree {degree}, whose products are fewer: give --degree {degree} there, or a finer grid"
+            ]
+    return []
 
 
 def _warnings(table: Table, dtype: str) -> list[str]:

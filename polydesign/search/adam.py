@@ -24,8 +24,8 @@ from polydesign.search.adam_settings import Adam
 from polydesign.search.composition import Composition
 from polydesign.search.descent import Descent, Watch
 from polydesign.search.finish import guarded, polished
+from polydesign.search.grids import grid
 from polydesign.search.objectives import Looks, parse
-from polydesign.search.quantize import grid
 from polydesign.search.rounded import GridRounding, ranked, rows_of
 from polydesign.search.starts import Rows, fitted, start_rows
 

@@ -64,8 +64,8 @@ class Adam:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        from polydesign.search.grids import grid  # numpy
         from polydesign.search.objectives import parse  # torch
-        from polydesign.search.quantize import grid  # numpy
 
         parse(self.objective)
         for name, least in (("iterations", 0), ("begin", 0), ("drop_after", 0), ("restarts", 1), ("seed", 0)):

@@ -34,7 +34,8 @@ from polydesign.model import (
 )
 from polydesign.program.basis import expanded, program_constants
 from polydesign.program.programs import build
-from polydesign.search.quantize import Grid, grid, on_grid
+from polydesign.search.grids import Grid, grid
+from polydesign.search.quantize import on_grid
 
 SMALLEST_FLOAT64 = 5e-324
 """What a half width is rounded up to where it is smaller: 0 would claim too much."""
@@ -54,7 +55,7 @@ class Equioscillation:
             onto an interval whose lower end is at least ρ times its upper end.
         floor_free_tail: How many of the last steps have no image floor.
         evaluation: How q is computed, one word or one a step.
-        round: A grid for the numbers that run (quantize.grid), or None.
+        round: A grid for the numbers that run (grids.grid), or None.
 
     After that a step is scaled so that both ends of the image of [l, u] sum to 2, and the next step serves
     exactly that image.
@@ -134,20 +135,37 @@ class Equioscillation:
         cushions = per_step("cushion", self.cushion, count)
         floors = per_step("image_floor", self.image_floor or 0.0, count)
         floors[max(0, count - self.floor_free_tail) :] = [0.0] * min(count, self.floor_free_tail)
-        received = (exactly(problem.lower), exactly(problem.upper))
-        steps: list[Step] = []
         where = grid(self.round) if self.round else None
-        settings = zip(degrees, headroom, cushions, floors, evaluations, strict=True)
-        for degree, room, cushion, floor, evaluation in settings:
+        settings = []
+        for degree, room, cushion, floor, evaluation in zip(
+            degrees, headroom, cushions, floors, evaluations, strict=True
+        ):
             n = (degree - 1) // problem.root
             if floor:
                 cushion = cushion_for_floor(problem.root, n, floor, room)
-            last = len(steps) == count - 1
-            step, received = design_step(
-                problem.root, n, received, room, cushion, evaluation, where=where, last=last
-            )
-            steps.append(step)
-        return Schedule(problem.root, (problem.lower, problem.upper), tuple(steps))
+            settings.append((n, room, cushion, evaluation))
+        if where is None:
+            return _composed(problem, settings, None, count)
+        found = _composed(problem, settings, where, count)
+        # A step may leave a better ratio of its ends or ends closer to 1. Which is worth more shows later.
+        first = next((t for t, step in enumerate(found.steps) if step.half_width < _NEAR), count)
+        others = [
+            _composed(problem, settings, where, t) for t in range(max(0, first - 2), min(first + 2, count))
+        ]
+        return min([found, *others], key=lambda schedule: schedule.steps[-1].half_width)
+
+
+def _composed(problem: Problem, settings: Sequence[Any], where: Grid | None, centred: int) -> Schedule:
+    """Step by step. centred: from which step on the image shall lie close to 1, and not its ends together."""
+    received = (exactly(problem.lower), exactly(problem.upper))
+    steps: list[Step] = []
+    for t, (n, room, cushion, evaluation) in enumerate(settings):
+        last = t >= centred or t == len(settings) - 1
+        step, received = design_step(
+            problem.root, n, received, room, cushion, evaluation, where=where, last=last
+        )
+        steps.append(step)
+    return Schedule(problem.root, (problem.lower, problem.upper), tuple(steps))
 
 
 def _listed(value: PerStep | None) -> tuple[float, ...]:
@@ -216,7 +234,20 @@ def design_step(
         targets += [best_approximation(root, inner_degree, low_end, top).coefficients for low_end in raised]
         # Near 1 every step is judged as if it were the last: the limit step about 1 is on many grids, and
         # that about 1.001 is on none.
-        numbers = on_grid(where, root, evaluation, targets, (bottom, top), low, last=last or near)
+        rest = (received, headroom, cushion, evaluation)
+
+        def lower() -> Sequence[Any] | None:
+            """The coefficients of the rounded step of the next lower degree that there is."""
+            for n in range(inner_degree - 1, 0, -1):
+                try:
+                    return expanded(design_step(root, n, *rest, where=where, last=last)[0].program)
+                except InputError:
+                    continue
+            return None
+
+        numbers = on_grid(
+            where, root, evaluation, targets, (bottom, top), low, last=last or near, lower=lower
+        )
     code = build(evaluation, inner_degree, numbers)
     if where is not None or evaluation != "monomial":
         exact = expanded(code)

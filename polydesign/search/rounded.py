@@ -2,7 +2,7 @@
 
 A step is put on the grid and stays; the steps after it move again, on what it leaves, before the next is put
 there. Where to look comes from a linear model: the change of f by a step's coefficients, less what the later
-steps can undo of it, makes a lattice (quantize.near). What is taken is decided by the objective itself. At
+steps can undo of it, makes a lattice (neighbours.near). What is taken is decided by the objective itself. At
 the end one or two coefficients at a time move by a unit, as long as that makes the objective less.
 """
 
@@ -22,9 +22,11 @@ from polydesign.model import InputError, Problem, Schedule, evaluate
 from polydesign.search.composition import Composition
 from polydesign.search.descent import Descent, Watch
 from polydesign.search.finish import guarded, polished, valid
+from polydesign.search.grids import Grid
+from polydesign.search.lattice import sum_of, to_whole
+from polydesign.search.neighbours import Distance, Judgement, near
 from polydesign.search.objectives import Looks
 from polydesign.search.polish import MOST_ROUNDS, compose
-from polydesign.search.quantize import Grid, near
 from polydesign.search.starts import Rows
 
 TRIED = 20
@@ -178,12 +180,11 @@ class GridRounding:
         return self._near(rows[t], self._terms(rows, t), shape, most)
 
     def _near(self, row: Sequence[float], terms: np.ndarray, shape: np.ndarray, most: int) -> Any:
-        triangle = np.linalg.qr(shape).R
-
-        def scores(points: np.ndarray) -> np.ndarray:
-            return -np.linalg.norm((points - np.array(row)) @ triangle.T, axis=1)
-
-        return near(self.where, row, terms, [(shape, None)], scores, most)
+        moved = [list(map(to_whole, column)) for column in np.linalg.qr(shape).R.T.tolist()]
+        wanted = sum_of(row, moved)
+        sizes = np.max(np.abs(terms), axis=0)
+        judgement = Judgement(moved, wanted, lambda left: -np.linalg.norm(left, axis=1), sizes)
+        return near(self.where, row, [Distance(moved, wanted)], judgement, most)
 
     def _terms(self, rows: Rows, t: int) -> np.ndarray:
         """x^(1 + jr) of what step t receives, a column each."""

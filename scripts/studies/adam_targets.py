@@ -27,10 +27,10 @@ from polydesign.approximation.scalar import schedule_from
 from polydesign.model import Problem, Provenance, Schedule, Table
 from polydesign.search.adam import Adam, run
 from polydesign.search.finish import valid
+from polydesign.search.grids import grid
 from polydesign.search.minimax import Equioscillation
 from polydesign.search.objectives import TopK
 from polydesign.search.polish import Goal, polish
-from polydesign.search.quantize import grid
 from polydesign.search.spectral_laws import quantiles
 from polydesign.table.published import names, published
 from polydesign.text.files import write_atomically
