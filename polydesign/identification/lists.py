@@ -42,7 +42,9 @@ class Listed:
 
     name: what it is assigned to, "" for none. line: where it begins. readings: the ways that make sense, the
     likelier first. cell: of a notebook, from 1. changed: what the text makes of it later that is not read
-    here; maybe: whether only under a condition.
+    here; maybe: whether only under a condition. either: whether no known table may decide between the
+    readings, as where the text changes the list further down. derived: whether it is computed from another
+    list of the text, so that it may be what runs, whatever it looks like.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Listed:
     cell: int | None = None
     changed: str = ""
     maybe: bool = False
+    either: bool = False
+    derived: bool = False
 
     @property
     def rows(self) -> Rows:

@@ -52,16 +52,14 @@ def read_rows(text: str, which: str | None = None) -> Rows:
 def several(*readings: Reading) -> tuple[str, str]:
     """Field and problem of a list that makes sense in more than one way."""
     each = (f"{one.words or 'as it stands'} ({len(one.rows)} of {len(one.rows[0])})" for one in readings)
-    cure = (
-        "write one list a row, without zeros between, or give Python the rows, where they are as they stand"
-    )
+    cure = "write the rows that you mean alone, one a step, without zeros between, or give Python the rows"
     return "text", f"can be read in several ways, {', or '.join(each)}: {cure}"
 
 
 def decided(one: Listed) -> tuple[Reading, tuple[Reading, ...]]:
-    """The reading that a known table explains best; the likeliest and the others, where none does."""
-    if len(one.readings) == 1:
-        return one.readings[0], ()
+    """The reading that a known table explains best; the likeliest and the others, where none does, or may."""
+    if len(one.readings) == 1 or one.either:
+        return one.readings[0], one.readings[1:]
     efforts = []
     for reading in one.readings:
         found = find_matches(reading.rows)
@@ -79,10 +77,12 @@ def chosen(text: str, which: str | None = None, suffix: str = "") -> Listed:
     are such. Raises what read_rows raises.
     """
     found, problem = find_lists(text, suffix)
-    candidates = found if which is not None else [one for one in found if one.sensible] or found
+    sensible = [one for one in found if one.sensible]
+    candidates = found if which is not None or not sensible else [*sensible, *(o for o in found if o.derived)]
     different: dict[Rows, Listed] = {}
-    for one in candidates:
-        different.setdefault(one.rows, one)  # a default that is passed on is the same list again
+    for one in candidates:  # a default that is passed on is the same list again
+        if one.rows not in different or (one.changed and not different[one.rows].changed):
+            different[one.rows] = one
     lists = list(different.values())
     if which is not None:
         same = [one for one in lists if one.name == which or one.name.endswith(f"[{which!r}]")]
