@@ -20,11 +20,11 @@ from polydesign.identification.changes import (
     turns,
 )
 from polydesign.identification.found import Findings, Place
+from polydesign.identification.lists import NOT_READ
 from polydesign.identification.literals import Array, UnreadError, dotted, value_of
 from polydesign.model import InputError
 
 _LONGEST = 1000
-NOT_READ = "by what is not read here"
 
 
 class Effects:

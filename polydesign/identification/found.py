@@ -8,7 +8,8 @@ from typing import Any
 
 from polydesign.identification.changes import all_within
 from polydesign.identification.columns import Assigned, put_together
-from polydesign.identification.lists import Listed, Reading, in_value, is_number, listed, readings
+from polydesign.identification.lists import Listed, Reading, both, listed, readings
+from polydesign.identification.nested import in_value, is_number
 from polydesign.model import InputError
 
 Place = tuple[str, ...]
@@ -137,9 +138,6 @@ def _of(entry: Entry) -> Iterator[Listed]:
         was = before.get(inner)
         either = was is not None and was != rows
         if was is not None and either:
-            lines = ", ".join(map(str, entry.lines))
-            said = f"as changed on line{'s' if len(entry.lines) > 1 else ''} {lines}"
-            ways = tuple(replace(one, words=f"{said}, {one.words}" if one.words else said) for one in ways)
-            ways += (Reading(was, f"as written on line {entry.line}"),)
+            ways = both(ways, was, entry.lines, entry.line)
         one = Listed(inner, entry.line, ways, changed=entry.changed, maybe=entry.maybe)
         yield replace(one, either=either, derived=entry.derived)

@@ -145,7 +145,12 @@ def _combined(op: ast.operator, left: Any, right: Any) -> Any:
                 raise UnreadError
             return left + right
         times, items = (left, right) if isinstance(right, list) else (right, left)
-        if not isinstance(op, ast.Mult) or not isinstance(times, int) or times * len(items) > MOST_STEPS:
+        if (
+            not isinstance(items, list)
+            or not isinstance(op, ast.Mult)
+            or not isinstance(times, int)
+            or times * len(items) > MOST_STEPS
+        ):
             raise UnreadError
         return items * times
     if isinstance(op, ast.Pow):
@@ -170,7 +175,7 @@ def _comprehension(node: ast.ListComp | ast.GeneratorExp, known: dict[str, Any])
     inside = [part for part in ast.walk(node.elt) if isinstance(part, (ast.ListComp, ast.GeneratorExp))]
     over = node.generators[0]
     values: Any = value_of(over.iter, known)
-    if len(inside) > 1 or (inside and len(values) > MOST_STEPS):
+    if not isinstance(values, list) or len(inside) > 1 or (inside and len(values) > MOST_STEPS):
         raise UnreadError  # a small text could ask for any number of values
     target, inner = ast.unparse(over.target), dict(known)
     found = []

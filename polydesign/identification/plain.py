@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
 from polydesign.identification.brackets import NUMBER, numbers_of
-from polydesign.identification.lists import LETTERS, Listed, Rows, listed
+from polydesign.identification.lists import Listed, Rows, listed
+from polydesign.identification.nested import LETTERS
 from polydesign.model import MOST_INNER_DEGREE
 
 _RULED = re.compile(rf"[\[\]|\s]*{NUMBER}(?:[\s|]+{NUMBER})+[\[\]|\s]*")

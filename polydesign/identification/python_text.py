@@ -14,8 +14,9 @@ from typing import Any, TypeGuard
 
 from polydesign.identification.changes import GROWING, Known, reached, scaling_call
 from polydesign.identification.effects import forget
-from polydesign.identification.lists import Listed, is_number, rows_of
+from polydesign.identification.lists import Listed
 from polydesign.identification.literals import Array, UnreadError, bind, dotted, parsed
+from polydesign.identification.nested import is_number, rows_of
 from polydesign.identification.python_values import Values
 from polydesign.model import InputError
 
@@ -131,7 +132,7 @@ class _Reader(Values):
             self.block(node.body, {name: value for name, value in known.items() if name not in own})
 
     def loop(self, node: ast.For | ast.AsyncFor, known: Known, looped: bool) -> None:
-        """What is looped over is a list. A loop over known values is followed if it only appends, or scales."""
+        """What is looped over is a list. A loop over known values that appends, or scales, is followed."""
         self.effects(node.iter, known)
         target, over = _target(node.target), node.iter
         called = dotted(over.func) if isinstance(over, ast.Call) else ""

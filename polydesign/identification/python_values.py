@@ -7,10 +7,11 @@ from typing import Any
 
 from polydesign.identification.changes import Known, turns
 from polydesign.identification.columns import Assigned
-from polydesign.identification.effects import NOT_READ, Effects, forget
+from polydesign.identification.effects import Effects, forget
 from polydesign.identification.found import Entry
-from polydesign.identification.lists import is_number, lettered, whole
+from polydesign.identification.lists import NOT_READ
 from polydesign.identification.literals import Array, bind, dotted
+from polydesign.identification.nested import is_number, lettered, whole
 from polydesign.model import InputError
 
 _LITERAL = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.ListComp, ast.GeneratorExp)
