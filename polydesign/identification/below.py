@@ -61,6 +61,10 @@ _LOOPS = (
 _EACH = re.compile(
     rf"{_NAME}\.(?:forEach|for_each|each|ForEach)\(\s*(?:function\s*)?[(|]?\s*(?:auto\s*&\s*)?{_ROW}"
 )
+_HEADS = re.compile(r"(?m)^(?:\}|end\b|(?:pub |local |static |export )*(?:function|fn|func|def)\b)")
+"""Where a function ends, or begins."""
+_MOST_NAMED = 3
+"""Lists of one name, the last ones before a change, that it may change."""
 _REACH = 600
 """Characters after the head of a loop in which its name is one of the rows."""
 
@@ -143,18 +147,10 @@ def _loops(text: str) -> Iterator[tuple[int, str, str]]:
         yield found.end(), found[2], found[1]
 
 
-def _shadowed(text: str, name: str, after: int, place: int, inner: bool) -> bool:
-    """Whether the name is a parameter, or declared anew, in a function around a place that begins after.
-
-    inner: whether the place is in a block of its own.
-    """
-    heads = r"(?m)^(?:\}|end\b|(?:pub |local |static |export )*(?:function|fn|func|def)\b)"
-    starts = [found.start() for found in re.finditer(heads, text[after:place])]
-    if not starts and not inner:
-        return False
-    own = text[after + (starts[-1] if starts else 0) : place]
+def _shadowed(name: str, own: str) -> bool:
+    """Whether the name is a parameter, or declared anew, in the text of a function so far."""
     named = re.escape(name)
-    typed = r"\b(?!(?:return|in|of|else|and|or)\b)[A-Za-z_][\w>\]]*[*&]{0,2}\s+(?:mut\s+)?[*&]{0,2}"
+    typed = r"\b(?!(?:return|in|of|else|and|or)\b)[A-Za-z_][\w>\]]{0,40}[*&]{0,2}\s+(?:mut\s+)?[*&]{0,2}"
     typed += rf"{named}\s*(?:[,)\[:]|=(?!=))"
     return bool(re.search(rf"(?:function|fn|func|def)\b[^\n]*\([^)\n]*(?<!\w){named}(?!\w)|{typed}", own))
 
@@ -177,15 +173,21 @@ def below(
     for index, one in enumerate(assigned[: len(places)]):
         if one.name:
             by_name.setdefault(one.name.rpartition(".")[2], []).append(index)
+    heads = [one.start() for one in _HEADS.finditer(text)] if by_name else []
     found: dict[int, Below] = {}
     for change in changes_in(text) if by_name else ():
-        for index in by_name.get(change.name.rpartition(".")[2], ()):
+        named = by_name.get(change.name.rpartition(".")[2], [])
+        before = bisect_right(named, change.place, key=lambda index: places[index][1])
+        for index in named[max(0, before - _MOST_NAMED) : before]:
             one, (place, end) = assigned[index], places[index]
             same, block = one.name == change.name, block_at(text, root, place - 1)
             around = block_at(text, root, change.place)
-            if change.place < end or (same and "." not in one.name and change.place > block.end):
+            if same and "." not in one.name and change.place > block.end:
                 continue
-            if _shadowed(text, change.name, end, change.place, around is not block):
+            head = bisect_right(heads, change.place) - 1
+            last = heads[head] if head >= 0 and heads[head] >= end else end if around is not block else None
+            own = "" if last is None else text[max(last, change.place - _REACH * 10) : change.place]
+            if _shadowed(change.name, own):
                 continue
             line = bisect_right(starts, change.place)
             plain = same and change.factor is not None and around is block

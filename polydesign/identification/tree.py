@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, field
 
 _DEEPEST = 30
@@ -40,10 +41,9 @@ def tree_of(text: str) -> Bracket:
 
 def block_at(text: str, node: Bracket, place: int) -> Bracket:
     """The innermost block in braces around a place, or the text."""
-    for child in node.children:
-        if child.start <= place < child.end:
-            inner = block_at(text, child, place)
-            if inner is not child or text[child.start - 1] == "{":
-                return inner
-            return node
-    return node
+    index = bisect_right(node.children, place, key=lambda child: child.start) - 1
+    if index < 0 or place >= node.children[index].end:
+        return node
+    child = node.children[index]
+    inner = block_at(text, child, place)
+    return node if inner is child and text[child.start - 1] != "{" else inner
