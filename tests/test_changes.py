@@ -137,3 +137,56 @@ def test_a_list_that_is_made_of_another_is_not_passed_over():
 def test_what_leaves_the_list_as_it_is_is_no_change(below):
     assert {one.rows for one in find_lists(LIST + below)[0]} == {tuple(map(tuple, ROWS))}
     assert read_rows(LIST + below) == tuple(map(tuple, ROWS))
+
+
+BRACES = "{{3.1f, -4.2f, 1.7f}, {2.9f, -2.3f, 0.61f}}"
+CHANGED_ELSEWHERE = {
+    "JavaScript, a number": f"const c = {ROWS};\nc[0][0] *= 2;\n",
+    "JavaScript, reversed": f"const c = {ROWS};\nc.reverse();\n",
+    "JavaScript, rows": f"const c = {ROWS};\nfor (const r of c) r[0] *= 2;\n",
+    "JavaScript, each row": f"const c = {ROWS};\nc.forEach(r => {{ r[0] *= 2; }});\n",
+    "JavaScript, mapped": f"const c = {ROWS};\nconst d = c.map(([a, b, e]) => [a / s, b, e]);\n",
+    "JavaScript, a field": f"class A {{ constructor() {{ this.c = {ROWS}; }}\n f() {{ this.c.reverse(); }} }}\n",
+    "C, a loop": f"float c[2][3] = {BRACES};\nvoid f() {{ for (int i = 0; i < 2; i++) c[i][0] /= s; }}\n",
+    "C++, rows": f"float c[2][3] = {BRACES};\nfor (auto& r : c) r[0] *= s;\n",
+    "C++, numbers": f"float c[2][3] = {BRACES};\nfor (auto& r : c) for (auto& x : r) x *= 1.01f;\n",
+    "C++, reversed": f"std::array<A, 2> c = {BRACES};\nstd::reverse(c.begin(), c.end());\n",
+    "CUDA, a column": "float A[2] = {3.1f, 2.9f};\nfloat B[2] = {-4.2f, -2.3f};\nfloat C[2] = {1.7f, .61f};\nvoid f() { A[0] *= 2; }\n",
+    "Rust": f"let mut c = vec!{ROWS};\nfor r in c.iter_mut() {{ r[0] *= s; }}\n",
+    "Go": f"var c = [][]float64{BRACES.replace('f', '')}\nfor _, r := range c {{ r[0] *= s }}\n",
+    "Julia, reversed": "c = [3.1 -4.2 1.7; 2.9 -2.3 0.61]\nreverse!(c)\n",
+    "Julia, a column": "c = [3.1 -4.2 1.7; 2.9 -2.3 0.61]\nc[:, 1] .*= 2\n",
+    "Julia, again": "c = [3.1 -4.2 1.7; 2.9 -2.3 0.61]\nc = c .* s\n",
+    "MATLAB": "C = [3.1 -4.2 1.7; 2.9 -2.3 0.61];\nC(:,1) = C(:,1) * 2;\n",
+    "R": "m <- rbind(c(3.1, -4.2, 1.7), c(2.9, -2.3, 0.61))\nm[,1] <- m[,1] / s\n",
+    "Lua": f"local c = {BRACES.replace('f', '')}\nfor _, r in ipairs(c) do r[1] = r[1] * s end\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CHANGED_ELSEWHERE)
+def test_changes_in_other_languages_are_refused_with_their_line(case):
+    with pytest.raises(
+        InputError, match=r"line \d+: (changes|assigns|makes another list of) .*paste the list"
+    ):
+        read_rows(CHANGED_ELSEWHERE[case])
+
+
+def test_a_product_with_a_number_is_followed_in_other_languages():
+    found = given("c = [3.1 -4.2 1.7; 2.9 -2.3 0.61]\nc .*= 2\n")
+    assert (found.rows[0], found.words) == ((6.2, -8.4, 3.4), "as changed on line 2")
+    assert [one.rows for one in found.others] == [tuple(map(tuple, ROWS))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"const c = {ROWS};\nfor (const [a, b, d] of c) {{ X = a*X + (b*A + d*A*A)*X; }}\nx[0] *= 2; e.reverse();",
+        f"float c[2][3] = {BRACES};\nfloat s = c[0][0] * x + c[0][1] * y;\nreturn c;",
+        f"const float c[2][3] = {BRACES};\nvoid f(float* c) {{\n  c[0] *= 2;\n}}\n",
+        f"const float c[2][3] = {BRACES};\nvoid f() {{\n  float c = 2;\n  c *= 2;\n}}\n",
+        f"void g() {{ const float c[2][3] = {BRACES}; }}\nvoid f() {{\n  c *= 2;\n}}\n",
+        f'const c = {ROWS};\nlog("c.reverse()");  // c[0] = 1\n',
+    ],
+)
+def test_what_leaves_a_list_of_another_language_is_no_change(text):
+    assert read_rows(text) == tuple(map(tuple, ROWS))

@@ -18,6 +18,7 @@ from polydesign.identification.lists import Listed, Reading, Rows, joined, liste
 from polydesign.identification.literals import parsed
 from polydesign.identification.matches import EFFORT, find_matches
 from polydesign.identification.plain import columns_of_csv, plain, tables_of_markdown
+from polydesign.identification.polynomials import in_polynomials
 from polydesign.identification.python_text import in_python, parsed_python
 from polydesign.model import MOST_INNER_DEGREE, MOST_STEPS, InputError, quoted, visible
 
@@ -28,6 +29,7 @@ CURE = "paste the list alone, as [(3.4445, -4.775, 2.0315), …], JSON, or a row
 LANGUAGES = ("c", "cc", "cpp", "cu", "cuh", "go", "h", "hpp", "java", "jl", "js", "lua", "m", "r", "rs", "ts")
 """Suffixes of sources that are read by their brackets."""
 
+_PYTHON = "is not read as Python"
 _MINUS = re.compile("[\u2010-\u2014\u2212\ufe63\uff0d](?=\\s?[\\d.])")
 """Hyphens, dashes and minus signs before a number, as pages and word processors have them."""
 
@@ -130,12 +132,16 @@ def find_lists(text: str, suffix: str = "") -> tuple[list[Listed], InputError | 
     """All lists of numbers in a text, in its order, and why it may not be read, where it holds none.
 
     suffix: of the file, without the dot, where that is known; else the text tells. Rows with numbered names
-    are one list.
+    are one list. Where no list can be steps, polynomials that are written out are looked for.
 
     Raises InputError where the text is empty, or too long.
     """
     found, problem = _find(text, suffix)
-    return joined(found), problem
+    found = joined(found)
+    if any(one.sensible for one in found) or (problem is not None and _PYTHON not in problem.problem):
+        return found, problem
+    steps, said = in_polynomials(text)
+    return [*found, *steps], None if steps else problem if found or said is None else said
 
 
 def _find(text: str, suffix: str) -> tuple[list[Listed], InputError | None]:
@@ -160,6 +166,10 @@ def _find(text: str, suffix: str) -> tuple[list[Listed], InputError | None]:
     if "```" in text and suffix not in ("md", "markdown", "rst"):
         text = "\n".join("" if line.strip().startswith("```") else line for line in text.splitlines())
     return _told_by_the_text(text)
+
+
+def _found(text: str, suffix: str) -> list[Listed]:
+    return joined(_find(text, suffix)[0])
 
 
 def _of_suffix(text: str, suffix: str) -> list[Listed]:
@@ -202,9 +212,9 @@ def _syntax(text: str) -> InputError:
     try:
         parsed(textwrap.dedent(text))
     except SyntaxError as problem:
-        return InputError(f"line {problem.lineno}", f"is not read as Python ({problem.msg}): {CURE}")
+        return InputError(f"line {problem.lineno}", f"{_PYTHON} ({problem.msg}): {CURE}")
     except (RecursionError, MemoryError, ValueError) as problem:
-        return InputError("text", f"is not read as Python ({visible(str(problem))}): {CURE}")
+        return InputError("text", f"{_PYTHON} ({visible(str(problem))}): {CURE}")
     return InputError("text", f"holds no list of rows: {CURE}")
 
 
@@ -219,7 +229,7 @@ def _notebook(body: dict[str, Any]) -> list[Listed]:
             continue
         code = cell.get("cell_type") == "code"
         text = re.sub(r"(?m)^ *[%!].*$", "", text) if code else text
-        lists = find_lists(text, "" if code else "md")[0] if text.strip() else []
+        lists = _found(text, "" if code else "md") if text.strip() else []
         found += [replace(one, cell=number) for one in lists]
     return found
 
@@ -237,7 +247,7 @@ def _page(text: str) -> list[Listed]:
         fence = re.match(r"\s*(?:```|~~~)\s*(\w*)", line)
         if fence and fenced:
             inner = "\n".join(block)
-            lists = find_lists(inner, {"python": "py"}.get(suffix, suffix))[0] if inner.strip() else []
+            lists = _found(inner, {"python": "py"}.get(suffix, suffix)) if inner.strip() else []
             found += [replace(one, line=one.line + fenced) for one in lists]
             block, fenced = [], 0
         elif fence and number <= len(lines):
