@@ -95,7 +95,7 @@ def test_a_head_that_says_nothing_leaves_both_orders():
     assert found.rows == (MINE, (2.9, -2.3, 0.61))
     assert [one.rows for one in found.others] == [((1.7, -4.2, 3.1), (0.61, -2.3, 2.9))]
     with pytest.raises(
-        InputError, match="several ways, as it stands .*, or coefficients in decreasing powers"
+        InputError, match=r"several ways, as it stands .*, or coefficients in decreasing powers"
     ):
         read_rows("foo,bar,baz\n3.1,-4.2,1.7\n")
     assert read_rows("foo,bar,baz\n3.4445,-4.7750,2.0315\n") == (JORDAN,)  # a known table decides

@@ -16,7 +16,8 @@ from polydesign.identification.brackets import in_brackets
 from polydesign.identification.formats import in_json, in_toml, in_yaml, parsed_json
 from polydesign.identification.lists import Listed, Reading, Rows, joined, listed
 from polydesign.identification.literals import parsed
-from polydesign.identification.matches import EFFORT, find_matches
+from polydesign.identification.match import EFFORT
+from polydesign.identification.matches import find_matches
 from polydesign.identification.plain import columns_of_csv, plain, tables_of_markdown
 from polydesign.identification.polynomials import in_polynomials
 from polydesign.identification.python_text import in_python, parsed_python
@@ -64,7 +65,10 @@ def decided(one: Listed) -> tuple[Reading, tuple[Reading, ...]]:
         return one.readings[0], one.readings[1:]
     efforts = []
     for reading in one.readings:
-        found = find_matches(reading.rows)
+        try:
+            found = find_matches(reading.rows)
+        except InputError:
+            found = []  # too long for steps
         efforts.append(found[0].effort if found else EFFORT["near"])
     best = min(efforts)
     if best < EFFORT["near"]:
