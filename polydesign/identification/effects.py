@@ -25,6 +25,7 @@ from polydesign.identification.literals import Array, UnreadError, dotted, value
 from polydesign.model import InputError
 
 _LONGEST = 1000
+_EXPRESSIONS = (ast.expr, ast.keyword, ast.comprehension, ast.Starred)
 
 
 class Effects:
@@ -260,12 +261,13 @@ def forget(name: str, known: Known) -> None:
 
 
 def _parts(node: ast.AST) -> Iterator[ast.AST]:
-    """The node and all that is in it, without constants, of which tables are full."""
+    """The node and the expressions in it, without constants, of which tables are full."""
     stack = [node]
     while stack:
         one = stack.pop()
         yield one
-        if not isinstance(one, (ast.Name, ast.UnaryOp)) or not isinstance(
-            getattr(one, "operand", None), ast.Constant
-        ):
-            stack += [part for part in ast.iter_child_nodes(one) if not isinstance(part, ast.Constant)]
+        for name in () if type(one) is ast.Name else one._fields:
+            held = getattr(one, name, None)
+            for part in held if isinstance(held, list) else (held,):
+                if isinstance(part, _EXPRESSIONS) and type(part) is not ast.Constant:
+                    stack.append(part)

@@ -18,7 +18,7 @@ from polydesign.model import MOST_INNER_DEGREE, InputError, visible
 _LONGEST_LINE = 400
 _HIGHEST = 2 * MOST_INNER_DEGREE + 1
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
-_TELLS = re.compile(rf"\^|\*\*|[{_SUPERSCRIPTS}]|@|\b(\w)\s*\*\s*\1\b|\w'|matmul|\bmm\(")
+_TELLS = re.compile(rf"\^|\*\*|[{_SUPERSCRIPTS}]|@|\b(\w)\s*\*\s*\1\b|\w'\s*[-+*)]|matmul|\bmm\(")
 """Without one of these a line has no power of anything."""
 
 _LEFT = re.compile(
@@ -42,6 +42,8 @@ class _Scope:
 
 def in_polynomials(text: str) -> tuple[list[Listed], InputError | None]:
     """The steps of a text, lines below each other as one list; what is wrong with one, where none is read."""
+    if not _TELLS.search(text):
+        return [], None
     found: list[tuple[int, str, tuple[float, ...]]] = []
     problem, unread, scope = None, {}, _Scope()
     for number, line in enumerate(text.splitlines(), start=1):

@@ -30,7 +30,8 @@ class Values(Effects):
         """
         value = self.value(node, known) if of is None else of
         key = self.found.key_of(known.get(name)) if keep else None
-        mentions = keep and any(dotted(part) == name for part in ast.walk(node))
+        mentions = key is not None or (keep and "." in name)
+        mentions = mentions and any(dotted(part) == name for part in ast.walk(node))
         if keep:
             forget(name, known)
         if value is None:
