@@ -268,6 +268,7 @@ def _parts(node: ast.AST) -> Iterator[ast.AST]:
         yield one
         for name in () if type(one) is ast.Name else one._fields:
             held = getattr(one, name, None)
-            for part in held if isinstance(held, list) else (held,):
-                if isinstance(part, _EXPRESSIONS) and type(part) is not ast.Constant:
-                    stack.append(part)
+            parts = held if isinstance(held, list) else [held]
+            stack += [
+                part for part in parts if isinstance(part, _EXPRESSIONS) and type(part) is not ast.Constant
+            ]
