@@ -88,6 +88,13 @@ REFUSED = {
     "a copy that is turned": LIST + "d = list(c)\nd.reverse()\n",
     "another list": LIST + "d = [(a / s, b, c_) for a, b, c_ in c]\n",
     "another array": ARRAY + "d = c * s\n",
+    "numbers that a loop takes": LIST + "for a, b, d in c:\n    a, b, d = a / 1.01, b / 1.01**3, d / 1.01**5\n",
+    "a row that a loop takes": LIST + "for i, row in enumerate(c):\n    row = [x / s for x in row]\n",
+    "through a function": LIST + "for a, b, d in fold(c, 1.01):\n    pass\n",
+    "numbers of a row": "a, b, d = 3.1, -4.2, 1.7\na /= 1.01\n",
+    "constants": "a = 3.1\nb = -4.2\nc = 1.7\na = a * s\n",
+    "mapped": LIST + "d = list(map(lambda r: (r[0] / s, r[1], r[2]), c))\n",
+    "run backwards": ARRAY + "X, _ = jax.lax.scan(body, X, c, reverse=True)\n",
     "both": LIST + "for row in c:\n    row[0] /= 2\n    row[0] /= s\n",
     "as often as asked": ARRAY + "for _ in range(n):\n    c *= 2\n",
 }  # fmt: skip
@@ -131,7 +138,6 @@ def test_a_list_that_is_made_of_another_is_not_passed_over():
         "d = np.array(c)\nfor row in d:\n    f(row[0] * s)\n",
         "print(c)\nX = msign(M, c)\nfor a, b, e in c[:steps]:\n    X = a * X\n",
         "d = [tuple(float(x) for x in row) for row in c]\n",
-        "for i, row in enumerate(c):\n    row = [x / s for x in row]\n",
     ],
 )
 def test_what_leaves_the_list_as_it_is_is_no_change(below):

@@ -50,7 +50,9 @@ _SEVERAL = re.compile(
 """a, b, c = 3.4445, -4.7750, 2.0315, as Julia and pages have it."""
 
 
-_TURNED_BEFORE = re.compile(r"(?<![\w.])(?:reverse|reversed|rev|transpose|flip|flipud|fliplr)\s*\(?\s*$")
+_TURNED_BEFORE = re.compile(
+    r"(?<![\w.])(?:reverse|reversed|rev|transpose|flip|flipud|fliplr|reshape|matrix)\s*\(?\s*$"
+)
 _TURNED_AFTER = re.compile(
     r"\)*(?:\.\w+\(\))*\.(?:(?:reverse|toReversed|rev|transpose|sort|toSorted)\(|(?:slice|skip|take)\(\s*-?\w)"
 )

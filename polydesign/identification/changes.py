@@ -29,6 +29,9 @@ _TURNS = {"flip", "fliplr", "flipud", "permute", "reversed", "roll", "rot90", "s
 _TURNS |= {"t", "transpose"}
 """Functions and methods that put rows or columns in another order."""
 
+_COMPUTING = {"add", "div", "divide", "einsum", "map", "mul", "multiply", "sub", "subtract", "true_divide"}
+"""Functions that make other numbers of those that they are given."""
+
 _CONVERSIONS = {
     "array",
     "as_tensor",
@@ -73,6 +76,8 @@ def turns(node: ast.AST) -> bool:
     if not isinstance(node, ast.Call):
         return False
     along = {one.arg for one in node.keywords} & {"axis", "dim"}
+    if any(one.arg == "reverse" and getattr(one.value, "value", None) is True for one in node.keywords):
+        return True
     return called(node) in _TURNS or (called(node) == "stack" and bool(along))
 
 
@@ -176,7 +181,9 @@ def scaled(value: Any, path: Sequence[Any], op: ast.operator, by: float) -> Any:
 
 
 def makes_rows(node: ast.AST) -> bool:
-    """Whether it is a comprehension that computes rows: [(a * s, b, c) for a, b, c in C]."""
+    """Whether it computes rows: [(a * s, b, c) for a, b, c in C], map(lambda row: …, C), torch.mul(C, s)."""
+    if isinstance(node, ast.Call):
+        return called(node) in _COMPUTING and len(node.args) > 1
     if not isinstance(node, (ast.ListComp, ast.GeneratorExp)):
         return False
     inner = node.elt

@@ -22,6 +22,7 @@ from polydesign.identification.changes import (
 from polydesign.identification.found import Findings, Place
 from polydesign.identification.lists import NOT_READ
 from polydesign.identification.literals import Array, UnreadError, dotted, value_of
+from polydesign.identification.nested import is_number
 from polydesign.model import InputError
 
 _LONGEST = 1000
@@ -94,12 +95,28 @@ class Effects:
                 self._say("puts {} in another order", self.mentioned(part, known), part)
             elif isinstance(part, ast.Subscript) and isinstance(part.slice, ast.Slice):
                 self._part(part, known)
-            elif makes_rows(part) and self.value(part, known) is None:
+            if makes_rows(part) and self.value(part, known) is None:
                 self._say("makes another list of {}", self.mentioned(part, known), part)
         if isinstance(node, ast.BinOp) and self.value(node, known) is None:
             arrays = [one for one in self.mentioned(node, known) if isinstance(one, Array)]
             self._say("makes another list of {}", arrays, node)
         return changes
+
+    def rebound(self, target: ast.AST, value: ast.AST | None, node: ast.AST, known: Known) -> None:
+        """Note where a loop changes what it takes from a list, as in a = a / s, or code a number of a row."""
+        names = {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
+        if value is not None:
+            if not any(name in self.each or name in self._loops or name in known for name in names):
+                return
+            names &= {dotted(part) for part in _parts(value)}
+        line = getattr(node, "lineno", 1)
+        for name in names:
+            self._say(f"changes {name}, which is of {{}}", self.each.get(name, []), node)
+            if name in self._loops:
+                said = f"line {line} changes {name}, which is of {self._loops[name]}, {NOT_READ}"
+                self.found.note_later(self._loops[name], said)
+            elif is_number(known.get(name)):
+                self.found.numbers.append((name, line))
 
     def mentioned(self, node: ast.AST, known: Known) -> list[Any]:
         """The known lists of rows whose names stand in an expression."""
@@ -193,6 +210,12 @@ class Effects:
         around = self.found.entries[key].place
         inner = self.place[len(around) :] if self.place[: len(around)] == around else self.place
         self.found.note(key, said, any(part.startswith("if") for part in inner))
+
+    def passes(self, call: ast.Call, known: Known) -> None:
+        """Note that a loop runs over what a function makes of a list."""
+        held = [known[dotted(one)] for one in call.args if dotted(one) in known]
+        said = f"passes {{}} to {dotted(call.func) or 'a function'}"
+        self._say(said, [one for one in held if isinstance(one, list)], call)
 
     def _say(self, what: str, objects: Sequence[Any], node: ast.AST) -> bool:
         keys = self.found.holding(objects)

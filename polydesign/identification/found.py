@@ -8,7 +8,7 @@ from typing import Any
 
 from polydesign.identification.changes import all_within
 from polydesign.identification.columns import Assigned, put_together
-from polydesign.identification.lists import Listed, Reading, both, listed, readings
+from polydesign.identification.lists import NOT_READ, Listed, Reading, both, listed, readings
 from polydesign.identification.nested import in_value, is_number
 from polydesign.model import InputError
 
@@ -43,6 +43,7 @@ class Findings:
         self.apart: list[Assigned] = []
         self.problem: InputError | None = None
         self.count = 0
+        self.numbers: list[tuple[str, int]] = []  # names and lines of numbers that are changed
         self._holders: dict[int, set[int]] = {}
         self._own: dict[int, int] = {}
         self._kept: list[Any] = []  # so that no other list gets the identity of one of these
@@ -103,7 +104,12 @@ class Findings:
             bare = [found for _, value in self.bare.values() for _, found, _ in in_value("", value)]
             line = next(iter(self.bare.values()))[0]
             lists += [listed("", line, tuple(row for rows in bare for row in rows))] if bare else []
-        return sorted([*lists, *groups], key=lambda one: one.line)
+        found = sorted([*lists, *groups], key=lambda one: one.line)
+        for name, line in self.numbers:
+            of = [i for i, one in enumerate(found) if one.line < line and name in one.name.split(", ")]
+            if of and not found[of[-1]].changed:
+                found[of[-1]] = replace(found[of[-1]], changed=f"line {line} changes {name}, {NOT_READ}")
+        return found
 
     def _with_changes(self, group: Listed) -> Listed:
         """What is said of a column is said of the list that it is of."""

@@ -20,6 +20,37 @@ from polydesign.identification.nested import is_number, rows_of
 from polydesign.identification.python_values import Values
 from polydesign.model import InputError
 
+_HARMLESS = [
+    "array",
+    "as_tensor",
+    "asarray",
+    "chain",
+    "cycle",
+    "enumerate",
+    "islice",
+    "iter",
+    "len",
+    "list",
+    "range",
+    "repeat",
+    "tensor",
+    "track",
+]
+_HARMLESS += [
+    "tqdm",
+    "trange",
+    "tuple",
+    "unbind",
+    "zip",
+    "zip_longest",
+    "min",
+    "max",
+    "items",
+    "values",
+    "keys",
+]
+"""What a loop may run through, and still runs the rows of a list."""
+
 
 def parsed_python(text: str) -> ast.Module | None:
     """The tree of a Python text, or of one whose first line was copied without its indentation; or None."""
@@ -57,6 +88,7 @@ class _Reader(Values):
             self.effects(node.value, known)
         if isinstance(node, ast.Assign):
             for target in node.targets:
+                self.rebound(target, node.value, node, known)
                 self.assign(target, node.value, known, looped)
         elif isinstance(node, ast.AnnAssign):
             if node.value is not None:
@@ -108,6 +140,8 @@ class _Reader(Values):
     def augment(self, node: ast.AugAssign, known: Known, looped: bool) -> None:
         """name += …, and changes of numbers such as c[0] /= 1.01."""
         held = known.get(dotted(node.target))
+        if isinstance(node.target, ast.Name):
+            self.rebound(node.target, None, node, known)
         if isinstance(node.target, ast.Subscript) or isinstance(held, Array):
             by = self.value(node.value, known)
             if is_number(by) and self.follow(node.target, (), node.op, by, node, known, looped):
@@ -146,6 +180,9 @@ class _Reader(Values):
             self.take(f"for {target}", over, known, keep=False)
         if not looped and self.scales(node, over, known):
             return
+        for part in ast.walk(node.iter) if isinstance(node.iter, ast.Call) else ():
+            if isinstance(part, ast.Call) and dotted(part.func).rpartition(".")[2] not in _HARMLESS:
+                self.passes(part, known)
         values = self.value(node.iter, known)
         followed = isinstance(values, list) and any(
             _grows(getattr(part, "value", part)) for part in node.body

@@ -71,7 +71,7 @@ class Values(Effects):
             return
         before = self.found.count
         for child in ast.iter_child_nodes(node):
-            called = name or (ast.unparse(node.func) if isinstance(node, ast.Call) else "")
+            called = name or (_called(node) if isinstance(node, ast.Call) else "")
             if isinstance(child, ast.keyword):
                 self.take(f"{child.arg or ''}=", child.value, known, keep=False)
             elif isinstance(child, _LITERAL) and self.value(child, known) is not None:
@@ -104,3 +104,12 @@ class Values(Effects):
                 line = getattr(node, "lineno", 1)
                 said = f"line {line} puts {name or 'it'} in another order, {NOT_READ}"
                 self.found.note(key, said, False)
+
+
+def _called(call: ast.Call) -> str:
+    """What a literal in a call is known as: the function, or what self.register_buffer("c", …) makes."""
+    said = ast.unparse(call.func)
+    first = call.args[0] if call.args else None
+    if said.endswith(".register_buffer") and isinstance(first, ast.Constant):
+        return f"{said.removesuffix('.register_buffer')}.{first.value}"
+    return said
