@@ -241,11 +241,11 @@ def test_rows_with_more_digits_than_the_known_ones():
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        ([], "are empty"),
-        ([()], "are empty"),
-        ([JORDAN, ()], "are empty"),
-        ([(float("nan"), 1.0)], "not finite"),
-        ([(1.0, -float("inf"))], "not finite"),
+        ([], "must be from 1 to 200"),
+        ([()], "has 0 numbers"),
+        ([JORDAN, ()], "has 0 numbers"),
+        ([(float("nan"), 1.0)], "finite"),
+        ([(1.0, -float("inf"))], "finite"),
         ([(10**400, -1)], "no rows of numbers"),
         ([("a", "b")], "no rows of numbers"),
         (JORDAN, "no rows of numbers"),
@@ -254,7 +254,7 @@ def test_rows_with_more_digits_than_the_known_ones():
 def test_what_is_no_list_of_rows_is_refused(rows, problem):
     with pytest.raises(InputError, match=problem) as refusal:
         find_matches(rows)
-    assert refusal.value.field == "rows"
+    assert refusal.value.field.startswith("rows")
 
 
 def test_a_factor_is_of_a_size_that_people_fold():

@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
+from polydesign.identification.below import below, with_changes
 from polydesign.identification.columns import Assigned, put_together
-from polydesign.identification.lists import Listed, in_value, listed
+from polydesign.identification.lists import NOT_READ, Listed, both, listed, readings
 from polydesign.identification.literals import UnreadError, parsed, value_of
+from polydesign.identification.nested import in_value
+from polydesign.identification.tree import Bracket, tree_of
 
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"  # one way to read digits: no time squared
-_DEEPEST = 30
 _LONGEST_ITEM = 200
 
 _COMMENTS = re.compile(
@@ -25,6 +27,8 @@ _COMMENTS = re.compile(
 )
 _NOT_READ = re.compile(r"(?<=\w)<[\w\s,:*&]*>|\[\s*(?:\w+\s*)?\](?!\s*[,\]])|\"[^\"\n]*\"")
 """Arguments of templates, dimensions, and strings, of which those without brackets stay."""
+
+_STRINGS = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
 
 _BETWEEN = re.compile(r"[\s,;]*(?:(?:new|&\s*mut|&)\s*)?(?:[A-Za-z_][\w:.]*!?)?\s*")
 """What may stand before a list in a list: a separator, and a constructor's name."""
@@ -46,7 +50,9 @@ _SEVERAL = re.compile(
 """a, b, c = 3.4445, -4.7750, 2.0315, as Julia and pages have it."""
 
 
-_TURNED_BEFORE = re.compile(r"(?<![\w.])(?:reverse|reversed|rev|transpose|flip|flipud|fliplr)\s*\(?\s*$")
+_TURNED_BEFORE = re.compile(
+    r"(?<![\w.])(?:reverse|reversed|rev|transpose|flip|flipud|fliplr|reshape|matrix)\s*\(?\s*$"
+)
 _TURNED_AFTER = re.compile(
     r"\)*(?:\.\w+\(\))*\.(?:(?:reverse|toReversed|rev|transpose|sort|toSorted)\(|(?:slice|skip|take)\(\s*-?\w)"
 )
@@ -54,27 +60,20 @@ _TRANSPOSED = re.compile(r"\.?'\s*(?:[;,)\n%#]|\Z)")
 """What has a list in another order, or a part of it, where it is made."""
 
 
-@dataclass(slots=True)
-class _Bracket:
-    """start, end: of what is inside, in the text. children: the brackets in it."""
-
-    start: int
-    end: int = -1
-    children: list[_Bracket] = field(default_factory=list)
-    value: Any = None
-
-
 def in_brackets(text: str) -> list[Listed]:
     """The lists in the text, in its order."""
     text = text.replace("(/", "( ").replace("/)", " )")  # arrays of Fortran
-    bare = _NOT_READ.sub(_without_strings, _COMMENTS.sub(_blank, _decimal(text)))
+    code = _COMMENTS.sub(_blank, _decimal(text))
+    bare = _NOT_READ.sub(_without_strings, code)
+    code = _STRINGS.sub(_blank, code)
     starts = [0, *(found.end() for found in re.finditer("\n", bare))]
-    root = _tree(bare)
-    assigned, turned = [], set()
+    root = tree_of(bare)
+    assigned, turned, places = [], set(), []
     for name, place, end, value in _top(bare, root):
         if _turned(bare, place, end):
             turned.add(len(assigned))
         assigned.append(Assigned(name, bisect_right(starts, place), value))
+        places.append((place, end))
     constants = [
         Assigned(found[1] or found[2], bisect_right(starts, found.start()), float(found[3]))
         for found in _CONSTANT.finditer(bare)
@@ -85,17 +84,23 @@ def in_brackets(text: str) -> list[Listed]:
         if found[1].count(",") == found[2].count(",")
     ]
     groups, used = put_together(assigned)
-    lists = [
-        replace(listed(inner, one.line, rows), changed=_said(one) if index in turned else "")
-        for index, one in enumerate(assigned)
-        if index not in used
-        for inner, rows, _ in in_value(one.name, one.value)
-    ]
+    changes = below(code, root, assigned, places, starts)
+    lists = []
+    for index, one in enumerate(assigned):
+        turns = f"line {one.line} puts {one.name or 'it'} in another order, {NOT_READ}"
+        said = turns if index in turned else ""
+        change = None if said else changes.get(index)
+        for inner, rows, _ in in_value(one.name, one.value) if index not in used else ():
+            found = listed(inner, one.line, rows)
+            if change and change.factor is not None:
+                scaled = tuple(tuple(c * change.factor for c in row) for row in rows)
+                ways = both(readings(scaled), rows, change.lines, one.line)
+                found = replace(found, readings=ways, either=True)
+            if change:
+                found = replace(found, changed=change.said, maybe=change.maybe)
+            lists.append(replace(found, changed=said) if said else found)
+    groups = [with_changes(group, assigned, changes) for group in groups]
     return sorted([*groups, *put_together(constants)[0], *lists], key=lambda one: one.line)
-
-
-def _said(one: Assigned) -> str:
-    return f"line {one.line} puts {one.name or 'it'} in another order, by what is not read here"
 
 
 def _turned(text: str, start: int, end: int) -> bool:
@@ -133,28 +138,7 @@ def _hexadecimal(found: re.Match[str]) -> str:
         return found[0]
 
 
-def _tree(text: str) -> _Bracket:
-    """The brackets of a text. What closes nothing, or is never closed, counts for nothing."""
-    root = _Bracket(0)
-    stack, opened = [root], [""]
-    for found in re.finditer(r"[()\[\]{}]", text):
-        if found[0] in "([{":
-            one = _Bracket(found.end())
-            if len(stack) <= _DEEPEST:
-                stack[-1].children.append(one)
-            stack.append(one)
-            opened.append({"(": ")", "[": "]", "{": "}"}[found[0]])
-        elif found[0] == opened[-1]:
-            stack.pop().end = found.start()
-            opened.pop()
-        elif len(stack) > 1:  # the innermost was no bracket of this kind, such as one in words
-            stack.pop()
-            opened.pop()
-    root.end = len(text)
-    return root
-
-
-def _top(text: str, node: _Bracket) -> Iterator[tuple[str, int, int, Any]]:
+def _top(text: str, node: Bracket) -> Iterator[tuple[str, int, int, Any]]:
     """Name, place, end and value of the outermost lists; those with nothing but commas between are one."""
     children = [child for child in node.children if child.end >= 0]
     run: list[Any] = []
@@ -179,7 +163,7 @@ def _top(text: str, node: _Bracket) -> Iterator[tuple[str, int, int, Any]]:
         yield name, place, end, run if len(run) > 1 else run[0]
 
 
-def _value(text: str, node: _Bracket) -> Any:
+def _value(text: str, node: Bracket) -> Any:
     """A list of numbers, or of such lists; None for anything else."""
     children = [child for child in node.children if child.end >= 0]
     if not children:

@@ -7,15 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from polydesign.identification.lists import (
-    COLUMNS,
-    Listed,
-    Reading,
-    as_float,
-    is_number,
-    listed,
-    sensible_row,
-)
+from polydesign.identification.lists import COLUMNS, Listed, Reading, listed, sensible_row
+from polydesign.identification.nested import as_float, is_number
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _ORDER = {"a": 0, "b": 1, "c": 2, "d": 3, "e": 4, "alpha": 0, "beta": 1, "gamma": 2, "delta": 3}

@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from polydesign.identification.columns import Assigned, put_together
-from polydesign.identification.lists import Listed, Reading, in_value, is_number, lettered, listed
+from polydesign.identification.lists import Listed, Reading, listed
+from polydesign.identification.nested import in_value, is_number, lettered
 from polydesign.model import MOST_DEPTH
 
 MOST_YAML = 300_000

@@ -217,6 +217,8 @@ def _sightings(one: Listed, path: str, known: Sequence[KnownRows], lower: float)
     """One for each reading between which no known table decides."""
     reading, others = decided(one)
     for each in (reading, *others):
+        if not all(2 <= len(row) <= MOST_INNER_DEGREE + 1 and any(row) for row in each.rows):
+            continue
         very = [one for one in known if each.rows in (one.rows, one.rows[:1] if one.shared else ())][:1]
         matches = find_matches(each.rows, known=very or known)  # most are the very rows of a table
         if matches or _TELLING.search(one.name) or all(map(_amplifies, each.rows)):

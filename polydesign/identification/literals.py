@@ -1,7 +1,7 @@
 """What a Python expression holds that is built of literals alone; nothing is run.
 
-Numbers and their arithmetic, lists and tuples, names that are known, slices, one level of comprehension, and
-np.array, torch.tensor and the like around them.
+Numbers and their arithmetic, lists and tuples, names that are known, slices, comprehensions, of which one may
+hold another, and np.array, torch.tensor and the like around them, which can be multiplied by numbers.
 """
 
 from __future__ import annotations
@@ -40,24 +40,44 @@ class UnreadError(Exception):
 
 
 class Array(list[Any]):
-    """The rows of an array, for which * and + are those of its numbers, and not of a list."""
+    """The rows of an array, for which * and + are those of its numbers, and not of a list.
+
+    Its rows are arrays too, and belong to it alone.
+    """
+
+    @classmethod
+    def of(cls, value: list[Any]) -> Array:
+        """A copy of a list and of the lists in it."""
+        return cls(cls.of(inner) if isinstance(inner, list) else inner for inner in value)
 
 
-def bind(name: str, value: Any, known: dict[str, Any]) -> None:
-    """Assign a value to a name, or to several with commas between, in `known`."""
+def dotted(node: ast.AST) -> str:
+    """c, self.c or Muon.c; "" for any other expression."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (before := dotted(node.value)):
+        return f"{before}.{node.attr}"
+    return ""
+
+
+def bind(name: str, value: Any, known: dict[str, Any]) -> bool:
+    """Assign a value to a name, or to several with commas between; False where their count differs."""
     parts = [part.strip() for part in name.strip("()[]").split(",") if part.strip()]
     if len(parts) == 1:
         known[name] = value
-    elif isinstance(value, list) and len(value) == len(parts):
-        known |= dict(zip(parts, value, strict=True))
+        return True
+    if not isinstance(value, list) or len(value) != len(parts):
+        return False
+    known |= dict(zip(parts, value, strict=True))
+    return True
 
 
 def value_of(node: ast.AST, known: dict[str, Any]) -> Any:
     """A number, a list or a dict of such. Raises UnreadError for anything that is no literal."""
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         return node.value
-    if isinstance(node, ast.Name) and node.id in known:
-        return known[node.id]
+    if isinstance(node, (ast.Name, ast.Attribute)) and (name := dotted(node)) in known:
+        return known[name]
     if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
         items: list[Any] = []
         for element in node.elts:
@@ -77,14 +97,14 @@ def value_of(node: ast.AST, known: dict[str, Any]) -> Any:
     if isinstance(node, ast.Subscript):
         held = value_of(node.value, known)
         part = held[_index(node.slice, known)]
-        return Array(part) if isinstance(held, Array) and isinstance(part, list) else part
+        return Array(part) if isinstance(held, Array) and type(part) is list else part
     if isinstance(node, (ast.ListComp, ast.GeneratorExp)):
         return _comprehension(node, known)
     if isinstance(node, ast.Call) and node.args:
-        name = ast.unparse(node.func).rpartition(".")[2]
+        name = dotted(node.func).rpartition(".")[2]
         if name in (*_ARRAYS, *_WRAPPERS):
             value = value_of(node.args[0], known)
-            return (Array(value) if name in _ARRAYS else [*value]) if isinstance(value, list) else value
+            return (Array.of(value) if name in _ARRAYS else [*value]) if isinstance(value, list) else value
         if name == "Fraction":
             top, *below = [_number(value_of(argument, known)) for argument in node.args]
             return top / (below[0] if below else 1)
@@ -113,6 +133,10 @@ def _number(value: Any) -> Any:
 
 
 def _combined(op: ast.operator, left: Any, right: Any) -> Any:
+    if isinstance(left, Array) and isinstance(right, (int, float)) and type(op) in _ARITHMETIC:
+        return Array(_combined(op, one, right) for one in left)
+    if isinstance(right, Array) and isinstance(left, (int, float)) and type(op) in _ARITHMETIC:
+        return Array(_combined(op, left, one) for one in right)
     if isinstance(left, Array) or isinstance(right, Array):
         raise UnreadError
     if isinstance(left, list) or isinstance(right, list):
@@ -121,7 +145,12 @@ def _combined(op: ast.operator, left: Any, right: Any) -> Any:
                 raise UnreadError
             return left + right
         times, items = (left, right) if isinstance(right, list) else (right, left)
-        if not isinstance(op, ast.Mult) or not isinstance(times, int) or times * len(items) > MOST_STEPS:
+        if (
+            not isinstance(items, list)
+            or not isinstance(op, ast.Mult)
+            or not isinstance(times, int)
+            or times * len(items) > MOST_STEPS
+        ):
             raise UnreadError
         return items * times
     if isinstance(op, ast.Pow):
@@ -143,12 +172,15 @@ def _index(node: ast.AST, known: dict[str, Any]) -> Any:
 def _comprehension(node: ast.ListComp | ast.GeneratorExp, known: dict[str, Any]) -> list[Any]:
     if len(node.generators) != 1 or node.generators[0].ifs:
         raise UnreadError
-    if any(isinstance(part, (ast.ListComp, ast.GeneratorExp)) for part in ast.walk(node.elt)):
-        raise UnreadError
+    inside = [part for part in ast.walk(node.elt) if isinstance(part, (ast.ListComp, ast.GeneratorExp))]
     over = node.generators[0]
+    values: Any = value_of(over.iter, known)
+    if not isinstance(values, list) or len(inside) > 1 or (inside and len(values) > MOST_STEPS):
+        raise UnreadError  # a small text could ask for any number of values
+    target, inner = ast.unparse(over.target), dict(known)
     found = []
-    for value in value_of(over.iter, known):
-        inner = dict(known)
-        bind(ast.unparse(over.target), value, inner)
+    for value in values:
+        if not bind(target, value, inner):
+            raise UnreadError
         found.append(value_of(node.elt, inner))
     return found

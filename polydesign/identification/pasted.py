@@ -16,8 +16,10 @@ from polydesign.identification.brackets import in_brackets
 from polydesign.identification.formats import in_json, in_toml, in_yaml, parsed_json
 from polydesign.identification.lists import Listed, Reading, Rows, joined, listed
 from polydesign.identification.literals import parsed
-from polydesign.identification.matches import EFFORT, find_matches
+from polydesign.identification.match import EFFORT
+from polydesign.identification.matches import find_matches
 from polydesign.identification.plain import columns_of_csv, plain, tables_of_markdown
+from polydesign.identification.polynomials import in_polynomials
 from polydesign.identification.python_text import in_python, parsed_python
 from polydesign.model import MOST_INNER_DEGREE, MOST_STEPS, InputError, quoted, visible
 
@@ -28,6 +30,7 @@ CURE = "paste the list alone, as [(3.4445, -4.775, 2.0315), …], JSON, or a row
 LANGUAGES = ("c", "cc", "cpp", "cu", "cuh", "go", "h", "hpp", "java", "jl", "js", "lua", "m", "r", "rs", "ts")
 """Suffixes of sources that are read by their brackets."""
 
+_PYTHON = "is not read as Python"
 _MINUS = re.compile("[\u2010-\u2014\u2212\ufe63\uff0d](?=\\s?[\\d.])")
 """Hyphens, dashes and minus signs before a number, as pages and word processors have them."""
 
@@ -52,19 +55,20 @@ def read_rows(text: str, which: str | None = None) -> Rows:
 def several(*readings: Reading) -> tuple[str, str]:
     """Field and problem of a list that makes sense in more than one way."""
     each = (f"{one.words or 'as it stands'} ({len(one.rows)} of {len(one.rows[0])})" for one in readings)
-    cure = (
-        "write one list a row, without zeros between, or give Python the rows, where they are as they stand"
-    )
+    cure = "write the rows that you mean alone, one a step, without zeros between, or give Python the rows"
     return "text", f"can be read in several ways, {', or '.join(each)}: {cure}"
 
 
 def decided(one: Listed) -> tuple[Reading, tuple[Reading, ...]]:
-    """The reading that a known table explains best; the likeliest and the others, where none does."""
-    if len(one.readings) == 1:
-        return one.readings[0], ()
+    """The reading that a known table explains best; the likeliest and the others, where none does, or may."""
+    if len(one.readings) == 1 or one.either:
+        return one.readings[0], one.readings[1:]
     efforts = []
     for reading in one.readings:
-        found = find_matches(reading.rows)
+        try:
+            found = find_matches(reading.rows)
+        except InputError:
+            found = []  # too long for steps
         efforts.append(found[0].effort if found else EFFORT["near"])
     best = min(efforts)
     if best < EFFORT["near"]:
@@ -79,10 +83,12 @@ def chosen(text: str, which: str | None = None, suffix: str = "") -> Listed:
     are such. Raises what read_rows raises.
     """
     found, problem = find_lists(text, suffix)
-    candidates = found if which is not None else [one for one in found if one.sensible] or found
+    sensible = [one for one in found if one.sensible]
+    candidates = found if which is not None or not sensible else [*sensible, *(o for o in found if o.derived)]
     different: dict[Rows, Listed] = {}
-    for one in candidates:
-        different.setdefault(one.rows, one)  # a default that is passed on is the same list again
+    for one in candidates:  # a default that is passed on is the same list again
+        if one.rows not in different or (one.changed and not different[one.rows].changed):
+            different[one.rows] = one
     lists = list(different.values())
     if which is not None:
         same = [one for one in lists if one.name == which or one.name.endswith(f"[{which!r}]")]
@@ -130,12 +136,16 @@ def find_lists(text: str, suffix: str = "") -> tuple[list[Listed], InputError | 
     """All lists of numbers in a text, in its order, and why it may not be read, where it holds none.
 
     suffix: of the file, without the dot, where that is known; else the text tells. Rows with numbered names
-    are one list.
+    are one list. Where no list can be steps, polynomials that are written out are looked for.
 
     Raises InputError where the text is empty, or too long.
     """
     found, problem = _find(text, suffix)
-    return joined(found), problem
+    found = joined(found)
+    if any(one.sensible for one in found) or (problem is not None and _PYTHON not in problem.problem):
+        return found, problem
+    steps, said = in_polynomials(text)
+    return [*found, *steps], None if steps else problem if found or said is None else said
 
 
 def _find(text: str, suffix: str) -> tuple[list[Listed], InputError | None]:
@@ -160,6 +170,10 @@ def _find(text: str, suffix: str) -> tuple[list[Listed], InputError | None]:
     if "```" in text and suffix not in ("md", "markdown", "rst"):
         text = "\n".join("" if line.strip().startswith("```") else line for line in text.splitlines())
     return _told_by_the_text(text)
+
+
+def _found(text: str, suffix: str) -> list[Listed]:
+    return joined(_find(text, suffix)[0])
 
 
 def _of_suffix(text: str, suffix: str) -> list[Listed]:
@@ -202,9 +216,9 @@ def _syntax(text: str) -> InputError:
     try:
         parsed(textwrap.dedent(text))
     except SyntaxError as problem:
-        return InputError(f"line {problem.lineno}", f"is not read as Python ({problem.msg}): {CURE}")
+        return InputError(f"line {problem.lineno}", f"{_PYTHON} ({problem.msg}): {CURE}")
     except (RecursionError, MemoryError, ValueError) as problem:
-        return InputError("text", f"is not read as Python ({visible(str(problem))}): {CURE}")
+        return InputError("text", f"{_PYTHON} ({visible(str(problem))}): {CURE}")
     return InputError("text", f"holds no list of rows: {CURE}")
 
 
@@ -219,7 +233,7 @@ def _notebook(body: dict[str, Any]) -> list[Listed]:
             continue
         code = cell.get("cell_type") == "code"
         text = re.sub(r"(?m)^ *[%!].*$", "", text) if code else text
-        lists = find_lists(text, "" if code else "md")[0] if text.strip() else []
+        lists = _found(text, "" if code else "md") if text.strip() else []
         found += [replace(one, cell=number) for one in lists]
     return found
 
@@ -237,7 +251,7 @@ def _page(text: str) -> list[Listed]:
         fence = re.match(r"\s*(?:```|~~~)\s*(\w*)", line)
         if fence and fenced:
             inner = "\n".join(block)
-            lists = find_lists(inner, {"python": "py"}.get(suffix, suffix))[0] if inner.strip() else []
+            lists = _found(inner, {"python": "py"}.get(suffix, suffix)) if inner.strip() else []
             found += [replace(one, line=one.line + fenced) for one in lists]
             block, fenced = [], 0
         elif fence and number <= len(lines):

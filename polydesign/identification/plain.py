@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import takewhile
 
 from polydesign.identification.brackets import NUMBER, numbers_of
-from polydesign.identification.lists import LETTERS, Listed, Rows, listed
-from polydesign.model import MOST_INNER_DEGREE
+from polydesign.identification.headings import COUNTS, columns_of
+from polydesign.identification.lists import Listed, Reading, Rows, listed, share_of
+from polydesign.model import visible
 
 _RULED = re.compile(rf"[\[\]|\s]*{NUMBER}(?:[\s|]+{NUMBER})+[\[\]|\s]*")
 """A row as numpy prints it, or of a Markdown table."""
 _LINE = re.compile(rf"{NUMBER}(?:(?:\s*[,;]\s*|\s+){NUMBER})*\s*[,;]?")
+_NAME = re.compile(r"[^\W\d][\w^*{}$⁰¹²³-⁹ ]{0,40}|#|")
 _COMMA = r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?"
 _DECIMAL_COMMAS = re.compile(rf"{_COMMA}(?:(?:\s*;\s*|\s+){_COMMA})+\s*;?")
 """3,4445; -4,7750; 2,0315, as some of Europe writes it."""
@@ -48,23 +50,49 @@ def plain(lines: Sequence[str]) -> list[Listed]:
 
 
 def columns_of_csv(lines: Sequence[str]) -> list[Listed]:
-    """The list of a CSV text with columns a, b, c or c0, c1, c2, … among others."""
-    if not lines or not re.search(r"(?i)(?<![a-z\d])(?:a|c0)\s*[,;\t|]", next(filter(str.strip, lines), "")):
+    """The list of a text of columns under a head of words: CSV, tabs or blanks.
+
+    Where the head says which coefficient a column has, columns go by that, whatever their order; where it
+    does not, increasing and decreasing powers are both possible.
+    """
+    kept = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    if len(kept) < 2 or len(kept[0][1]) > 1000:
         return []
-    try:
-        dialect = "," if "," in next(filter(str.strip, lines)) else ";"
-        kept = [line for line in lines if line.strip() and not line.startswith("#")]
-        rows = list(csv.DictReader(kept, delimiter=dialect, skipinitialspace=True))
-    except csv.Error:  # a line that is too long
+    (first, head), *body = kept
+    part = next((one for one in "\t,;|" if one in head), None)
+    names = [
+        name.strip(" \"'") for name in re.split((part and re.escape(part)) or r"\s+", head.strip("#| \t"))
+    ]
+    columns = columns_of(names)
+    if columns is None and (head.startswith("#") or not all(map(_NAME.fullmatch, names)) or len(names) < 2):
         return []
-    for names in (("a", "b", "c"), tuple(f"c{j}" for j in range(MOST_INNER_DEGREE + 1))):
-        try:
-            found = tuple(tuple(float(row[name]) for name in names if row.get(name)) for row in rows)
-        except ValueError:
+    unknown = columns is None
+    counts = [index for index, name in enumerate(names) if name.lower() in COUNTS]
+    columns = columns if columns is not None else [j for j in range(len(names)) if j not in counts]
+    rows, powers = [], columns[columns.index(-1) + 1 :] if -1 in columns else []
+    for number, line in body:
+        cells = [
+            one.strip(" \"'") for one in re.split((part and re.escape(part)) or r"\s+", line.strip("| \t"))
+        ]
+        if line.startswith("#") or set(line) <= set("-|: \t"):
             continue
-        if found and all(found):
-            return [listed("", 1, found)]
-    return []
+        if part is None and len(cells) != len(names):
+            return []
+        if any(j < len(cells) and re.fullmatch(NUMBER, cells[j]) and float(cells[j]) for j in powers):
+            said = f"line {number} has a number under {visible(names[powers[0]])}, an even power of x, "
+            said += "which no step has"
+            return [replace(listed("", first, ((1.0, 1.0),)), changed=said)]
+        row = [cells[j] for j in takewhile(lambda j: j >= 0, columns) if j < len(cells) and cells[j]]
+        if not row or not all(re.fullmatch(NUMBER, one) for one in row):
+            return []
+        rows.append(tuple(map(float, row)))
+    if not rows or max(map(len, rows)) < 2:
+        return []
+    found = listed("", first, tuple(rows))
+    down = tuple(row[::-1] for row in rows)
+    if not unknown or max(share_of(down), share_of(found.rows)) < 0.5:
+        return [found]
+    return [replace(found, readings=(*found.readings, Reading(down, "coefficients in decreasing powers")))]
 
 
 def tables_of_markdown(lines: Sequence[str]) -> Iterator[tuple[int, Rows]]:
@@ -89,9 +117,8 @@ def tables_of_markdown(lines: Sequence[str]) -> Iterator[tuple[int, Rows]]:
 
 def _rows_of_table(block: list[tuple[int, list[str]]]) -> list[tuple[int, tuple[float, ...]]]:
     for _, cells in block:
-        names = [re.sub(r"[^a-z0-9]", "", cell.lower()) for cell in cells]
-        columns = next((columns for letters in LETTERS if len(columns := _columns(names, letters)) > 1), [])
-        if columns:
+        columns = columns_of(cells)
+        if columns and -1 not in columns:
             picked = [(at, [row[j] for j in columns if j < len(row)]) for at, row in block]
             return [(at, found) for at, row in picked if (found := _cells(row))]
     rows = [(at, found) for at, row in block if (found := _cells(row))]
@@ -99,11 +126,6 @@ def _rows_of_table(block: list[tuple[int, list[str]]]) -> list[tuple[int, tuple[
     numbered = steps in ([*range(len(rows))], [*range(1, len(rows) + 1)])
     counted = numbered and bool(rows) and len(rows[0][1]) > 2
     return [(at, found[counted:]) for at, found in rows]
-
-
-def _columns(names: list[str], letters: tuple[str, ...]) -> list[int]:
-    """Where the letters stand, up to the first that is missing."""
-    return [names.index(letter) for letter in takewhile(names.__contains__, letters)]
 
 
 def _cells(cells: list[str]) -> tuple[float, ...]:

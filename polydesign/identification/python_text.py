@@ -1,37 +1,55 @@
 """Lists of numbers in Python source: what is assigned, passed, returned, looped over or appended.
 
-Only literals count (literals.py), and nothing is run.
+Only literals count (literals.py), and nothing is run. Here are the statements; what an expression holds is in
+python_values.py, what is done to a list in place in effects.py.
 """
 
 from __future__ import annotations
 
 import ast
 import textwrap
-from dataclasses import replace
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TypeGuard
 
-from polydesign.identification.changes import changed_in_place, changed_name, turns
-from polydesign.identification.columns import Assigned, put_together
-from polydesign.identification.lists import (
-    Listed,
-    Reading,
-    in_value,
-    is_number,
-    lettered,
-    listed,
-    rows_of,
-    whole,
-)
-from polydesign.identification.literals import Array, UnreadError, bind, parsed, value_of
+from polydesign.identification.changes import GROWING, Known, reached, scaling_call
+from polydesign.identification.effects import forget
+from polydesign.identification.lists import Listed
+from polydesign.identification.literals import Array, UnreadError, bind, dotted, parsed
+from polydesign.identification.nested import is_number, rows_of
+from polydesign.identification.python_values import Values
 from polydesign.model import InputError
 
-_LITERAL = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.ListComp, ast.GeneratorExp)
-_ROW_LIKE = (ast.List, ast.Tuple, ast.Name, ast.Attribute, ast.Starred, ast.Subscript, ast.BinOp, ast.Call)
-_GROWING = {"append": "+", "extend": "+="}
-_SKIPPED = (ast.Lambda, ast.JoinedStr)
-_LONGEST = 1000
-
-Known = dict[str, Any]
+_HARMLESS = [
+    "array",
+    "as_tensor",
+    "asarray",
+    "chain",
+    "cycle",
+    "enumerate",
+    "islice",
+    "iter",
+    "len",
+    "list",
+    "range",
+    "repeat",
+    "tensor",
+    "track",
+]
+_HARMLESS += [
+    "tqdm",
+    "trange",
+    "tuple",
+    "unbind",
+    "zip",
+    "zip_longest",
+    "min",
+    "max",
+    "items",
+    "values",
+    "keys",
+]
+"""What a loop may run through, and still runs the rows of a list."""
 
 
 def parsed_python(text: str) -> ast.Module | None:
@@ -47,78 +65,45 @@ def parsed_python(text: str) -> ast.Module | None:
 
 def in_python(tree: ast.Module) -> tuple[list[Listed], InputError | None]:
     """The lists in the order of the text, and the first place where a number cannot be computed."""
-    reader = _Reader()
+    reader = _Reader(tree)
     try:
         reader.block(tree.body, {})
     except RecursionError:
         return [], InputError("text", "is nested too deep to be read: paste the list alone")
-    return reader.found(), reader.problem
+    return reader.found.listed(), reader.found.problem
 
 
-class _Reader:
+class _Reader(Values):
     """Goes through the statements of a text. Names are known in their block and below, until they change."""
 
-    def __init__(self) -> None:
-        self.lists: dict[int, tuple[str, int, Any]] = {}
-        self.bare: dict[int, tuple[int, Any]] = {}
-        self.apart: list[Assigned] = []
-        self.made: dict[str, int] = {}
-        self.changed: dict[int, tuple[str, bool]] = {}
-        self.problem: InputError | None = None
-        self.branches = 0
-        self.count = 0
-
-    def found(self) -> list[Listed]:
-        apart, lists = list(self.apart), []
-        for key, (name, line, value) in self.lists.items():
-            changed, maybe = self.changed.get(key, ("", False))
-            for inner, rows, words in in_value(name, value):
-                one = Listed(inner, line, (Reading(rows, words),)) if words else listed(inner, line, rows)
-                lists.append(replace(one, changed=changed, maybe=maybe))
-            if isinstance(value, list) and value and all(map(is_number, value)):
-                apart.append(Assigned(name, line, value))
-        apart.sort(key=lambda one: one.line)
-        groups, used = put_together(apart)
-        columns = {(apart[index].name, apart[index].line) for index in used}
-        lists = [one for one in lists if (one.name, one.line) not in columns]
-        if self.bare:  # lines of tuples without brackets around them are one table
-            bare = [found for _, value in self.bare.values() for _, found, _ in in_value("", value)]
-            line = next(iter(self.bare.values()))[0]
-            lists += [listed("", line, tuple(row for rows in bare for row in rows))] if bare else []
-        return sorted([*lists, *groups], key=lambda one: one.line)
-
-    def block(self, body: list[ast.stmt], known: Known, looped: bool = False) -> None:
+    def block(self, body: Sequence[ast.stmt], known: Known, looped: bool = False) -> None:
         for statement in body:
             self.statement(statement, known, looped)
 
     def statement(self, node: ast.stmt, known: Known, looped: bool) -> None:
+        if (
+            isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return))
+            and node.value is not None
+        ):
+            self.effects(node.value, known)
         if isinstance(node, ast.Assign):
             for target in node.targets:
+                self.rebound(target, node.value, node, known)
                 self.assign(target, node.value, known, looped)
         elif isinstance(node, ast.AnnAssign):
             if node.value is not None:
                 self.assign(node.target, node.value, known, looped)
         elif isinstance(node, ast.AugAssign):
-            how = "+=" if isinstance(node.op, ast.Add) else ""
-            if self.lose(changed_name(node.target), node, known):
-                return
-            self.grow(ast.unparse(node.target), how, node.value, known, looped)
+            self.augment(node, known, looped)
         elif isinstance(node, ast.Expr):
-            call = node.value
-            if _grows(call):
-                self.grow(ast.unparse(call.func.value), _GROWING[call.func.attr], call.args[0], known, looped)
-            elif self.lose(changed_in_place(call), node, known):
-                return
-            elif (value := self.value(call, known)) is None:
-                self.inside(call, known, "")
-            elif not is_number(value):
-                self.bare[self.next()] = call.lineno, value
+            self.expression(node.value, known, looped)
         elif isinstance(node, (ast.For, ast.AsyncFor)):
-            self.loop(node, known)
+            self.loop(node, known, looped)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             self.function(node, known)
         elif isinstance(node, ast.ClassDef):
-            self.block(node.body, dict(known))
+            with self.within("class", known):
+                self.block(node.body, dict(known))
         elif isinstance(node, ast.Return):
             if node.value is not None:
                 self.take("return", node.value, known, keep=False)
@@ -126,10 +111,45 @@ class _Reader:
             self.block(node.body, known, looped)
         elif isinstance(node, ast.Delete):
             for target in node.targets:
-                self.lose(changed_name(target), node, known)
+                if isinstance(target, ast.Subscript):
+                    self.lose(target.value, node, known)
                 known.pop(ast.unparse(target), None)
         else:
             self.branch(node, known, looped or isinstance(node, ast.While))
+
+    def expression(self, call: ast.expr, known: Known, looped: bool) -> None:
+        """A statement that is an expression: a call that changes a list, or a list that stands alone."""
+        if _grows(call):
+            self.effects(call.args[0], known)
+            self.grow(call.func.value, GROWING[call.func.attr], call.args[0], known, looped)
+            return
+        scaling = None
+        if isinstance(call, ast.Call):
+            with suppress(UnreadError):
+                scaling = scaling_call(call, known)
+        if scaling is not None and self.follow(scaling[0], (), *scaling[1:], call, known, looped):
+            return
+        if self.effects(call, known):
+            return
+        value = self.value(call, known)
+        if value is None:
+            self.inside(call, known, "")
+        elif not is_number(value):
+            self.found.bare[self.found.next()] = call.lineno, value
+
+    def augment(self, node: ast.AugAssign, known: Known, looped: bool) -> None:
+        """name += …, and changes of numbers such as c[0] /= 1.01."""
+        held = known.get(dotted(node.target))
+        if isinstance(node.target, ast.Name):
+            self.rebound(node.target, None, node, known)
+        if isinstance(node.target, ast.Subscript) or isinstance(held, Array):
+            by = self.value(node.value, known)
+            if is_number(by) and self.follow(node.target, (), node.op, by, node, known, looped):
+                return
+            self.lose(node.target, node, known, numbers=True)
+            return
+        how = "+=" if isinstance(node.op, ast.Add) else ""
+        self.grow(node.target, how, node.value, known, looped)
 
     def function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, known: Known) -> None:
         """Defaults are values of their parameters, of which nothing is known inside."""
@@ -142,12 +162,14 @@ class _Reader:
         for decorator in node.decorator_list:
             self.inside(decorator, known, "")
         own = {one.arg for one in (*named, *arguments.kwonlyargs)}
-        self.block(node.body, {name: value for name, value in known.items() if name not in own})
+        with self.within(f"def {self.found.next()}", known, node):
+            self.block(node.body, {name: value for name, value in known.items() if name not in own})
 
-    def loop(self, node: ast.For | ast.AsyncFor, known: Known) -> None:
-        """What is looped over is a list. A loop over known values that only appends is followed."""
+    def loop(self, node: ast.For | ast.AsyncFor, known: Known, looped: bool) -> None:
+        """What is looped over is a list. A loop over known values that appends, or scales, is followed."""
+        self.effects(node.iter, known)
         target, over = _target(node.target), node.iter
-        called = ast.unparse(over.func) if isinstance(over, ast.Call) else ""
+        called = dotted(over.func) if isinstance(over, ast.Call) else ""
         if called == "enumerate" and isinstance(over, ast.Call) and over.args:
             over = over.args[0]
         if called == "zip" and isinstance(over, ast.Call) and not rows_of(self.value(over, known)):
@@ -156,6 +178,11 @@ class _Reader:
                     self.take(f"for {target}", each, known, keep=False)
         elif called != "range":
             self.take(f"for {target}", over, known, keep=False)
+        if not looped and self.scales(node, over, known):
+            return
+        for part in ast.walk(node.iter) if isinstance(node.iter, ast.Call) else ():
+            if isinstance(part, ast.Call) and dotted(part.func).rpartition(".")[2] not in _HARMLESS:
+                self.passes(part, known)
         values = self.value(node.iter, known)
         followed = isinstance(values, list) and any(
             _grows(getattr(part, "value", part)) for part in node.body
@@ -165,10 +192,30 @@ class _Reader:
                 bind(target, value, known)
                 self.block(node.body, known)
         else:
-            _forget(target, known)
-            self.block(node.body, known, looped=True)
-        _forget(target, known)
+            names = [part.id for part in ast.walk(node.target) if isinstance(part, ast.Name)]
+            with self.each_of(names, over, known):
+                forget(target, known)
+                self.block(node.body, known, looped=True)
+        forget(target, known)
         self.block(node.orelse, known)
+
+    def scales(self, node: ast.For | ast.AsyncFor, over: ast.expr, known: Known) -> bool:
+        """for row in c: row[0] /= 1.01; whether it is such a loop, and is followed."""
+        name = node.target.elts[-1] if isinstance(node.target, ast.Tuple) else node.target
+        changes = []
+        for part in node.body:
+            if not isinstance(part, ast.AugAssign) or not isinstance(part.target, ast.Subscript):
+                return False
+            by = self.value(part.value, known)
+            if not is_number(by) or dotted(part.target.value) != dotted(name) or not dotted(name):
+                return False
+            changes.append((part, by))
+        rows = (slice(None),) if not isinstance(over, ast.Subscript) else ()
+        for part, by in changes:
+            inner = part.target.slice if isinstance(part.target, ast.Subscript) else part.target
+            if not self.follow(over, (*rows, inner), part.op, by, part, known, False):
+                return False
+        return bool(changes)
 
     def branch(self, node: ast.stmt, known: Known, looped: bool) -> None:
         """if, try, while, match and others: values, then blocks. What depends on the branch is forgotten."""
@@ -180,12 +227,12 @@ class _Reader:
             blocks += [statements] if statements else []
             for one in parts:
                 if isinstance(one, ast.expr):
+                    self.effects(one, known)
                     self.inside(one, known, "")
-        self.branches += 1
         ends = [dict(known) for _ in blocks]
         for statements, inner in zip(blocks, ends, strict=True):
-            self.block(statements, inner, looped)
-        self.branches -= 1
+            with self.within(f"if {self.found.next()}", known):
+                self.block(statements, inner, looped)
         for name in {name for inner in ends for name in inner} | (set(known) if ends else set()):
             held = [inner[name] for inner in ends if name in inner]
             lost = name in known and (len(held) < len(ends) or any(one is not known[name] for one in held))
@@ -196,160 +243,47 @@ class _Reader:
 
     def assign(self, target: ast.expr, node: ast.expr, known: Known, looped: bool) -> None:
         """A name, several names, or an item of a list that is known."""
-        if isinstance(target, ast.Subscript) and isinstance(known.get(changed_name(target)), list):
-            name = ast.unparse(target.value)
-            held, index, value = known.get(name), self.value(target.slice, known), self.value(node, known)
-            within = isinstance(held, list) and isinstance(index, int) and -len(held) <= index < len(held)
-            if looped or value is None or not within or name not in self.made:
-                self.lose(changed_name(target), node, known)
-            else:
-                changed = [*known[name]]
-                changed[index] = value
-                self.change(name, changed, node, known)
+        for part in target.elts if isinstance(target, (ast.Tuple, ast.List)) else ():
+            if isinstance(part, ast.Subscript):  # two rows exchanged, for instance
+                self.lose(part.value, node, known)
+        held = known.get(dotted(target.value)) if isinstance(target, ast.Subscript) else None
+        if isinstance(target, ast.Subscript) and isinstance(held, list):
+            index, value = self.value(target.slice, known), self.value(node, known)
+            within = isinstance(index, int) and -len(held) <= index < len(held)
+            if looped or value is None or not within or not self.change_item(held, index, value, known):
+                self.lose(target.value, node, known, numbers=isinstance(held, Array))
             return
+        if isinstance(target, ast.Subscript):
+            nested = [one for one in reached(target.value, known, self.each) if isinstance(one, list)]
+            if nested or not isinstance(held, dict):
+                self.lose(target.value, node, known, later=not is_number(self.value(node, known)))
+            if nested:
+                return
         self.take(_target(target), node, known)
 
-    def take(self, name: str, node: ast.expr, known: Known, *, keep: bool = True) -> None:
-        """Note what a name gets; what cannot be read ends what was known of it."""
-        value = self.value(node, known)
-        again = keep and any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node))
-        again = again and name in self.made and name in known
-        if keep:
-            _forget(name, known)
-        if value is None:
-            if again:
-                self.unread(name, node, "assigns {} again")
-            if isinstance(node, ast.BinOp):
-                self.times(node, known, name)
-            else:
-                self.inside(node, known, name)
-            return
-        if keep:
-            bind(name, value, known)
-        if again:
-            self.lists.pop(self.made[name], None)  # as it is run: the later list is made of this one
-        elif isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
-            return  # the same list under another name, or a part of it
-        if isinstance(node, ast.Dict) and not whole(value) and not lettered(value):
-            for key, inner in zip(node.keys, node.values, strict=True):
-                if isinstance(key, ast.Constant):
-                    said = f"{name}[{key.value!r}]" if name else str(key.value)
-                    self.take(said, inner, known, keep=False)
-        elif is_number(value):
-            self.apart.append(Assigned(name, node.lineno, value))
-        else:
-            key = self.next()
-            self.lists[key] = name, node.lineno, value
-            if keep:
-                self.made[name] = key
-
-    def grow(self, name: str, how: str, node: ast.expr, known: Known, looped: bool) -> None:
+    def grow(self, target: ast.expr, how: str, node: ast.expr, known: Known, looped: bool) -> None:
         """name.append(…), name.extend(…), name += …"""
+        name = dotted(target) or ast.unparse(target)
         held, value = known.get(name), self.value(node, known)
         if not isinstance(held, list):
-            if value is not None and how and not looped:
+            if reached(target, known, self.each):
+                self.lose(target, node, known)
+            elif value is not None and how and not looped:
                 self.take(name, node, known, keep=False)
             else:
                 self.inside(node, known, name)
         elif looped and value is not None and how and not held:  # as often as somebody else says
             self.take(name, node, known, keep=False)
-            _forget(name, known)
+            forget(name, known)
         elif (
             looped
             or value is None
             or not how
             or (how == "+=" and not isinstance(value, list))
             or isinstance(held, Array)
+            or not self.change(held, [*held, *([value] if how == "+" else value)], node, known)
         ):
-            self.lose(name, node, known)
-        else:
-            self.change(name, [*held, *([value] if how == "+" else value)], node, known)
-
-    def change(self, name: str, value: list[Any], node: ast.expr, known: Known) -> None:
-        """Note what has become of a list."""
-        if len(value) > _LONGEST:
-            self.unread(name, node, "changes {}")
-            _forget(name, known)
-            return
-        key = self.made.get(name, 0)
-        line = self.lists[key][1] if key in self.lists and self.lists[key][2] else node.lineno
-        known[name] = value
-        self.made[name] = key or self.next()
-        self.lists[self.made[name]] = name, line, value
-
-    def lose(self, name: str, node: ast.stmt | ast.expr, known: Known) -> bool:
-        """Note that a known list is changed by what is not read, under all of its names; False for none."""
-        held = known.get(name)
-        if not isinstance(held, list):
-            return False
-        for one in [one for one, value in known.items() if value is held]:
-            self.unread(one, node, "changes {}")
-            _forget(one, known)
-        return True
-
-    def inside(self, node: ast.AST, known: Known, name: str) -> None:
-        """The literals within an expression that is none itself; an argument has its keyword for a name."""
-        if isinstance(node, (ast.List, ast.Tuple)) and all(isinstance(one, _ROW_LIKE) for one in node.elts):
-            # Of a list of rows a part is another table.
-            said = "holds a list of which some part is not read here: paste the list that results"
-            self.problem = self.problem or InputError(f"line {node.lineno}", said)
-            return
-        before = self.count
-        for child in ast.iter_child_nodes(node):
-            called = name or (ast.unparse(node.func) if isinstance(node, ast.Call) else "")
-            if isinstance(child, ast.keyword):
-                self.take(f"{child.arg or ''}=", child.value, known, keep=False)
-            elif isinstance(child, _LITERAL) and self.value(child, known) is not None:
-                self.take(called, child, known, keep=False)
-            elif isinstance(child, ast.BinOp):
-                self.times(child, known, called)
-            elif not isinstance(child, _SKIPPED):
-                self.inside(child, known, called)
-        if turns(node):
-            said = f"line {getattr(node, 'lineno', 1)} puts {name or 'it'} in another order, "
-            said += "by what is not read here"
-            for key in range(before + 1, self.count + 1):
-                self.changed.setdefault(key, (said, False))
-
-    def times(self, node: ast.BinOp, known: Known, name: str) -> None:
-        """A product or a sum that is a list; and [(a, b, c)] * steps, a row as often as somebody says.
-
-        Of other sums a part is no list.
-        """
-        if isinstance(self.value(node, known), list):
-            self.take(name, node, known, keep=False)
-            return
-        sides = [node.left, node.right]
-        values = [self.value(side, known) for side in sides]
-        if isinstance(node.op, ast.Mult) and values.count(None) == 1:
-            side, value = next((s, v) for s, v in zip(sides, values, strict=True) if v is not None)
-            if isinstance(value, list) and len(value) == 1 and not isinstance(value, Array):
-                self.take(name, side, known, keep=False)
-
-    def value(self, node: ast.AST, known: Known) -> Any:
-        """The value of an expression; None where it is not read, with the problem where it cannot be."""
-        try:
-            return value_of(node, known)
-        except UnreadError:
-            return None
-        except (LookupError, TypeError, ValueError):
-            return None  # such as a key that is no text
-        except ArithmeticError as problem:
-            line = f"line {getattr(node, 'lineno', 1)}"
-            cure = "paste the list that it makes"
-            self.problem = self.problem or InputError(line, f"cannot be computed ({problem}): {cure}")
-            return None
-
-    def unread(self, name: str, node: ast.stmt | ast.expr, what: str) -> None:
-        """Note at the list of this name that the text makes something else of it."""
-        key = self.made.get(name, 0)
-        if key in self.lists and key not in self.changed:
-            said = f"line {node.lineno} {what.format(name)}, by what is not read here"
-            self.changed[key] = said, self.branches > 0
-
-    def next(self) -> int:
-        self.count += 1
-        return self.count
+            self.lose(target, node, known, numbers=isinstance(held, Array))
 
 
 def _target(node: ast.expr) -> str:
@@ -358,17 +292,11 @@ def _target(node: ast.expr) -> str:
     return said[1:-1] if isinstance(node, (ast.Tuple, ast.List)) and said[0] in "([" else said
 
 
-def _forget(name: str, known: Known) -> None:
-    """The names of a target are no longer what they were."""
-    for part in name.strip("()[]").split(","):
-        known.pop(part.strip(" ()[]"), None)
-
-
 def _grows(node: ast.AST) -> TypeGuard[Any]:
     """Whether it is a call of append or extend with one argument."""
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
-        and node.func.attr in _GROWING
+        and node.func.attr in GROWING
         and len(node.args) == 1
     )

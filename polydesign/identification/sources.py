@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polydesign.identification.lists import Listed, Reading
-from polydesign.identification.matches import given_rows
 from polydesign.identification.pasted import MOST_CHARACTERS, chosen, decided, find_lists, several
 from polydesign.identification.schemes import of_its_constants
 from polydesign.identification.similarity import Row
-from polydesign.model import MOST_INNER_DEGREE, MOST_STEPS, InputError, Table, visible
+from polydesign.model import InputError, Table, visible
 from polydesign.table.catalogue import catalogue, earlier_tables, glance, load
+from polydesign.table.layouts import checked_rows
 from polydesign.table.published import names, published
 from polydesign.text.incoming import read_text
 
@@ -70,11 +70,7 @@ def given(source: Source, which: str | None = None) -> Given:
     if isinstance(source, os.PathLike):
         return _from_file(Path(source), which)
     if not isinstance(source, str):
-        rows = given_rows(source)
-        if len(rows) > MOST_STEPS or not all(2 <= len(row) <= MOST_INNER_DEGREE + 1 for row in rows):
-            raise InputError(
-                "rows", f"must be {MOST_STEPS} at most, of 2 to {MOST_INNER_DEGREE + 1} numbers each"
-            )
+        rows = checked_rows(source)
         return Given(rows)
     if source in names() and published(source).misprint:
         return Given(published(source).steps_run())
