@@ -76,7 +76,7 @@ def codebase(
         lines = notes(table) if callable(notes) else notes
         return keywords(table, target, variable, arguments(table, rows), lines)
 
-    target = Target(about, ".py", write, dtype=dtype, when=when, loop=loop)
+    target = Target(about, ".py", write, dtype=dtype, when=when, loop=loop, factor=factor)
     return target
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
+from polydesign.exporters.targets import divides_by
 from polydesign.identification.known import KnownRows, candidates
 from polydesign.identification.rearranged import rearranged
 from polydesign.identification.rescaled import scales_between
@@ -318,7 +319,9 @@ def _folding_words(done: Folding, count: int) -> str:
     if done.which == "through":
         return f"{verb} by {factor:.9g} as a whole, f(x/s), every row but the last as s·p(x/s)"
     which = "its row" if count == 1 else where.get(done.which, done.which)
-    return f"{verb} by {factor:.9g} {'into' if verb == 'folded' else 'in'} {which}"
+    words = f"{verb} by {factor:.9g} {'into' if verb == 'folded' else 'in'} {which}"
+    taken = divides_by(factor) if done.which == "first" and verb == "unfolded" else ""
+    return f"{words}, for {taken}" if taken else words
 
 
 def _with_changed(match: Match, given: tuple[Row, ...], pool: Sequence[KnownRows]) -> Match:
