@@ -252,6 +252,11 @@ WRONG: dict[str, tuple[Callable[[Tensor], Tensor], set[str], str]] = {
     "zeros": (torch.zeros_like, {"square"}, "zeros are returned"),
     "identity": (lambda M: M.clone(), {"square"}, "the input is returned"),
     "sign": (lambda M: -textbook(M), {"square"}, "the sign is wrong"),
+    "clamped": (
+        lambda M: textbook(M).clamp(-1, 1),
+        {"diagonal"},
+        "the entries of the result are clamped to [-1, 1]",
+    ),
 }
 
 
@@ -507,7 +512,7 @@ def test_the_command_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fol
     kit = str(folder)
     right = run(kit, "--run", "kit_user_module:orthogonalize", "--robustness")
     assert right.exit_code == 0, right.output
-    assert right.stdout.startswith("correctness  ok in float32: 12 ok\nrobustness   ok in float32: ")
+    assert right.stdout.startswith("correctness  ok in float32: 13 ok\nrobustness   ok in float32: ")
     frail = run(kit, "--run", "kit_user_module:frail")
     assert frail.exit_code == 0
     assert "robustness   failed" in frail.stdout

@@ -13,7 +13,10 @@ from polydesign.exporters.target import Rows, Target, check_normalization, quint
 from polydesign.model import InputError, Table
 from polydesign.rounding.gram import choose_restarts, every
 
-ELSEWHERE = "it has no place for a row a step; optax, timm and pytorch_optimizer have"
+ELSEWHERE = (
+    "it has no place for a row a step; optax, timm and pytorch_optimizer have, for degrees 3 and 5, and "
+    "--to torch-function, numpy and jax write a function for any table"
+)
 """The cure where a codebase repeats one row, and the rows differ."""
 
 MOST_STEPS_OF_TORCH = 99
@@ -76,7 +79,7 @@ def codebase(
         lines = notes(table) if callable(notes) else notes
         return keywords(table, target, variable, arguments(table, rows), lines)
 
-    target = Target(about, ".py", write, dtype=dtype, when=when, loop=loop)
+    target = Target(about, ".py", write, dtype=dtype, when=when, loop=loop, factor=factor)
     return target
 
 

@@ -64,9 +64,9 @@ def write(table: Table, library: Library) -> str:
             "run this one by polydesign.runtime",
         )
     made, calls = routines(table.schedule)
-    sign = is_polar(table)
-    several = len(made) > 1 or not sign
-    functions = [_function(routine, library, sign=sign) for routine in made] if several else []
+    sign, several = is_polar(table), len(made) > 1
+    called = several or not sign
+    functions = [_function(routine, library, sign=sign) for routine in made] if called else []
     what = "what computes it, and its constants" if several else ", ".join(made[0].constants)
     constants = f"# One step a row: {what}.\n{steps_text(calls, several=several)}"
     dtype = table.dtype or library.coarsest
@@ -115,14 +115,19 @@ def _loop(table: Table, library: Library, calls: list[tuple[Routine, Row]]) -> l
     """The lines that run all steps."""
     routine = calls[0][0]
     if not is_polar(table):
-        return _coupled(table.schedule.root, library)
+        return _coupled(table.schedule.root, library, {routine.name for routine, _ in calls})
     if len({routine.name for routine, _ in calls}) > 1:
         return ["for step, *constants in STEPS:", "    X = step(X, *constants)"]
     return [loop_text(routine), *("    " + line for line in _body(routine, library))]
 
 
-def _coupled(root: int, library: Library) -> list[str]:
-    """W = q(P), G ← G W, P ← P Wʳ; the P that the last step would leave is not formed."""
+def _coupled(root: int, library: Library, names: set[str]) -> list[str]:
+    """W = q(P), G ← G W, P ← P Wʳ; the P that the last step would leave is not formed.
+
+    names: of the functions that the steps run; a row begins with its own where there are several.
+    """
+    step, row = ("step", "step, *constants") if len(names) > 1 else (f"_{min(names)}", "constants")
+    first = f"({row})" if len(names) > 1 else row
     squares = [f"W{2**k}" if k else "W" for k in range(root.bit_length())]
     updates = [f"{b} = {library.product(a, a)}" for a, b in pairwise(squares)]
     factors = [square for bit, square in enumerate(squares) if root >> bit & 1]
@@ -132,11 +137,11 @@ def _coupled(root: int, library: Library) -> list[str]:
         power = f"{squares[-1]}W"
     updates.append(f"X = {library.product('X', power)}")
     return [
-        "(step, *constants), *others = STEPS",
-        "G = W = step(X, *constants)",
-        "for step, *constants in others:",
+        f"{first}, *others = STEPS",
+        f"G = W = {step}(X, *constants)",
+        f"for {row} in others:",
         *("    " + line for line in updates),
-        "    W = step(X, *constants)",
+        f"    W = {step}(X, *constants)",
         f"    G = {library.product('G', 'W')}",
     ]
 

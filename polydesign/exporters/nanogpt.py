@@ -44,6 +44,7 @@ TARGETS = {
         partial(_write, name),
         "bfloat16",
         loop="compiled",
+        factor=factor,
     )
-    for name in FACTORS
+    for name, factor in FACTORS.items()
 }

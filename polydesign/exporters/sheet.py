@@ -20,7 +20,7 @@ def csv_text(table: Table) -> str:
     """
     steps = table.schedule.steps
     most = max(len(step.coefficients) for step in steps)
-    programs = max(len(_constants(step)) for step in steps)
+    programs = max(len(constants_beside(step)) for step in steps)
     columns = ["name", "digest", "root", "normalization", "step", "degree", "evaluation"]
     columns += ["domain_low", "domain_high", "image_low", "image_high", "half_width"]
     columns += [f"c{j}" for j in range(most)]
@@ -34,7 +34,7 @@ def csv_text(table: Table) -> str:
         cells = [*same, index, step.degree, step.evaluation, *map(repr, map(float, numbers))]
         cells += [""] * (most - len(step.coefficients))
         if programs:
-            constants = _constants(step)
+            constants = constants_beside(step)
             cells += [program_text(step), *map(repr, constants), *[""] * (programs - len(constants))]
         writer.writerow(cells)
     return out.getvalue()
@@ -46,7 +46,7 @@ def markdown_text(table: Table) -> str:
     rows = ["| step | degree | image | evaluation | numbers |", "|--:|--:|:--|:--|:--|"]
     for index, step in enumerate(table.schedule.steps, start=1):
         low, high = step.image
-        listed = [*_numbered("c", step.coefficients), *_numbered("k", _constants(step))]
+        listed = [*_numbered("c", step.coefficients), *_numbered("k", constants_beside(step))]
         numbers = ", ".join(f"{name} = `{c!r}`" for name, c in listed)
         rows.append(f"| {index} | {step.degree} | [{low:.6g}, {high:.6g}] | {step.evaluation} | {numbers} |")
     what = "c0, c1, … are the coefficients of q, p(x) = x q(x^r), in increasing powers."
@@ -67,7 +67,7 @@ def _numbered(letter: str, numbers: Sequence[float]) -> list[tuple[str, float]]:
     return [(f"{letter}{j}", number) for j, number in enumerate(numbers)]
 
 
-def _constants(step: Step) -> tuple[float, ...]:
+def constants_beside(step: Step) -> tuple[float, ...]:
     """Those that run, where they are not the coefficients."""
     return () if step.evaluation == "monomial" else step.program.constants
 
@@ -117,7 +117,7 @@ def latex_text(table: Table) -> str:
 
 def _runs(table: Table) -> list[str]:
     """What a reader of the coefficients must know, as comments."""
-    if not any(map(_constants, table.schedule.steps)):
+    if not any(map(constants_beside, table.schedule.steps)):
         return []
     return [
         "% In half precision run the constants of the programs, which are in the table's file and its CSV:",

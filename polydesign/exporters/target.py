@@ -24,7 +24,8 @@ class Target:
     under which condition it is that precision, "" for always. reason: why no table at all can be written for
     it, None where some can. coarsest: of a text that runs in the dtype that it is given, the one that rounds
     most. loop: how its loop rounds, one of model.LOOPS; any, where that is for the reader to say, or not
-    known; None where nothing runs in a half precision.
+    known; None where nothing runs in a half precision. factor: what the codebase divides by beyond the
+    table's normalization, for which the first row makes up.
     """
 
     about: str
@@ -35,6 +36,7 @@ class Target:
     reason: str | None = None
     coarsest: str | None = None
     loop: str | None = "any"
+    factor: float = 1.0
 
 
 def header(table: Table) -> list[str]:
@@ -128,12 +130,13 @@ def quintic_rows(table: Table, target: str, factor: float = 1.0, *, roots: bool 
             f"{', '.join(map(str, high))}: "
             "take a table of quintics (polydesign search --degree 5), or --to torch-function",
         )
-    rows: Rows = []
-    for index, step in enumerate(schedule.steps):
-        scale = factor if index == 0 else 1.0
-        row = [c * scale ** (1 + 2 * j) for j, c in enumerate(step.coefficients)]
-        rows.append(tuple(row + [0.0] * (3 - len(row))))
-    return rows
+    return [(*row, *[0.0] * (3 - len(row))) for row in compensated(table, factor)]
+
+
+def compensated(table: Table, factor: float) -> Rows:
+    """The coefficients of a table of root 2, the first row those of p₁(factor·x)."""
+    first, *others = table.as_tuples()
+    return [tuple(c * factor ** (1 + 2 * j) for j, c in enumerate(first)), *others]
 
 
 def shared_row(table: Table, target: str, cure: str) -> tuple[float, ...]:

@@ -46,6 +46,12 @@ def target(name: str) -> Target:
     return TARGETS[name]
 
 
+def divides_by(factor: float) -> str:
+    """The codebases that divide by so much more than the norm, in words; "" where none does."""
+    names = sorted(name for name, one in TARGETS.items() if one.factor == factor)
+    return f"what divides by {factor:g} times the norm ({', '.join(names)})" if names else ""
+
+
 def export(table: Source, to: str) -> str:
     """The table as text that another codebase takes: to paste, or to import.
 

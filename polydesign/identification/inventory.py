@@ -12,13 +12,13 @@ from typing import Any
 
 from polydesign.identification.advice import LOWER
 from polydesign.identification.described import error_of
+from polydesign.identification.exported import refuse_constants, runs, stated
 from polydesign.identification.known import KnownRows, candidates
 from polydesign.identification.lists import Listed, Reading
 from polydesign.identification.matches import Match, find_matches
 from polydesign.identification.pasted import LANGUAGES, MOST_CHARACTERS, decided, find_lists
 from polydesign.identification.schemes import of_its_constants
 from polydesign.identification.similarity import Row
-from polydesign.identification.sources import of_the_header
 from polydesign.model import MOST_INNER_DEGREE, MOST_STEPS, InputError, check_number, visible
 from polydesign.table.published import names, published
 from polydesign.text.incoming import read_text
@@ -179,12 +179,13 @@ def _of_text(
     """The tables of a text, and why it was not read."""
     if len(text) > MOST_CHARACTERS and suffix != "ipynb":
         return [], f"has {len(text):,} characters, and at most {MOST_CHARACTERS:,} are read"
-    table = of_the_header(text)
-    if table is not None:
+    table = stated(text)
+    if table is not None and runs(text, table):
         return [
             Sighting(path, "line 1", 1, "", tuple(table.as_tuples()), "", "known", table.name, table.name)
         ], None
     try:
+        refuse_constants(text, table)
         lists = find_lists(text, suffix)[0]
     except InputError as problem:
         return [], problem.problem

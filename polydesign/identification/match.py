@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from polydesign.exporters.targets import divides_by
 from polydesign.identification.known import KnownRows
 from polydesign.identification.similarity import (
     CLOSE,
@@ -180,4 +181,6 @@ def _folding_words(done: Folding, count: int) -> str:
     if done.which == "through":
         return f"{verb} by {factor:.9g} as a whole, f(x/s), every row but the last as s·p(x/s)"
     which = "its row" if count == 1 else where.get(done.which, done.which)
-    return f"{verb} by {factor:.9g} {'into' if verb == 'folded' else 'in'} {which}"
+    words = f"{verb} by {factor:.9g} {'into' if verb == 'folded' else 'in'} {which}"
+    taken = divides_by(factor) if done.which == "first" and verb == "unfolded" else ""
+    return f"{words}, for {taken}" if taken else words

@@ -110,17 +110,43 @@ def tables_of_markdown(lines: Sequence[str]) -> Iterator[tuple[int, Rows]]:
             block += [(number, part.split("&")) for part in parts]
         elif not bare.startswith("\\"):  # a rule stands between rows
             rows = _rows_of_table(block)
-            if rows and len({len(found) for _, found in rows}) == 1:
+            if steps := _a_coefficient_a_row(block):
+                yield block[0][0], steps
+            elif rows and (_named(block) or len({len(found) for _, found in rows}) == 1):
                 yield rows[0][0], tuple(found for _, found in rows)
             block = []
 
 
-def _rows_of_table(block: list[tuple[int, list[str]]]) -> list[tuple[int, tuple[float, ...]]]:
+def _a_coefficient_a_row(block: list[tuple[int, list[str]]]) -> Rows:
+    """The rows of a table with columns j and c_j, where each step begins with j = 0; () for any other."""
+    heads = [re.sub(r"[^a-z]", "", cell.lower()) for cell in block[0][1]] if block else []
+    if not {"j", "cj"} <= set(heads):
+        return ()
+    at, of = heads.index("j"), heads.index("cj")
+    steps: list[list[float]] = []
+    for _, cells in block[1:]:
+        index, coefficient = (cells[place].strip(" ${}") if place < len(cells) else "" for place in (at, of))
+        if index == "0":
+            steps.append([])
+        if not steps or index != str(len(steps[-1])) or not re.fullmatch(NUMBER, coefficient):
+            return ()
+        steps[-1].append(float(coefficient))
+    return tuple(map(tuple, steps))
+
+
+def _named(block: list[tuple[int, list[str]]]) -> list[int]:
+    """Where the columns a, b, c or c0, c1, … stand, from the first row that names them."""
     for _, cells in block:
         columns = columns_of(cells)
         if columns and -1 not in columns:
-            picked = [(at, [row[j] for j in columns if j < len(row)]) for at, row in block]
-            return [(at, found) for at, row in picked if (found := _cells(row))]
+            return columns
+    return []
+
+
+def _rows_of_table(block: list[tuple[int, list[str]]]) -> list[tuple[int, tuple[float, ...]]]:
+    if columns := _named(block):
+        picked = [(at, [row[j] for j in columns if j < len(row)]) for at, row in block]
+        return [(at, found) for at, row in picked if (found := _cells(row))]
     rows = [(at, found) for at, row in block if (found := _cells(row))]
     steps = [found[0] for _, found in rows]
     numbered = steps in ([*range(len(rows))], [*range(1, len(rows) + 1)])

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from polydesign.identification.exported import (
+    divided_by_more,
+    refuse_constants,
+    runs,
+    runs_programs,
+    stated,
+)
 from polydesign.identification.lists import Listed, Reading
 from polydesign.identification.pasted import MOST_CHARACTERS, chosen, decided, find_lists, several
 from polydesign.identification.schemes import of_its_constants
 from polydesign.identification.similarity import Row
 from polydesign.model import InputError, Table, visible
-from polydesign.table.catalogue import catalogue, earlier_tables, glance, load
+from polydesign.table.catalogue import catalogue, earlier_tables, load
 from polydesign.table.layouts import checked_rows
 from polydesign.table.published import names, published
 from polydesign.text.incoming import read_text
@@ -96,8 +102,8 @@ def _from_file(path: Path, which: str | None) -> Given:
 
 
 def _from_text(text: str, which: str | None, suffix: str = "") -> Given:
-    table = of_the_header(text)
-    if table is not None:
+    table = stated(text)
+    if table is not None and runs(text, table):
         return Given(tuple(table.as_tuples()), table)
     scheme = of_its_constants(text) if which is None else None
     if scheme is not None:
@@ -109,7 +115,10 @@ def _from_text(text: str, which: str | None, suffix: str = "") -> Given:
         # Above degree 5 they run programs, whose constants are no coefficients.
         if one.digest in text and max(map(len, one.rows)) > 3:
             return Given(one.rows)
+    refuse_constants(text, table)
     one = chosen(text, which, suffix)
+    if table is not None and (words := divided_by_more(one.rows, table)):
+        return Given(tuple(table.as_tuples()), table, words, (), _remarks(one, text, suffix), one.line)
     reading, others = decided(one)
     return Given(reading.rows, None, reading.words, others, _remarks(one, text, suffix), one.line)
 
@@ -141,28 +150,11 @@ def holds_several(source: str | os.PathLike[str]) -> bool:
         text, suffix = source, ""
         if source in names() or source in catalogue():
             return False
-    if len(text) > MOST_CHARACTERS or not text.strip() or of_the_header(text) is not None:
+    if len(text) > MOST_CHARACTERS or not text.strip() or runs_programs(text):
         return False
-    if any(one.digest in text for one in earlier_tables()) or of_its_constants(text) is not None:
+    table = stated(text)
+    if (table is not None and runs(text, table)) or any(one.digest in text for one in earlier_tables()):
+        return False
+    if of_its_constants(text) is not None:
         return False
     return len({one.rows for one in find_lists(text, suffix)[0] if one.sensible}) > 1
-
-
-def of_the_header(text: str) -> Table | None:
-    """The table whose digest the text names, where it runs a program: its numbers are no coefficients.
-
-    All of the program's constants must stand in the text as well.
-    """
-    stated = set(re.findall(r"sha256:[0-9a-f]{64}", text))
-    for path in catalogue().values() if stated else ():
-        try:
-            if glance(path).get("certificate", {}).get("digest") not in stated:
-                continue
-            table = load(path)
-        except (InputError, OSError, AttributeError):
-            continue
-        programs = [step.program for step in table.schedule.steps if step.evaluation != "monomial"]
-        numbers = [c for program in programs for c in program.constants]
-        if numbers and all(repr(c) in text for c in numbers):
-            return table
-    return None

@@ -166,6 +166,8 @@ def _decomposed(
     if spectrum.equal and not positive:
         return np.full((m, 1), m**-0.5), np.ones(1), np.full((n, 1), n**-0.5)
     k = min(m, n) if spectrum.rank is None else spectrum.rank
+    if spectrum.diagonal:
+        return np.eye(m, k), np.geomspace(1.0, spectrum.lowest or 1.0, k), np.eye(n, k)
     U, V = (generator.standard_normal((side, k)) for side in (m, n))
     if spectrum.equal:
         U[:, 0] = 1.0

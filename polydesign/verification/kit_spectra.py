@@ -16,7 +16,7 @@ class Spectrum:
     each matrix of the batch, 0 for a zero matrix. equal: of equal entries, for positive P with a multiple of
     I. kind: CORRECTNESS, or ROBUSTNESS for what a correct code may leave to its caller. given: the half
     precision that the input is passed in, and the result must have. strided: the input is passed as every
-    second row and column of a larger array.
+    second row and column of a larger array. diagonal: the singular vectors are unit vectors.
     """
 
     about: str
@@ -28,6 +28,7 @@ class Spectrum:
     kind: str = CORRECTNESS
     given: str | None = None
     strided: bool = False
+    diagonal: bool = False
 
 
 _TINY = "norm 1e-20: an absolute epsilon in the norm shows"
@@ -69,6 +70,9 @@ SIGN_CASES = {
     "row": Spectrum("a single row", (1, 24)),
     "column": Spectrum("a single column", (24, 1)),
     **_passed((10, 14)),
+    "diagonal": Spectrum(
+        "entries are what singular values become, some above 1: nothing is clamped", (16, 24), diagonal=True
+    ),
 }
 ROOT_CASES = {
     "steep": Spectrum("eigenvalues down to (l/4)^r, where every coefficient shows", (16, 16), None),

@@ -222,6 +222,7 @@ RESULTS: dict[str, Mistake] = {
     "the result is not multiplied by the norm's power −1/r": lambda code, case: (
         code(case.input) * code.guarded(case.input) ** (1 / code.root if code.positive else 0)
     ),
+    "the entries of the result are clamped to [-1, 1]": lambda code, case: code(case.input).clip(-1, 1),
     "the sign is wrong": lambda code, case: -code(case.input),
     "one zero matrix makes the whole batch zero": lambda code, case: (
         code(case.input) * float(bool((code.norm(case.input) != 0).all()))
