@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from polydesign.model import InputError, Problem, Schedule
+from polydesign.search import pace
 from polydesign.search.adam_settings import Adam
 from polydesign.search.composition import Composition
 from polydesign.search.descent import Descent, Watch
@@ -87,11 +88,13 @@ def run(
         return _ended(config, problem, looks, descent, (*better, *starts), stopped, deadline, watch)
 
     try:
-        stopped = descent.go(timeout, watch)
+        stopped = descent.go(None if timeout is None else deadline - time.monotonic(), watch)
         if config.polish and stopped == "done" and config.parameters == "coefficients":
             _, found = descent.sorted()
             better += [rows for rows in [polished(looks, problem, found[0], config.shared)] if rows]
         return ended(stopped)
+    except pace.TimeIsUpError:
+        return ended("timeout")
     except KeyboardInterrupt:
         # Whenever it comes, what was found is not lost: the end is gone through again, in haste.
         return ended("interrupted")

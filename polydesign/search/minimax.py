@@ -34,6 +34,7 @@ from polydesign.model import (
 )
 from polydesign.program.basis import expanded, program_constants
 from polydesign.program.programs import build
+from polydesign.search import pace
 from polydesign.search.quantize import Grid, grid, on_grid
 
 SMALLEST_FLOAT64 = 5e-324
@@ -139,6 +140,7 @@ class Equioscillation:
         where = grid(self.round) if self.round else None
         settings = zip(degrees, headroom, cushions, floors, evaluations, strict=True)
         for degree, room, cushion, floor, evaluation in settings:
+            pace.check()
             n = (degree - 1) // problem.root
             if floor:
                 cushion = cushion_for_floor(problem.root, n, floor, room)
