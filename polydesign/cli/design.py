@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from pathlib import Path
@@ -146,7 +146,7 @@ search.output = ("name", "output", "force", "certify", "as_json", "quiet")
 
 
 @contextmanager
-def _waiting(quiet: bool) -> Iterator[dict[str, Callable[..., None]]]:
+def _waiting(quiet: bool) -> Iterator[dict[str, Any]]:
     """On a terminal a bar, as callables for `design` that are told what is being done and how far it is."""
     if quiet or not sys.stderr.isatty():
         yield {}

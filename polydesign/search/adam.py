@@ -79,8 +79,10 @@ def run(
     looks = tuple((weight, one, one.points(problem)) for weight, one in parse(config.objective))
     device = _device(config.device)
     space = Composition(problem.root, problem.degrees, config.shared, config.parameters, device)
+    with pace.unhurried():  # without a start there is nothing to show
+        begun = _starts(config, problem, rows)
     # With fixed points, p(1) = 1 already.
-    starts = space.rows(space.parameters_of(_starts(config, problem, rows)))
+    starts = space.rows(space.parameters_of(begun))
     descent = Descent(config, space, looks, starts, guarded(looks, problem))
     better: list[Rows] = []
 

@@ -89,19 +89,18 @@ def seconds_left() -> float | None:
     return None if pace is None or math.isinf(pace.deadline) else max(0.0, pace.deadline - now())
 
 
-@contextmanager
-def best_so_far() -> Iterator[None]:
+class best_so_far:  # noqa: N801  in a with statement it is a verb; type checkers read __exit__'s bool
     """What is done inside ends where it is when the time is over, and what it has kept counts; `over` says
     so afterwards. Outside of a paced search an interrupt gets out."""
-    pace = _PACE.get()
-    try:
-        yield
-    except TimeIsUpError:
-        pass
-    except KeyboardInterrupt:
-        if pace is None:
-            raise
-        pace.why = pace.why or "interrupted"
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        pace = _PACE.get()
+        if kind is None or pace is None or not issubclass(kind, (TimeIsUpError, KeyboardInterrupt)):
+            return False
+        pace.why = pace.why or "interrupted"  # check has said that it is a timeout, where it is one
+        return True
 
 
 @contextmanager
