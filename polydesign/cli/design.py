@@ -78,7 +78,9 @@ class LowerEnd(click.ParamType):
     help="Seconds, after which the best so far is written, and said to be that; Ctrl-C does the same.",
 )
 @click.option("--name", help="Name of the table.  [default: made from the parameters]")
-@click.option("-o", "--output", help="File to write, or - for standard output.  [default: coeffs/NAME.json]")
+@click.option(
+    "-o", "--output", help="File or folder/, or - for standard output.  [default: coeffs/NAME.json]"
+)
 @click.option("--force", is_flag=True, help="Replace a different file.")
 @click.option("--certify/--no-certify", default=True, help="Prove the error, or only sample it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table's JSON in place of the summary.")
@@ -108,15 +110,16 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
     from polydesign.designer.methods import METHODS, method_of
     from polydesign.table import dumps
     from polydesign.table.catalogue import shipped_name
-    from polydesign.text.files import check_place
+    from polydesign.text.files import check_place, is_folder, place
 
     # A list of one number is that number.
     keywords = {k: v[0] if isinstance(v, tuple) and len(v) == 1 else v for k, v in keywords.items()}
     strategy = METHODS[method_of(keywords["method"], keywords)]
-    if strategy.takes_long and output and output != "-" and Path(output).exists() and not force:
+    file = bool(output) and not is_folder(str(output))
+    if strategy.takes_long and output and output != "-" and file and Path(output).exists() and not force:
         raise InputError("output", f"{output} exists; choose another, or replace it with --force")
     if output != "-":
-        check_place(Path(output) if output else Path("coeffs", "table.json"))
+        check_place(place(output or "coeffs/", "table.json"))
     reasons: list[str] = []
     with _waiting(quiet) as told:
         table = design(**keywords, **told, cut_short=reasons.append, known=None if quiet else _known)
@@ -124,8 +127,10 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
         click.echo(dumps(table), nl=False)
         _warn([strategy.unfinished(table, why, output) for why in reasons])
         return
-    path = Path(output) if output else Path("coeffs", f"{table.name}.json")
-    places = _places(path) if strategy.takes_long and not output and not force else [path]
+    path = place(output or "coeffs/", f"{table.name}.json")
+    # What is cut short cannot be found once more.
+    elsewhere = bool(reasons) or (strategy.takes_long and not file)
+    places = _places(path) if elsewhere and not force else [path]
     try:
         path, written = _saved(table, places, force)
     except OSError as problem:
