@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 import polydesign
-from polydesign.cli.given import source_file
+from polydesign.identification.tables import source_file
 from polydesign.model import NORMALIZATIONS, PURPOSES, InputError
 
 

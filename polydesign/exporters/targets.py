@@ -10,8 +10,9 @@ from polydesign.exporters.scalar_text import PYTHON, C
 from polydesign.exporters.sheet import CSV, LATEX, MARKDOWN
 from polydesign.exporters.target import Target
 from polydesign.exporters.torch_text import TORCH_FUNCTION
+from polydesign.identification.tables import table_of
 from polydesign.model import InputError
-from polydesign.table.given import Source, as_table
+from polydesign.table.given import Source
 from polydesign.text.similar import closest
 
 TEXTS: dict[str, Target] = {
@@ -50,7 +51,7 @@ def export(table: Source, to: str) -> str:
     """The table as text that another codebase takes: to paste, or to import.
 
     Args:
-        table: A Table, its name in the catalogue, the path of its file, or rows.
+        table: A Table, its name in the catalogue, the path of its file, rows, or a source file with a list.
         to: For whom, a name of `polydesign.exporters.TARGETS`.
 
     Returns:
@@ -64,5 +65,5 @@ def export(table: Source, to: str) -> str:
     >>> print(export("sign-d5x5-l1e-3-bf16", "optax").splitlines()[-2].strip())
     preconditioning='frobenius',
     """
-    found = as_table(table)
+    found = table_of(table)
     return target(to).write(found)
