@@ -13,7 +13,7 @@ import pytest
 import polydesign
 from polydesign import InputError
 from polydesign.identification.tables import table_of
-from polydesign.verification import bench
+from polydesign.verification.bench import bench
 from polydesign.verification.conformance import case_names
 
 ROW = (3.4445, -4.775, 2.0315)
