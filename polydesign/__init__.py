@@ -8,7 +8,8 @@
 
 Commands of the command line are functions of the same name here (search is `design`, list is `tables`, import
 is `import_table`). Where
-one asks for a table it takes a Table, the path of its file, its name in the catalogue, or a list of rows.
+one asks for a table it takes a Table, the path of its file, its name in the catalogue, a list of rows, or a
+source file with such a list, as FILE or FILE:NAME.
 
 Matrices are in polydesign.runtime, test matrices and measurements in polydesign.verification; these need
 torch, and what measures. Targets of export are in polydesign.exporters. What other rooms offer is in the

@@ -13,6 +13,8 @@ import pytest
 import polydesign
 from polydesign import InputError
 from polydesign.identification.tables import table_of
+from polydesign.runtime import Sign
+from polydesign.table.given import Source
 from polydesign.verification.bench import bench
 from polydesign.verification.conformance import case_names
 
@@ -90,3 +92,23 @@ def test_a_look_at_a_file_loads_no_numerical_library() -> None:
     code = "import sys, polydesign.cli.given; print(sorted({'mpmath', 'flint', 'torch'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("given", ["jordan_5", "muon.json", Path("muon.json"), [ROW] * 5])
+def test_operators_are_typed_by_what_they_take(given: Source) -> None:
+    """A Source for type checkers too, which read this file; and a Table from then on."""
+    polydesign.save(polydesign.from_rows([ROW] * 5), "muon.json")
+    table = Sign(given).table
+    assert table is not None
+    assert table.digest == polydesign.load("jordan_5").digest
+    assert Sign().table is Sign(None).table is None
+    with pytest.raises(InputError, match="must be a Table"):
+        Sign(3)  # pyright: ignore[reportArgumentType]  the control: the checker refuses it as well
+
+
+def test_a_table_names_the_function_that_makes_one_of_rows() -> None:
+    with pytest.raises(AttributeError, match=r"polydesign\.from_rows makes a table of rows"):
+        polydesign.Table.from_rows([ROW])  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(AttributeError, match=r"has no attribute 'rows'$"):
+        polydesign.Table.rows  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
+    assert not hasattr(polydesign.Table, "from_row")
