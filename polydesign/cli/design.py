@@ -122,7 +122,7 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
         check_place(place(output or "coeffs/", "table.json"))
     reasons: list[str] = []
     with _waiting(quiet) as told:
-        table = design(**keywords, **told, cut_short=reasons.append, known=None if quiet else _known)
+        table = design(**keywords, **told, cut_short=reasons.append)
     if output == "-":
         click.echo(dumps(table), nl=False)
         _warn([strategy.unfinished(table, why, output) for why in reasons])
@@ -154,7 +154,7 @@ search.output = ("name", "output", "force", "certify", "as_json", "quiet")
 def _waiting(quiet: bool) -> Iterator[dict[str, Any]]:
     """On a terminal a bar, as callables for `design` that are told what is being done and how far it is."""
     if quiet or not sys.stderr.isatty():
-        yield {}
+        yield {} if quiet else {"known": lambda name: click.echo(_known(name), err=True)}
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -173,7 +173,10 @@ def _waiting(quiet: bool) -> Iterator[dict[str, Any]]:
         def doing(words: str) -> None:
             bar.update(task, description=words)
 
-        yield {"watch": watch, "doing": doing}
+        def known(name: str) -> None:
+            bar.console.print(_known(name), highlight=False, markup=False, soft_wrap=True)  # above the bar
+
+        yield {"watch": watch, "doing": doing, "known": known}
 
 
 def _warn(warnings: Iterable[str]) -> None:
@@ -201,11 +204,10 @@ def _saved(table: Table, places: Iterable[Path], force: bool) -> tuple[Path, boo
     raise taken
 
 
-def _known(name: str) -> None:
-    click.echo(
+def _known(name: str) -> str:
+    return (
         f"Note: this search has found {name}, which comes with the package: polydesign show {name} has it at "
-        "once; searching again",
-        err=True,
+        "once; searching again"
     )
 
 

@@ -183,9 +183,9 @@ def _ranked(
     """Best first, by what settling on a few members leaves of their promise. looked_at: gets all of them."""
     found = []
     for number, one in enumerate(candidates):
-        pace.doing(
-            f"ranking {number + 1} of {len(candidates)}: degrees {','.join(map(str, one.problem.degrees))}"
-        )
+        degrees = ",".join(map(str, one.problem.degrees))
+        least = f", best so far {min(merit for merit, *_ in found)[2]:.3g}" if found else ""
+        pace.doing(f"ranking {number + 1} of {len(candidates)}: degrees {degrees}{least}")
         try:
             strategy, schedule = settled(one.strategy, one.problem, dtype, effort=QUICK)
         except (InputError, ConvergenceError):  # no program, or no step, for just these
