@@ -8,7 +8,8 @@
 
 Commands of the command line are functions of the same name here (search is `design`, list is `tables`, import
 is `import_table`). Where
-one asks for a table it takes a Table, the path of its file, its name in the catalogue, or a list of rows.
+one asks for a table it takes a Table, the path of its file, its name in the catalogue, a list of rows, or a
+source file with such a list, as FILE or FILE:NAME.
 
 Matrices are in polydesign.runtime, test matrices and measurements in polydesign.verification; these need
 torch, and what measures. Targets of export are in polydesign.exporters. What other rooms offer is in the
@@ -24,9 +25,9 @@ from polydesign.text.lazy import lazy
 if TYPE_CHECKING:
     from polydesign.designer.certifying import certify
     from polydesign.designer.design import design
+    from polydesign.designer.exporting import export
     from polydesign.designer.folding import fold, unfold
     from polydesign.designer.sweeping import sweep
-    from polydesign.exporters.targets import export
     from polydesign.identification.identify import Identification, identify
     from polydesign.identification.imported import import_table
     from polydesign.model import (
@@ -62,9 +63,9 @@ __getattr__ = lazy(
     {
         "designer.certifying": "certify",
         "designer.design": "design",
+        "designer.exporting": "export",
         "designer.folding": "fold unfold",
         "designer.sweeping": "sweep",
-        "exporters.targets": "export",
         "identification.identify": "identify Identification",
         "identification.imported": "import_table",
         "model": "Certificate ClaimError DivergenceError InputError Measurement Plan Problem PromiseWarning "

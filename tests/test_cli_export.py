@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 import polydesign
+from polydesign import export
 from polydesign.cli import main
-from polydesign.exporters.targets import TARGETS, export
+from polydesign.exporters.targets import TARGETS
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 
 import polydesign
-from polydesign.exporters.targets import export
+from polydesign import export
 from polydesign.identification import inventory
 from polydesign.model import Table
 from polydesign.model.precision import UNIT_ROUNDOFF

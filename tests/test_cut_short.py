@@ -1,4 +1,4 @@
-"""Budget searches: what they know beforehand, and what is left of them when they are cut short."""
+"""Searches that are cut short, and what is left of them; what budget searches know beforehand."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 import polydesign
 from polydesign import InputError
 from polydesign.cli import main
+from polydesign.search import pace, settling
+from polydesign.search.survival import LOOKED_AT
 from polydesign.verification import select
 
 Run = Callable[..., Result]
@@ -57,37 +59,130 @@ def test_ctrl_c_leaves_the_best_of_what_was_measured(monkeypatch: pytest.MonkeyP
     assert table.observed >= whole.observed  # the best of fewer
 
 
-def test_ctrl_c_before_anything_was_measured_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_before_anything_was_measured_leaves_what_the_model_thinks_best(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     interrupted_at(1, monkeypatch)
-    with pytest.raises(KeyboardInterrupt):
-        polydesign.design(**ASKED)
+    table = polydesign.design(**ASKED)
+    assert table.observed is None
+    assert table.measured == table.tried == ()
+    made = table.provenance.parameters
+    assert made["stopped"] == "interrupted"
+    assert "measured" not in made
+    assert made["unfinished"].endswith("it was not measured")
+    assert table.name.endswith("-unfinished")
 
 
-def test_a_timeout_does_the_same() -> None:
-    """A second that is over when the first candidate is measured."""
+class Hourglass:
+    """A clock of pace.py by which the time is over at the call of this number, and never before."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def __call__(self) -> float:
+        self.left -= 1
+        return 0.0 if self.left >= 0 else 1e9
+
+
+ANY_METHOD: dict[str, dict[str, Any]] = {
+    "equioscillation": {"degree": 5, "steps": 3, "lower": 0.05},
+    "equioscillation, float32": {"degree": 5, "steps": 3, "dtype": "float32"},
+    "equioscillation, smallest lower end": {"degree": 3, "steps": 3, "error": 0.3, "lower": "min"},
+    "equioscillation, error": {"degree": 5, "error": 0.2, "lower": 0.05},
+    "budget, float32": ASKED,
+    "budget": {"matmuls": 7, "lower": 0.1, "shape": (8, 12)},
+    "budget, error": {"method": "budget", "error": 0.1, "lower": 0.1, "shape": (8, 12), "dtype": "fp32"},
+    "budget, exact": {"matmuls": 6, "headroom": 1},
+    "budget, unmeasured": {"matmuls": 7, "lower": 0.1, "measure": False},
+    "clip": {"method": "clip", "degree": 5, "steps": 2, "lower": 0.2},
+    "adam": {"method": "adam", "degree": 3, "steps": 2, "lower": 0.1, "iterations": 200},
+}
+
+
+@pytest.mark.parametrize("name", ANY_METHOD)
+@pytest.mark.parametrize("number", [2, 40, 400])
+def test_wherever_the_time_is_over(name: str, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole table that says so, or a refusal: never a table that passes for what would have been found."""
+    asked, reasons = ANY_METHOD[name], []
+    monkeypatch.setattr(pace, "now", Hourglass(number))
+    try:
+        table = polydesign.design(**asked, timeout=1.0, cut_short=reasons.append)
+    except InputError as refusal:
+        assert refusal.field == "timeout"  # noqa: PT017  either may happen
+        assert "were over before anything was found" in refusal.problem  # noqa: PT017
+        assert not reasons
+        return
+    made = table.provenance.parameters
+    assert made.get("stopped", "done") == (reasons[0] if reasons else "done")
+    assert table.certificate is not None
+    assert table.certificate.kind == "proved"
+    assert table.tried == ()
+    if reasons and name != "adam":
+        assert made["unfinished"]
+        assert table.name.endswith("-unfinished")
+    if isinstance(asked.get("error"), float):
+        assert table.schedule.error <= asked["error"]
+
+
+@pytest.mark.parametrize("name", ["equioscillation", "budget", "clip"])
+def test_a_search_that_has_time_says_nothing_of_it(name: str) -> None:
+    whole = polydesign.design(**ANY_METHOD[name], timeout=1e6)
+    assert not {"stopped", "unfinished"} & set(whole.provenance.parameters)
+    assert not whole.name.endswith("unfinished")
+
+
+def test_ctrl_c_while_headroom_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anywhere below: here where members are ranked for the third time."""
+    climbed, counted = settling.climbed, itertools.count(1)
+
+    def one(*arguments: Any) -> Any:
+        if next(counted) == 3:
+            raise KeyboardInterrupt
+        return climbed(*arguments)
+
+    monkeypatch.setattr(settling, "climbed", one)
+    settling.settled.cache_clear()
     reasons: list[str] = []
-    table = polydesign.design(**ASKED, timeout=1e-9, cut_short=reasons.append)
-    assert reasons == ["timeout"]
-    assert table.observed is not None
-    assert "timeout" not in table.provenance.parameters
+    table = polydesign.design(degree=5, steps=4, lower=0.031, cut_short=reasons.append)
+    assert reasons == ["interrupted"]
+    assert table.provenance.parameters["unfinished"] == LOOKED_AT
+    assert "dtype" not in table.provenance.parameters  # it is not that precision's default
+    assert table.dtype == "bfloat16"
+
+
+def test_an_interrupt_outside_of_a_search_gets_out() -> None:
+    with pytest.raises(KeyboardInterrupt), pace.best_so_far():
+        raise KeyboardInterrupt
+    with pytest.raises(ZeroDivisionError), pace.paced(1.0, pace.nobody), pace.best_so_far():
+        raise ZeroDivisionError
+    with pace.paced(None, pace.nobody) as found, pace.best_so_far():
+        raise KeyboardInterrupt
+    assert found.why == "interrupted"
 
 
 def test_the_command_line_writes_it_and_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted_at(2, monkeypatch)
     found = run("search", *OPTIONS, "-o", "mine.json")
     assert found.exit_code == 0, found.output
-    assert "Warning: cut short (interrupted); this is the best so far" in found.stderr
+    assert "Warning: cut short (interrupted): this is the best so far, and 1 of " in found.stderr
+    assert "The same command starts over" in found.stderr
+    assert "run polydesign verify mine.json" in found.stderr
+    assert polydesign.load("mine.json").provenance.parameters["stopped"] == "interrupted"
     assert run("certify", "mine.json").exit_code == 0
-    assert run("search", *OPTIONS, "--timeout", "1e-9", "-o", "other.json").exit_code == 0
 
 
-@pytest.mark.parametrize(
-    "how",
-    [{"timeout": 0}, {"timeout": 1, "measure": False}, {"timeout": 1, "headroom": 1}],
-)
-def test_a_timeout_that_can_end_nothing_is_refused(how: dict[str, Any]) -> None:
+def test_where_nothing_is_found_yet_nothing_is_written(run: Run) -> None:
+    found = run("search", *OPTIONS, "--timeout", "1e-9", "-o", "other.json")
+    assert found.exit_code == 2
+    assert "--timeout: 1e-09 s were over before anything was found (" in found.stderr
+    assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, float("nan"), "soon"])
+@pytest.mark.parametrize("method", ["equioscillation", "budget", "adam", "clip"])
+def test_a_timeout_is_a_positive_number(seconds: Any, method: str) -> None:
     with pytest.raises(InputError) as refusal:
-        polydesign.design(matmuls=6, **how)
+        polydesign.design(method=method, steps=3, timeout=seconds)
     assert refusal.value.field == "timeout"
 
 

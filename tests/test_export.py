@@ -12,11 +12,12 @@ import mpmath
 import pytest
 
 import polydesign
+from polydesign import export
 from polydesign.approximation.sampling import sampled_certificate
 from polydesign.approximation.scalar import schedule_from
 from polydesign.exporters.caveats import caveats
 from polydesign.exporters.target import header
-from polydesign.exporters.targets import CODEBASES, TARGETS, export
+from polydesign.exporters.targets import CODEBASES, TARGETS
 from polydesign.model import InputError, Provenance, Table
 from polydesign.table import digest
 from polydesign.table.catalogue import shipped

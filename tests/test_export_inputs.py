@@ -15,8 +15,9 @@ import pytest
 import torch
 from texts import run, table
 
+from polydesign import export
 from polydesign.exporters.target import is_polar
-from polydesign.exporters.targets import CODEBASES, TEXTS, export
+from polydesign.exporters.targets import CODEBASES, TEXTS
 from polydesign.model import InputError, Table
 from polydesign.table.catalogue import entries
 from tests.tables import table_of

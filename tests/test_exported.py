@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 import polydesign
-from polydesign.exporters import TARGETS, export
+from polydesign import export
+from polydesign.exporters import TARGETS
 from polydesign.identification import inventory
 from polydesign.identification.known import KnownRows
 from polydesign.identification.matches import find_matches

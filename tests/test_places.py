@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from matplotlib.figure import Figure
 
 import polydesign
 from polydesign.cli import main
@@ -106,3 +107,55 @@ def test_a_table_whose_place_is_lost_meanwhile_is_kept(run: Run, monkeypatch: py
     kept = re.search(r"No space left on device\); the table is in (\S+)", refused.stderr)
     assert kept is not None
     assert len(polydesign.load(kept[1]).schedule.steps) == 3
+
+
+INTO: dict[str, tuple[tuple[Any, ...], str]] = {
+    "search": (("search", "--steps", 3, "--dtype", "fp32"), "sign-d5x3-l1e-3-fp32.json"),
+    "export": (("export", OURS, "--to", "optax"), f"{OURS}-optax.py"),
+    "plot": (("plot", "jordan_5"), "jordan_5.png"),
+    "fold": (("fold", "jordan_5", "--factor", 1.01), "jordan_5-folded1.01.json"),
+    "import": (("import", "muon.py"), "muon.json"),
+}
+
+
+@pytest.mark.parametrize("command", INTO)
+def test_a_folder_gets_the_file_under_its_own_name(
+    run: Run, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As cp does it: a slash at the end makes the folder, one that is there needs no slash."""
+    words, name = INTO[command]
+    monkeypatch.setattr("polydesign.plot", lambda *_, **__: Figure(figsize=(1, 1)))
+    Path("muon.py").write_text("coeffs = [(3.4445, -4.775, 2.0315)] * 5\n")
+    Path("there").mkdir()
+    for output, where in (("new/folder/", f"new/folder/{name}"), ("there", f"there/{name}")):
+        found = run(*words, "-o", output)
+        assert found.exit_code == 0, found.output
+        assert f"wrote {where}" in found.stdout
+        assert Path(where).is_file()
+    plain = Path("plain").with_suffix(Path(name).suffix)  # the control: without a slash it is a file
+    assert run(*words, "-o", plain).exit_code == 0
+    assert plain.is_file()
+
+
+def test_a_file_is_no_folder(run: Run) -> None:
+    refused = run("search", "--steps", 3, "-o", "file/")
+    assert refused.exit_code == 2
+    assert "file/table.json: cannot be written (Not a directory)" in refused.stderr
+    assert Path("file").read_text() == "of somebody\n"
+
+
+def test_what_is_cut_short_finds_a_place(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside another table of its name: it cannot be found once more."""
+    table = polydesign.load(OURS)
+
+    def stopped(*_: Any, cut_short: Callable[[str], None], **__: Any) -> polydesign.Table:
+        cut_short("interrupted")
+        return table
+
+    Path("mine.json").write_text("of somebody\n")
+    monkeypatch.setattr("polydesign.designer.design.design", stopped)
+    found = run("search", "--steps", 3, "-o", "mine.json")
+    assert found.exit_code == 0
+    assert "run polydesign verify mine-2.json before you use it" in found.stderr
+    assert Path("mine.json").read_text() == "of somebody\n"
+    assert polydesign.load("mine-2.json") == table

@@ -17,8 +17,9 @@ import torch
 from click.testing import CliRunner
 
 import polydesign
+from polydesign import export
 from polydesign.cli import main
-from polydesign.exporters import TARGETS, caveats, export
+from polydesign.exporters import TARGETS, caveats
 from polydesign.exporters.target import header
 from polydesign.identification import advice, known, sources
 from polydesign.model import (

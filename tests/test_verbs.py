@@ -188,7 +188,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: polydesign.compare([OURS, "root4-m11-l0.1-fp32"]), "tables"),
     (lambda: polydesign.compare([OURS], lower=[2]), "lower"),
     (lambda: polydesign.identify(""), "text"),
-    (lambda: polydesign.identify([(1.0,)]), "rows"),
+    (lambda: polydesign.identify([(1.0,)]), "rows[0]"),
     (lambda: polydesign.identify([("a", 1.0)]), "rows"),  # pyright: ignore[reportArgumentType]
     (lambda: polydesign.identify("1.5 -0.5", lower=2), "lower"),
     (lambda: polydesign.identify("1.5 -0.5", root=0), "root"),

@@ -34,7 +34,12 @@ from polydesign.model import InputError
     "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the matrices."
 )
 @click.option("--csv", "csv_file", metavar="FILE", help="Write every figure as CSV.")
-@click.option("-o", "--output", metavar="FILE", help="Draw maps, and error against products: PNG or SVG.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE|FOLDER/",
+    help="Draw maps, and error against products: PNG or SVG.  [in a folder: comparison.png]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def compare(
@@ -64,16 +69,17 @@ def compare(
       polydesign compare sign-m15-l1e-3-bf16 cans_quintic_5 --csv c.csv -o c.svg
     """
     from polydesign.reporting.tables import text
-    from polydesign.text.files import check_place, write_atomically
+    from polydesign.text.files import check_place, place, write_atomically
 
+    output = output and str(place(output, "comparison.png"))
     if output:
         from polydesign.drawing import SUFFIXES
 
         if Path(output).suffix.lower() not in SUFFIXES:  # before minutes are spent
             raise InputError("output", f"{output!r} is no picture: end its name in {' or '.join(SUFFIXES)}")
-    for place in (csv_file, output):
-        if place:
-            check_place(Path(place))
+    for file in (csv_file, output):
+        if file:
+            check_place(Path(file))
     loaded = [given(table) for table in tables]
     with progress(quiet=quiet or as_json or not how["measure"]) as advance:
         found = polydesign.compare(loaded, progress=advance, **how)

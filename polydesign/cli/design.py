@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from pathlib import Path
@@ -72,8 +72,15 @@ class LowerEnd(click.ParamType):
     type=click.Choice(tuple(PURPOSES)),
     help="root: a schedule of root 2 is for P^(-1/2), not for signs.  [default: what root and method say]",
 )
+@click.option(
+    "--timeout",
+    type=float,
+    help="Seconds, after which the best so far is written, and said to be that; Ctrl-C does the same.",
+)
 @click.option("--name", help="Name of the table.  [default: made from the parameters]")
-@click.option("-o", "--output", help="File to write, or - for standard output.  [default: coeffs/NAME.json]")
+@click.option(
+    "-o", "--output", help="File or folder/, or - for standard output.  [default: coeffs/NAME.json]"
+)
 @click.option("--force", is_flag=True, help="Replace a different file.")
 @click.option("--certify/--no-certify", default=True, help="Prove the error, or only sample it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table's JSON in place of the summary.")
@@ -103,23 +110,27 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
     from polydesign.designer.methods import METHODS, method_of
     from polydesign.table import dumps
     from polydesign.table.catalogue import shipped_name
-    from polydesign.text.files import check_place
+    from polydesign.text.files import check_place, is_folder, place
 
     # A list of one number is that number.
     keywords = {k: v[0] if isinstance(v, tuple) and len(v) == 1 else v for k, v in keywords.items()}
     strategy = METHODS[method_of(keywords["method"], keywords)]
-    if strategy.takes_long and output and output != "-" and Path(output).exists() and not force:
+    file = bool(output) and not is_folder(str(output))
+    if strategy.takes_long and output and output != "-" and file and Path(output).exists() and not force:
         raise InputError("output", f"{output} exists; choose another, or replace it with --force")
     if output != "-":
-        check_place(Path(output) if output else Path("coeffs", "table.json"))
+        check_place(place(output or "coeffs/", "table.json"))
     reasons: list[str] = []
-    with _waiting(strategy, keywords["degree"], quiet) as watch:
-        table = design(**keywords, watch=watch, cut_short=reasons.append, known=None if quiet else _known)
+    with _waiting(quiet) as told:
+        table = design(**keywords, **told, cut_short=reasons.append)
     if output == "-":
         click.echo(dumps(table), nl=False)
+        _warn([strategy.unfinished(table, why, output) for why in reasons])
         return
-    path = Path(output) if output else Path("coeffs", f"{table.name}.json")
-    places = _places(path) if strategy.takes_long and not output and not force else [path]
+    path = place(output or "coeffs/", f"{table.name}.json")
+    # What is cut short cannot be found once more.
+    elsewhere = bool(reasons) or (strategy.takes_long and not file)
+    places = _places(path) if elsewhere and not force else [path]
     try:
         path, written = _saved(table, places, force)
     except OSError as problem:
@@ -133,40 +144,44 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
         click.echo(_summary(table, strategy))
         click.echo(f"wrote {path}" if written else f"{path} holds this table already; left as it is")
     cut_short = [strategy.unfinished(table, why, str(path)) for why in reasons]
-    for warning in cut_short + _zeros(table) + _warnings(table, keywords["dtype"] or "bfloat16"):
-        click.echo(f"Warning: {warning}", err=True)
+    _warn(cut_short + _zeros(table) + _warnings(table, keywords["dtype"] or "bfloat16"))
 
 
 search.output = ("name", "output", "force", "certify", "as_json", "quiet")
 
 
 @contextmanager
-def _waiting(strategy: type[Strategy], degree: Any, quiet: bool) -> Iterator[Callable[..., None] | None]:
-    """On a terminal a bar for a search that takes long, as a callable that is told how far it is; a spinner
-    where high inner degrees need many digits, which can take seconds."""
-    highest = max(degree) if isinstance(degree, tuple) else degree or 5
-    if quiet or not sys.stderr.isatty() or (highest < 13 and not strategy.takes_long):
-        yield None
+def _waiting(quiet: bool) -> Iterator[dict[str, Any]]:
+    """On a terminal a bar, as callables for `design` that are told what is being done and how far it is."""
+    if quiet or not sys.stderr.isatty():
+        yield {} if quiet else {"known": lambda name: click.echo(_known(name), err=True)}
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
-    if not strategy.takes_long:
-        with console.status("designing"):
-            yield None
-        return
-    left = (TextColumn("{task.fields[of]}"), TimeElapsedColumn(), TimeRemainingColumn())
-    columns = (TextColumn("{task.description}"), BarColumn(), *left)
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("looking for candidates", total=None, of="")
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=12), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("designing", total=None)
 
         def watch(done: int, total: int, *values: float) -> None:
+            bar.update(task, completed=done, total=total)
             words = zip(("now", "best"), values, strict=False)
-            what = ", ".join(f"{word} {value:.6g}" for word, value in words) or "measuring"
-            bar.update(task, completed=done, total=total, description=what, of=f"{done}/{total}")
+            what = ", ".join(f"{word} {value:.6g}" for word, value in words)
+            if what:
+                bar.update(task, description=f"{done}/{total}: {what}")
 
-        yield watch
+        def doing(words: str) -> None:
+            bar.update(task, description=words)
+
+        def known(name: str) -> None:
+            bar.console.print(_known(name), highlight=False, markup=False, soft_wrap=True)  # above the bar
+
+        yield {"watch": watch, "doing": doing, "known": known}
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        click.echo(f"Warning: {warning}", err=True)
 
 
 def _places(path: Path) -> Iterator[Path]:
@@ -189,11 +204,10 @@ def _saved(table: Table, places: Iterable[Path], force: bool) -> tuple[Path, boo
     raise taken
 
 
-def _known(name: str) -> None:
-    click.echo(
+def _known(name: str) -> str:
+    return (
         f"Note: this search has found {name}, which comes with the package: polydesign show {name} has it at "
-        "once; searching again",
-        err=True,
+        "once; searching again"
     )
 
 

@@ -21,7 +21,12 @@ def _names(ctx: Any, param: Any, incomplete: str) -> list[str]:
 @click.command(short_help="Write a table as text for another codebase.")
 @click.argument("table", metavar="FILE_OR_NAME", required=False)
 @click.option("--to", metavar="TARGET", help="For whom; --list shows them.", shell_complete=_names)
-@click.option("-o", "--output", metavar="FILE", help="File to write.  [default: standard output]")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE|FOLDER/",
+    help="File to write, or the folder for TABLE-TARGET.  [default: standard output]",
+)
 @click.option("--force", is_flag=True, help="Replace a different file.")
 @click.option("--list", "listing", is_flag=True, help="List the targets, and why some take no table.")
 def export(table: str | None, to: str | None, output: str | None, force: bool, listing: bool) -> None:
@@ -41,6 +46,7 @@ def export(table: str | None, to: str | None, output: str | None, force: bool, l
         click.echo(_listing())
         return
     from polydesign.exporters import TARGETS, caveats
+    from polydesign.text.files import place
 
     if table is None or to is None:
         missing = "FILE_OR_NAME" if table is None else "--to"
@@ -50,7 +56,8 @@ def export(table: str | None, to: str | None, output: str | None, force: bool, l
     if output is None or output == "-":
         click.echo(text, nl=False)
     else:
-        click.echo(_written(Path(output), text, force))
+        name = f"{found.name}-{to}{TARGETS[to].suffix}"
+        click.echo(_written(place(output, name), text, force))
     for line in caveats(found, TARGETS[to]):
         click.echo(f"Warning: {line}", err=True)
 

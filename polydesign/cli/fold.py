@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,7 +22,10 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--force", is_flag=True, help="Replace a file that is different."),
         click.option("--name", help="Of the new table.  [default: made from the old one's]"),
         click.option(
-            "-o", "--output", metavar="FILE", help="- for standard output.  [default: coeffs/NAME.json]"
+            "-o",
+            "--output",
+            metavar="FILE|FOLDER/",
+            help="- for standard output.  [default: coeffs/NAME.json]",
         ),
         click.option(
             "--rows",
@@ -77,11 +79,12 @@ def unfold(
 
 def _write(old: Table, new: Table, output: str | None, force: bool, quiet: bool) -> None:
     from polydesign.table import dumps, save
+    from polydesign.text.files import place
 
     if output == "-":
         click.echo(dumps(new), nl=False)
         return
-    path = Path(output) if output else Path("coeffs", f"{new.name}.json")
+    path = place(output or "coeffs/", f"{new.name}.json")
     written = save(new, path, force=force)
     if not quiet:
         click.echo(_told(old, new))

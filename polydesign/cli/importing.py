@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 import polydesign
-from polydesign.cli.given import source_file
+from polydesign.identification.tables import source_file
 from polydesign.model import NORMALIZATIONS, PURPOSES, InputError
 
 
@@ -40,7 +39,9 @@ from polydesign.model import NORMALIZATIONS, PURPOSES, InputError
     help="What the input is divided by when it runs.",
 )
 @click.option("--name", help="Of the table.  [default: the file's, with the list's]")
-@click.option("-o", "--output", metavar="FILE", help="- for standard output.  [default: coeffs/NAME.json]")
+@click.option(
+    "-o", "--output", metavar="FILE|FOLDER/", help="- for standard output.  [default: coeffs/NAME.json]"
+)
 @click.option("--force", is_flag=True, help="Replace a file that is different.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def import_(source: str, output: str | None, force: bool, quiet: bool, **how: Any) -> None:
@@ -58,6 +59,7 @@ def import_(source: str, output: str | None, force: bool, quiet: bool, **how: An
     """
     from polydesign.identification.imported import taken  # mpmath and flint
     from polydesign.table import dumps, save
+    from polydesign.text.files import place
 
     path, named = source_file(source)
     if path is None:
@@ -69,11 +71,11 @@ def import_(source: str, output: str | None, force: bool, quiet: bool, **how: An
     if output == "-":
         click.echo(dumps(table), nl=False)
         return
-    place = Path(output) if output else Path("coeffs", f"{table.name}.json")
-    written = save(table, place, force=force)
+    where = place(output or "coeffs/", f"{table.name}.json")
+    written = save(table, where, force=force)
     if not quiet:
         click.echo(_told(table))
-        click.echo(f"wrote {place}" if written else f"{place} holds this table already; left as it is")
+        click.echo(f"wrote {where}" if written else f"{where} holds this table already; left as it is")
 
 
 def _told(table: Any) -> str:

@@ -141,7 +141,10 @@ def _programs(schedule: Schedule) -> list[str]:
 @click.argument("tables", metavar="FILE_OR_NAME...", nargs=-1, required=True)
 @click.option("--measured", metavar="FILE", help="Measurements that polydesign verify --save wrote.")
 @click.option(
-    "-o", "--output", metavar="FILE", help="PNG or SVG.  [default: NAME.png; comparison.png for several]"
+    "-o",
+    "--output",
+    metavar="FILE|FOLDER/",
+    help="PNG or SVG.  [default: NAME.png; comparison.png for several]",
 )
 def plot(tables: tuple[str, ...], measured: str | None, output: str | None) -> None:
     """Draw one table's composed map and the error of each step, or several tables' maps together.
@@ -153,10 +156,12 @@ def plot(tables: tuple[str, ...], measured: str | None, output: str | None) -> N
       polydesign plot sign-d5x6-l1e-3-bf16 --measured measured.json
     """
     from polydesign.drawing import save_figure
+    from polydesign.text.files import place
 
     loaded = [table_given(table) for table in tables]
     figure = polydesign.plot(*loaded, measured=measured)
-    path = Path(output or (f"{loaded[0].name}.png" if len(loaded) == 1 else "comparison.png"))
+    name = f"{loaded[0].name}.png" if len(loaded) == 1 else "comparison.png"
+    path = place(output or "./", name)
     save_figure(figure, path)
     click.echo(f"wrote {path}")
 

@@ -6,8 +6,6 @@ search; this joins them.
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -66,8 +64,6 @@ class Budget(Strategy):
         headroom: 1: the optimum in exact arithmetic, without room for rounding.
         cushion: 0 beside headroom 1, or nothing.
         image_floor: 0 beside headroom 1, or nothing.
-        timeout: Seconds, after which the best of the candidates that are measured by then is taken; Ctrl-C
-            does the same.
 
     Raises InputError naming the field.
     """
@@ -83,7 +79,6 @@ class Budget(Strategy):
     headroom: float | None = None
     cushion: float | None = None
     image_floor: float | None = None
-    timeout: float | None = None
 
     takes_long: ClassVar[bool] = True
 
@@ -112,14 +107,6 @@ class Budget(Strategy):
                 "counts products one by one: leave out symmetric and costs, or give an error instead",
             )
         check_integer("seed", self.seed, 0)
-        if self.timeout is not None:
-            check_number("timeout", self.timeout)
-            if self.timeout <= 0:
-                raise InputError("timeout", f"must be positive, and is {self.timeout!r}")
-            if self.matmuls is None or self.headroom is not None or not self.measure:
-                raise InputError(
-                    "timeout", "is for candidates of so many products that are measured: leave it out"
-                )
 
     def prices(self, form: str, dtype: str) -> Prices:
         """Of one product of each kind. Flops are in units of one product of the shape, 2·m²·n."""
@@ -169,6 +156,7 @@ class Budget(Strategy):
         return Found(schedule, parameters | given(goals), form=form)
 
     def _rounded(self, problem: Problem, degrees: tuple[int, ...], task: Task) -> Found:
+        from polydesign.search import pace
         from polydesign.search.candidates import (  # mpmath
             MOST_GRAM_DEGREE,
             settles,
@@ -198,19 +186,12 @@ class Budget(Strategy):
         if task.smallest:
             lower = smallest_for(terms[0], *both(self.matmuls, task.error))
             terms = [replace(one, lower=lower) for one in terms]
-        deadline = math.inf if self.timeout is None else time.monotonic() + self.timeout
-        measured_only: list[int] = []
-
-        def cut_short(why: str, count: int) -> None:
-            measured_only.append(count)
-            task.cut_short(why)
-
-        how = {"deadline": deadline, "cut_short": cut_short}
-        measure = partial(self._measured, task, how) if self.measure else None
+        measure = partial(self._measured, task) if self.measure else None
         chosen, measured, count = best(terms, dtype, self.matmuls, task.error, measure)
-        if task.smallest and settles(terms[0]):
-            chosen = widest_interval(chosen, both(self.matmuls, task.error)[1], terms[0])
-            measured = None if measure is None else measure([chosen], None)[0]
+        if task.smallest and settles(terms[0]) and not pace.over():
+            with pace.best_so_far():
+                chosen = widest_interval(chosen, both(self.matmuls, task.error)[1], terms[0])
+                measured = None if measure is None else next(iter(measure([chosen], None)), None)
         proposal = chosen.proposal
         stated = asdict(replace(self, form=asked))
         parameters = given(asdict(proposal.strategy)) | given({key: stated[key] for key in STATED})
@@ -221,10 +202,12 @@ class Budget(Strategy):
             "cost_unit": terms[0].prices.unit,
             "caution": proposal.caution,
             "expected": proposal.expected,
-            "candidates": measured_only[0] if measured_only else count,
+            "candidates": count,
         }
         lower = "min" if task.smallest else None
+        unfinished = proposal.unfinished or None
         parameters |= given({"restarts": chosen.restarts, "error": task.error, "lower": lower})
+        parameters |= given({"unfinished": unfinished})
         observed = None if measured is None else measured.worst
         if measured is not None:
             from polydesign.verification.select import reduced  # torch
@@ -236,9 +219,7 @@ class Budget(Strategy):
             }
         return Found(proposal.schedule, parameters, dtype=dtype, form=chosen.form, observed=observed)
 
-    def _measured(
-        self, task: Task, how: dict[str, Any], candidates: list[Candidate], enough: float | None
-    ) -> Sequence[Measured]:
+    def _measured(self, task: Task, candidates: list[Candidate], enough: float | None) -> Sequence[Measured]:
         """Candidates on matrices of the shape, in their form: what the search chooses by."""
         from polydesign.verification.select import select  # torch
 
@@ -251,7 +232,6 @@ class Budget(Strategy):
             seed=self.seed,
             enough=enough,
             watch=task.watch,
-            **how,
         )
 
     def name(self, found: Found, task: Task) -> str:
@@ -266,7 +246,7 @@ class Budget(Strategy):
 
     def known(self, task: Task) -> str | None:
         """The table of the package that has this search's name, where nothing else was asked for."""
-        usual = replace(self, matmuls=None, shape=SHAPE, form=None, headroom=None, timeout=None)
+        usual = replace(self, matmuls=None, shape=SHAPE, form=None, headroom=None)
         if usual != Budget() or task.degree is not None or self.headroom not in (None, 1):
             return None
         low = 0.0 if isinstance(task.lower, str) else float(task.lower)
@@ -285,6 +265,8 @@ class Budget(Strategy):
     def command(cls, table: Table) -> tuple[str, str]:
         """What was asked; what was found is left to the search."""
         p = table.provenance.parameters
+        if "stopped" in p:
+            return "", "The best that a budget search had when it was cut short."
         options = [f"--matmuls {p['matmuls']}"] if "matmuls" in p else ["--method budget"]
         options += commands.problem(table, p.get("error"))
         if p.get("exact"):

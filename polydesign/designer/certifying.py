@@ -6,9 +6,10 @@ import os
 
 from polydesign.approximation.certificate import certify as prove
 from polydesign.approximation.certificate import check_certificate, check_images
+from polydesign.identification.tables import table_of
 from polydesign.model import Certificate, ClaimError
 from polydesign.table.catalogue import find
-from polydesign.table.given import Source, as_table
+from polydesign.table.given import Source
 
 
 def certify(table: Source, *, renew: bool = False) -> Certificate:
@@ -17,7 +18,7 @@ def certify(table: Source, *, renew: bool = False) -> Certificate:
     Everything is computed from the coefficients, and compared with what the table states.
 
     Args:
-        table: A Table, its name in the catalogue, the path of its file, or rows.
+        table: A Table, its name in the catalogue, the path of its file, rows, or a source file with a list.
         renew: Leave the table's own certificate out of the comparison.
 
     Returns:
@@ -31,7 +32,7 @@ def certify(table: Source, *, renew: bool = False) -> Certificate:
     >>> certify("sign-d5x5-l1e-3-bf16").error[1][:8]
     '0.193606'
     """
-    found = as_table(table, proving=False)
+    found = table_of(table, proving=False)
     published = found.provenance.source is not None
     try:
         if not renew and found.certificate is not None:

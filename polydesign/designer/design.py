@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from inspect import signature
 from typing import Any
 
@@ -12,8 +12,9 @@ from polydesign.approximation.certificate import certify as prove
 from polydesign.approximation.sampling import sampled_certificate
 from polydesign.approximation.scalar import schedule_from, schedule_of
 from polydesign.designer.methods import method_of, strategy_of
-from polydesign.designer.strategy import Found, Task, given, nobody
-from polydesign.model import InputError, Provenance, Schedule, Table
+from polydesign.designer.strategy import Found, Task, given
+from polydesign.model import InputError, Provenance, Schedule, Table, check_number
+from polydesign.search.pace import TimeIsUpError, nobody, paced
 from polydesign.table import digest
 from polydesign.table.published import DEFAULT_INTERVAL, published
 
@@ -32,7 +33,9 @@ def design(
     name: str | None = None,
     certify: bool = True,
     method: str | None = None,
+    timeout: float | None = None,
     watch: Callable[..., None] | None = None,
+    doing: Callable[[str], None] | None = None,
     cut_short: Callable[[str], None] | None = None,
     known: Callable[[str], None] | None = None,
     **settings: Any,
@@ -59,7 +62,9 @@ def design(
         method: A name of methods.METHODS: equioscillation is best for the worst case, budget finds the
             degrees too, adam searches by gradients for another objective, clip makes schedules for
             runtime.spectral_clip. Left out, matmuls=N means budget, and anything else equioscillation.
-        watch, cut_short, known: Callables for long searches: see strategy.Task.
+        timeout: Seconds, after which the best so far is taken, as after Ctrl-C. Its provenance says what is
+            unfinished, and so does its name.
+        watch, doing, cut_short, known: Callables for long searches: see strategy.Task.
         settings: The fields of the strategy: minimax.Minimax, budget.Budget, gradient.Gradient,
             clip.ClipSearch.
             None is what is left out.
@@ -68,7 +73,8 @@ def design(
         The table; `polydesign.save` writes it.
 
     Raises:
-        InputError: Something does not fit; it names the keyword.
+        InputError: Something does not fit, or nothing was found before the timeout; it names the keyword.
+        KeyboardInterrupt: Of Ctrl-C before anything was found.
 
     >>> table = design(degree=5, steps=6, lower=1e-3, headroom=1, cushion=0)
     >>> f"{table.schedule.error:.9g}"
@@ -76,8 +82,12 @@ def design(
     """
     if not isinstance(certify, bool):
         raise InputError("certify", f"must be True or False, not {certify!r}")
-    method = method_of(method, settings)
-    told = (watch or nobody, cut_short or nobody, known or nobody)
+    if timeout is not None:
+        check_number("timeout", timeout)
+        if not timeout > 0:
+            raise InputError("timeout", f"must be positive, and is {timeout!r}")
+    named, method = name, method_of(method, settings)
+    told = (watch or nobody, doing or nobody, cut_short or nobody, known or nobody)
     task = Task(method, root, degree, steps, error, lower, upper, dtype, normalization, purpose, *told)
     strategy = strategy_of(method, settings, signature(design).parameters)
     if purpose is not None and purpose not in strategy.serves:
@@ -86,15 +96,28 @@ def design(
     before = strategy.known(task)
     if before is not None:
         task.known(before)
-    found = strategy.search(task)
+    with paced(timeout, task.doing) as pace:
+        try:
+            found = strategy.search(task)
+        except TimeIsUpError as problem:
+            words = f" ({pace.doing})" if pace.doing else ""
+            raise InputError(
+                "timeout",
+                f"{timeout:g} s were over before anything was found{words}: give more, or leave it out",
+            ) from problem
     _check_answer(task, found if isinstance(found, Schedule) else found.schedule)
     if isinstance(found, Schedule):
         stated: Any = strategy
         found = Found(found, given(asdict(stated)), dtype=task.dtype)
+    name = name or strategy.name(found, task)
+    if pace.why and "stopped" not in found.parameters:
+        missing = {"stopped": pace.why, "unfinished": "not all was tried"} | found.parameters
+        found, name = replace(found, parameters=missing), named or f"{name}-unfinished"
+        task.cut_short(pace.why)
     return finished(
         found,
         method=method,
-        name=name or strategy.name(found, task),
+        name=name,
         normalization=normalization,
         purpose=purpose,
         certify=certify,

@@ -8,8 +8,9 @@ from dataclasses import replace
 from polydesign import __version__
 from polydesign.approximation import fold as rows
 from polydesign.approximation.certificate import certify
+from polydesign.identification.tables import table_of
 from polydesign.model import InputError, Provenance, Schedule, Table
-from polydesign.table.given import Source, as_table
+from polydesign.table.given import Source
 
 
 def fold(table: Source, factor: float, which: str = "all", *, name: str | None = None) -> Table:
@@ -18,7 +19,7 @@ def fold(table: Source, factor: float, which: str = "all", *, name: str | None =
     It makes room above u. The new table is certified: its error is that of the new map.
 
     Args:
-        table: A Table, its name in the catalogue, the path of its file, or rows.
+        table: A Table, its name in the catalogue, the path of its file, rows, or a source file with a list.
         factor: Greater than 0, such as 1.01 for room of 1 %.
         which: The rows that hold it: "all"; "all-but-last", as in the listing of Polar Express (the last row
             then keeps its fixed point 1); or "first", which is the same as dividing the input by it.
@@ -34,14 +35,14 @@ def fold(table: Source, factor: float, which: str = "all", *, name: str | None =
     >>> table.name, f"{table.schedule.error:.4g}"
     ('polar_express_deg5-folded1.01-all-but-last', '1.855e-15')
     """
-    return _changed(rows.fold, "folded", as_table(table), factor, which, name)
+    return _changed(rows.fold, "folded", table_of(table), factor, which, name)
 
 
 def unfold(table: Source, factor: float, which: str = "all", *, name: str | None = None) -> Table:
     """The table whose steps are p(x·factor): what `fold` with this factor and these rows has made.
 
     Args:
-        table: A Table, its name in the catalogue, the path of its file, or rows.
+        table: A Table, its name in the catalogue, the path of its file, rows, or a source file with a list.
         factor: That was folded in, greater than 0.
         which: The rows that hold it, as for `fold`.
         name: Of the new table; None for one that is made from the old one's.
@@ -55,7 +56,7 @@ def unfold(table: Source, factor: float, which: str = "all", *, name: str | None
     >>> unfold("polar_express_gram_ns_1.05", 1.05).schedule.steps[0].coefficients[0]
     8.28721201814563
     """
-    return _changed(rows.unfold, "unfolded", as_table(table), factor, which, name)
+    return _changed(rows.unfold, "unfolded", table_of(table), factor, which, name)
 
 
 def _changed(

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from polydesign.designer import commands, naming, summaries
 from polydesign.designer.strategy import Found, Strategy, Task, given
-from polydesign.model import EVALUATIONS, InputError, Problem, Table, check_number
+from polydesign.model import EVALUATIONS, InputError, Problem, Table
 from polydesign.program.programs import preferred
 from polydesign.search.adam_settings import Adam
+from polydesign.search.pace import seconds_left
 from polydesign.text.files import write_atomically
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ class Gradient(Adam, Strategy):
 
     Args:
         evaluation: How q is computed.  [default: that of the resumed table, or chebyshev from inner degree 3]
-        timeout: Seconds of adam; the best so far is then polished.
         resume: A table of an earlier --method adam that goes on, with its settings where none are given;
             root, interval and normalization are given again.
         trajectory: Write the way down: .csv, or a figure, .png or .svg.
@@ -50,7 +50,6 @@ class Gradient(Adam, Strategy):
     """
 
     evaluation: str | None = field(default=None, metadata={"choices": EVALUATIONS})
-    timeout: float | None = None
     resume: str | os.PathLike[str] | None = None
     trajectory: str | os.PathLike[str] | None = None
 
@@ -58,10 +57,6 @@ class Gradient(Adam, Strategy):
 
     def __post_init__(self) -> None:
         Adam.__post_init__(self)
-        if self.timeout is not None:
-            check_number("timeout", self.timeout)
-            if self.timeout <= 0:
-                raise InputError("timeout", f"must be positive, and is {self.timeout!r}")
         if self.trajectory is not None and Path(self.trajectory).suffix not in SUFFIXES:
             raise InputError("trajectory", f"{os.fspath(self.trajectory)} must end in {', '.join(SUFFIXES)}")
         if self.iterations < self.begin:
@@ -101,7 +96,7 @@ class Gradient(Adam, Strategy):
         def told(done: int, current: float, best: float) -> None:
             task.watch(done, self.iterations, current, best)
 
-        outcome = run(self, problem, timeout=self.timeout, watch=told, rows=rows)
+        outcome = run(self, problem, timeout=seconds_left(), watch=told, rows=rows)
         self._write(outcome)
         found = [step.coefficients for step in outcome.schedule.steps]
         schedule = schedule_from(problem.root, found, (problem.lower, problem.upper), evaluations)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,10 @@ from polydesign.model import (
     check_purpose,
 )
 from polydesign.program.programs import preferred
+from polydesign.search import pace
 
 if TYPE_CHECKING:
+    from polydesign.model import Schedule
     from polydesign.search.minimax import Equioscillation
 
 DEFAULT_SAFETY: dict[str, dict[str, Any]] = {
@@ -124,15 +127,21 @@ class Minimax(Strategy):
 
     def search(self, task: Task) -> Found:
         """The best schedule; with lower="min" on the widest interval from which the error is reached."""
+        degrees = task.degrees()
+        strategy, unfinished = self.resolved(task, degrees), ""
+        if self._of_the_precision and settles(task):
+            strategy, degrees, unfinished = _settled(strategy, task, degrees, self.loop)
+            task = replace(task, error=None if not task.smallest else task.error)
+        parameters = given(asdict(strategy)) | given({"unfinished": unfinished or None})
+        with pace.unhurried() if unfinished else nullcontext():
+            return self._found(strategy, task, degrees, parameters)
+
+    def _found(
+        self, strategy: Equioscillation, task: Task, degrees: tuple[int, ...], parameters: dict[str, Any]
+    ) -> Found:
         from polydesign.search.smallest_lower import smallest_lower  # mpmath
 
-        degrees = task.degrees()
-        strategy = self.resolved(task, degrees)
-        if self._of_the_precision and settles(task):
-            strategy, degrees = _settled(strategy, task, degrees, self.loop)
-            task = replace(task, error=None if not task.smallest else task.error)
-        parameters = given(asdict(strategy))
-        if self._of_the_precision:
+        if self._of_the_precision and "unfinished" not in parameters:
             parameters["dtype"] = task.precision
         if self.loop == "fused":
             if not settles(task):
@@ -213,6 +222,34 @@ def default_safety(task: Task) -> dict[str, Any]:
 
 def _settled(
     strategy: Equioscillation, task: Task, degrees: tuple[int, ...], loop: str | None
+) -> tuple[Equioscillation, tuple[int, ...], str]:
+    """The strategy with a headroom for every step, the degrees, and what is unfinished where it is cut short:
+    with what has headroom by then, or else with what a few matrices need."""
+    from polydesign.search.settling import QUICK  # mpmath
+    from polydesign.search.survival import LOOKED_AT, TYPICAL, UNTRIED, Trust, roomiest
+
+    kept: list[tuple[Equioscillation, Schedule]] = []
+    with pace.best_so_far():
+        return *_with_headroom(strategy, task, degrees, loop, lambda *found: kept.append(found)), ""
+    for found, schedule in reversed(kept):
+        if task.error is None or schedule.error <= task.error:
+            return replace(found, round=strategy.round), schedule.degrees, UNTRIED
+    if task.error is not None and not task.smallest:
+        pace.check()
+    bare, lower = replace(strategy, round=None), TYPICAL if isinstance(task.lower, str) else task.lower
+    problem = Problem(task.root, degrees, float(lower) / float(task.upper), 1.0)
+    with pace.unhurried():
+        trust = Trust(QUICK, 0, QUICK)
+        found, _ = roomiest(bare, problem, task.precision, fused=loop == "fused", trust=trust)
+    return replace(found, round=strategy.round), degrees, LOOKED_AT
+
+
+def _with_headroom(
+    strategy: Equioscillation,
+    task: Task,
+    degrees: tuple[int, ...],
+    loop: str | None,
+    seen: Callable[[Equioscillation, Schedule], None],
 ) -> tuple[Equioscillation, tuple[int, ...]]:
     """The strategy with a headroom for every step, and the degrees: more and more steps until the error is
     reached, where no number of them is said."""
@@ -222,14 +259,14 @@ def _settled(
 
     def once(lower: float, degrees: tuple[int, ...]) -> tuple[Equioscillation, float]:
         problem = Problem(task.root, degrees, lower / float(task.upper), 1.0)
-        found = surviving(bare, problem, task.precision, fused=fused)
+        found = surviving(bare, problem, task.precision, fused=fused, seen=seen)
         if found is None:
             found = roomiest(bare, problem, task.precision, fused=fused)
             warnings.warn(_BLOWN.format(degrees=degrees, dtype=task.precision), SafetyWarning, stacklevel=2)
         return replace(found[0], round=strategy.round), found[1].error
 
     if isinstance(task.lower, str) and task.error is not None:
-        found = widest(bare, degrees, task.error, task.precision, fused=fused)
+        found = widest(bare, degrees, task.error, task.precision, fused=fused, seen=seen)
         if found is None:
             raise InputError("degree", _BLOWN.format(degrees=degrees, dtype=task.precision))
         return replace(found, round=strategy.round), degrees

@@ -11,6 +11,8 @@ the command that makes the table again.
   field may hold stand in its metadata: field(default="a", metadata={"choices": ("a", "b")}).
 - The first line of the docstring is the heading of the options, and its Args are their help texts. No field
   may be called as a keyword of `design` is.
+- A search that may take more than a second or two calls search/pace.py in its loops, so that --timeout and
+  Ctrl-C end it with the best so far.
 - A module of a strategy imports torch, and searches, which load numpy and mpmath, in the functions that need
   them, and not at its top: --help reads the fields of all.
 """
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,10 +43,7 @@ from polydesign.model import (
     check_purpose,
     dtype_name,
 )
-
-
-def nobody(*_: Any) -> None:
-    """Told of something, and does nothing."""
+from polydesign.search.pace import nobody
 
 
 def given(values: dict[str, Any]) -> dict[str, Any]:
@@ -61,6 +61,7 @@ class Task:
         lower: A number, or "min": the smallest lower end from which the error is reached.
         dtype: The full name of a precision; None where nobody said.
         watch: Called now and then with (done, in all), and with numbers that a strategy has to show.
+        doing: Called with what is being done, in words.
         cut_short: Called with "timeout" or "interrupted" where a search gives the best so far in place of
             what it would have found.
         known: Called before the search with the name of a table of the package that it has found before.
@@ -79,6 +80,7 @@ class Task:
     normalization: str = "frobenius"
     purpose: str | None = None
     watch: Callable[..., None] = nobody
+    doing: Callable[[str], None] = nobody
     cut_short: Callable[[str], None] = nobody
     known: Callable[[str], None] = nobody
 
@@ -172,8 +174,8 @@ class Found:
 class Strategy:
     """The base of all strategies: what one has beside its fields and `search`.
 
-    takes_long: whether a search may take more than seconds; the command line then shows how far it is, makes
-    sure beforehand that the result has a place, and does not lose it where its name is taken. serves: the
+    takes_long: whether a search may take more than seconds; the command line then makes sure beforehand that
+    the result has a place, and does not lose it where its name is taken. serves: the
     purposes (model.PURPOSES) that its schedules may have.
     """
 
@@ -225,7 +227,13 @@ class Strategy:
     @classmethod
     def unfinished(cls, table: Table, why: str, path: str) -> str:
         """What to say of a search that was cut short (Task.cut_short) and whose table is at this path."""
-        return f"cut short ({why}); this is the best so far"
+        missing = table.provenance.parameters.get("unfinished", "")
+        missing = f", and {missing}" if missing else ""
+        kept = "" if path == "-" else f"; run polydesign verify {shlex.quote(path)} before you use it"
+        return (
+            f"cut short ({why}): this is the best so far{missing}{kept}. The same command "
+            "starts over: nothing is kept to go on from. A longer --timeout, or none, takes it further"
+        )
 
     @classmethod
     def settings(cls) -> tuple[StrategyField, ...]:

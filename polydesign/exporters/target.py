@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING
 
-from polydesign.model import InputError, Table, half_of, stated
+from polydesign.model import InputError, Table
 from polydesign.table.catalogue import entries
+from polydesign.table.standings import made_for, standings
 from polydesign.text.digits import in_digits
 
 Rows = list[tuple[float, ...]]
@@ -73,26 +74,10 @@ def how_known(table: Table) -> str:
     return f"{kind}, not proved" if kind == "sampled" else kind
 
 
-def made_for(table: Table) -> str | None:
-    """What the table is for, where that is not the sign or the root that its promise is of."""
-    low, high = table.schedule.interval
-    if table.purpose == "clip":
-        return f"made for clipping singular values: f(x) is near min(x/{low:.12g}, 1) from 0 to {high:.12g}"
-    if table.schedule.root == 2 and table.purpose == "root":
-        return "made for P^(-1/2) in the coupled form, where x is the square root of an eigenvalue"
-    return None
-
-
 def _lost(table: Table) -> str | None:
     if table.schedule.error < 1:
         return None
     return "Warning: some x of this interval come out at 0 or below, or at 2 or above"
-
-
-def standings(table: Table) -> list[str]:
-    """The standing in the half precision that the table was made for, or in those that it was tried in."""
-    dtypes = [table.dtype] if table.dtype else sorted({one.dtype for one in table.tried})
-    return [stated(table.tried, dtype) for dtype in dtypes if half_of(table.purpose, dtype)]
 
 
 def check_normalization(table: Table, target: str, *known: str) -> None:

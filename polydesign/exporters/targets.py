@@ -11,7 +11,6 @@ from polydesign.exporters.sheet import CSV, LATEX, MARKDOWN
 from polydesign.exporters.target import Target
 from polydesign.exporters.torch_text import TORCH_FUNCTION
 from polydesign.model import InputError
-from polydesign.table.given import Source, as_table
 from polydesign.text.similar import closest
 
 TEXTS: dict[str, Target] = {
@@ -50,25 +49,3 @@ def divides_by(factor: float) -> str:
     """The codebases that divide by so much more than the norm, in words; "" where none does."""
     names = sorted(name for name, one in TARGETS.items() if one.factor == factor)
     return f"what divides by {factor:g} times the norm ({', '.join(names)})" if names else ""
-
-
-def export(table: Source, to: str) -> str:
-    """The table as text that another codebase takes: to paste, or to import.
-
-    Args:
-        table: A Table, its name in the catalogue, the path of its file, or rows.
-        to: For whom, a name of `polydesign.exporters.TARGETS`.
-
-    Returns:
-        The text. It names the table and its digest, has the argument's name and type, the number of steps and
-        the factor that the target divides by, and says what to mind there.
-
-    Raises:
-        InputError: For a name that is not known, and, with the reason and what to do instead, where the
-            target cannot express the table.
-
-    >>> print(export("sign-d5x5-l1e-3-bf16", "optax").splitlines()[-2].strip())
-    preconditioning='frobenius',
-    """
-    found = as_table(table)
-    return target(to).write(found)

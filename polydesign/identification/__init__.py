@@ -23,9 +23,25 @@ Where things are, in the order in which a text goes through them:
 - `imported`, `meant`: a list of a file as a table.
 """
 
-from polydesign.identification.advice import Alternative
-from polydesign.identification.identify import Identification
-from polydesign.identification.inventory import Inventory, Sighting, inventory
-from polydesign.identification.match import Match
+from typing import TYPE_CHECKING
+
+from polydesign.text.lazy import lazy
+
+if TYPE_CHECKING:
+    from polydesign.identification.advice import Alternative
+    from polydesign.identification.identify import Identification
+    from polydesign.identification.inventory import Inventory, Sighting, inventory
+    from polydesign.identification.match import Match
+
+# Whether what is given is a source file is looked at without the numerical libraries that reading it loads.
+__getattr__ = lazy(
+    __name__,
+    {
+        "advice": "Alternative",
+        "identify": "Identification",
+        "inventory": "Inventory Sighting inventory",
+        "match": "Match",
+    },
+)
 
 __all__ = ["Alternative", "Identification", "Inventory", "Match", "Sighting", "inventory"]

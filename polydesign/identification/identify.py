@@ -9,7 +9,6 @@ from typing import Any
 
 from polydesign.approximation.certificate import certify
 from polydesign.approximation.scalar import schedule_from
-from polydesign.exporters.target import made_for, standings
 from polydesign.identification.advice import LOWER, USUAL, Alternative, alternatives
 from polydesign.identification.described import NARROW, described
 from polydesign.identification.lists import Reading
@@ -19,6 +18,7 @@ from polydesign.identification.sources import Source, given
 from polydesign.model import Certificate, InputError, Schedule, Table, check_integer, check_number
 from polydesign.program.cost import matmuls
 from polydesign.table.catalogue import catalogue, load
+from polydesign.table.standings import made_for, standings
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from polydesign.model.checks import (
     MOST_HEADROOM,
@@ -111,8 +111,18 @@ class Provenance:
         object.__setattr__(self, "parameters", plain)
 
 
+class _Named(type):
+    """Says where what is looked for in Table is: its rows are certified in a higher room."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(cls, name: str) -> NoReturn:
+            where = "; polydesign.from_rows makes a table of rows" if name == "from_rows" else ""
+            raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}{where}")
+
+
 @dataclass(frozen=True, slots=True)
-class Table:
+class Table(metaclass=_Named):
     """A schedule with everything a reader needs in order to trust it: one JSON file.
 
     Args:

@@ -63,7 +63,7 @@ def compare(
     needs for the same error on the first interval.
 
     Args:
-        tables: Each a Table, its name in the catalogue, the path of its file, or rows.
+        tables: Each a Table, its name, the path of its file, rows, or a source file with a list.
         lower: Lower ends of the common intervals, in units of the upper end; the first gives the order.
         measure: Measure bfloat16, float16 and float32 now, all tables on the same matrices, in place of what
             is stored in the tables; this needs torch.

@@ -9,22 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from polydesign.designer.design import published_table
+from polydesign.identification import tables as given_tables
 from polydesign.model import InputError, InputWarning, Measurement, Plan, Table
 from polydesign.reporting.comparison import Seen
 from polydesign.reporting.tables import SHOWN
 from polydesign.table.catalogue import catalogue
-from polydesign.table.given import Source, as_table
+from polydesign.table.given import Source
 from polydesign.table.published import names as published_names
 from polydesign.verification.verify import Progress, verify
 
 
 def table_of(source: Source) -> Table:
-    """The table of `as_table`, or of a published schedule that is none of the catalogue: the misprint.
+    """The table that is meant, or of a published schedule that is none of the catalogue: the misprint.
 
     Raises InputError where there is none, with the names that come close.
     """
     known = source in published_names() and source not in catalogue() if isinstance(source, str) else False
-    return published_table(str(source)) if known and not Path(str(source)).is_file() else as_table(source)
+    return (
+        published_table(str(source))
+        if known and not Path(str(source)).is_file()
+        else given_tables.table_of(source)
+    )
 
 
 @dataclass(frozen=True, slots=True)

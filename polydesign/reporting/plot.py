@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from polydesign.drawing.figures import comparison_figure, schedule_figure
+from polydesign.identification.tables import table_of
 from polydesign.model import InputError, Measurement
-from polydesign.table.given import Source, as_table
+from polydesign.table.given import Source
 from polydesign.table.measurements import read
 
 
@@ -17,7 +18,7 @@ def plot(*tables: Source, measured: str | os.PathLike[str] | Sequence[Measuremen
     """Draw one table's composed map and the error of each step, or several tables' maps together.
 
     Args:
-        tables: Each a Table, its name in the catalogue, the path of its file, or rows; all of one root.
+        tables: Of one root, each a Table, its name, the path of its file, rows, or a source file with a list.
         measured: Of one table, measurements with maps to draw on its own, or a file of them.
 
     Returns:
@@ -29,7 +30,7 @@ def plot(*tables: Source, measured: str | os.PathLike[str] | Sequence[Measuremen
     >>> [ax.get_label() for ax in plot("sign-d5x5-l1e-3-bf16").axes][:2]
     ['map', 'step 1']
     """
-    loaded = [as_table(table) for table in tables]
+    loaded = [table_of(table) for table in tables]
     if not loaded:
         raise InputError("tables", "a figure needs at least one table")
     if len(loaded) > 1 and measured:

@@ -34,7 +34,7 @@ def report(
     """Write a page that explains tables: promise, proof, map, rounding and origin of each, and all compared.
 
     Args:
-        tables: Each a Table, its name in the catalogue, the path of its file, or rows.
+        tables: Each a Table, its name, the path of its file, rows, or a source file with a list.
         folder: Where index.html, which stands alone, and report.md with its figures go. An earlier report
             there is replaced.
         measured: Measurements of these tables, or files of them.

@@ -18,6 +18,7 @@ from polydesign.runtime import opaque
 from polydesign.runtime.checks import SIGNS, check_plan, check_table, check_unchosen, given_table
 from polydesign.runtime.run import Run
 from polydesign.runtime.surroundings import Back, each, given_back, pinned, plain, seen
+from polydesign.table.given import TableField
 from polydesign.table.instead import plain_instead
 
 DEFAULT = Plan()
@@ -58,7 +59,7 @@ class Operator:
     TF32 reaches inside; complex matrices and DTensors are run as plain real ones (surroundings.py).
     """
 
-    table: Table | None
+    table: TableField
     plan: Plan
     word: ClassVar[str]
     counts: ClassVar[bool] = False

@@ -23,6 +23,7 @@ from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.matrix_sign import MatrixSign
 from polydesign.runtime.operators import RESIDUAL_ROUNDINGS
 from polydesign.search.sector import sector_table
+from polydesign.table.given import CHOSEN, TableField
 
 PASSES = 4
 """With l = 1e-3 these reach eigenvalues of 1e-12·ν, where float64 has no digits left for the rest."""
@@ -67,7 +68,7 @@ class BlockOperator(Operator):
             and infinity, and where the sign does not apply.
     """
 
-    table: Table | None = None
+    table: TableField = CHOSEN
     plan: Plan = DEFAULT
 
     def check(self) -> None:

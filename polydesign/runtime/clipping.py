@@ -28,7 +28,7 @@ from polydesign.runtime.evidence import outside
 from polydesign.runtime.normalize import NORMALIZATIONS
 from polydesign.runtime.run import Run
 from polydesign.runtime.signs import Signs, SpectralOperator
-from polydesign.table.given import Source
+from polydesign.table.given import CHOSEN, Source, TableField
 
 BOUND = "schatten8"
 """What bounds ‖M‖₂ where the plan names no normalization: within a factor n^(1/8), guaranteed."""
@@ -192,7 +192,7 @@ class Clip(SpectralOperator):
 
     low: float = -1.0
     high: float = 1.0
-    table: Table | None = None
+    table: TableField = CHOSEN
     plan: Plan = DEFAULT
     word = "spectral_clip"
     formulas = tuple(FORMULAS)

@@ -49,6 +49,7 @@ from polydesign.runtime.operators import msign, msign_with_info
 from polydesign.runtime.rescaling import symmetric_part
 from polydesign.runtime.roots import inverse_root, inverse_root_with_info
 from polydesign.runtime.surroundings import given_back, plain
+from polydesign.table.given import Source
 
 __all__ = ["inverse_root_differentiable", "msign_differentiable"]
 
@@ -57,7 +58,7 @@ _UNREACHED = "P^(-1/{}) has no derivative that the table can reach"
 
 def msign_differentiable(
     M: Tensor,
-    table: Table | None = None,
+    table: Source | None = None,
     plan: Plan | None = None,
     *,
     eps: float = 0.0,
@@ -119,7 +120,7 @@ def msign_differentiable(
 def inverse_root_differentiable(
     P: Tensor,
     root: int,
-    table: Table | None = None,
+    table: Source | None = None,
     plan: Plan | None = None,
     *,
     backward_table: Table | None = None,

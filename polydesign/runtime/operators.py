@@ -31,7 +31,7 @@ from polydesign.runtime.dither import dithered
 from polydesign.runtime.evidence import beyond, norm_evidence, outside, refuted
 from polydesign.runtime.normalize import NORMALIZATIONS, Normalized, scaled_to_one, work_dtype
 from polydesign.runtime.run import Run
-from polydesign.table.given import Source
+from polydesign.table.given import CHOSEN, Source, TableField
 from polydesign.table.instead import plain_instead
 
 RESIDUAL_ROUNDINGS = {"bfloat16": 4, "float16": 4, "float32": 64, "float64": 64}
@@ -72,7 +72,7 @@ class Sign(Operator):
             (none) and it has a row or column longer than u.
     """
 
-    table: Table | None = None
+    table: TableField = CHOSEN
     plan: Plan = DEFAULT
     word: ClassVar[str] = "msign"
     general: ClassVar[bool] = False

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError, Plan, Table, check_integer, check_number
+from polydesign.model import InputError, Plan, check_integer, check_number
 from polydesign.runtime import ops
 from polydesign.runtime.base import DEFAULT, made
 from polydesign.runtime.checks import whole
@@ -23,7 +23,7 @@ from polydesign.runtime.prepare import CoupledOperator
 from polydesign.runtime.rescaling import rescaled
 from polydesign.runtime.root_evidence import of_root, promise
 from polydesign.runtime.run import Run
-from polydesign.table.given import Source
+from polydesign.table.given import CHOSEN, Source, TableField
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class _Power(CoupledOperator):
 
     root: int
     power: int = 1
-    table: Table | None = None
+    table: TableField = CHOSEN
     plan: Plan = DEFAULT
 
     rank_rtol: float | None = field(default=None, kw_only=True)
@@ -134,7 +134,7 @@ class Root(CoupledOperator):
     """
 
     root: int
-    table: Table | None = None
+    table: TableField = CHOSEN
     plan: Plan = DEFAULT
     word = "root"
     cuts = True
@@ -169,7 +169,7 @@ class SqrtAndInverseSqrt(CoupledOperator):
     One product more than R alone. table, plan, eps, and what is raised: as of `CoupledOperator`.
     """
 
-    table: Table | None = None
+    table: TableField = CHOSEN
     plan: Plan = DEFAULT
     word = "sqrt_and_inverse_sqrt"
 

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polydesign.model import HALF, LEAST_RATIO, InputError, Plan, Schedule, Table, check_number
+from polydesign.model import HALF, LEAST_RATIO, InputError, Plan, Schedule, check_number
 from polydesign.model.program import monomial
 from polydesign.runtime.base import DEFAULT, made
 from polydesign.runtime.clipping import PAST, Clip, bound, composed, purposes_of
 from polydesign.runtime.defaults import clip_tables
 from polydesign.runtime.execute import inner
 from polydesign.runtime.signs import Signs, SpectralOperator, Tables
-from polydesign.table.given import Source
+from polydesign.table.given import CHOSEN, Source, TableField
 
 CURVE_POINTS = 20_001
 """On which a clip table's curve is inverted, as a line between them: off by about 1e-8."""
@@ -43,7 +43,7 @@ class Threshold(SpectralOperator):
     """Operators with a threshold θ > 0 of the singular values."""
 
     threshold: float
-    table: Table | None = None
+    table: TableField = CHOSEN
     plan: Plan = DEFAULT
 
     def check(self) -> None:
@@ -193,7 +193,7 @@ class SpectralPolynomial(SpectralOperator):
     """
 
     c: Sequence[float]
-    table: Table | None = None
+    table: TableField = CHOSEN
     plan: Plan = DEFAULT
     formula: str = field(default="", init=False)
     word = "spectral_polynomial"

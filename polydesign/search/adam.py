@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from polydesign.model import InputError, Problem, Schedule
+from polydesign.search import pace
 from polydesign.search.adam_settings import Adam
 from polydesign.search.composition import Composition
 from polydesign.search.descent import Descent, Watch
@@ -78,8 +79,10 @@ def run(
     looks = tuple((weight, one, one.points(problem)) for weight, one in parse(config.objective))
     device = _device(config.device)
     space = Composition(problem.root, problem.degrees, config.shared, config.parameters, device)
+    with pace.unhurried():  # without a start there is nothing to show
+        begun = _starts(config, problem, rows)
     # With fixed points, p(1) = 1 already.
-    starts = space.rows(space.parameters_of(_starts(config, problem, rows)))
+    starts = space.rows(space.parameters_of(begun))
     descent = Descent(config, space, looks, starts, guarded(looks, problem))
     better: list[Rows] = []
 
@@ -87,11 +90,13 @@ def run(
         return _ended(config, problem, looks, descent, (*better, *starts), stopped, deadline, watch)
 
     try:
-        stopped = descent.go(timeout, watch)
+        stopped = descent.go(None if timeout is None else deadline - time.monotonic(), watch)
         if config.polish and stopped == "done" and config.parameters == "coefficients":
             _, found = descent.sorted()
             better += [rows for rows in [polished(looks, problem, found[0], config.shared)] if rows]
         return ended(stopped)
+    except pace.TimeIsUpError:
+        return ended("timeout")
     except KeyboardInterrupt:
         # Whenever it comes, what was found is not lost: the end is gone through again, in haste.
         return ended("interrupted")

@@ -22,6 +22,7 @@ from polydesign.approximation.scalar import exactly
 from polydesign.model import LEAST_RATIO, MOST_STEPS, InputError, check_integer, check_number
 from polydesign.program.cost import UNIT, Prices, Products, form_of, power_products, step_products
 from polydesign.program.programs import INNER_DEGREES, preferred, products
+from polydesign.search import pace
 
 MOST_COST = 64
 """Products up to which an error is looked for."""
@@ -59,6 +60,7 @@ def front(start: Path, moves: Moves, most: float) -> tuple[Path, ...]:
     kept: list[Path] = []
     number = 0
     while waiting:
+        pace.check()
         path = heapq.heappop(waiting)[3]
         if kept and not path.rank < kept[-1].rank:
             continue

@@ -14,6 +14,7 @@ from polydesign.model import HALF, InputError, Problem
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import cost
 from polydesign.rounding.gram import choose_restarts
+from polydesign.search import pace
 from polydesign.search.budget import bisected
 from polydesign.search.rounding_aware import Proposal, Terms, least_error, propose
 from polydesign.search.smallest_lower import smallest_lower
@@ -57,6 +58,7 @@ def for_matmuls(terms: list[Terms], matmuls: int, dtype: str, *, measured: bool)
     """Those worth measuring, in the order to look at them: what the model thinks best comes first."""
     found = [one for each in terms for one in _affordable(each, matmuls, dtype)]
     if not found:
+        pace.check()
         raise InputError("matmuls", f"{matmuls} are too few for the {terms[0].form} form")
     found.sort(key=lambda one: one.proposal.expected)
     if not measured:
@@ -92,6 +94,7 @@ def for_error(
         last = min([last, *(1.5 * price for price in safe)])
         if found:
             yield sorted(found, key=lambda one: (one.cost, one.proposal.expected))
+        pace.check()
         done, most = most, most * _DEARER
 
 
@@ -116,7 +119,7 @@ def _surviving(terms: Terms, most: float, error: float, least: float) -> Iterato
         error=error,
     ):
         expected = one.schedule.error + UNIT_ROUNDOFF[terms.dtype] / 2
-        yield Proposal(one.schedule, one.strategy, one.cost, 1.0, expected, expected)
+        yield Proposal(one.schedule, one.strategy, one.cost, 1.0, expected, expected, one.unfinished)
 
 
 def _affordable(

@@ -24,6 +24,7 @@ from polydesign.approximation.sampling import clip_error
 from polydesign.approximation.scalar import schedule_from
 from polydesign.model import MOST_HEADROOM, InputError, Problem, Schedule, check_number, evaluate
 from polydesign.program.programs import preferred
+from polydesign.search import pace
 
 BELOW, ABOVE = 60, 60
 """Points of the grid on [0, c], and on [c, 1] times n + 1."""
@@ -71,7 +72,13 @@ class Clipping:
             )
         if len(problem.degrees) < 2:
             raise InputError("steps", "a clip schedule has at least two: one that stretches, one that clips")
-        found = [self._composed(problem, bend) for bend in BENDS]
+        found: list[list[tuple[float, ...]]] = []
+        with pace.best_so_far():
+            for number, bend in enumerate(BENDS, start=1):
+                pace.doing(f"bend {number} of {len(BENDS)}")
+                found.append(self._composed(problem, bend))
+        if not found:
+            pace.check()
         best = min(found, key=lambda rows: clip_error(rows, problem.lower))
         evaluations = [preferred((degree - 1) // 2) for degree in problem.degrees]
         schedule = schedule_from(2, best, (problem.lower, 1.0), evaluations)
@@ -110,6 +117,7 @@ def _stretch(n: int, c: float, safety: Clipping, off: float) -> tuple[tuple[floa
     P = _odd(n, low, upper)
     row, slope = (), 0.0
     for _ in range(ROUNDS):
+        pace.check()
         Q, none = _odd(n, high, upper), np.zeros((len(high), 1))
         constraints = np.vstack(
             [
@@ -132,6 +140,7 @@ def _nearest(n: int, y: np.ndarray, target: np.ndarray, upper: float) -> tuple[f
     """The best uniform approximation of the target on the points; it is 1 from some point on."""
     row = ()
     for _ in range(ROUNDS):
+        pace.check()
         P, one = _odd(n, y, upper), np.ones((len(y), 1))
         constraints = np.vstack([np.hstack([P, -one]), np.hstack([-P, -one])])
         solution = _solved(np.append(np.zeros(n + 1), 1.0), constraints, np.concatenate([target, -target]))

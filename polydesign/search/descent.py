@@ -57,13 +57,13 @@ class Descent:
 
     def go(self, timeout: float | None, watch: Watch | None) -> str:
         """All iterations; returns why it stopped."""
+        begun = time.monotonic()  # what torch loads for its optimizer takes seconds
         config = self.config
         optimizer = torch.optim.Adam([self.parameters], lr=config.rate, eps=1e-10)
         shifts = [0.0, config.perturbation, -config.perturbation] if config.perturbation else [0.0]
         mix = torch.tensor(MIX if config.perturbation else (1.0,), device=self.parameters.device)
         shift = torch.tensor(shifts, dtype=torch.float64, device=self.parameters.device)[:, None, None, None]
         every = max(1, config.iterations // RECORDED)
-        begun = time.monotonic()
         try:
             for iteration in range(config.begin, config.iterations):
                 rate = config.rate_at(iteration)

@@ -34,6 +34,7 @@ from polydesign.model import (
 )
 from polydesign.program.basis import expanded, program_constants
 from polydesign.program.programs import build
+from polydesign.search import pace
 from polydesign.search.grids import Grid, grid
 from polydesign.search.quantize import on_grid
 
@@ -160,6 +161,7 @@ def _composed(problem: Problem, settings: Sequence[Any], where: Grid | None, cen
     received = (exactly(problem.lower), exactly(problem.upper))
     steps: list[Step] = []
     for t, (n, room, cushion, evaluation) in enumerate(settings):
+        pace.check()
         last = t >= centred or t == len(settings) - 1
         step, received = design_step(
             problem.root, n, received, room, cushion, evaluation, where=where, last=last

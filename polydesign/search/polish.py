@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import least_squares, linprog
 
+from polydesign.search import pace
 from polydesign.search.starts import Rows
 
 MOST_ROUNDS = 100
@@ -59,6 +60,7 @@ def polish(
     c, unpacked = _packed(rows, shared)
     best, radius = _value(unpacked(c), root, goal), 0.01
     for _ in range(most_rounds):
+        pace.check()
         scale = np.maximum(abs(c), 0.01 * abs(c).max())
         move, promised = _program(unpacked(c), root, goal, radius * scale, shared)
         if move is None or best - promised <= LEAST_GAIN * max(abs(best), 1e-30):

@@ -19,6 +19,7 @@ import numpy as np
 
 from polydesign.approximation.remez import best_approximation
 from polydesign.model import InputError, Problem, Schedule, evaluate
+from polydesign.search import pace
 from polydesign.search.composition import Composition
 from polydesign.search.descent import Descent, Watch
 from polydesign.search.finish import guarded, polished, valid
@@ -148,6 +149,8 @@ class GridRounding:
                         return found
                     better = polished(self.looks, self.problem, one, False, frozen=frozen, most_rounds=rounds)
                     found += [better] if better is not None else []
+        except pace.TimeIsUpError:
+            self.stopped = "timeout"
         except KeyboardInterrupt:
             self.stopped = "interrupted"
         return found

@@ -35,6 +35,7 @@ from polydesign.rounding.direct import (
     roundoff,
     start,
 )
+from polydesign.search import pace
 from polydesign.search.budget import INNER_DEGREES, Path, additive, front
 from polydesign.search.minimax import Equioscillation
 from polydesign.search.standard import evaluations_of, rounded_down, standard
@@ -64,7 +65,8 @@ BOUNDED = ("frobenius", "aol")
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """A schedule, what it costs, and what the model expects of it: the error with the part `caution` of the
-    noise, for which it was made, and with all of it. strategy and the schedule's degrees make it again."""
+    noise, for which it was made, and with all of it. strategy and the schedule's degrees make it again.
+    unfinished: what was left out of making it, where a search was cut short."""
 
     schedule: Schedule
     strategy: Equioscillation
@@ -72,6 +74,7 @@ class Proposal:
     caution: float
     expected: float
     at_worst: float
+    unfinished: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +138,17 @@ def propose(
     turns = turns or (COUPLED["turns"] if terms.coupled else TURNS)
     found: dict[tuple[_Choice, ...], Proposal] = {}
     any_step = False
-    for caution in cautions:
-        for limit in turns:
-            for path in _front(terms, most, caution, limit):
-                any_step = any_step or bool(path.choices)
-                if path.choices and path.rank <= 1.05 * error and path.choices not in found:
-                    found[path.choices] = _realized(terms, path, caution)
+    with pace.best_so_far():
+        for caution in cautions:
+            for number, limit in enumerate(turns, start=1):
+                words = f"limit {number} of {len(turns)}, {len(found)} schedules so far"
+                pace.doing(f"proposing with {caution:g} of the noise: {words}")
+                for path in _front(terms, most, caution, limit):
+                    any_step = any_step or bool(path.choices)
+                    if path.choices and path.rank <= 1.05 * error and path.choices not in found:
+                        found[path.choices] = _realized(terms, path, caution)
     if not any_step:
+        pace.check()
         raise InputError("matmuls", f"{most:g} are too few: no step costs so little")
     return tuple(sorted(found.values(), key=lambda one: (one.cost, one.expected)))
 
@@ -169,6 +176,7 @@ def _front(terms: Terms, most: float, caution: float, limit: float) -> tuple[Pat
                     continue
                 mass = None if path.choices else terms.mass
                 ratios = (low / high, seen / high if terms.coupled else None)
+                pace.check()
                 chosen = _chosen(terms.root, n, evaluation, ratios, u * caution, u, mass, limit)
                 if chosen is None:
                     continue

@@ -24,6 +24,7 @@ from polydesign.rounding.families import FAMILIES, Parameters
 from polydesign.rounding.followed import stepper
 from polydesign.rounding.neighbours import Kept, climbed, near, worst
 from polydesign.rounding.trial import AGREEING, CHUNK
+from polydesign.search import pace
 from polydesign.search.minimax import Equioscillation, per_step
 
 
@@ -156,8 +157,11 @@ class _Seeker:
     def __init__(self, family: str, loop: str, dtype: str, lower: float, effort: Effort) -> None:
         self.family, self.loop, self.dtype, self.effort = FAMILIES[family], loop, dtype, effort
         self.rng = np.random.default_rng([list(FAMILIES).index(family), FOLLOWED.index(loop)])
-        sizes = (min(CHUNK, effort.drawn - start) for start in range(0, effort.drawn, CHUNK))
-        self.drawn = [self._started(self.family.draw(self.rng, size, lower)) for size in sizes]
+        self.drawn: list[tuple[Parameters, Callable[[Program], np.ndarray]]] = []
+        for start in range(0, effort.drawn, CHUNK):
+            pace.check()
+            size = min(CHUNK, effort.drawn - start)
+            self.drawn.append(self._started(self.family.draw(self.rng, size, lower)))
         self.kept: Kept | None = None
 
     def _started(self, parameters: Parameters) -> tuple[Parameters, Callable[[Program], np.ndarray]]:
@@ -182,9 +186,11 @@ class _Seeker:
 
         kept = self.kept and Kept(self.kept.members, ranked(self.kept.members))
         for parameters, largest in self.drawn:
+            pace.check()
             kept = worst(kept, parameters, largest(codes[-1]), self.effort.kept)
         assert kept is not None
         for _ in range(self.effort.rounds):
+            pace.check()
             kept = climbed(self.rng, kept, self.effort.children, self._changed, ranked)
         self.kept = kept
         return float(kept.rank.max())

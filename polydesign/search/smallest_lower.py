@@ -11,6 +11,7 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, Context
 
 from polydesign.model import LEAST_RATIO, InputError, Problem
+from polydesign.search import pace
 from polydesign.search.minimax import Equioscillation
 
 DIGITS = 10
@@ -34,6 +35,7 @@ def smallest_lower(
     Problem(root, degrees[:1], upper / 2, upper, error)  # refuses what is wrong with the error itself
 
     def reaches(ratio: float) -> bool:
+        pace.check()
         try:
             return strategy.search(Problem(root, degrees, ratio * upper, upper)).error <= error
         except InputError as problem:

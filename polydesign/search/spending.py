@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from polydesign.model import InputError, Problem, Schedule, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.programs import preferred
+from polydesign.search import pace
 from polydesign.search.budget import Path, cheapest, exact_front, widest
-from polydesign.search.candidates import Candidate, for_error, for_matmuls, lasts
+from polydesign.search.candidates import Candidate, for_error, for_matmuls, lasts, settles
 from polydesign.search.minimax import Equioscillation
 from polydesign.search.rounding_aware import Terms
 from polydesign.search.smallest_lower import smallest_lower
+
+_NOT_LAST = "it was not tried on as many matrices as what a search ends with"
+"""What there is to say of a candidate where the search is cut short before that."""
 
 _STORED = 0.125
 """Times u: no error below that is looked for. Storing the result once leaves more on what is measured."""
@@ -57,6 +62,9 @@ def best(
     """The candidate that errs least for so many products, or without matmuls the cheapest that reaches the
     error; what was measured of it; and of how many candidates it is the best.
 
+    Where it is cut short (search/pace.py): the best that was measured by then, or else one that is not
+    refuted; its proposal says what is unfinished.
+
     terms: one for each form. Raises InputError where nothing can be had for that.
     """
     if matmuls is not None:
@@ -70,11 +78,14 @@ def best(
         rounds = for_error(terms, error, dtype, measured=measure is not None)
     count, least = 0, math.inf
     for candidates in rounds:
-        ranked = None if measure is None else measure(candidates, enough)
+        ranked = None if measure is None or pace.over() else measure(candidates, enough)
+        if pace.over():
+            return *_best_so_far(candidates, ranked or (), enough, settles(terms[0])), len(ranked or ())
         if ranked is None:
-            lasting = (one for one in candidates if lasts(one, terms[0]))
-            if chosen := next(lasting, None):
-                return chosen, None, len(candidates)
+            for one in candidates:
+                kept = _lasting(one, terms[0])
+                if kept is not None:
+                    return kept, None, len(candidates)
             continue
         count, first = count + len(candidates), ranked[0]
         if enough is None and not math.isfinite(first.worst):
@@ -85,8 +96,9 @@ def best(
             )
         for one in ranked:
             good = math.isfinite(one.worst) if enough is None else one.complete and one.worst <= enough
-            if good and lasts(candidates[one.index], terms[0]):
-                return candidates[one.index], one, count
+            kept = _lasting(candidates[one.index], terms[0]) if good else None
+            if kept is not None:
+                return kept, one, count
         least = min(least, *(one.worst for one in ranked))
     if enough is None:
         raise InputError(
@@ -101,6 +113,36 @@ def best(
         f"none of {count} candidates stays below {enough!r} in {dtype} on matrices; the best reaches "
         f"{least:.3g}: ask for a larger error, or a higher precision",
     )
+
+
+def _lasting(one: Candidate, terms: Terms) -> Candidate | None:
+    """The candidate where it survives what a chosen one must, None where it does not."""
+    with pace.best_so_far():
+        pace.doing(f"trying the best, error {one.proposal.schedule.error:.4g}, once more")
+        return one if lasts(one, terms) else None
+    return _unfinished(one, _NOT_LAST)
+
+
+def _best_so_far(
+    candidates: Sequence[Candidate], ranked: Sequence[R], enough: float | None, settled: bool
+) -> tuple[Candidate, R | None]:
+    """Of what was measured, or else of what was not; a candidate that broke off was worse, or lost values."""
+    for one in ranked:
+        if one.complete and (math.isfinite(one.worst) if enough is None else one.worst <= enough):
+            words = f"{len(ranked)} of {len(candidates)} candidates were measured"
+            words += f", and {_NOT_LAST}" if settled else ""
+            return _unfinished(candidates[one.index], words), one
+    worse = {one.index for one in ranked}
+    for index, one in enumerate(candidates):
+        if index not in worse and (enough is None or one.proposal.expected <= enough):
+            before = one.proposal.unfinished or (_NOT_LAST if settled else "not all candidates were proposed")
+            return _unfinished(one, f"{before}, and it was not measured"), None
+    pace.check()
+    raise AssertionError("it is over, and check says so")
+
+
+def _unfinished(one: Candidate, words: str) -> Candidate:
+    return replace(one, proposal=replace(one.proposal, unfinished=words))
 
 
 def best_exactly(

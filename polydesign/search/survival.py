@@ -6,7 +6,7 @@ followed, and those close to the worst of them, and what still breaks a schedule
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from polydesign.model import LOOPS, InputError, Problem, Schedule
 from polydesign.rounding.families import FAMILIES, Parameters
 from polydesign.rounding.neighbours import climbed, near, worst
 from polydesign.rounding.trial import AGREEING, CHUNK, Tally, drawn, reached
+from polydesign.search import pace
 from polydesign.search.minimax import Equioscillation
 from polydesign.search.settling import FOLLOWED, QUICK, THOROUGH, Effort, settled
 from polydesign.search.smallest_lower import smallest_lower
@@ -35,8 +36,12 @@ MANY = 3
 
 ROOM = 0.95
 """Part of trial.BLOWN that a search lets a member reach: ten minutes of hunting take values a little farther
-than its last climb (14 products in float16: 1.51). Not of what a large error allows: there the last step's own
-rounding reaches it, and of 12 products in bfloat16 none would be left."""
+than its last climb (14 products in float16: 1.51). Not of what a large error allows: there the last step's
+own rounding reaches it, and of 12 products in bfloat16 none would be left."""
+
+LOOKED_AT = "its headroom is what a few matrices need"
+UNTRIED = "its headroom was not tried on other matrices than those it was found on"
+"""What there is to say of a schedule where a search is cut short before it has survived."""
 
 
 class Trust(NamedTuple):
@@ -66,19 +71,29 @@ up: degrees 17, 17, 17 in float16."""
 
 
 def surviving(
-    strategy: Equioscillation, problem: Problem, dtype: str, *, fused: bool = False, trust: Trust = FULL
+    strategy: Equioscillation,
+    problem: Problem,
+    dtype: str,
+    *,
+    fused: bool = False,
+    trust: Trust = FULL,
+    seen: Callable[[Equioscillation, Schedule], None] = pace.nobody,
 ) -> tuple[Equioscillation, Schedule] | None:
     """The strategy with the least headroom that survives, and its schedule; None where none does.
 
-    fused: In fused loops alone. trust: How much is tried. The rest is as of settling.settled.
+    fused: In fused loops alone. trust: How much is tried. seen: Called with what has headroom, before it is
+    tried on other members. The rest is as of settling.settled.
     """
     settling, running = _loops(fused)
     steep = sum((degree - 1) // problem.root > STEEP for degree in problem.degrees)
     for margin in MARGINS[-1:] if steep >= MANY_STEEP else MARGINS:
+        pace.doing(f"headroom for degrees {','.join(map(str, problem.degrees))}, margin {margin:g}")
         try:
             found = settled(strategy, problem, dtype, loops=settling, margin=margin, effort=trust.settling)
         except (InputError, ConvergenceError):  # no program, or no step, for just these
             continue
+        seen(*found)
+        pace.doing(f"trying degrees {','.join(map(str, problem.degrees))}, error {found[1].error:.4g}")
         # Of a single step nothing is promised that rounding could break.
         if len(problem.degrees) == 1 or survives(found[1], dtype, loops=running, trust=trust):
             return found
@@ -105,6 +120,7 @@ def widest(
     *,
     fused: bool = False,
     trust: Trust = FULL,
+    seen: Callable[[Equioscillation, Schedule], None] = pace.nobody,
 ) -> Equioscillation | None:
     """The strategy with headroom that survives on the widest interval [l, 1] where it promises the error.
 
@@ -115,12 +131,17 @@ def widest(
     """
     settling, running = _loops(fused)
     start = Problem(2, degrees, TYPICAL, 1.0)
+    pace.doing("looking for the smallest lower end")
     about = settled(strategy, start, dtype, loops=settling, effort=QUICK)[0]
     problem = replace(start, lower=smallest_lower(about, 2, degrees, error))
     for margin in MARGINS:
+        pace.doing(f"headroom from {problem.lower:.3g} on, margin {margin:g}")
         found = settled(strategy, problem, dtype, loops=settling, margin=margin, effort=trust.settling)[0]
         ends = replace(problem, lower=smallest_lower(found, 2, degrees, error))
-        if survives(found.search(ends), dtype, loops=running, trust=trust):
+        schedule = found.search(ends)
+        seen(found, schedule)
+        pace.doing(f"trying it from {ends.lower:.3g} on")
+        if survives(schedule, dtype, loops=running, trust=trust):
             return found
     return None
 
@@ -153,6 +174,7 @@ def _outlasts(schedule: Schedule, dtype: str, loops: tuple[str, ...], trust: Tru
             tally = Tally(room=ROOM)
             many = MANY if family == AGREEING[-1] else 1
             for members in drawn(family, many * trust.checked, schedule.interval[0], seed):
+                pace.check()
                 tally.add(schedule, reached(schedule, members, dtype, loop)[0])
             if _bad(tally, family, loop):
                 return False
@@ -185,6 +207,7 @@ def _climb(schedule: Schedule, dtype: str, family: str, loop: str, effort: Effor
     parameters = of.draw(rng, effort.drawn, schedule.interval[0])
     kept = worst(None, parameters, ranked(parameters), effort.kept)
     for _ in range(effort.rounds):
+        pace.check()
         kept = climbed(rng, kept, effort.children, changed, ranked)
         if _bad(tally, family, loop):
             break

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,11 +18,12 @@ from polydesign.model import MOST_STEPS, InputError, Problem, Schedule
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import Prices
 from polydesign.program.programs import preferred
+from polydesign.search import pace
 from polydesign.search.budget import Price, additive, next_error, start_error
 from polydesign.search.minimax import Equioscillation
 from polydesign.search.settling import QUICK, settled
 from polydesign.search.standard import evaluations_of
-from polydesign.search.survival import surviving
+from polydesign.search.survival import LOOKED_AT, UNTRIED, surviving
 
 FLOORS = (0.1, 0.08, 0.12, 0.06)
 """Image floors that are tried; the first decides which sequences of degrees meet the others."""
@@ -53,11 +54,15 @@ leaves more; of them, lower degrees round less."""
 
 @dataclass(frozen=True, slots=True)
 class Survivor:
-    """A schedule that lost none of the members it was tried on, how it is made, and what it costs."""
+    """A schedule that lost none of the members it was tried on, how it is made, and what it costs.
+
+    unfinished: what was left out, where the search was cut short before that.
+    """
 
     schedule: Schedule
     strategy: Equioscillation
     cost: float
+    unfinished: str = ""
 
 
 def sequences(
@@ -83,6 +88,7 @@ def sequences(
     found: list[tuple[Any, float, tuple[int, ...]]] = []
 
     def extend(error: Any, cost: float, chosen: tuple[int, ...]) -> None:
+        pace.check()
         following = [(own, n) for own, n in prices.items() if cost + own <= most + 1e-9]
         for own, n in following if len(chosen) < MOST_STEPS else ():
             extend(next_error(root, n, error), cost + own, (*chosen, n))
@@ -122,48 +128,69 @@ def survivors(
     """At most `keep` schedules at a cost above `least` and at most `most`, the smallest promise first.
 
     problem: root 2 and the interval; its degrees do not count. error: a larger promise is left out.
+
+    Where it is cut short (search/pace.py): those that it has by then, or else one that has headroom, or is
+    the best of those that were looked at; none where there is none.
     """
     price, begin = additive(prices, root=problem.root, form=form)
     u, ratio = UNIT_ROUNDOFF[dtype], problem.lower / problem.upper
     found: dict[Schedule, Survivor] = {}
+    looked_at: list[Survivor] = []
+    roomy: list[Survivor] = []
     steady = tuple(n for n in inner_degrees if n <= _STEADY) or tuple(inner_degrees)
     groups = dict.fromkeys((steady,) if dtype == "bfloat16" else (tuple(inner_degrees), steady))
-    for allowed in groups:
-        options: dict[str, Any] = {"start": begin, "least": least, "inner_degrees": allowed}
-        options |= {"enough": _EXACT * u, "reach": error, "keep": SEQUENCES}
-        first = [
-            _Candidate(replace(problem, degrees=degrees), strategy, cost)
-            for cost, chosen in sequences(2, ratio, most, price, **options)
-            for degrees in [tuple(1 + 2 * n for n in chosen)]
-            for strategy in _strategies(degrees, evaluations, FLOORS[:1])
-        ]
-        best = [
-            replace(one, strategy=strategy)
-            for one in _ranked(first, dtype, error)[:STRATEGIES]
-            for strategy in _strategies(one.problem.degrees, evaluations, FLOORS)
-        ]
-        slots, left = Counter({one.problem.degrees: ALIKE for one in best}), keep // len(groups)
-        for one in _ranked(best, dtype, error):
-            if not left or not slots[one.problem.degrees]:
-                continue
-            made = surviving(one.strategy, one.problem, dtype)
-            if made is None or made[1] in found:
-                continue
-            strategy, schedule = made
-            found[schedule] = Survivor(schedule, strategy, one.cost)
-            slots[one.problem.degrees] -= 1
-            left -= 1
-    return sorted(found.values(), key=lambda one: one.schedule.error)
+    with pace.best_so_far():
+        for allowed in groups:
+            options: dict[str, Any] = {"start": begin, "least": least, "inner_degrees": allowed}
+            options |= {"enough": _EXACT * u, "reach": error, "keep": SEQUENCES}
+            pace.doing("looking for sequences of degrees")
+            first = [
+                _Candidate(replace(problem, degrees=degrees), strategy, cost)
+                for cost, chosen in sequences(2, ratio, most, price, **options)
+                for degrees in [tuple(1 + 2 * n for n in chosen)]
+                for strategy in _strategies(degrees, evaluations, FLOORS[:1])
+            ]
+            best = [
+                replace(one, strategy=strategy)
+                for one in _ranked(first, dtype, error, looked_at)[:STRATEGIES]
+                for strategy in _strategies(one.problem.degrees, evaluations, FLOORS)
+            ]
+            slots, left = Counter({one.problem.degrees: ALIKE for one in best}), keep // len(groups)
+            for one in _ranked(best, dtype, error, looked_at):
+                if not left or not slots[one.problem.degrees]:
+                    continue
+
+                def seen(strategy: Equioscillation, schedule: Schedule, cost: float = one.cost) -> None:
+                    roomy.append(Survivor(schedule, strategy, cost, UNTRIED))
+
+                made = surviving(one.strategy, one.problem, dtype, seen=seen)
+                if made is None or made[1] in found:
+                    continue
+                strategy, schedule = made
+                found[schedule] = Survivor(schedule, strategy, one.cost)
+                slots[one.problem.degrees] -= 1
+                left -= 1
+    if found or not pace.over():
+        return sorted(found.values(), key=lambda one: one.schedule.error)
+    # Of what has headroom the last: what came before it did not survive.
+    within = [one for one in roomy[-1:] or looked_at if one.schedule.error <= error]
+    return sorted(within, key=lambda one: one.schedule.error)[:1]
 
 
-def _ranked(candidates: Iterable[_Candidate], dtype: str, error: float) -> list[_Candidate]:
-    """Best first, by what settling on a few members leaves of their promise."""
+def _ranked(
+    candidates: Sequence[_Candidate], dtype: str, error: float, looked_at: list[Survivor]
+) -> list[_Candidate]:
+    """Best first, by what settling on a few members leaves of their promise. looked_at: gets all of them."""
     found = []
     for number, one in enumerate(candidates):
+        degrees = ",".join(map(str, one.problem.degrees))
+        least = f", best so far {min(merit for merit, *_ in found)[2]:.3g}" if found else ""
+        pace.doing(f"ranking {number + 1} of {len(candidates)}: degrees {degrees}{least}")
         try:
-            schedule = settled(one.strategy, one.problem, dtype, effort=QUICK)[1]
+            strategy, schedule = settled(one.strategy, one.problem, dtype, effort=QUICK)
         except (InputError, ConvergenceError):  # no program, or no step, for just these
             continue
+        looked_at.append(Survivor(schedule, strategy, one.cost, LOOKED_AT))
         if schedule.error <= error:
             enough = _STORED * UNIT_ROUNDOFF[dtype]
             found.append((_merit(schedule.error, max(schedule.degrees), enough), number, one))

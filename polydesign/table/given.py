@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polydesign.model import Certificate, InputError, Schedule, Table, located
 from polydesign.table.catalogue import load
@@ -12,6 +12,18 @@ from polydesign.table.rows import Rows, from_rows
 
 Source = Table | str | os.PathLike[str] | Rows
 """A Table, its name in the catalogue, the path of its file, or rows of coefficients."""
+
+if TYPE_CHECKING:
+
+    class TableField:
+        """A field of an operator: given as a Source or None, and a Table or None from then on."""
+
+        def __get__(self, instance: object, owner: type | None = None) -> Table | None: ...
+        def __set__(self, instance: object, value: Source | None) -> None: ...
+
+    CHOSEN = TableField()
+else:
+    TableField, CHOSEN = Table | None, None  # a plain field, and a table that the operator chooses
 
 
 def as_table(source: Source, *, proving: bool = True, **how: Any) -> Table:

@@ -56,6 +56,16 @@ def write_atomically(path: Path, content: str | bytes, *, replace: bool = True) 
     remove_leftovers(path.parent)
 
 
+def is_folder(output: str) -> bool:
+    """Whether it means a folder: one that is there, or a name that ends with a slash."""
+    return output.endswith(("/", os.sep)) or Path(output).is_dir()
+
+
+def place(output: str, name: str) -> Path:
+    """Where a file goes: output itself, or its name within output where that means a folder, as for cp."""
+    return Path(output, name) if is_folder(output) else Path(output)
+
+
 def check_place(path: Path) -> None:
     """Raise the OSError that write_atomically would raise for this path, before work is spent on what goes
     there. A file is made and removed where it would be, or in the nearest folder that is there."""

@@ -18,7 +18,9 @@ import torch
 from torch import Tensor
 
 from polydesign import __version__
+from polydesign.identification.tables import table_of
 from polydesign.model import InputError, Table, check_integer, dtype_name
+from polydesign.table.given import Source
 from polydesign.verification.contestants import OPERATORS, OURS, contestants, table_for
 from polydesign.verification.machine import processor, today
 from polydesign.verification.metrics import deviation
@@ -94,7 +96,7 @@ def json_lines(timings: Iterable[Timing]) -> str:
 
 def bench(
     operator: str = "msign",
-    table: Table | None = None,
+    table: Source | None = None,
     *,
     root: int | None = None,
     shape: tuple[int, int] = (1024, 1024),
@@ -110,7 +112,8 @@ def bench(
 ) -> list[Timing]:
     """Times of our operator and of those `beside` it (names of its contestants; None: all), ours first.
 
-    table: None takes the operator's default for root and dtype. M is Gaussian, N(0, 1); the operators on
+    table: A Table, its name, the path of its file, rows, or a source file with a list; None takes the
+    operator's default for root and dtype. M is Gaussian, N(0, 1); the operators on
     symmetric positive matrices get P = x xᵀ/2n with a Gaussian x (n, 2n), all entries rounded to dtype.
     seconds: divided among the contestants equally; one that would need more than its share for `rounds`
     rounds takes part in fewer, but in one. It is no limit: each also runs once or twice before, to warm up.
@@ -123,7 +126,8 @@ def bench(
     check_effort(rounds, seconds, seed)
     place = resolve_device(device)
     dtype = dtype_name(dtype)
-    table = table_for(operator, table, dtype=dtype, root=root)
+    given = None if table is None else table_of(table)
+    table = table_for(operator, given, dtype=dtype, root=root)
     if table.normalization != "frobenius":
         raise InputError(
             "table",

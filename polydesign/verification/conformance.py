@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from polydesign.identification.tables import table_of
 from polydesign.model import InputError, Table, dtype_name
-from polydesign.table.given import Source, as_table
+from polydesign.table.given import Source
 from polydesign.text.files import check_place, is_leftover, write_together
 from polydesign.text.incoming import parse, read_text
 from polydesign.verification.calling import Answer, call, refused
@@ -160,7 +161,7 @@ def conformance(
         InputError: Where the folder holds something else and force is off, and for an operator that does not
             go with the table.
     """
-    folder, found = Path(folder), as_table(table)
+    folder, found = Path(folder), table_of(table)
     check_place(folder / INDEX)
     contents = kit(found, operator=operator, seed=seed)
     ours = own_files(folder) if folder.is_dir() else set()
@@ -190,7 +191,7 @@ def kit_of(source: Source, operator: str | None = None, seed: int = 0) -> Found:
                 f"is {operator!r}, and the kit in {folder} is of {stated}: leave it out",
             )
         return table, stated, found
-    table = as_table(source)
+    table = table_of(source)
     operator = chosen_operator(table, operator)
     return table, operator, cases(table, operator=operator, seed=seed)
 
@@ -199,7 +200,7 @@ def case_names(source: Source, operator: str | None = None) -> list[str]:
     """The names of the cases that `kit_of` has, without making any."""
     if _folder(source) is not None:
         return [case.name for case in kit_of(source, operator)[2]]
-    return list(listed_spectra(chosen_operator(as_table(source), operator)))
+    return list(listed_spectra(chosen_operator(table_of(source), operator)))
 
 
 def _folder(source: Source) -> Path | None:

@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from polydesign.identification.tables import table_of
 from polydesign.model import HALF, LOOPS, InputError, Plan, Table, Trial, check_number, dtype_name, quoted
 from polydesign.rounding.families import FAMILIES, Parameters
 from polydesign.rounding.neighbours import Kept
 from polydesign.rounding.trial import CHUNK, Tally, most
 from polydesign.runtime import msign
-from polydesign.table.given import Source, as_table
+from polydesign.table.given import Source
 from polydesign.text.files import write_atomically
 from polydesign.verification.climbing import INFINITE, Case, Found, badness
 from polydesign.verification.dense import Dense
@@ -117,7 +118,7 @@ def hunt(
     Ctrl-C ends it with what is there.
 
     Args:
-        table: A Table, its name in the catalogue, the path of its file, or rows.
+        table: A Table, its name in the catalogue, the path of its file, rows, or a source file with a list.
         seconds: How long to look, in this call.
         dtype: bfloat16 or float16; None for the precision the table was designed for, or bfloat16.
         seed: Of the random numbers.
@@ -133,7 +134,7 @@ def hunt(
     Raises:
         InputError: The table is none of signs, the precision no half, or the state of another hunt.
     """
-    found = as_table(table)
+    found = table_of(table)
     precision = dtype_name(dtype or found.dtype or "bfloat16")
     check_number("seconds", seconds)
     if found.schedule.root != 2 or found.purpose != "sign":

@@ -9,7 +9,6 @@ machine's own kernels do is for verify.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,6 +17,7 @@ from typing import Any
 from polydesign.model import HALF, InputError, Plan, Schedule, Table, check_integer, dtype_name
 from polydesign.rounding.gram import choose_restarts, every
 from polydesign.rounding.trial import AGREEING, random_trial
+from polydesign.search import pace
 from polydesign.verification.cases import Setting
 from polydesign.verification.operators import choose
 from polydesign.verification.reference import FixedSums
@@ -108,8 +108,6 @@ def select(
     device: str = "cpu",
     enough: float | None = None,
     watch: Callable[[int, int], None] | None = None,
-    deadline: float = math.inf,
-    cut_short: Callable[[str, int], None] | None = None,
 ) -> tuple[Measured, ...]:
     """All candidates measured on the same matrices, best first; one that is worse than the best is cut short.
 
@@ -119,9 +117,8 @@ def select(
     shape: reduced to MOST_ROWS rows at the same aspect. plans: one a candidate, their form and restarts are
     run; none: the default. enough: an error that suffices, at which the first candidate that reaches it, in
     the order given, ends the search; there every error counts in full. watch: called with (candidates
-    measured, candidates in all). deadline: of time.monotonic; after it, and after Ctrl-C, what was measured
-    counts, if one candidate met all matrices and nothing is enough. cut_short: called then, with "timeout" or
-    "interrupted", and how many were measured.
+    measured, candidates in all). Where the search is cut short (search/pace.py), those that were measured by
+    then, which may be none.
 
     Raises InputError for no candidates, and what sweep.measure raises.
     """
@@ -130,31 +127,23 @@ def select(
     if plans and len(plans) != len(candidates):
         raise InputError("plans", f"has {len(plans)} entries for {len(candidates)} candidates")
     check_integer("seed", seed, 0)
-    told = cut_short or (lambda *_: None)
     done: list[Measured] = []
     shares: dict[Any, float] = {}
     best = math.inf
-    for index, table in enumerate(candidates):
-        plan = replace(plans[index] if plans else Plan(), dtype=dtype_name(dtype))
-        limit = best if enough is None else enough
-        sides, weighted = reduced(shape), enough is None
-        usable = enough is None and any(one.complete for one in done)
-        if usable and time.monotonic() > deadline:
-            told("timeout", len(done))
-            break
-        try:
+    with pace.best_so_far():
+        for index, table in enumerate(candidates):
+            plan = replace(plans[index] if plans else Plan(), dtype=dtype_name(dtype))
+            limit = best if enough is None else enough
+            sides, weighted = reduced(shape), enough is None
+            least = "" if math.isinf(best) else f", best so far {best:.4g}"
+            pace.doing(f"measuring candidate {index + 1} of {len(candidates)}{least}")
             found = _one(index, table, plan, sides, operator, seed, device, limit, weighted, shares)
-        except KeyboardInterrupt:
-            if not usable:
-                raise
-            told("interrupted", len(done))
-            break
-        done.append(found)
-        best = min(best, found.score) if found.complete else best
-        if watch is not None:
-            watch(len(done), len(candidates))
-        if enough is not None and found.complete and found.worst <= enough:
-            break
+            done.append(found)
+            best = min(best, found.score) if found.complete else best
+            if watch is not None:
+                watch(len(done), len(candidates))
+            if enough is not None and found.complete and found.worst <= enough:
+                break
     return tuple(sorted(done, key=lambda one: (not one.complete, max(0.0, one.lost - RARE), one.score)))
 
 
@@ -182,6 +171,7 @@ def _one(
     worst, score, runs = 0.0, 0.0, []
     cases = _cases(shape, how.positive, PARTS if not followed else (1.0,))
     for number, (spectrum, sides) in enumerate(cases):
+        pace.check()
         known = _known(spectrum, sides, seed, lower, how.positive, how.singular)
         setting = Setting(known, table, plan, 1, resolve_device(device), seed)
         with FixedSums(str(plan.dtype)):
@@ -204,7 +194,10 @@ def _one(
 
 def _lost(schedule: Schedule, plan: Plan, seed: int) -> float:
     how = {"restarts": plan.restarts, "seed": seed, "enough": max(1, math.ceil(RARE * COUNT))}
-    trials = [random_trial(schedule, str(plan.dtype), family, COUNT, **how) for family in AGREEING]
+    trials = []
+    for family in AGREEING:
+        pace.check()
+        trials.append(random_trial(schedule, str(plan.dtype), family, COUNT, **how))
     return max(max(one.blown, one.lost) / one.tried for one in trials)
 
 

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from polydesign.identification.tables import table_of
 from polydesign.model import InputError, Measurement, Plan, check_integer, dtype_name
-from polydesign.table.given import Source, as_table
+from polydesign.table.given import Source
 
 if TYPE_CHECKING:
     from polydesign.verification.samples import Sample
@@ -39,7 +40,7 @@ def verify(
     eigenvalues, of side min(shape).
 
     Args:
-        table: A Table, its name in the catalogue, the path of its file, or rows.
+        table: A Table, its name in the catalogue, the path of its file, rows, or a source file with a list.
         spectra: Names of test matrices, as a list or with commas between; "all" is all of them. None is a few
             that differ, or where a matrix is given none.
         shape: (m, n) of the test matrices.
@@ -65,7 +66,7 @@ def verify(
     >>> [(one.spectrum, one.holds) for one in found]
     [('harmonic', True)]
     """
-    found = as_table(table)
+    found = table_of(table)
     for side in shape:
         check_integer("shape", side, 1)
     plan = Plan(normalization=normalization, form=form, restarts=restarts)

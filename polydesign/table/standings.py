@@ -1,0 +1,21 @@
+"""What there is to say of a table beside its promise: what it is for, and its standing in half precision."""
+
+from __future__ import annotations
+
+from polydesign.model import Table, half_of, stated
+
+
+def made_for(table: Table) -> str | None:
+    """What the table is for, where that is not the sign or the root that its promise is of."""
+    low, high = table.schedule.interval
+    if table.purpose == "clip":
+        return f"made for clipping singular values: f(x) is near min(x/{low:.12g}, 1) from 0 to {high:.12g}"
+    if table.schedule.root == 2 and table.purpose == "root":
+        return "made for P^(-1/2) in the coupled form, where x is the square root of an eigenvalue"
+    return None
+
+
+def standings(table: Table) -> list[str]:
+    """The standing in the half precision that the table was made for, or in those that it was tried in."""
+    dtypes = [table.dtype] if table.dtype else sorted({one.dtype for one in table.tried})
+    return [stated(table.tried, dtype) for dtype in dtypes if half_of(table.purpose, dtype)]
