@@ -50,14 +50,6 @@ def derivative(coefficients: Any, root: int) -> tuple[Any, ...]:
     return tuple((1 + j * root) * c for j, c in enumerate(coefficients))
 
 
-def horner(coefficients: Any, y: Any) -> Any:
-    """Σ c_j y^j in the arithmetic of y."""
-    total = coefficients[-1]
-    for c in reversed(coefficients[:-1]):
-        total = c + y * total
-    return total
-
-
 def image(coefficients: Any, root: int, interval: Interval) -> Interval:
     """[min p, max p] over the interval, as mpmath numbers.
 

@@ -84,7 +84,7 @@ def simulate(
                 r = x * x - delta * (max(1.0, float(np.max(x * x))) if relative else 1.0)
             lowest = min(lowest, float(np.min(r)))
             highest = max(highest, float(np.max(r)) / step.domain[1] ** 2)
-            z = np.polynomial.polynomial.polyval(r, step.coefficients)
+            z = step.inner(r)
             q, r, exact = q * z, r * z * z, step(exact)
             condition = max(condition, float(np.max(abs(q)) / np.min(abs(q))))
         x = abs(q * x)

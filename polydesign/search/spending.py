@@ -15,6 +15,7 @@ from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.programs import preferred
 from polydesign.search.budget import Path, cheapest, exact_front, widest
 from polydesign.search.candidates import Candidate, for_error, for_matmuls, lasts
+from polydesign.search.long_schedules import steady
 from polydesign.search.minimax import Equioscillation
 from polydesign.search.rounding_aware import Terms
 from polydesign.search.smallest_lower import smallest_lower
@@ -72,7 +73,11 @@ def best(
     for candidates in rounds:
         ranked = None if measure is None else measure(candidates, enough)
         if ranked is None:
-            lasting = (one for one in candidates if lasts(one, terms[0]))
+            lasting = (
+                one
+                for one in candidates
+                if lasts(one, terms[0]) and steady(one.proposal.schedule, one.proposal.at_worst)
+            )
             if chosen := next(lasting, None):
                 return chosen, None, len(candidates)
             continue
@@ -85,8 +90,9 @@ def best(
             )
         for one in ranked:
             good = math.isfinite(one.worst) if enough is None else one.complete and one.worst <= enough
-            if good and lasts(candidates[one.index], terms[0]):
-                return candidates[one.index], one, count
+            found = candidates[one.index]
+            if good and lasts(found, terms[0]) and steady(found.proposal.schedule, one.worst):
+                return found, one, count
         least = min(least, *(one.worst for one in ranked))
     if enough is None:
         raise InputError(
