@@ -22,7 +22,7 @@ from polydesign.program.programs import build, factored
 from polydesign.rounding.direct import noise
 from polydesign.search import long_schedules
 from polydesign.search.candidates import Candidate
-from polydesign.search.long_schedules import LongSteps, considered, is_long, proposal, sequence, steady
+from polydesign.search.long_schedules import LongSteps, considered, is_long, propose_long, sequence, steady
 from polydesign.search.long_steps import PRODUCTS, Effort, long_step, pool, values
 from polydesign.search.rounding_aware import Proposal, Terms
 from polydesign.search.spending import best
@@ -194,13 +194,13 @@ def test_long_steps_are_for_msign_in_float32_and_float64_where_nothing_is_prescr
 
 
 def test_what_is_proposed_is_made_again_by_its_strategy():
-    one = proposal(Terms(2, 0.05, 1.0, "float32"), 9)
+    one = propose_long(Terms(2, 0.05, 1.0, "float32"), 9)
     assert one is not None
     assert one.schedule == one.strategy.search(Problem(2, (3,), 0.05))
     assert one.cost == sum(step.program.products + 2 for step in one.schedule.steps) <= 9
     assert one.expected >= one.schedule.error
     assert all(room > 1 for room in one.strategy.headroom)
-    assert proposal(Terms(2, 0.9, 1.0, "float32"), 9) is None
+    assert propose_long(Terms(2, 0.9, 1.0, "float32"), 9) is None
 
 
 class _Ranked:

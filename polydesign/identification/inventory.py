@@ -181,7 +181,7 @@ def _of_text(
     table = of_the_header(text)
     if table is not None:
         return [
-            Sighting(path, "line 1", 1, "", tuple(table.as_tuples()), "", "known", table.name, table.name)
+            Sighting(path, "line 1", 1, "", table.schedule.rows, "", "known", table.name, table.name)
         ], None
     try:
         lists = find_lists(text, suffix)[0]

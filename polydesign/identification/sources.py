@@ -65,7 +65,7 @@ def unambiguous(found: Given) -> Given:
 def given(source: Source, which: str | None = None) -> Given:
     """The rows of a source, with how they were read. Takes and raises what `read` does, but for readings."""
     if isinstance(source, Table):
-        return Given(tuple(source.as_tuples()), source)
+        return Given(source.schedule.rows, source)
     if isinstance(source, os.PathLike):
         return _from_file(Path(source), which)
     if not isinstance(source, str):
@@ -101,7 +101,7 @@ def _from_file(path: Path, which: str | None) -> Given:
 def _from_text(text: str, which: str | None, suffix: str = "") -> Given:
     table = of_the_header(text)
     if table is not None:
-        return Given(tuple(table.as_tuples()), table)
+        return Given(table.schedule.rows, table)
     for one in earlier_tables():
         # Above degree 5 they run programs, whose constants are no coefficients.
         if one.digest in text and max(map(len, one.rows)) > 3:

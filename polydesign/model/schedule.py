@@ -225,6 +225,11 @@ class Schedule:
         return tuple(step.degree for step in self.steps)
 
     @property
+    def rows(self) -> tuple[tuple[float, ...], ...]:
+        """The coefficients of every step's q, rounded."""
+        return tuple(step.coefficients for step in self.steps)
+
+    @property
     def error(self) -> float:
         """max |f − 1| on the interval, as the last step states it."""
         return self.steps[-1].half_width

@@ -15,7 +15,7 @@ from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import cost
 from polydesign.rounding.gram import choose_restarts
 from polydesign.search.budget import bisected
-from polydesign.search.long_schedules import considered, proposal as long_proposal
+from polydesign.search.long_schedules import considered, propose_long
 from polydesign.search.rounding_aware import Proposal, Terms, least_error, propose
 from polydesign.search.smallest_lower import smallest_lower
 from polydesign.search.survival import CHOSEN, survives
@@ -71,7 +71,7 @@ def for_matmuls(terms: list[Terms], matmuls: int, dtype: str, *, measured: bool)
 
 def _long(terms: Terms, most: float) -> list[Candidate]:
     """Those with long steps: found anew for each interval, in half a minute."""
-    one = long_proposal(terms, most) if considered(terms) else None
+    one = propose_long(terms, most) if considered(terms) else None
     return [] if one is None else [Candidate(one, terms.form, None, one.cost)]
 
 

@@ -38,6 +38,7 @@ STEADY = 1.2
 rounding decides, and a steadier schedule of usual steps is as good."""
 
 _STORED = 0.125  # times u: an error below that is not improved upon
+_FITTED = 1e-11  # the least error of a long step: its fit is one of float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def sequence(terms: Terms, most: float) -> tuple[int, ...]:
                 ratio = (1 - path.state) / (1 + path.state)
                 close = close_to(count, ratio) if is_long(n) else n
                 reached = math.exp(levelled(terms.root, close, ratio).log_error)
+                reached = max(reached, _FITTED if is_long(n) else goal)
                 yield count + 2, reached, reached, n
 
     error = float(start_error(terms.lower, terms.upper))
@@ -105,7 +107,7 @@ def steady(schedule: Schedule, error: float) -> bool:
     return error <= STEADY * schedule.error or not any(step.long for step in schedule.steps)
 
 
-def proposal(terms: Terms, most: float) -> Proposal | None:
+def propose_long(terms: Terms, most: float) -> Proposal | None:
     """The schedule with long steps for so many products, with headroom by the model.
 
     None where none is long, where rounding would lose values, or where no start leads to a step.
