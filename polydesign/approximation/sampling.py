@@ -18,7 +18,9 @@ from polydesign.program.basis import defines, expanded
 from polydesign.program.gains import stored
 
 GRID = 1025
-"""Points a step on which a claimed image is checked."""
+"""Points a step on which a claimed image is checked; a long step has _GRID_PER_DEGREE for each inner degree."""
+
+_GRID_PER_DEGREE = 64
 
 SAMPLES = 129
 """Points on which a sampled certificate evaluates the composition."""
@@ -75,7 +77,8 @@ def check_claims(schedule: Schedule) -> None:
                 "are not those that its program defines; design the table again with polydesign search",
             )
         with np.errstate(over="ignore", invalid="ignore"):
-            values = step(grid(low, high, GRID))
+            points = _GRID_PER_DEGREE * step.inner_degree + 1 if step.long else GRID
+            values = step(grid(low, high, points))
         slack = _rounding(step, max(abs(low), abs(high))) + 2.0**-50 * (abs(claimed[0]) + abs(claimed[1]))
         reach = _ATTAINED * (claimed[1] - claimed[0]) + slack
         found = (float(np.min(values)), float(np.max(values)))
@@ -84,7 +87,7 @@ def check_claims(schedule: Schedule) -> None:
             if not -reach <= excess <= slack:  # also refuses NaN
                 raise ClaimError(
                     f"{where}.image[{side}]",
-                    f"is {claimed[side]!r}, and on {GRID} points of [{low!r}, {high!r}] the coefficients "
+                    f"is {claimed[side]!r}, and on {points} points of [{low!r}, {high!r}] the coefficients "
                     f"give {found[side]!r}; design the table again with polydesign search",
                 )
         implied = max(1 - claimed[0], claimed[1] - 1)

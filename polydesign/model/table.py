@@ -226,8 +226,8 @@ class Table:
         if any(step.long for step in self.schedule.steps):
             raise InputError(
                 "table",
-                f"{self.name} has a step of degree {max(self.schedule.degrees)}, whose coefficients in powers of A "
-                "lose all their digits: run its program, which export --to numpy or torch-function writes",
+                f"{self.name} has a step of degree {max(self.schedule.degrees)}, whose coefficients lose all "
+                "digits in powers of A: run its program, which export --to numpy or torch-function writes",
             )
         return list(self.schedule.rows)
 

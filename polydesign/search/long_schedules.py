@@ -22,7 +22,7 @@ from polydesign.program.basis import expanded
 from polydesign.program.cost import UNIT
 from polydesign.program.programs import INNER_DEGREES, factored, preferred, products
 from polydesign.rounding.direct import ROOM, follow, noise, predict, roundoff, start
-from polydesign.search.budget import Path, front, start_error
+from polydesign.search.budget import Path, front, next_error, start_error
 from polydesign.search.long_steps import PRODUCTS, Effort, close_to, long_step
 from polydesign.search.minimax import design_step
 from polydesign.search.rounding_aware import Proposal, Terms, rounded_headroom
@@ -38,6 +38,7 @@ STEADY = 1.2
 rounding decides, and a steadier schedule of usual steps is as good."""
 
 _STORED = 0.125  # times u: an error below that is not improved upon
+_WIDE = 0.01  # errors that a long step is for: what is narrower, usual steps end
 _FITTED = 1e-11  # the least error of a long step: its fit is one of float64
 
 
@@ -79,16 +80,23 @@ def sequence(terms: Terms, most: float) -> tuple[int, ...]:
         if path.state <= goal:
             return
         for n, count in inner.items():
-            if path.cost + count + 2 <= most:
-                ratio = (1 - path.state) / (1 + path.state)
-                close = close_to(count, ratio) if is_long(n) else n
-                reached = math.exp(levelled(terms.root, close, ratio).log_error)
-                reached = max(reached, _FITTED if is_long(n) else goal)
+            if path.cost + count + 2 <= most and not (is_long(n) and path.state < _WIDE):
+                reached = max(goal, _expected(terms.root, n, count, path.state))
                 yield count + 2, reached, reached, n
 
     error = float(start_error(terms.lower, terms.upper))
     best = front(Path(0.0, error, error), moves, most)[-1].choices
     return best if any(map(is_long, best)) else ()
+
+
+def _expected(root: int, n: int, count: int, error: float) -> float:
+    """Of a step of inner degree n in `count` products on [1 − error, 1 + error]."""
+    if error < _WIDE:  # float64 cannot tell such ends apart
+        return float(next_error(root, n, error))
+    ratio = (1 - error) / (1 + error)
+    close = close_to(count, ratio) if is_long(n) else n
+    found = math.exp(levelled(root, close, ratio).log_error)
+    return max(found, _FITTED) if is_long(n) else found
 
 
 def considered(terms: Terms) -> bool:
