@@ -18,7 +18,7 @@ from polydesign.program.basis import defines, expanded
 from polydesign.program.gains import stored
 
 GRID = 1025
-"""Points a step on which a claimed image is checked; a long step has _GRID_PER_DEGREE for each inner degree."""
+"""Points a step on which a claimed image is checked; a long step has more (_GRID_PER_DEGREE)."""
 
 _GRID_PER_DEGREE = 64
 
