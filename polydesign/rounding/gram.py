@@ -122,9 +122,8 @@ def choose_restarts(schedule: Schedule, dtype: str) -> tuple[int, ...]:
 
     dtype: precision of the state, named as in torch. Where nothing less will do, that is `every`, and the
     gram form has no advantage; so it is with long steps. Beyond MOST_EXHAUSTIVE steps, restarts are left out
-    one after the other as
-    long as the limit allows, from the first step on. Raises InputError where the schedule is not of root 2,
-    and where even a restart before every step loses the values.
+    one after the other as long as the limit allows, from the first step on. Raises InputError where the
+    schedule is not of root 2, and where even a restart before every step loses the values.
     """
     dtype = dtype_name(dtype)
     if schedule.root != 2:
