@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import hypothesis
 import pytest
 
-from polydesign.search import candidates, survival, survivors
+from polydesign.search import candidates, long_schedules, long_steps, survival, survivors
 from polydesign.search.settling import QUICK, Effort
 
 hypothesis.settings.register_profile("fixed", derandomize=True)
@@ -21,6 +21,7 @@ hypothesis.settings.load_profile("fixed")
 _SEQUENCES, _STRATEGIES, _SURVIVORS = survivors.SEQUENCES, survivors.STRATEGIES, candidates.SURVIVORS
 _SHORT = Effort(1_024, 32, 8, 4)
 SHORT_TRUST = survival.Trust(_SHORT, 4096, _SHORT)
+SHORT_FIT = long_steps.Effort(starts=1, polished=1, hops=0, rounds=5)
 QUICK_TRUST = survival.Trust(QUICK, 4096, QUICK)
 
 
@@ -41,6 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     # A hundredth of the time: what most tests of a search ask is not how many matrices it tries.
     trust(SHORT_TRUST, SHORT_TRUST, pytest.MonkeyPatch())
+    # Nor how good a long step is: one start in place of half a minute.
+    pytest.MonkeyPatch().setattr(long_schedules, "EFFORT", SHORT_FIT)
 
 
 def pytest_collection(session: pytest.Session) -> None:

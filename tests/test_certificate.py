@@ -31,9 +31,9 @@ from polydesign.approximation.certificate import (
 from polydesign.approximation.edge import edge, safe_up_to
 from polydesign.approximation.enclosure import _critical_points
 from polydesign.approximation.remez import best_approximation, solved
-from polydesign.approximation.scalar import derivative, horner, schedule_from
+from polydesign.approximation.scalar import derivative, schedule_from
 from polydesign.designer.design import published_table
-from polydesign.model import ClaimError, InputError, Problem, Schedule, Step
+from polydesign.model import ClaimError, InputError, Problem, Schedule, Step, horner
 from polydesign.search.minimax import Equioscillation
 from polydesign.table.published import names, published
 

@@ -13,11 +13,10 @@ from polydesign.approximation.scalar import (
     arithmetic,
     derivative,
     half_width,
-    horner,
     image,
     relative_half_width,
 )
-from polydesign.model import Problem, evaluate
+from polydesign.model import Problem, evaluate, horner
 from polydesign.search.minimax import Equioscillation
 
 coefficient = st.floats(-30, 30, allow_nan=False)

@@ -15,6 +15,7 @@ from typing import Any
 
 from polydesign.approximation.edge import edge, safe_up_to
 from polydesign.approximation.enclosure import Enclosure, exact_rows, exactly, levelled_error, step_image
+from polydesign.approximation.high_degree import levelled
 from polydesign.approximation.remez import best_approximation
 from polydesign.approximation.scalar import arithmetic, rational
 from polydesign.model import Certificate, ClaimError, InputError, Schedule, digest, quoted
@@ -82,7 +83,8 @@ def enclose(schedule: Schedule, most_bits: int = MOST_BITS) -> list[Enclosure]:
 
     Raises ArithmeticError where so many bits do not do.
     """
-    bits = 128
+    # What cancels in a long step takes more than the first would have.
+    bits = 256 if any(step.long for step in schedule.steps) else 128
     while bits <= most_bits:
         found = _images(schedule, bits)
         if all(_narrow(image) for image in found):
@@ -111,8 +113,11 @@ def optimum(schedule: Schedule) -> Bracket:
     The best error on [a, b] depends on a/b alone and falls as a/b rises, so the best composition is the
     greedy one (search/minimax.py), and a lower bound E' of a step's best error bounds the next one's from
     below on [1 − E', 1 + E']: there de la Vallée-Poussin's levelled error at any n + 2 points is one
-    (enclosure.levelled_error). From above, any steps will do: those of the solver, enclosed.
+    (enclosure.levelled_error). From above, any steps will do: those of the solver, enclosed. For long steps
+    there is none, and the schedule's own error is the bound.
     """
+    if any(step.long for step in schedule.steps):
+        return _optimum_from_below(schedule), Fraction(1)
     root = schedule.root
     low = high = (Fraction(schedule.interval[0]), Fraction(schedule.interval[1]))
     below = above = Fraction(1)
@@ -136,6 +141,24 @@ def optimum(schedule: Schedule) -> Bracket:
             return below, above  # later steps do better than `above` too: x itself is one of their steps
         low, high = (1 - below, 1 + below), (1 - above, 1 + above)
     return below, above
+
+
+def _optimum_from_below(schedule: Schedule) -> Fraction:
+    """The lower end of the optimum, from references of the solver in float64: any points give a bound."""
+    root, below = schedule.root, Fraction(0)
+    low = Fraction(schedule.interval[0]), Fraction(schedule.interval[1])
+    for step in schedule.steps:
+        delta = (low[1] - low[0]) / (low[1] + low[0])
+        ratio = float(low[0] / low[1])
+        bottom = ratio**root
+        angles = levelled(root, step.inner_degree, ratio).angles
+        points = [(bottom + (1 - bottom) * math.sin(angle / 2) ** 2) ** (1 / root) for angle in angles]
+        bits = 256 + 7 * max(0, -_exponent(delta)) * (step.inner_degree + 2)
+        below = levelled_error(_reference(points, low), root, bits)
+        if below == 0:
+            break
+        low = 1 - below, 1 + below
+    return below
 
 
 def _taylor_bound(root: int, inner_degree: int, interval: Bracket) -> Fraction:

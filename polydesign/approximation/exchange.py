@@ -14,8 +14,8 @@ from typing import Any
 import mpmath
 
 from polydesign.approximation.enclosure import levelled
-from polydesign.approximation.scalar import derivative, horner
-from polydesign.model import evaluate
+from polydesign.approximation.scalar import derivative
+from polydesign.model import evaluate, horner
 
 MAX_ROUNDS = 60
 

@@ -15,9 +15,12 @@ import numpy as np
 
 from polydesign.model import Certificate, ClaimError, Schedule, Step, evaluate
 from polydesign.program.basis import defines, expanded
+from polydesign.program.gains import stored
 
 GRID = 1025
-"""Points a step on which a claimed image is checked."""
+"""Points a step on which a claimed image is checked; a long step has more (_GRID_PER_DEGREE)."""
+
+_GRID_PER_DEGREE = 64
 
 SAMPLES = 129
 """Points on which a sampled certificate evaluates the composition."""
@@ -45,7 +48,15 @@ def _cosines(points: int) -> np.ndarray:
 
 
 def _rounding(step: Step, high: float) -> float:
-    """A bound of float64's rounding of p on (0, high]: (n + 3)·2⁻⁵²·Σ|c_j| high^(1 + jr)."""
+    """A bound of float64's rounding of p on (0, high]: (n + 3)·2⁻⁵²·Σ|c_j| high^(1 + jr).
+
+    Of a long step what its program stores takes the place of the terms, by their first-order effect on p.
+    """
+    if step.long:
+        x = grid(0.0, high, GRID)
+        sizes, gains = stored(step.program, x**step.root)
+        terms = float(np.max(x * np.sum(abs(sizes * gains), axis=0)))
+        return (step.inner_degree + 3) * 2.0**-52 * (terms + 1)
     terms = sum(abs(c) * high ** (1 + j * step.root) for j, c in enumerate(step.coefficients))
     return (step.inner_degree + 3) * 2.0**-52 * (terms + 1)
 
@@ -66,7 +77,8 @@ def check_claims(schedule: Schedule) -> None:
                 "are not those that its program defines; design the table again with polydesign search",
             )
         with np.errstate(over="ignore", invalid="ignore"):
-            values = step(grid(low, high, GRID))
+            points = _GRID_PER_DEGREE * step.inner_degree + 1 if step.long else GRID
+            values = step(grid(low, high, points))
         slack = _rounding(step, max(abs(low), abs(high))) + 2.0**-50 * (abs(claimed[0]) + abs(claimed[1]))
         reach = _ATTAINED * (claimed[1] - claimed[0]) + slack
         found = (float(np.min(values)), float(np.max(values)))
@@ -75,7 +87,7 @@ def check_claims(schedule: Schedule) -> None:
             if not -reach <= excess <= slack:  # also refuses NaN
                 raise ClaimError(
                     f"{where}.image[{side}]",
-                    f"is {claimed[side]!r}, and on {GRID} points of [{low!r}, {high!r}] the coefficients "
+                    f"is {claimed[side]!r}, and on {points} points of [{low!r}, {high!r}] the coefficients "
                     f"give {found[side]!r}; design the table again with polydesign search",
                 )
         implied = max(1 - claimed[0], claimed[1] - 1)
@@ -90,7 +102,9 @@ def sampled_error(schedule: Schedule) -> str:
     Evaluated in as many digits as the error itself needs, so that 1e-200 is seen as 1e-200.
     """
     context = mpmath.MPContext()
+    largest = max(abs(c) for step in schedule.steps for c in step.coefficients)
     context.dps = 60 + (math.ceil(-math.log10(schedule.error)) if schedule.error else 340)
+    context.dps += math.ceil(math.log10(max(1.0, largest)))  # of a long step they cancel
     low, high = (context.mpf(end) for end in schedule.interval)
     rows = [[context.convert(c) for c in expanded(step.program)] for step in schedule.steps]
     ratio = (high / low) ** (context.mpf(1) / (SAMPLES - 1))

@@ -15,7 +15,7 @@ from typing import Any
 import mpmath
 
 from polydesign.approximation.enclosure import Enclosure, step_image
-from polydesign.model import Schedule, Step
+from polydesign.model import MOST_INNER_DEGREE, Schedule, Step
 from polydesign.model.program import Program
 from polydesign.program.basis import expanded, program_for
 
@@ -50,14 +50,6 @@ def derivative(coefficients: Any, root: int) -> tuple[Any, ...]:
     return tuple((1 + j * root) * c for j, c in enumerate(coefficients))
 
 
-def horner(coefficients: Any, y: Any) -> Any:
-    """Σ c_j y^j in the arithmetic of y."""
-    total = coefficients[-1]
-    for c in reversed(coefficients[:-1]):
-        total = c + y * total
-    return total
-
-
 def image(coefficients: Any, root: int, interval: Interval) -> Interval:
     """[min p, max p] over the interval, as mpmath numbers.
 
@@ -71,6 +63,9 @@ def image(coefficients: Any, root: int, interval: Interval) -> Interval:
         delta = 1
     lost = 0 if delta <= 0 else max(0, -float(mpmath.log10(delta)))
     digits = 45 + math.ceil(min(lost * len(coefficients), _SMALLEST))
+    if len(coefficients) > MOST_INNER_DEGREE + 1:  # powers of a long step cancel
+        largest = max(abs(c) for c in map(rational, coefficients))
+        digits += math.ceil(max(0.0, math.log10(largest)))
     context = arithmetic(digits)
     low, high = (rational(end) for end in interval)
     rows = tuple(map(rational, coefficients))

@@ -240,6 +240,9 @@ def _summary(table: Table, strategy: type[Strategy]) -> str:
     ]
     for index, step in enumerate(schedule.steps, start=1):
         numbers = ", ".join(f"{c!r}" for c in step.coefficients)
+        if step.long:  # rounded, they are those of another polynomial
+            count = len(step.program.constants)
+            numbers = f"of order {max(map(abs, step.coefficients)):.0e}: what runs are {count} constants"
         lines.append(f"{index:4d} {step.degree:6d}  {step.half_width:<14.9g}  {numbers}")
     return "\n".join(lines)
 

@@ -44,6 +44,7 @@ def show(table: str, list_name: str | None, as_json: bool) -> None:
 def _described(table: Table, path: Path) -> str:
     from polydesign.exporters.target import standings, stated_error
     from polydesign.program.cost import matmuls_of
+    from polydesign.reporting.origin import listing
 
     schedule, provenance = table.schedule, table.provenance
     low, high = schedule.interval
@@ -82,9 +83,8 @@ def _described(table: Table, path: Path) -> str:
             how = f"{m.operator}{power}, {m.form}{restarts}, {m.normalization}, {m.device}"
             verdict = "holds" if m.holds else "FAILED"
             lines.append(f"  {m.dtype:9} {shape:10} {m.spectrum:14} {worst:10} {verdict:6} ({how})")
-    lines += ["", "coefficients of q, increasing powers, one tuple a step:", "["]
-    lines += [f"    {row!r}," for row in table.as_tuples()]
-    return "\n".join([*lines, "]", *_programs(schedule)])
+    lines += ["", "coefficients of q, increasing powers, one tuple a step:", listing(table)]
+    return "\n".join([*lines, *_programs(schedule)])
 
 
 _TAILS = {

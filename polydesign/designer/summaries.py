@@ -16,6 +16,9 @@ def optimum(table: Table, words: str = SAFETY) -> str:
     certificate = table.certificate
     if certificate is None or certificate.optimum is None:
         return "optimum   not known without a proof"
+    if any(step.long for step in table.schedule.steps):
+        least = float(certificate.optimum[0])
+        return f"optimum   above {least:.3g} for any q of these degrees; what programs reach is not known"
     least = float(certificate.optimum[1])
     if least < 1e-300:
         return "optimum   below 1e-300 for these degrees without safety"

@@ -19,7 +19,7 @@ def csv_text(table: Table) -> str:
     …; empty, like cells to the right of a row's last number, where a step has none.
     """
     steps = table.schedule.steps
-    most = max(len(step.coefficients) for step in steps)
+    most = max(len(_coefficients(step)) for step in steps)
     programs = max(len(constants_beside(step)) for step in steps)
     columns = ["name", "digest", "root", "normalization", "step", "degree", "evaluation"]
     columns += ["domain_low", "domain_high", "image_low", "image_high", "half_width"]
@@ -30,9 +30,9 @@ def csv_text(table: Table) -> str:
     writer.writerow(columns)
     same = [table.name, table.digest, table.schedule.root, table.normalization]
     for index, step in enumerate(steps, start=1):
-        numbers = [*step.domain, *step.image, step.half_width, *step.coefficients]
+        numbers = [*step.domain, *step.image, step.half_width, *_coefficients(step)]
         cells = [*same, index, step.degree, step.evaluation, *map(repr, map(float, numbers))]
-        cells += [""] * (most - len(step.coefficients))
+        cells += [""] * (most - len(_coefficients(step)))
         if programs:
             constants = constants_beside(step)
             cells += [program_text(step), *map(repr, constants), *[""] * (programs - len(constants))]
@@ -46,7 +46,7 @@ def markdown_text(table: Table) -> str:
     rows = ["| step | degree | image | evaluation | numbers |", "|--:|--:|:--|:--|:--|"]
     for index, step in enumerate(table.schedule.steps, start=1):
         low, high = step.image
-        listed = [*_numbered("c", step.coefficients), *_numbered("k", constants_beside(step))]
+        listed = [*_numbered("c", _coefficients(step)), *_numbered("k", constants_beside(step))]
         numbers = ", ".join(f"{name} = `{c!r}`" for name, c in listed)
         rows.append(f"| {index} | {step.degree} | [{low:.6g}, {high:.6g}] | {step.evaluation} | {numbers} |")
     what = "c0, c1, … are the coefficients of q, p(x) = x q(x^r), in increasing powers."
@@ -72,12 +72,18 @@ def constants_beside(step: Step) -> tuple[float, ...]:
     return () if step.evaluation == "monomial" else step.program.constants
 
 
+def _coefficients(step: Step) -> tuple[float, ...]:
+    """Those of a long step are left out: in float64 they are another polynomial's."""
+    return () if step.long else step.coefficients
+
+
 def latex_text(table: Table) -> str:
     """A booktabs tabular of the coefficients with decimal points aligned (siunitx).
 
     Quintics and cubics have a row a step, other tables a row a coefficient. What runs in steps that are not
     monomial are constants of a program, which the table's file has.
     """
+    table.as_tuples()  # refuses long steps, of which coefficients say nothing
     steps = table.schedule.steps
     wide = max(len(step.coefficients) for step in steps) <= 3
     numbers = [c for step in steps for c in step.coefficients]

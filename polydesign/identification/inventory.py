@@ -182,7 +182,7 @@ def _of_text(
     table = stated(text)
     if table is not None and runs(text, table):
         return [
-            Sighting(path, "line 1", 1, "", tuple(table.as_tuples()), "", "known", table.name, table.name)
+            Sighting(path, "line 1", 1, "", table.schedule.rows, "", "known", table.name, table.name)
         ], None
     try:
         refuse_constants(text, table)

@@ -72,7 +72,7 @@ def unambiguous(found: Given) -> Given:
 def given(source: Source, which: str | None = None) -> Given:
     """The rows of a source, with how they were read. Takes and raises what `read` does, but for readings."""
     if isinstance(source, Table):
-        return Given(tuple(source.as_tuples()), source)
+        return Given(source.schedule.rows, source)
     if isinstance(source, os.PathLike):
         return _from_file(Path(source), which)
     if not isinstance(source, str):
@@ -104,13 +104,11 @@ def _from_file(path: Path, which: str | None) -> Given:
 def _from_text(text: str, which: str | None, suffix: str = "") -> Given:
     table = stated(text)
     if table is not None and runs(text, table):
-        return Given(tuple(table.as_tuples()), table)
+        return Given(table.schedule.rows, table)
     scheme = of_its_constants(text) if which is None else None
     if scheme is not None:
         table, line = scheme
-        return Given(
-            tuple(table.as_tuples()), table, "by its constants, which are no coefficients", line=line
-        )
+        return Given(table.schedule.rows, table, "by its constants, which are no coefficients", line=line)
     for one in earlier_tables():
         # Above degree 5 they run programs, whose constants are no coefficients.
         if one.digest in text and max(map(len, one.rows)) > 3:
@@ -118,7 +116,7 @@ def _from_text(text: str, which: str | None, suffix: str = "") -> Given:
     refuse_constants(text, table)
     one = chosen(text, which, suffix)
     if table is not None and (words := divided_by_more(one.rows, table)):
-        return Given(tuple(table.as_tuples()), table, words, (), _remarks(one, text, suffix), one.line)
+        return Given(table.schedule.rows, table, words, (), _remarks(one, text, suffix), one.line)
     reading, others = decided(one)
     return Given(reading.rows, None, reading.words, others, _remarks(one, text, suffix), one.line)
 

@@ -43,7 +43,7 @@ from polydesign.model.measurement import AfterStep, MeasuredMap, Measurement
 from polydesign.model.plan import Plan
 from polydesign.model.quoting import not_plain, obeyed, quoted, shortened, visible
 from polydesign.model.safety import HALF, LOOPS, STANDINGS, Trial, blown, half_of, standing, stated
-from polydesign.model.schedule import Problem, Schedule, Step, evaluate
+from polydesign.model.schedule import Problem, Schedule, Step, evaluate, horner
 from polydesign.model.table import Certificate, Provenance, Table
 
 __all__ = ["DTYPES", "EVALUATIONS", "FORMS", "LEAST_RATIO", "MOST_HEADROOM", "MOST_INNER_DEGREE"]
@@ -53,5 +53,5 @@ __all__ += ["InputWarning", "MeasuredMap", "Measurement", "PerStep", "Plan", "Pr
 __all__ += ["Provenance", "Schedule", "Step"]
 __all__ += ["HALF", "LOOPS", "STANDINGS", "SafetyWarning", "Trial", "blown", "half_of", "standing", "stated"]
 __all__ += ["Table", "check_choice", "check_degree", "check_integer", "check_interval", "check_normalization"]
-__all__ += ["check_number", "check_plain", "check_purpose", "digest", "dtype_name", "evaluate", "located"]
-__all__ += ["MOST_DEPTH", "not_plain", "obeyed", "purpose_of", "quoted", "shortened", "visible"]
+__all__ += ["check_number", "check_plain", "check_purpose", "digest", "dtype_name", "evaluate", "horner"]
+__all__ += ["MOST_DEPTH", "located", "not_plain", "obeyed", "purpose_of", "quoted", "shortened", "visible"]

@@ -17,6 +17,8 @@ _LARGEST = sys.float_info.max
 LEAST_RATIO = 1e-12  # of lower to upper
 MOST_HEADROOM = 2.0
 MOST_INNER_DEGREE = 12
+"""Of steps that are asked for by their degree, and of rows of coefficients."""
+
 MOST_ROOT = 1000
 MOST_STEPS = 200
 

@@ -10,6 +10,7 @@ from typing import Any
 from polydesign.model.checks import (
     LEAST_RATIO,
     MOST_HEADROOM,
+    MOST_INNER_DEGREE,
     MOST_ROOT,
     MOST_STEPS,
     InputError,
@@ -27,11 +28,15 @@ def evaluate(coefficients: Any, root: int, x: Any) -> Any:
 
     For floats, numpy arrays, mpmath numbers and Fractions alike; computed in the arithmetic of x.
     """
-    y = x**root
+    return x * horner(coefficients, x**root)
+
+
+def horner(coefficients: Any, y: Any) -> Any:
+    """Σ c_j yʲ, in the arithmetic of y."""
     q = coefficients[-1]
     for c in reversed(coefficients[:-1]):
         q = c + y * q
-    return x * q
+    return q
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +166,22 @@ class Step:
         """r = (degree − 1) / n."""
         return (self.degree - 1) // self.inner_degree
 
+    @property
+    def long(self) -> bool:
+        """Whether the coefficients only describe it: n > MOST_INNER_DEGREE, and its program is what is run.
+
+        Powers of A cancel: with inner degree 64 the coefficients reach 1e44 where q is of order 1, so that
+        rounded to float64 they are those of another polynomial.
+        """
+        return self.inner_degree > MOST_INNER_DEGREE and self.evaluation != "monomial"
+
+    def inner(self, y: Any) -> Any:
+        """q(y), in the arithmetic of y: by its coefficients, or by the program of a long step."""
+        return self.program(y) if self.long else horner(self.coefficients, y)
+
     def __call__(self, x: Any) -> Any:
-        """p(x), in the arithmetic of x (see evaluate)."""
-        return evaluate(self.coefficients, self.root, x)
+        """p(x), in the arithmetic of x."""
+        return x * self.inner(x**self.root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +223,11 @@ class Schedule:
     @property
     def degrees(self) -> tuple[int, ...]:
         return tuple(step.degree for step in self.steps)
+
+    @property
+    def rows(self) -> tuple[tuple[float, ...], ...]:
+        """The coefficients of every step's q, rounded."""
+        return tuple(step.coefficients for step in self.steps)
 
     @property
     def error(self) -> float:

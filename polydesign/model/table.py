@@ -229,8 +229,17 @@ class Table(metaclass=_Named):
         return standing(self.tried, dtype or self.dtype or "bfloat16")
 
     def as_tuples(self) -> list[tuple[float, ...]]:
-        """The coefficients as a list of tuples, one a step: the type that every consumer accepts."""
-        return [step.coefficients for step in self.schedule.steps]
+        """The coefficients as a list of tuples, one a step: the type that every consumer accepts.
+
+        Raises InputError for long steps, which run by their programs alone (Step.long).
+        """
+        if any(step.long for step in self.schedule.steps):
+            raise InputError(
+                "table",
+                f"{self.name} has a step of degree {max(self.schedule.degrees)}, whose coefficients lose all "
+                "digits in powers of A: run its program, which export --to numpy or torch-function writes",
+            )
+        return list(self.schedule.rows)
 
     def __getattr__(self, name: str) -> Any:
         # Code written before the file had a room of its own.

@@ -8,7 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from polydesign.model import MOST_INNER_DEGREE
 from polydesign.model.program import Algebra, Program, Terms
+
+_FINE = 36
+"""Points for each extreme: between two of them a cosine loses 1 − cos(π/72)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,14 @@ def stored(code: Program, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def turning_points(coefficients: Sequence[float], root: int, upper: float) -> np.ndarray:
-    """Where p′ = Σ (1 + j·r) c_j x^(jr) has its real roots in (0, upper)."""
+    """Where p′ = Σ (1 + j·r) c_j x^(jr) has its real roots in (0, upper).
+
+    Of a long step float64 has no such roots: there it is a grid of Chebyshev's spacing in y, so fine that
+    what lies between two points is p at one of them to a thousandth.
+    """
+    n = len(coefficients) - 1
+    if n > MOST_INNER_DEGREE:
+        return upper * np.sin(np.linspace(0, np.pi / 2, _FINE * n + 1)[1:-1]) ** (2 / root)
     slope = [(1 + j * root) * c * upper ** (j * root) for j, c in enumerate(coefficients)]
     y = np.roots(slope[::-1])
     y = y.real[(abs(y.imag) < 1e-6) & (y.real > 0) & (y.real < 1)]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from math import isqrt
 from typing import Any
 
 from polydesign.model import EVALUATIONS, InputError, check_choice, check_integer
-from polydesign.model.program import IDENTITY, A, Line, Program, monomial
+from polydesign.model.program import IDENTITY, A, Combination, Line, Program, monomial
 
 INNER_DEGREES = (1, 2, 3, 4, 5, 6, 8)
 """Inner degrees that a search looks at: those with a program of as few products as any higher one has."""
@@ -56,25 +57,37 @@ def chebyshev(constants: Sequence[Any]) -> Program:
 
 
 def factored(constants: Sequence[Any]) -> Program:
-    """Inner degree 8 in three products: with T = 2B² − I and Y = T(T + αB),
+    """Inner degree 2ᵏ in k products, k >= 3: with R₀ = B, R₁ = T = 2B² − I and R₂ = T(T + αB),
 
-    q = ρ (Y + a₁T + a₂B)(Y + b₁T + b₂B) + c₂Y + c₁T + c₀B + c_I·I
+    R_j = (R_(j−1) + Σ a_ji R_i)(R_(j−1) + Σ b_ji R_i), i < j − 1, for j from 3 to k,
+    q = ρ R_k + Σ c_i R_i + c·I, i < k.
 
-    constants: scale, ρ, α, a₁, a₂, b₁, b₂, c₂, c₁, c₀, c_I.
+    constants: scale, ρ, α, for each j its a and then its b, the c_i, c; those of one sum from the highest
+    register down. They are k² + 2. For k = 3 every q has such constants (basis.py); for more, those of long
+    steps are searched for (search/long_steps.py): beside the scale k² of them are independent, and no program
+    of k products reaches a larger set. With constants of I in a factor it would be the same set, since the
+    sums that follow hold the lower registers anyway.
+
+    Source: Paterson and Stockmeyer, SIAM J. Comput. 2, 1973, section 2 (Y·Y and what follows); Jarlebring
+    and Lorentzon, arXiv 2504.01500 (the dimension).
     """
-    scale, rho, alpha, a1, a2, b1, b2, c2, c1, c0, constant = constants
-    lines = (
+    scale, rho, alpha, *numbers, constant = constants
+    k = isqrt(len(constants) - 2)
+    left = iter(numbers)
+
+    def lower(count: int) -> Combination:
+        """So many registers from B on, with the next constants."""
+        return tuple([(_B + i, next(left)) for i in reversed(range(count))][::-1])
+
+    lines = [
         Line(((A, scale), (IDENTITY, -1))),
         Line(((IDENTITY, -1),), ((_B, 1),), ((_B, 1),), 2),
         Line((), ((_T, 1),), ((_B, alpha), (_T, 1))),
-        Line(
-            ((_B, c0), (_T, c1), (_THIRD, c2)),
-            ((_B, a2), (_T, a1), (_THIRD, 1)),
-            ((_B, b2), (_T, b1), (_THIRD, 1)),
-            rho,
-        ),
-    )
-    return Program(lines, (_THIRD + 1, 1), constant)
+    ]
+    for j in range(3, k + 1):
+        first, second = ((*lower(j - 1), (_B + j - 1, 1)) for _ in range(2))
+        lines.append(Line(lower(k) if j == k else (), first, second, rho if j == k else 1))
+    return Program(tuple(lines), (_B + k, 1), constant)
 
 
 def origin(constants: Sequence[Any]) -> Program:

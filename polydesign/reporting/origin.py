@@ -92,9 +92,14 @@ def _published(table: Table) -> tuple[str, str]:
 
 
 def listing(table: Table) -> str:
-    """The coefficients of q, increasing powers, as a list of tuples to paste."""
-    rows = "\n".join(f"    {row!r}," for row in table.as_tuples())
-    return f"[\n{rows}\n]"
+    """The coefficients of q, increasing powers, as a list of tuples to paste; comments for long steps."""
+    rows = [
+        f"    # degree {step.degree}: its program alone runs, in powers of A float64 loses it"
+        if step.long
+        else f"    {step.coefficients!r},"
+        for step in table.schedule.steps
+    ]
+    return "\n".join(["[", *rows, "]"])
 
 
 def exports(table: Table) -> list[tuple[str, str]]:

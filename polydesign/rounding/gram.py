@@ -84,7 +84,7 @@ def simulate(
                 r = x * x - delta * (max(1.0, float(np.max(x * x))) if relative else 1.0)
             lowest = min(lowest, float(np.min(r)))
             highest = max(highest, float(np.max(r)) / step.domain[1] ** 2)
-            z = np.polynomial.polynomial.polyval(r, step.coefficients)
+            z = step.inner(r)
             q, r, exact = q * z, r * z * z, step(exact)
             condition = max(condition, float(np.max(abs(q)) / np.min(abs(q))))
         x = abs(q * x)
@@ -121,9 +121,9 @@ def choose_restarts(schedule: Schedule, dtype: str) -> tuple[int, ...]:
     blown up.
 
     dtype: precision of the state, named as in torch. Where nothing less will do, that is `every`, and the
-    gram form has no advantage. Beyond MOST_EXHAUSTIVE steps, restarts are left out one after the other as
-    long as the limit allows, from the first step on. Raises InputError where the schedule is not of root 2,
-    and where even a restart before every step loses the values.
+    gram form has no advantage; so it is with long steps. Beyond MOST_EXHAUSTIVE steps, restarts are left out
+    one after the other as long as the limit allows, from the first step on. Raises InputError where the
+    schedule is not of root 2, and where even a restart before every step loses the values.
     """
     dtype = dtype_name(dtype)
     if schedule.root != 2:
@@ -135,6 +135,10 @@ def choose_restarts(schedule: Schedule, dtype: str) -> tuple[int, ...]:
             f"gram loses {lost:.2g} in {DTYPES[dtype]} even with a restart before every step: take a wider "
             'precision, a table designed for this one, or form="direct" at your own risk',
         )
+    if any(step.long for step in schedule.steps):
+        # Without them 12 products in float32 turned vectors of blocks of equal entries by half a radian,
+        # which scalars do not show.
+        return every(schedule)
     most, delta = limit(schedule, dtype), shift(dtype)
     if len(schedule.steps) > MOST_EXHAUSTIVE:
         return _one_by_one(schedule, delta, most, dtype)

@@ -16,6 +16,7 @@ from polydesign.program.cost import cost
 from polydesign.rounding.gram import choose_restarts
 from polydesign.search import pace
 from polydesign.search.budget import bisected
+from polydesign.search.long_schedules import considered, propose_long
 from polydesign.search.rounding_aware import Proposal, Terms, least_error, propose
 from polydesign.search.smallest_lower import smallest_lower
 from polydesign.search.survival import CHOSEN, survives
@@ -56,7 +57,7 @@ class Candidate:
 
 def for_matmuls(terms: list[Terms], matmuls: int, dtype: str, *, measured: bool) -> list[Candidate]:
     """Those worth measuring, in the order to look at them: what the model thinks best comes first."""
-    found = [one for each in terms for one in _affordable(each, matmuls, dtype)]
+    found = [one for each in terms for one in (*_affordable(each, matmuls, dtype), *_long(each, matmuls))]
     if not found:
         pace.check()
         raise InputError("matmuls", f"{matmuls} are too few for the {terms[0].form} form")
@@ -68,6 +69,12 @@ def for_matmuls(terms: list[Terms], matmuls: int, dtype: str, *, measured: bool)
         for caution in dict.fromkeys(one.proposal.caution for one in found)
         for one in [each for each in found if each.proposal.caution == caution][:HANDFUL]
     ]
+
+
+def _long(terms: Terms, most: float) -> list[Candidate]:
+    """Those with long steps: found anew for each interval, in half a minute."""
+    one = propose_long(terms, most) if considered(terms) else None
+    return [] if one is None else [Candidate(one, terms.form, None, one.cost)]
 
 
 def for_error(

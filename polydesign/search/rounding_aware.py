@@ -65,11 +65,12 @@ BOUNDED = ("frobenius", "aol")
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """A schedule, what it costs, and what the model expects of it: the error with the part `caution` of the
-    noise, for which it was made, and with all of it. strategy and the schedule's degrees make it again.
-    unfinished: what was left out of making it, where a search was cut short."""
+    noise, for which it was made, and with all of it. strategy: Equioscillation or LongSteps, whose `search`
+    makes it again with the schedule's degrees. unfinished: what was left out of making it, where a search was
+    cut short."""
 
     schedule: Schedule
-    strategy: Equioscillation
+    strategy: Any
     cost: float
     caution: float
     expected: float
@@ -239,7 +240,7 @@ def _chosen(
     return None if best is None else best[1:]
 
 
-def _headroom(found: float) -> float:
+def rounded_headroom(found: float) -> float:
     up = Context(prec=DIGITS, rounding=ROUND_CEILING)
     # What is less than float64 can add to 1 is none.
     return round(1 + float(up.create_decimal(found - 1)), 12) if found - 1 > 1e-15 else 1.0
@@ -247,7 +248,7 @@ def _headroom(found: float) -> float:
 
 def _realized(terms: Terms, path: Path, caution: float) -> Proposal:
     strategy = Equioscillation(
-        headroom=tuple(_headroom(c.headroom) for c in path.choices),
+        headroom=tuple(rounded_headroom(c.headroom) for c in path.choices),
         # λ is relative to u there, and to the domain, headroom included, in the model.
         cushion=tuple(float(f"{c.cushion * c.headroom:.{DIGITS}g}") for c in path.choices),
         evaluation=tuple(c.evaluation for c in path.choices),

@@ -17,6 +17,7 @@ from polydesign.program.programs import preferred
 from polydesign.search import pace
 from polydesign.search.budget import Path, cheapest, exact_front, widest
 from polydesign.search.candidates import Candidate, for_error, for_matmuls, lasts, settles
+from polydesign.search.long_schedules import steady
 from polydesign.search.minimax import Equioscillation
 from polydesign.search.rounding_aware import Terms
 from polydesign.search.smallest_lower import smallest_lower
@@ -84,7 +85,7 @@ def best(
         if ranked is None:
             for one in candidates:
                 kept = _lasting(one, terms[0])
-                if kept is not None:
+                if kept is not None and steady(kept.proposal.schedule, kept.proposal.at_worst):
                     return kept, None, len(candidates)
             continue
         count, first = count + len(candidates), ranked[0]
@@ -97,7 +98,7 @@ def best(
         for one in ranked:
             good = math.isfinite(one.worst) if enough is None else one.complete and one.worst <= enough
             kept = _lasting(candidates[one.index], terms[0]) if good else None
-            if kept is not None:
+            if kept is not None and steady(kept.proposal.schedule, one.worst):
                 return kept, one, count
         least = min(least, *(one.worst for one in ranked))
     if enough is None:

@@ -22,8 +22,8 @@ import numpy as np
 
 from polydesign import Equioscillation, Problem
 from polydesign.approximation.certificate import certify, ratio_to_optimum
-from polydesign.approximation.scalar import derivative, horner
-from polydesign.model import Schedule
+from polydesign.approximation.scalar import derivative
+from polydesign.model import Schedule, horner
 from polydesign.text.files import write_atomically
 from polydesign.verification.machine import machine
 
