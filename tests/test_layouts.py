@@ -8,8 +8,8 @@ import math
 import pytest
 from layouts import LAYOUTS, mutated
 
-from polydesign.identification.inventory import inventory
 from polydesign.identification.pasted import find_lists, read_rows
+from polydesign.identification.scanning import inventory
 from polydesign.identification.sources import given
 from polydesign.model import InputError
 from polydesign.table.published import published

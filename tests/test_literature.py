@@ -11,7 +11,7 @@ import pytest
 
 import polydesign
 from polydesign.designer.design import published_table
-from polydesign.identification.inventory import inventory
+from polydesign.identification.scanning import inventory
 from polydesign.identification.schemes import of_its_constants
 from polydesign.model import InputError
 from polydesign.model.program import check_program

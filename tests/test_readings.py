@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 import polydesign
 from polydesign.cli import main
-from polydesign.identification.inventory import inventory
 from polydesign.identification.lists import ALL_POWERS, COLUMNS, readings
 from polydesign.identification.pasted import find_lists, read_rows
+from polydesign.identification.scanning import inventory
 from polydesign.identification.sources import given, read
 from polydesign.model import InputError
 from polydesign.table.published import published

@@ -48,7 +48,7 @@ def identify(
       polydesign identify src/
       echo "3.4445 -4.7750 2.0315" | polydesign identify - --steps 5
     """
-    from polydesign.identification.inventory import inventory
+    from polydesign.identification.scanning import inventory
     from polydesign.identification.sources import holds_several
 
     given = _given(source)

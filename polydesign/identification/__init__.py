@@ -18,7 +18,7 @@ Where things are, in the order in which a text goes through them:
   a format does not follow it says in `Listed.changed`; what can be read in two ways has two `Reading`s.
 - `known`, `matches`, `match`: the tables that explain the rows; `similarity`, `rearranged`, `rescaled`
   compare.
-- `identify`, `advice`, `described`: what the rows do, and what to take instead. `inventory`: all tables of
+- `identify`, `advice`, `described`: what the rows do, and what to take instead. `scanning`: all tables of
   a folder.
 - `imported`, `meant`: a list of a file as a table.
 """
@@ -30,8 +30,8 @@ from polydesign.text.lazy import lazy
 if TYPE_CHECKING:
     from polydesign.identification.advice import Alternative
     from polydesign.identification.identify import Identification
-    from polydesign.identification.inventory import Inventory, Sighting, inventory
     from polydesign.identification.match import Match
+    from polydesign.identification.scanning import Inventory, Sighting, inventory
 
 # Whether what is given is a source file is looked at without the numerical libraries that reading it loads.
 __getattr__ = lazy(
@@ -39,7 +39,7 @@ __getattr__ = lazy(
     {
         "advice": "Alternative",
         "identify": "Identification",
-        "inventory": "Inventory Sighting inventory",
+        "scanning": "Inventory Sighting inventory",
         "match": "Match",
     },
 )

@@ -23,6 +23,7 @@ from polydesign.identification.similarity import (
     grids,
     more_digits,
 )
+from polydesign.model import MOST_LONG_DEGREE
 from polydesign.table.layouts import checked_rows
 
 SPREAD = 5
@@ -43,7 +44,7 @@ def find_matches(
     >>> best.name, best.how
     ('jordan_5', ('its one row, which is run 5 times',))
     """
-    given = checked_rows(rows)
+    given = checked_rows(rows, MOST_LONG_DEGREE)
     pool = [one for one in (candidates() if known is None else known) if root in (None, one.root)]
     best = []
     for order, one in enumerate(pool):

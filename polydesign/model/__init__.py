@@ -14,6 +14,7 @@ from polydesign.model.checks import (
     MOST_DEPTH,
     MOST_HEADROOM,
     MOST_INNER_DEGREE,
+    MOST_LONG_DEGREE,
     MOST_ROOT,
     MOST_STEPS,
     NORMALIZATIONS,
@@ -47,6 +48,7 @@ from polydesign.model.schedule import Problem, Schedule, Step, evaluate, horner
 from polydesign.model.table import Certificate, Provenance, Table
 
 __all__ = ["DTYPES", "EVALUATIONS", "FORMS", "LEAST_RATIO", "MOST_HEADROOM", "MOST_INNER_DEGREE"]
+__all__ += ["MOST_LONG_DEGREE"]
 __all__ += ["MOST_ROOT", "MOST_STEPS", "NORMALIZATIONS", "PURPOSES"]
 __all__ += ["AfterStep", "Certificate", "ClaimError", "DivergenceError", "FormatNote", "InputError"]
 __all__ += ["InputWarning", "MeasuredMap", "Measurement", "PerStep", "Plan", "Problem", "PromiseWarning"]

@@ -17,6 +17,7 @@ _LARGEST = sys.float_info.max
 LEAST_RATIO = 1e-12  # of lower to upper
 MOST_HEADROOM = 2.0
 MOST_INNER_DEGREE = 12
+MOST_LONG_DEGREE = 64  # inner, of a step whose program alone says what it is
 """Of steps that are asked for by their degree, and of rows of coefficients."""
 
 MOST_ROOT = 1000

@@ -38,8 +38,11 @@ LAYOUTS = {
 _GIVE = "give one row of two or more coefficients a step, such as (3.4445, -4.775, 2.0315)"
 
 
-def checked_rows(rows: Any) -> Plain:
-    """The rows as tuples of floats. Raises InputError for what is none, and for more than a table holds."""
+def checked_rows(rows: Any, most: int = MOST_INNER_DEGREE) -> Plain:
+    """The rows as tuples of floats. Raises InputError for what is none, and for more than a table holds.
+
+    most: the highest inner degree.
+    """
     try:
         given = tuple(tuple(map(float, row)) for row in rows)
     except (TypeError, ValueError, OverflowError) as problem:
@@ -52,10 +55,9 @@ def checked_rows(rows: Any) -> Plain:
             check_number(f"rows[{index}]", c)
         while len(row) > 2 and row[-1] == 0:  # they pad a row to a higher degree
             row = row[:-1]
-        if not 2 <= len(row) <= MOST_INNER_DEGREE + 1 or not any(row):
+        if not 2 <= len(row) <= most + 1 or not any(row):
             what = "is all zeros" if len(row) > 1 and not any(row) else f"has {len(row)} numbers"
-            most = MOST_INNER_DEGREE + 1
-            raise InputError(f"rows[{index}]", f"{what}, and a step has from 2 to {most}: {_GIVE}")
+            raise InputError(f"rows[{index}]", f"{what}, and a step has from 2 to {most + 1}: {_GIVE}")
         bare.append(row)
     return tuple(bare)
 

@@ -197,7 +197,7 @@ def _of_text(
     if scheme is None:
         return found, None
     table, line = scheme
-    said = path, f"line {line}", line, "", tuple(table.as_tuples()), "by its constants"
+    said = path, f"line {line}", line, "", table.schedule.rows, "by its constants"
     # Parts of it are lists too, and are not known.
     others = [one for one in found if one.kind != "unknown"]
     return [Sighting(*said, "known", table.name, table.name), *others], None
