@@ -73,8 +73,12 @@ def for_matmuls(terms: list[Terms], matmuls: int, dtype: str, *, measured: bool)
 
 def _long(terms: Terms, most: float) -> list[Candidate]:
     """Those with long steps: found anew for each interval, in half a minute."""
-    one = propose_long(terms, most) if considered(terms) else None
-    return [] if one is None else [Candidate(one, terms.form, None, one.cost)]
+    if considered(terms):
+        with pace.best_so_far():
+            pace.doing("looking for long steps")
+            one = propose_long(terms, most)
+            return [] if one is None else [Candidate(one, terms.form, None, one.cost)]
+    return []
 
 
 def for_error(

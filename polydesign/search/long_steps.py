@@ -23,6 +23,7 @@ from polydesign.approximation.exchange import ConvergenceError
 from polydesign.approximation.high_degree import levelled
 from polydesign.program.programs import factored
 from polydesign.rounding.running import running_error
+from polydesign.search import pace
 
 PRODUCTS = (4, 5, 6)
 """Of q in a long step. Three reach every q of inner degree 8, and more have too many constants to search."""
@@ -181,6 +182,7 @@ class _Points:
         e, radius = self.error(p), _RADIUS
         best = float(np.max(abs(e)))
         for _ in range(rounds):
+            pace.check()
             size = np.maximum(abs(p), _SMALLEST)
             near = _extremes(e)
             moves = self.slopes(p)[near] * size / best
@@ -222,6 +224,7 @@ def pool(root: int, k: int, lower: float, effort: Effort) -> list[tuple[float, n
     random = np.random.default_rng(effort.seed)
     starts = []
     for _ in range(max(1, effort.starts * 32 // 2**k)):
+        pace.check()
         p = problem.with_linear(random.normal(size=bent(k)) * random.choice(_SPREADS))
         for power in POWERS:
             p = problem.fitted(p, power, _FITS[power > POWERS[0]])
@@ -229,6 +232,7 @@ def pool(root: int, k: int, lower: float, effort: Effort) -> list[tuple[float, n
     starts.sort(key=lambda one: one[0])
     found = [problem.descended(p, effort.rounds) for p in [p for _, p in starts[: effort.polished]]]
     for _ in range(effort.hops):
+        pace.check()
         found.sort(key=lambda one: one[0])
         p = found[random.integers(min(_BEST, len(found)))][1]
         inside = p[1 : 1 + bent(k)]
