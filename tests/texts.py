@@ -17,7 +17,7 @@ SHIPPED = [
     "sign-d5x6-l1e-3-bf16",  # quintics
     "sign-m15-l1e-3-bf16",  # degrees 9 and 5
     "sign-m15-l1e-3-fp16",  # degree 17, chebyshev
-    "sign-m15-l1e-3-fp64",  # degree 17, chebyshev and origin
+    "sign-m10-l1e-3-fp64",  # degree 17, chebyshev and origin
     "sign-m16-l1e-3-bf16",  # degree 9, chebyshev
     "sign-m12-l1e-3-fp16",  # degrees 3 and 17 (balanced)
     "sign-m14-l0.01-fp32-coupled",  # degree 9, chebyshev and balanced
