@@ -93,7 +93,7 @@ def _cells(one: Entry) -> tuple[str, ...]:
     low, high = one.interval
     where = f"{low:.3g}" if high == 1 else f"{low:.3g} to {high:.3g}"
     degrees = runs(one.degrees) if one.degrees[1:] else f"{one.degrees[0]}x1"
-    if len(degrees) > 10:  # a line is to fit 80 columns
+    if len(degrees) > 8:  # a line is to fit 80 columns
         degrees = f"{len(one.degrees)} steps"
     half = one.standing() if one.half else "-"
     return (
