@@ -65,6 +65,28 @@ def test_what_is_no_step_is_said(text, said):
     assert read_rows("1.5*x - 0.5*x**3") == (CUBIC,)  # what the cure says
 
 
+STEP = "A = X @ X.T\n{}B = -4.2 * A + 1.7 * A @ A\nX = 3.1 * X + B @ X\n{}"
+
+
+def test_a_variable_that_is_scaled_between_is_not_passed_over():
+    assert read_rows(STEP.format("", "X /= X.norm() + 1e-7\n")) == (MINE,)
+    for text in (
+        STEP.format("A /= 1.01\n", ""),
+        STEP.format("", "X *= 1.01\n"),
+        STEP.format("", "X = X / 1.01\n"),
+        "a = 3.1\na *= 2\nX = a * X - 4.2 * X @ X.T @ X\n",
+    ):
+        with pytest.raises(InputError, match=r"variables|computes X, by what is not read|no list of rows"):
+            read_rows(text)
+
+
+def test_a_step_in_a_comment_is_none_of_those_that_run():
+    run = "X = 1.875 * X - 1.25 * X @ X.T @ X + 0.375 * X @ X.T @ X @ X.T @ X\n"
+    with pytest.raises(InputError, match="several lists"):
+        read_rows(f"# X = 1.5 * X - 0.5 * X @ X.T @ X\n{run}")
+    assert read_rows(f"X = 1.5 * X - 0.5 * X @ X.T @ X\n{run}") == (CUBIC, (1.875, -1.25, 0.375))
+
+
 def test_a_list_comes_before_a_polynomial():
     text = "# 1.5x - 0.5x^3 is the cubic step\nc = [(3.1, -4.2, 1.7)]\n"
     assert [one.rows for one in find_lists(text)[0]] == [(MINE,)]

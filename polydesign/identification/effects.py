@@ -110,6 +110,8 @@ class Effects:
                 self._part(part, known)
             if makes_rows(part) and self.value(part, known) is None:
                 self._say("makes another list of {}", self.mentioned(part, known), part)
+            if isinstance(part, ast.BinOp) and isinstance(part.op, (ast.Mult, ast.Div)):
+                self._scaled(part, known)
         if isinstance(node, ast.BinOp) and self.value(node, known) is None:
             arrays = [one for one in self.mentioned(node, known) if isinstance(one, Array)]
             self._say("makes another list of {}", arrays, node)
@@ -252,6 +254,15 @@ class Effects:
         for key in self.found.holding([held]):
             said = f"line {node.lineno} takes {ast.unparse(node)}, a part of {self.found.entries[key].name}"
             self.found.note(key, said, True)
+
+    def _scaled(self, node: ast.BinOp, known: Known) -> None:
+        """a / 1.01 of a row that a loop takes, or C[k][0] / 1.01: whether that runs is not known."""
+        for one, other in ((node.left, node.right), (node.right, node.left)):
+            taken = isinstance(one, ast.Subscript) or dotted(one) in self.each
+            by = self.value(other, known) if taken and self.value(one, known) is None else None
+            for key in self.found.holding(reached(one, known, self.each)) if is_number(by) else ():
+                said = f"line {node.lineno} computes {ast.unparse(node)}, of {self.found.entries[key].name}"
+                self.found.note(key, said, True)
 
     def _passed(self, call: ast.Call) -> list[tuple[ast.AST, bool]]:
         """Arguments that a function of the text changes in place."""

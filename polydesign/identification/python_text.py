@@ -160,7 +160,7 @@ class _Reader(Values):
         self.grow(node.target, how, node.value, known, looped)
 
     def function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, known: Known) -> None:
-        """Defaults are values of their parameters; inside a list may be changed, and numbers are not known."""
+        """Defaults are values of their parameters; inside, lists among them may be changed."""
         arguments = node.args
         named = [*arguments.posonlyargs, *arguments.args]
         pairs = [*zip(reversed(named), reversed(arguments.defaults), strict=False)][::-1]
@@ -276,7 +276,8 @@ class _Reader(Values):
                 self.lose(target, node, known)  # P["ns"] = P["ns"][::-1]
             nested = [one for one in reached(target.value, known, self.each) if isinstance(one, list)]
             if nested or not isinstance(held, dict):
-                self.lose(target.value, node, known, later=not is_number(self.value(node, known)))
+                later = isinstance(target.value, ast.Subscript) or not is_number(self.value(node, known))
+                self.lose(target.value, node, known, later=later)
             if nested:
                 return
         self.take(_target(target), node, known)
