@@ -73,6 +73,15 @@ def test_a_number_that_is_changed_is_not_what_it_was(case):
             read_rows(text)
 
 
+def test_a_row_of_an_array_changes_with_it():
+    text = "row = c[0]\nc *= {}\nd = [row, [2.0, -1.5, 0.5]]\n"
+    with pytest.raises(InputError, match="line 3: changes c"):
+        read_rows(ARRAY + text.format("s"), "c")
+    with pytest.raises(InputError, match="some part is not read here"):
+        read_rows(ARRAY + text.format("s"), "d")  # its first row is not known
+    assert read_rows(ARRAY + text.replace("c *=", "e *=").format("s"), "d")[0] == (3.1, -4.2, 1.7)
+
+
 def test_a_row_of_two_lists_is_changed_in_both():
     text = "r = [3.1, -4.2, 1.7]\nc = [r, r]\nr[0] = 2.0\n"
     for name in ("r", "c"):

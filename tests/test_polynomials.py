@@ -112,6 +112,25 @@ def test_columns_go_by_what_their_head_means(text):
     assert read_rows(text) == HEADS[text]
 
 
+def test_a_coefficient_that_has_no_column_is_not_passed_over():
+    """1.5 and −0.5 of x and x⁵ are no cubic step."""
+    for head in ("x,x^5", "x^3,x^5", "a,c", "c1,c5"):
+        with pytest.raises(InputError, match="line 1: has no column for a coefficient between"):
+            read_rows(f"{head}\n1.5,-0.5\n")
+    table = "Steps:\n\n| {} | {} |\n|--|--|\n| 1.5 | -0.5 |\n"
+    with pytest.raises(InputError, match="paste the list alone"):
+        read_rows(table.format("x", "x^5"))
+    for head in (("x", "x^3"), ("a", "b"), ("c1", "c3"), ("foo", "bar")):
+        assert read_rows(table.format(*head)) == (CUBIC,)
+
+
+def test_of_a_line_of_code_no_part_is_read():
+    text = "X = 1.5 * X - 0.25 * X**3 - 0.25 * X @ X.T @ X\n"  # X**3 is of entries
+    with pytest.raises(InputError, match="holds no list of rows"):
+        read_rows(text)
+    assert read_rows(text.replace("X**3", "X @ X.T @ X")) == (CUBIC,)
+
+
 def test_a_head_that_says_nothing_leaves_both_orders():
     found = given("step,foo,bar,baz\n1,3.1,-4.2,1.7\n2,2.9,-2.3,0.61\n")
     assert found.rows == (MINE, (2.9, -2.3, 0.61))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import takewhile
 
 from polydesign.identification.brackets import NUMBER, numbers_of
-from polydesign.identification.headings import COUNTS, columns_of
+from polydesign.identification.headings import COUNTS, columns_of, leaves_out
 from polydesign.identification.lists import Listed, Reading, Rows, listed, share_of
 from polydesign.model import visible
 
@@ -64,6 +64,10 @@ def columns_of_csv(lines: Sequence[str]) -> list[Listed]:
         name.strip(" \"'") for name in re.split((part and re.escape(part)) or r"\s+", head.strip("#| \t"))
     ]
     columns = columns_of(names)
+    if leaves_out(names) and any(re.search(r"\d", line) for _, line in body):
+        ends = f"{visible(names[0])} and {visible(names[-1])}"
+        said = f"line {first} has no column for a coefficient between {ends}"
+        return [replace(listed("", first, ((1.0, 1.0),)), changed=said)]
     if columns is None and (head.startswith("#") or not all(map(_NAME.fullmatch, names)) or len(names) < 2):
         return []
     unknown = columns is None
@@ -112,7 +116,11 @@ def tables_of_markdown(lines: Sequence[str]) -> Iterator[tuple[int, Rows]]:
             rows = _rows_of_table(block)
             if steps := _a_coefficient_a_row(block):
                 yield block[0][0], steps
-            elif rows and (_named(block) or len({len(found) for _, found in rows}) == 1):
+            elif (
+                rows
+                and not leaves_out(block[0][1])
+                and (_named(block) or len({len(found) for _, found in rows}) == 1)
+            ):
                 yield rows[0][0], tuple(found for _, found in rows)
             block = []
 

@@ -66,7 +66,8 @@ def in_polynomials(text: str) -> tuple[list[Listed], InputError | None]:
         try:
             powers, variable = _read(said, scope)
         except _UNREAD:
-            rows = [] if not _TELLS.search(line) else [*_in_sentence(line)]
+            # Of a line of code a part is no step.
+            rows = [] if "@" in line or not _TELLS.search(line) else [*_in_sentence(line)]
             found += [(number, "", row) for row in rows]
             if target and re.search(rf"(?<!\w){re.escape(target)}(?!\w).*[+@-]", said):
                 unread.setdefault(target, number)
