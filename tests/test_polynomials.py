@@ -117,6 +117,7 @@ def test_a_coefficient_that_has_no_column_is_not_passed_over():
     for head in ("x,x^5", "x^3,x^5", "a,c", "c1,c5"):
         with pytest.raises(InputError, match="line 1: has no column for a coefficient between"):
             read_rows(f"{head}\n1.5,-0.5\n")
+    assert read_rows("# One step a row: a, b and c.\nC = [(1.5, -0.5)]\n") == (CUBIC,)  # no head of columns
     table = "Steps:\n\n| {} | {} |\n|--|--|\n| 1.5 | -0.5 |\n"
     with pytest.raises(InputError, match="paste the list alone"):
         read_rows(table.format("x", "x^5"))

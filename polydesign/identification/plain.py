@@ -64,10 +64,6 @@ def columns_of_csv(lines: Sequence[str]) -> list[Listed]:
         name.strip(" \"'") for name in re.split((part and re.escape(part)) or r"\s+", head.strip("#| \t"))
     ]
     columns = columns_of(names)
-    if leaves_out(names) and any(re.search(r"\d", line) for _, line in body):
-        ends = f"{visible(names[0])} and {visible(names[-1])}"
-        said = f"line {first} has no column for a coefficient between {ends}"
-        return [replace(listed("", first, ((1.0, 1.0),)), changed=said)]
     if columns is None and (head.startswith("#") or not all(map(_NAME.fullmatch, names)) or len(names) < 2):
         return []
     unknown = columns is None
@@ -93,6 +89,10 @@ def columns_of_csv(lines: Sequence[str]) -> list[Listed]:
     if not rows or max(map(len, rows)) < 2:
         return []
     found = listed("", first, tuple(rows))
+    if leaves_out(names):
+        ends = f"{visible(names[0])} and {visible(names[-1])}"
+        said = f"line {first} has no column for a coefficient between {ends}"
+        return [replace(listed("", first, ((1.0, 1.0),)), changed=said)]
     down = tuple(row[::-1] for row in rows)
     if not unknown or max(share_of(down), share_of(found.rows)) < 0.5:
         return [found]
