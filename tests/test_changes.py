@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import polydesign
 from polydesign.identification.pasted import find_lists, read_rows
 from polydesign.identification.sources import given
-from polydesign.model import InputError
+from polydesign.model import InputError, InputWarning
 
 ROWS = [[3.1, -4.2, 1.7], [2.9, -2.3, 0.61]]
 LIST = f"c = {ROWS}\n"
@@ -48,6 +49,75 @@ def test_both_the_changed_list_and_the_written_one_are_told(case):
     other = FOLLOWED[case].replace("c[", "e[").replace("c *=", "e *=").replace("in c:", "in e:")
     other = other.replace("(c)", "(e)")
     assert read_rows(other) == tuple(map(tuple, ROWS))  # the negative control: another list is changed
+
+
+NUMBERS = {
+    "multiplied": "s = 1.5\ns *= 2\n",
+    "after a function that may set it": "s = 1.5\ndef f():\n    global s\n    s = 3.0\nf()\n",
+    "in an expression": "s = 1.5\nif (s := 3.0):\n    pass\n",
+    "imported": "s = 1.5\nfrom math import e as s\n",
+}
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+def test_a_number_that_is_changed_is_not_what_it_was(case):
+    """Python computes with the new one; what is not known is refused."""
+    text = NUMBERS[case] + "c = [[3.1 / s, -4.2, 1.7], [2.9, -2.3, 0.61]]\n"
+    names: dict[str, Any] = {}
+    exec(text, names)
+    assert read_rows("s = 1.5\n" + text.splitlines()[-1])[0][0] == 3.1 / 1.5 != names["c"][0][0]
+    if case == "multiplied":
+        assert read_rows(text) == tuple(map(tuple, names["c"]))
+    else:
+        with pytest.raises(InputError, match="some part is not read here"):
+            read_rows(text)
+
+
+def test_a_row_of_an_array_changes_with_it():
+    text = "row = c[0]\nc *= {}\nd = [row, [2.0, -1.5, 0.5]]\n"
+    with pytest.raises(InputError, match="line 3: changes c"):
+        read_rows(ARRAY + text.format("s"), "c")
+    with pytest.raises(InputError, match="some part is not read here"):
+        read_rows(ARRAY + text.format("s"), "d")  # its first row is not known
+    assert read_rows(ARRAY + text.replace("c *=", "e *=").format("s"), "d")[0] == (3.1, -4.2, 1.7)
+
+
+def test_a_row_of_two_lists_is_changed_in_both():
+    text = "r = [3.1, -4.2, 1.7]\nc = [r, r]\nr[0] = 2.0\n"
+    for name in ("r", "c"):
+        with pytest.raises(InputError, match=f"line 3: changes {name}"):
+            read_rows(text, name)
+    assert read_rows(text.replace("r[0]", "e[0]"), "c") == ((3.1, -4.2, 1.7),) * 2
+
+
+def test_what_follows_a_loop_without_break_is_read():
+    text = LIST + "for row in c:\n    row[0] *= 2\nelse:\n    c[0][0] *= 2\n"
+    assert given(text).rows[0][0] == 3.1 * 4
+    assert given(text.replace("else:\n    ", "")).rows[0][0] == 3.1 * 4
+
+
+def test_a_table_of_a_list_that_may_change_comes_with_a_warning(tmp_path):
+    path = tmp_path / "muon.py"
+    path.write_text(LIST + "if x:\n    c[0][0] = 9.0\n")
+    with pytest.warns(InputWarning, match=r"muon.py:1: line 3 changes c, .*as it stands before that"):
+        table = polydesign.import_table(path)
+    path.write_text(LIST)
+    assert polydesign.import_table(path).as_tuples() == table.as_tuples()  # and no warning
+
+
+def _notebook(*cells: str) -> str:
+    return json.dumps({"cells": [{"cell_type": "code", "source": cell} for cell in cells]})
+
+
+def test_what_another_cell_changes_is_refused():
+    for cell in (
+        "c.reverse()",
+        "x = 1\nfor row in c:\n    row[0] /= 1.01",
+        "c = [(a / 2, b, d) for a, b, d in c]",
+    ):
+        with pytest.raises(InputError, match=r"cell 3: changes c, .*paste the list that results"):
+            read_rows(_notebook(LIST, "%load_ext x\nprint(1)", cell))
+        assert read_rows(_notebook(LIST, cell.replace("c", "e"))) == tuple(map(tuple, ROWS))
 
 
 def test_tensors_are_scaled_by_their_methods():
@@ -95,6 +165,17 @@ REFUSED = {
     "constants": "a = 3.1\nb = -4.2\nc = 1.7\na = a * s\n",
     "mapped": LIST + "d = list(map(lambda r: (r[0] / s, r[1], r[2]), c))\n",
     "run backwards": ARRAY + "X, _ = jax.lax.scan(body, X, c, reverse=True)\n",
+    "in a loop of a method": f"class A:\n    def __init__(self):\n        self.c = {ROWS}\n    def f(self):\n        for row in self.c:\n            row[0] /= 2\n",
+    "a default": f"def f(G, c={ROWS}, s=1.01):\n    c = [(a / s, b, e) for a, b, e in c]\n",
+    "a default, backwards": f"def f(G, c={ROWS}):\n    for a, b, e in c[::-1]:\n        pass\n",
+    "rows that are one list": "c = [[3.1, -4.2, 1.7]] * 3\nfor row in c:\n    row[0] /= 1.01\n",
+    "an item by itself": f"P = {{'ns': {ROWS}}}\nP['ns'] = P['ns'][::-1]\n",
+    "through a view of a column": ARRAY + "view = c[:, 0]\nview *= 2\n",
+    "through a view of another shape": ARRAY + "view = c.reshape(-1)\nview[0] = 2\n",
+    "data": TENSOR + "c.data *= 2\n",
+    "in a comprehension": LIST + "[row.reverse() for row in c]\n",
+    "as long as something holds": LIST + "i = 0\nwhile i < 2:\n    c[i][0] *= 2\n    i += 1\n",
+    "numbers by an index": LIST + "for k in range(2):\n    a, b, e = c[k]\n    a /= 1.05\n",
     "both": LIST + "for row in c:\n    row[0] /= 2\n    row[0] /= s\n",
     "as often as asked": ARRAY + "for _ in range(n):\n    c *= 2\n",
 }  # fmt: skip
@@ -114,6 +195,9 @@ def test_what_may_happen_is_told():
         (ARRAY + "if x:\n    c *= 2\n", "line 3 changes c"),
         (LIST + "for a, b, d in c[1:]:\n    pass\n", "line 2 takes c[1:], a part of c"),
         (f"class A:\n    C = {ROWS}\n    def f(self):\n        self.C.reverse()\n", "line 4 changes self.C"),
+        (f"class A:\n    c = {ROWS}\nA.c[0][0] = 9.0\n", "line 3 changes A.c"),
+        (f"def f(c={ROWS}, n=2):\n    c = c[:n]\n", "line 2 assigns c again"),
+        (LIST + "for a, b, d in c:\n    X = a / 1.01 * X\n", "line 3 computes a / 1.01, of c"),
     ):
         found = given(text)
         assert found.rows == tuple(map(tuple, ROWS))
@@ -165,6 +249,8 @@ CHANGED_ELSEWHERE = {
     "Julia, again": "c = [3.1 -4.2 1.7; 2.9 -2.3 0.61]\nc = c .* s\n",
     "MATLAB": "C = [3.1 -4.2 1.7; 2.9 -2.3 0.61];\nC(:,1) = C(:,1) * 2;\n",
     "R": "m <- rbind(c(3.1, -4.2, 1.7), c(2.9, -2.3, 0.61))\nm[,1] <- m[,1] / s\n",
+    "Julia, scaled": "c = [3.1 -4.2 1.7; 2.9 -2.3 0.61] ./ 1.01\n",
+    "Julia, scaled from the left": "c = 1.5 .* [3.1 -4.2 1.7; 2.9 -2.3 0.61]\n",
     "Lua": f"local c = {BRACES.replace('f', '')}\nfor _, r in ipairs(c) do r[1] = r[1] * s end\n",
 }  # fmt: skip
 
@@ -175,6 +261,13 @@ def test_changes_in_other_languages_are_refused_with_their_line(case):
         InputError, match=r"line \d+: (changes|assigns|makes another list of) .*paste the list"
     ):
         read_rows(CHANGED_ELSEWHERE[case])
+
+
+def test_rows_beside_one_with_names_are_no_list():
+    text = f"#define S 1.01f\nfloat c[2][3] = {BRACES};\n"
+    assert read_rows(text) == tuple(map(tuple, ROWS))
+    with pytest.raises(InputError, match="line 2: holds rows that are not numbers alone"):
+        read_rows(text.replace("3.1f", "3.1f/S"))
 
 
 def test_a_product_with_a_number_is_followed_in_other_languages():

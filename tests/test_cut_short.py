@@ -73,6 +73,20 @@ def test_ctrl_c_before_anything_was_measured_leaves_what_the_model_thinks_best(
     assert table.name.endswith("-unfinished")
 
 
+def test_a_table_with_a_name_of_its_own_says_that_it_is_unfinished(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name does not, and whoever is given the file or an export has not seen the warning."""
+    whole = run("search", *OPTIONS, "--name", "whole", "-o", "whole.json", "--quiet")
+    assert whole.exit_code == 0, whole.output
+    interrupted_at(3, monkeypatch)
+    assert run("search", *OPTIONS, "--name", "mine", "-o", "mine.json", "--quiet").exit_code == 0
+    for command in (("show",), ("export", "--to", "python")):
+        said = run(command[0], "mine.json", *command[1:]).stdout
+        assert "unfinished: the search was cut short (interrupted)" in said
+        assert "unfinished" not in run(command[0], "whole.json", *command[1:]).stdout
+
+
 class Hourglass:
     """A clock of pace.py by which the time is over at the call of this number, and never before."""
 

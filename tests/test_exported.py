@@ -74,6 +74,10 @@ def changed(text: str) -> dict[str, str]:
         "a row twice": text.replace(last, last + last),
         "reversed below": text + "\nSTEPS.reverse()\n",
         "cut below": text + "\nSTEPS = STEPS[:2]\n",
+        "shuffled below": text + "\nrandom.shuffle(STEPS)\n",
+        "under another name": text + "\nsteps = STEPS\nsteps.reverse()\n",
+        "scaled below": text + "\nscaled = [tuple(c / 1.01 for c in row) for row in STEPS]\n",
+        "run backwards": text + "\nfor row in reversed(STEPS):\n    pass\n",
         "no digest": text.replace("sha256:", ""),
     }
 

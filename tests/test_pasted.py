@@ -179,10 +179,11 @@ def test_a_small_text_cannot_grow(text):
         read_rows(text)
 
 
-numbers = st.floats(-1e6, 1e6, allow_nan=False)
+# Signs of a step, and no 1 in front, so that there is one way to read them: nothing else could be a column.
+STEPS = st.tuples(st.floats(1.5, 4), st.floats(-1e6, -1e-300), st.floats(1e-300, 1e6))
 
 
-@given(st.lists(st.tuples(numbers, numbers, numbers).filter(any), min_size=1, max_size=8))
+@given(st.lists(STEPS, min_size=1, max_size=8))
 def test_every_form_of_the_same_rows_reads_the_same(rows):
     forms = [
         json.dumps(rows),

@@ -65,6 +65,28 @@ def test_what_is_no_step_is_said(text, said):
     assert read_rows("1.5*x - 0.5*x**3") == (CUBIC,)  # what the cure says
 
 
+STEP = "A = X @ X.T\n{}B = -4.2 * A + 1.7 * A @ A\nX = 3.1 * X + B @ X\n{}"
+
+
+def test_a_variable_that_is_scaled_between_is_not_passed_over():
+    assert read_rows(STEP.format("", "X /= X.norm() + 1e-7\n")) == (MINE,)
+    for text in (
+        STEP.format("A /= 1.01\n", ""),
+        STEP.format("", "X *= 1.01\n"),
+        STEP.format("", "X = X / 1.01\n"),
+        "a = 3.1\na *= 2\nX = a * X - 4.2 * X @ X.T @ X\n",
+    ):
+        with pytest.raises(InputError, match=r"variables|computes X, by what is not read|no list of rows"):
+            read_rows(text)
+
+
+def test_a_step_in_a_comment_is_none_of_those_that_run():
+    run = "X = 1.875 * X - 1.25 * X @ X.T @ X + 0.375 * X @ X.T @ X @ X.T @ X\n"
+    with pytest.raises(InputError, match="several lists"):
+        read_rows(f"# X = 1.5 * X - 0.5 * X @ X.T @ X\n{run}")
+    assert read_rows(f"X = 1.5 * X - 0.5 * X @ X.T @ X\n{run}") == (CUBIC, (1.875, -1.25, 0.375))
+
+
 def test_a_list_comes_before_a_polynomial():
     text = "# 1.5x - 0.5x^3 is the cubic step\nc = [(3.1, -4.2, 1.7)]\n"
     assert [one.rows for one in find_lists(text)[0]] == [(MINE,)]
@@ -88,6 +110,26 @@ HEADS = {
 @pytest.mark.parametrize("text", HEADS)
 def test_columns_go_by_what_their_head_means(text):
     assert read_rows(text) == HEADS[text]
+
+
+def test_a_coefficient_that_has_no_column_is_not_passed_over():
+    """1.5 and −0.5 of x and x⁵ are no cubic step."""
+    for head in ("x,x^5", "x^3,x^5", "a,c", "c1,c5"):
+        with pytest.raises(InputError, match="line 1: has no column for a coefficient between"):
+            read_rows(f"{head}\n1.5,-0.5\n")
+    assert read_rows("# One step a row: a, b and c.\nC = [(1.5, -0.5)]\n") == (CUBIC,)  # no head of columns
+    table = "Steps:\n\n| {} | {} |\n|--|--|\n| 1.5 | -0.5 |\n"
+    with pytest.raises(InputError, match="paste the list alone"):
+        read_rows(table.format("x", "x^5"))
+    for head in (("x", "x^3"), ("a", "b"), ("c1", "c3"), ("foo", "bar")):
+        assert read_rows(table.format(*head)) == (CUBIC,)
+
+
+def test_of_a_line_of_code_no_part_is_read():
+    text = "X = 1.5 * X - 0.25 * X**3 - 0.25 * X @ X.T @ X\n"  # X**3 is of entries
+    with pytest.raises(InputError, match="holds no list of rows"):
+        read_rows(text)
+    assert read_rows(text.replace("X**3", "X @ X.T @ X")) == (CUBIC,)
 
 
 def test_a_head_that_says_nothing_leaves_both_orders():

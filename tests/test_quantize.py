@@ -15,7 +15,7 @@ from references import published
 import polydesign
 from polydesign import InputError
 from polydesign.approximation.remez import best_approximation
-from polydesign.approximation.scalar import image, schedule_from
+from polydesign.approximation.scalar import half_width, image, schedule_from
 from polydesign.model import Problem, evaluate
 from polydesign.search import grids, minimax, neighbours, quantize
 from polydesign.search.grids import grid
@@ -315,3 +315,13 @@ def test_docstring_examples():
     failed, tried = doctest.testmod(grids)
     assert tried > 0
     assert failed == 0
+
+
+def test_the_last_step_counts_what_arrives_below_its_interval():
+    """With a cushion the last step is designed from 0.6 on, and values arrive from 0.5."""
+    wanted = [list(map(float, best_approximation(2, 2, 0.6, 1.0).coefficients))]
+    errors = []
+    for lowest in (0.5, 0.6):
+        found = on_grid(grid("1/16"), 2, "monomial", wanted, (0.6, 1.0), lowest, last=True)
+        errors.append(float(half_width(image(found, 2, (0.5, 1.0)))))
+    assert errors[0] < 0.7 * errors[1]  # 0.031 and 0.066

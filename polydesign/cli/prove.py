@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from decimal import ROUND_FLOOR
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,11 +70,12 @@ def _proof(table: Table, fresh: Certificate, *, renewed: bool) -> str:
     assert fresh.optimum is not None
     stated = table.certificate
     ratio = ratio_to_optimum(fresh)[1]
+    against = f"{ratio:.12g}{_price(table)}" if isfinite(ratio) else "not known: the optimum is too small"
     lines = [
         f"{table.name}: proved for every x in [{low:g}, {high:g}], in exact arithmetic",
         f"error       max |f(x) - 1| in [{fresh.error[0]}, {fresh.error[1]}]",
         f"optimum     for these degrees in [{fresh.optimum[0]}, {fresh.optimum[1]}]",
-        f"ratio       {ratio:.12g}{_price(table)}",
+        f"ratio       {against}",
         f"safe edge   {_bracket(fresh.safe_edge)}: so far above u the error stays, and every step in (0, 2)",
         f"basin edge  {_bracket(fresh.basin_edge)}: so far every step stays in (0, 2)",
     ]

@@ -42,7 +42,7 @@ def show(table: str, list_name: str | None, as_json: bool) -> None:
 
 
 def _described(table: Table, path: Path) -> str:
-    from polydesign.exporters.target import standings, stated_error
+    from polydesign.exporters.target import cut_short, standings, stated_error
     from polydesign.program.cost import matmuls_of
     from polydesign.reporting.origin import listing
 
@@ -64,6 +64,7 @@ def _described(table: Table, path: Path) -> str:
             what = f"error in [{certificate.error[0]}, {certificate.error[1]}]"
         lines.append(f"certificate  {certificate.kind}: {what}; {certificate.digest[:19]}…")
     lines += [f"half         {line}" for line in standings(table)]
+    lines += [f"search       {line}" for line in [cut_short(table)] if line]
     parameters = ", ".join(f"{key} {value}" for key, value in provenance.parameters.items())
     made = f"provenance   polydesign {provenance.polydesign}, {provenance.strategy}: {parameters}"
     lines += _of_the_literature(table) or [made]

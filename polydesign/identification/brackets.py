@@ -59,6 +59,10 @@ _TURNED_AFTER = re.compile(
 _TRANSPOSED = re.compile(r"\.?'\s*(?:[;,)\n%#]|\Z)")
 """What has a list in another order, or a part of it, where it is made."""
 
+_TIMES_BEFORE = re.compile(r"(?:[\w)]\s*\.\*|\d\.\d*\s*\*)\s*[(\[{\s]*$")
+_TIMES_AFTER = re.compile(r"\)*\s*(?:\./|\.\*|/(?=\s*[\w(])|\*(?=\s*\d*\.\d))")
+"""What multiplies a list where it is made; an integer may repeat it."""
+
 
 def in_brackets(text: str) -> list[Listed]:
     """The lists in the text, in its order."""
@@ -89,6 +93,8 @@ def in_brackets(text: str) -> list[Listed]:
     for index, one in enumerate(assigned):
         turns = f"line {one.line} puts {one.name or 'it'} in another order, {NOT_READ}"
         said = turns if index in turned else ""
+        if index < len(places) and (what := _not_all(bare, *places[index])):
+            said = said or f"line {one.line} {what.format(one.name or 'it')}, {NOT_READ}"
         change = None if said else changes.get(index)
         for inner, rows, _ in in_value(one.name, one.value) if index not in used else ():
             found = listed(inner, one.line, rows)
@@ -112,6 +118,19 @@ def _turned(text: str, start: int, end: int) -> bool:
         or _TURNED_AFTER.match(after)
         or (not quoted and _TRANSPOSED.match(after))
     )
+
+
+def _not_all(text: str, start: int, end: int) -> str:
+    """Why its numbers are not all that a list is: it is multiplied, or rows beside it have names in them."""
+    before, after = text[max(0, start - 200) : start - 1], text[end : end + 200]
+    if _TIMES_BEFORE.search(before) or _TIMES_AFTER.match(after):
+        return "makes another list of {}"
+    row = r"[(\[{]([^()\[\]{}]*)[)\]}]"
+    beside = [re.match(rf"\s*,\s*{row}", after), re.search(rf"{row}\s*,\s*$", before)]
+    for one in filter(None, beside):
+        if "," in one[1] and re.search(r"\d\.\d", one[1]) and numbers_of(one[1]) is None:
+            return "holds rows that are not numbers alone beside {}"
+    return ""
 
 
 def _blank(found: re.Match[str]) -> str:

@@ -25,6 +25,9 @@ _HARMLESS = {"detach_", "requires_grad_", "share_memory_"}
 _FUNCTIONS = {"copyto", "heapify", "insort", "place", "put", "putmask", "setitem", "shuffle"}
 """Functions that change what they are given first."""
 
+VIEWS = {"T", "data", "detach", "flat", "mT", "ravel", "reshape", "select", "unbind", "view"}
+"""Attributes and methods of an array that are the same numbers."""
+
 _TURNS = {"flip", "fliplr", "flipud", "permute", "reversed", "roll", "rot90", "sorted", "swapaxes"}
 _TURNS |= {"t", "transpose"}
 """Functions and methods that put rows or columns in another order."""
@@ -104,12 +107,14 @@ def reached(node: ast.AST, known: Known, each: dict[str, list[Any]]) -> list[Any
     each: what the names of loops may be.
     """
     name = dotted(node)
-    if name:
+    if name and (name in known or name in each or name.rpartition(".")[2] not in VIEWS):
         held = known.get(name)
         return [held] if isinstance(held, (list, dict)) else each.get(name, [])
     if isinstance(node, ast.Call):  # enumerate(c), zip(a, b), P.items()
         inside = [*node.args, *([node.func.value] if isinstance(node.func, ast.Attribute) else [])]
         return [one for part in inside for one in reached(part, known, each)]
+    if isinstance(node, ast.Attribute) and node.attr in VIEWS:
+        return reached(node.value, known, each)
     if not isinstance(node, ast.Subscript):
         return []
     found: list[Any] = []
@@ -134,6 +139,34 @@ def all_within(value: Any) -> Iterator[Any]:
         if isinstance(inner, (list, dict)):
             yield inner
             yield from all_within(inner)
+
+
+def shares(value: Any) -> bool:
+    """Whether one list is in it twice, as in [[a, b, c]] * 5: a change of one row is then one of all."""
+    inner = [id(one) for one in all_within(value)]
+    return len(inner) > len({*inner})
+
+
+def repeats(node: ast.AST, name: str) -> bool:
+    """Whether it is a part of a list, or a row as often as is not known here: c[:n], [c] * n."""
+    if isinstance(node, ast.Subscript):
+        return isinstance(node.slice, ast.Slice) and dotted(node.value) == name
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Mult):
+        return False
+    lists = [one for one in (node.left, node.right) if isinstance(one, (ast.List, ast.Tuple))]
+    return any(len(one.elts) == 1 and dotted(one.elts[0]) == name for one in lists)
+
+
+def names_in(node: ast.AST) -> Iterator[str]:
+    """The names of what an expression may be made of: self.c and S of zip(self.c, S)."""
+    if name := dotted(node):
+        yield name
+        return
+    inner = ast.iter_child_nodes(node)
+    if isinstance(node, ast.Call):
+        inner = [*([node.func.value] if isinstance(node.func, ast.Attribute) else []), *node.args]
+    for one in inner:
+        yield from names_in(one)
 
 
 def scaling_call(call: ast.Call, known: Known) -> tuple[ast.AST, ast.operator, float] | None:

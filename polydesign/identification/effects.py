@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from polydesign.identification.changes import (
@@ -12,11 +12,13 @@ from polydesign.identification.changes import (
     all_within,
     changed_by,
     makes_rows,
+    names_in,
     parameters_changed,
     path_to,
     reached,
     root_of,
     scaled,
+    shares,
     turns,
 )
 from polydesign.identification.found import Findings, Place
@@ -36,7 +38,7 @@ class Effects:
         self.found = Findings()
         self.place: Place = ()
         self.each: dict[str, list[Any]] = {}
-        self._loops: dict[str, str] = {}  # a name in a loop over a list that is not known here, and its name
+        self._loops: dict[str, list[str]] = {}  # a name in a loop over lists that are not known here: theirs
         self._outer: list[Known] = []
         self._functions: list[ast.AST] = []
         self._locals: dict[ast.AST, set[str]] = {}
@@ -46,7 +48,7 @@ class Effects:
     @contextmanager
     def within(self, part: str, known: Known, function: ast.AST | None = None) -> Iterator[None]:
         """Inside a function or a branch; known: what is known around it."""
-        place = self.place
+        place, each = self.place, self.each
         self.place = (*place, part)
         self._outer.append(known)
         self._functions += [function] if function is not None else []
@@ -54,7 +56,7 @@ class Effects:
         if function is not None:
             self._functions.pop()
         self._outer.pop()
-        self.place = place
+        self.place, self.each = place, each
 
     @contextmanager
     def each_of(self, names: Sequence[str], over: ast.AST, known: Known) -> Iterator[None]:
@@ -62,9 +64,10 @@ class Effects:
         rows = [one for held in reached(over, known, self.each) for one in all_within(held)]
         before, loops = self.each, self._loops
         self.each = {**before, **dict.fromkeys(names, rows)}
-        roots = [name for part in ast.walk(over) if (name := dotted(part)) and name not in known]
+        roots = [name for name in names_in(over) if name not in known]
         if not rows and roots:
-            self._loops = {**loops, **dict.fromkeys(names, roots[-1] if len(roots) < 3 else roots[0])}
+            over_all = [name for root in roots for name in loops.get(root, [root])]
+            self._loops = {**loops, **dict.fromkeys(names, over_all)}
         yield
         self.each, self._loops = before, loops
 
@@ -86,8 +89,18 @@ class Effects:
 
     def effects(self, node: ast.AST, known: Known) -> bool:
         """Note what an expression does to known lists; whether it changes one in place."""
+        inner = [part for part in _parts(node) if isinstance(part, ast.comprehension)]
+        with ExitStack() as stack:
+            for one in inner:
+                names = [part.id for part in ast.walk(one.target) if isinstance(part, ast.Name)]
+                stack.enter_context(self.each_of(names, one.iter, known))
+            return self._effects(node, known)
+
+    def _effects(self, node: ast.AST, known: Known) -> bool:
         changes = False
         for part in _parts(node):
+            if isinstance(part, ast.NamedExpr):
+                forget(part.target.id, known)
             if isinstance(part, ast.Call):
                 for target, numbers in (*changed_by(part), *self._passed(part)):
                     changes |= self.lose(target, part, known, numbers=numbers)
@@ -97,6 +110,8 @@ class Effects:
                 self._part(part, known)
             if makes_rows(part) and self.value(part, known) is None:
                 self._say("makes another list of {}", self.mentioned(part, known), part)
+            if isinstance(part, ast.BinOp) and isinstance(part.op, (ast.Mult, ast.Div)):
+                self._scaled(part, known)
         if isinstance(node, ast.BinOp) and self.value(node, known) is None:
             arrays = [one for one in self.mentioned(node, known) if isinstance(one, Array)]
             self._say("makes another list of {}", arrays, node)
@@ -113,8 +128,9 @@ class Effects:
         for name in names:
             self._say(f"changes {name}, which is of {{}}", self.each.get(name, []), node)
             if name in self._loops:
-                said = f"line {line} changes {name}, which is of {self._loops[name]}, {NOT_READ}"
-                self.found.note_later(self._loops[name], said)
+                for over in self._loops[name]:
+                    said = f"line {line} changes {name}, which is of {over}, {NOT_READ}"
+                    self.found.note_later(over, said)
             elif is_number(known.get(name)):
                 self.found.numbers.append((name, line))
 
@@ -138,10 +154,11 @@ class Effects:
             objects += [one for held in objects for one in all_within(held) if isinstance(one, Array)]
         if not objects:
             root = root_of(target)
-            root = self._loops.get(root, root)
-            if later and root and self._functions and not any(map(self._is_local(root), self._functions)):
-                said = f"line {getattr(node, 'lineno', 1)} changes {root}, {NOT_READ}"
-                self.found.note_later(root, said)
+            for one in self._loops.get(root, [root]) if later and root else ():
+                away = self._functions and not any(map(self._is_local(one), self._functions))
+                if away or "." in one:
+                    said = f"line {getattr(node, 'lineno', 1)} changes {one}, {NOT_READ}"
+                    self.found.note_later(one, said)
             return False
         said = self._say("changes {}", objects, node)
         lost = {id(one) for one in objects}
@@ -171,8 +188,8 @@ class Effects:
         key = self.found.key_of(held)
         if looped or key is None or self.found.entries[key].place != self.place:
             return False
-        if self.found.holding([held, *all_within(held)]) != {key}:
-            return False  # other lists hold its rows
+        if self.found.holding([held, *all_within(held)]) != {key} or shares(held):
+            return False  # other lists hold its rows, or it itself holds one twice
         try:
             path = path_to(target, known)
             if not more and not isinstance(held, Array) and any(isinstance(one, slice) for one in path):
@@ -194,6 +211,8 @@ class Effects:
         key = self.found.key_of(held)
         if key is None or len(value) > _LONGEST or self.found.entries[key].place != self.place:
             return False
+        if self.found.holding([held]) != {key}:
+            return False  # another list holds it, as a row
         if not held:
             self.found.entries[key].line = getattr(node, "lineno", 1)
         self._replace(key, held, value, known)
@@ -235,6 +254,15 @@ class Effects:
         for key in self.found.holding([held]):
             said = f"line {node.lineno} takes {ast.unparse(node)}, a part of {self.found.entries[key].name}"
             self.found.note(key, said, True)
+
+    def _scaled(self, node: ast.BinOp, known: Known) -> None:
+        """a / 1.01 of a row that a loop takes, or C[k][0] / 1.01: whether that runs is not known."""
+        for one, other in ((node.left, node.right), (node.right, node.left)):
+            taken = isinstance(one, ast.Subscript) or dotted(one) in self.each
+            by = self.value(other, known) if taken and self.value(one, known) is None else None
+            for key in self.found.holding(reached(one, known, self.each)) if is_number(by) else ():
+                said = f"line {node.lineno} computes {ast.unparse(node)}, of {self.found.entries[key].name}"
+                self.found.note(key, said, True)
 
     def _passed(self, call: ast.Call) -> list[tuple[ast.AST, bool]]:
         """Arguments that a function of the text changes in place."""

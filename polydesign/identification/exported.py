@@ -24,8 +24,8 @@ _CALLS = re.compile(r"\(\s*_step\d+(?:_\d+)?,|\bdouble \w+_step\d+(?:_\d+)?\(dou
 
 _PROGRAMS = re.compile(r"for k0\b.* in STEPS|\bdef _step\d+(?:_\d+)?\(\w+, k0\b|\bdouble k0 = row\[0\]")
 
-_CHANGED = re.compile(r"\bSTEPS(?:\.|\[| *[+*]=)|\bSTEPS *=(?! *\[)")
-"""The list is changed after it was made."""
+_AS_EXPORTED = re.compile(r"\s*(?:STEPS = \[|for [\w, *]+ in STEPS:\s*$|[\w, *()]+, \*\w+ = STEPS\s*$)")
+"""All that an export does with its list."""
 
 _TELLING = 7
 """Characters of a number that stands in no text by chance, such as 2.0 or 0.001."""
@@ -56,12 +56,18 @@ def runs(text: str, table: Table) -> bool:
     """
     steps = table.schedule.steps
     programs = any(step.evaluation != "monomial" for step in steps)
-    if _CHANGED.search(text) or not (programs or _CALLS.search(text)):
+    if _changes(text) or not (programs or _CALLS.search(text)):
         return False  # what has no functions of its own is a list like others
     run = [c for step in steps for c in step.program.constants]
     both = [c for step in steps for c in (*step.coefficients, *constants_beside(step))]
     numbers = [float(one) for one in re.findall(rf"(?<![\w.]){NUMBER}(?![\w.])", text)]
     return any(_in_order(numbers, wanted) for wanted in (run, both))
+
+
+def _changes(text: str) -> bool:
+    """Whether anything else is done with the list, which may then be another."""
+    lines = [line.partition("#")[0] for line in text.splitlines() if "STEPS" in line]
+    return any(re.search(r"\bSTEPS\b", line) and not _AS_EXPORTED.match(line) for line in lines)
 
 
 def _in_order(numbers: Sequence[float], wanted: Sequence[float]) -> bool:
@@ -103,7 +109,7 @@ def refuse_constants(text: str, table: Table | None) -> None:
     if not runs_programs(text):
         return
     if table is not None:
-        known = f"names {table.name}, but not with that table's constants in their order: export it again"
+        known = f"names {table.name}, but has other constants or changes them: export it again"
     else:
         known = "names no table of the catalogue: give the table's file, or put it into ./coeffs"
     raise InputError("text", f"runs programs, whose constants are no coefficients, and {known}")

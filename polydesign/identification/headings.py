@@ -51,6 +51,15 @@ def columns_of(names: Sequence[str]) -> list[int] | None:
     return None
 
 
+def leaves_out(names: Sequence[str]) -> bool:
+    """Whether the names are of coefficients, and one between is missing: x and x^5, a and c, c1 and c5."""
+    plain = [_plain(name) for name in names]
+    powers = tuple(f"x{power}" if power > 1 else "x" for power in range(1, 26, 2))
+    if columns_of(names) is not None:
+        return False
+    return any(sum(name in letters for name in plain) > 1 for letters in (*LETTERS, powers))
+
+
 def _plain(name: str) -> str:
     bare = re.sub(r"[^a-z0-9#]", "", name.translate(_SUPERSCRIPTS).lower().replace("**", ""))
     return re.sub(rf"^{_STEMS}(?=[a-z]\d*$)", "", bare)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import warnings
 from pathlib import Path
 
 from polydesign.identification.matches import Match, find_matches
 from polydesign.identification.meant import check_known, check_layout, check_like, check_root, of_the_known
-from polydesign.identification.sources import given, unambiguous
+from polydesign.identification.sources import BEFORE, given, unambiguous
 from polydesign.model import (
     InputError,
+    InputWarning,
     Table,
     check_choice,
     check_integer,
@@ -48,7 +50,8 @@ def import_table(
 
     Nothing in the file is run. Where the list is a known one, its root, its purpose and the number of its
     steps are that table's; elsewhere it is for the sign. Where it could be meant in another way, it is
-    refused until the caller decides.
+    refused until the caller decides. Where code below may change it, under a condition or elsewhere, it is
+    taken as it stands before that, with an InputWarning.
 
     Args:
         path: A file of Python, JSON, or another source that `identify` reads.
@@ -94,6 +97,9 @@ def import_table(
     if root is not None:
         check_integer("root", root, 1)
     rows = _laid_out(checked_rows(found), layout, root or 2, where)
+    for remark in source.remarks:
+        if remark.endswith(BEFORE):
+            warnings.warn(f"{where}: {remark}", InputWarning, stacklevel=2)
     # A table of ./coeffs may be what an earlier import has written.
     matches = [one for one in find_matches(rows, root) if one.published or one.unsafe or is_shipped(one.name)]
     best = matches[0] if matches else None

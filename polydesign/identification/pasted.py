@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from polydesign.identification.brackets import in_brackets
+from polydesign.identification.cells import changed_in_cells
 from polydesign.identification.formats import in_json, in_toml, in_yaml, parsed_json
 from polydesign.identification.lists import Listed, Reading, Rows, joined, listed
 from polydesign.identification.literals import parsed
@@ -226,6 +227,7 @@ def _notebook(body: dict[str, Any]) -> list[Listed]:
     """The lists of the cells of a Jupyter notebook."""
     found: list[Listed] = []
     cells = body["cells"] if isinstance(body["cells"], list) else []
+    codes: list[tuple[int, str]] = []
     for number, cell in enumerate(cells, start=1):
         source = cell.get("source", "") if isinstance(cell, dict) else ""
         text = "".join(map(str, source)) if isinstance(source, list) else str(source)
@@ -235,7 +237,8 @@ def _notebook(body: dict[str, Any]) -> list[Listed]:
         text = re.sub(r"(?m)^ *[%!].*$", "", text) if code else text
         lists = _found(text, "" if code else "md") if text.strip() else []
         found += [replace(one, cell=number) for one in lists]
-    return found
+        codes += [(number, text)] if code else []
+    return changed_in_cells(found, codes)
 
 
 def _no_table(line: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import takewhile
 
 from polydesign.identification.brackets import NUMBER, numbers_of
-from polydesign.identification.headings import COUNTS, columns_of
+from polydesign.identification.headings import COUNTS, columns_of, leaves_out
 from polydesign.identification.lists import Listed, Reading, Rows, listed, share_of
 from polydesign.model import visible
 
@@ -89,6 +89,10 @@ def columns_of_csv(lines: Sequence[str]) -> list[Listed]:
     if not rows or max(map(len, rows)) < 2:
         return []
     found = listed("", first, tuple(rows))
+    if leaves_out(names):
+        ends = f"{visible(names[0])} and {visible(names[-1])}"
+        said = f"line {first} has no column for a coefficient between {ends}"
+        return [replace(listed("", first, ((1.0, 1.0),)), changed=said)]
     down = tuple(row[::-1] for row in rows)
     if not unknown or max(share_of(down), share_of(found.rows)) < 0.5:
         return [found]
@@ -112,7 +116,11 @@ def tables_of_markdown(lines: Sequence[str]) -> Iterator[tuple[int, Rows]]:
             rows = _rows_of_table(block)
             if steps := _a_coefficient_a_row(block):
                 yield block[0][0], steps
-            elif rows and (_named(block) or len({len(found) for _, found in rows}) == 1):
+            elif (
+                rows
+                and not leaves_out(block[0][1])
+                and (_named(block) or len({len(found) for _, found in rows}) == 1)
+            ):
                 yield rows[0][0], tuple(found for _, found in rows)
             block = []
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from polydesign.identification.lists import NOT_READ, Listed, Reading, sensible_row
@@ -25,8 +26,11 @@ _LEFT = re.compile(
     r"^(?:return\s+|(?:let|const|auto|local|var|double|float)\s+)*"
     r"([A-Za-z_]\w*|[pfg]_?\{?\w*\}?\s*\(\w+\)|\\?sigma|σ)\s*(?::=|=|<-|:|\\mapsto|->)\s*(?!=)"
 )
+_CHANGED = re.compile(r"^([A-Za-z_]\w*)\s*[-+*/@]=\s*([^=;]+)")
 _RUN = re.compile(rf"[-+]?\s*[\d.(][\d.\s()*^+/·{{}}xX{_SUPERSCRIPTS}-]{{4,200}}")
 """What may be a polynomial of x in a sentence."""
+
+_UNREAD = (UnreadError, SyntaxError, ValueError, RecursionError, ArithmeticError, MemoryError)
 
 Powers = dict[int, float]
 
@@ -51,11 +55,19 @@ def in_polynomials(text: str) -> tuple[list[Listed], InputError | None]:
             scope = _Scope()
         if len(line) > _LONGEST_LINE or not re.search(r"\d|[*@]", line):
             continue
+        changed = _CHANGED.match(_plain(line))
+        if changed:  # A /= 1.01: it is no longer what it was
+            scope.known.pop(changed[1], None)
+            with suppress(*_UNREAD):
+                if [*_read(changed[2], scope)[0]] == [0]:  # by a number, and not by its norm
+                    unread.setdefault(changed[1], number)
+            continue
         target, said = _split(line)
         try:
             powers, variable = _read(said, scope)
-        except (UnreadError, SyntaxError, ValueError, RecursionError, ArithmeticError, MemoryError):
-            rows = [] if not _TELLS.search(line) else [*_in_sentence(line)]
+        except _UNREAD:
+            # Of a line of code a part is no step.
+            rows = [] if "@" in line or not _TELLS.search(line) else [*_in_sentence(line)]
             found += [(number, "", row) for row in rows]
             if target and re.search(rf"(?<!\w){re.escape(target)}(?!\w).*[+@-]", said):
                 unread.setdefault(target, number)
@@ -64,13 +76,16 @@ def in_polynomials(text: str) -> tuple[list[Listed], InputError | None]:
         if not wrong and _TELLS.search(line):
             row = _row(powers)
             if len(row) > 1 and sensible_row(row):
-                found.append((number, target if target == variable else "", row))
+                own = target == variable and not line.lstrip().startswith(("#", "//"))
+                found.append((number, target if own else "", row))
                 scope.known = {name: held for name, held in scope.known.items() if [*held] == [0]}
                 continue
         if target and "(" not in target and "," not in variable and target != variable:
             scope.known[target], scope.owners[target] = powers, variable
         elif not target and wrong and powers and _TELLS.search(line) and problem is None:
             problem = InputError(f"line {number}", wrong)
+        if target and target == variable and [*powers] == [1] and powers[1] != 1:
+            unread.setdefault(target, number)  # X = X / 1.01 beside the steps
         if target and target in variable.split(", ") and wrong and _TELLS.search(line):
             unread.setdefault(target, number)
             problem = problem or InputError(f"line {number}", wrong)
@@ -137,7 +152,7 @@ def _in_sentence(line: str) -> Iterator[tuple[float, ...]]:
         )
         try:
             powers, variable = _read(said.strip(" +*/"), _Scope())
-        except (UnreadError, SyntaxError, ValueError, RecursionError, ArithmeticError, MemoryError):
+        except _UNREAD:
             continue
         row = () if _wrong(powers, variable) else _row(powers)
         if len(row) > 1 and sensible_row(row):

@@ -109,6 +109,9 @@ class _Reader(Values):
                 self.take("return", node.value, known, keep=False)
         elif isinstance(node, (ast.With, ast.AsyncWith)):
             self.block(node.body, known, looped)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            for one in node.names:
+                forget(one.asname or one.name.partition(".")[0], known)
         elif isinstance(node, ast.Delete):
             for target in node.targets:
                 if isinstance(target, ast.Subscript):
@@ -142,6 +145,11 @@ class _Reader(Values):
         held = known.get(dotted(node.target))
         if isinstance(node.target, ast.Name):
             self.rebound(node.target, None, node, known)
+        if is_number(held):
+            value = None if looped else self.value(ast.BinOp(node.target, node.op, node.value), known)
+            forget(dotted(node.target), known)
+            known |= {dotted(node.target): value} if is_number(value) else {}
+            return
         if isinstance(node.target, ast.Subscript) or isinstance(held, Array):
             by = self.value(node.value, known)
             if is_number(by) and self.follow(node.target, (), node.op, by, node, known, looped):
@@ -152,18 +160,26 @@ class _Reader(Values):
         self.grow(node.target, how, node.value, known, looped)
 
     def function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, known: Known) -> None:
-        """Defaults are values of their parameters, of which nothing is known inside."""
+        """Defaults are values of their parameters; inside, lists among them may be changed."""
         arguments = node.args
         named = [*arguments.posonlyargs, *arguments.args]
         pairs = [*zip(reversed(named), reversed(arguments.defaults), strict=False)][::-1]
+        lists: Known = {}
         for parameter, default in (*pairs, *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)):
             if default is not None:
-                self.take(parameter.arg, default, known, keep=False)
+                value = self.value(default, known)
+                self.take(parameter.arg, default, known, keep=False, of=value)
+                lists |= {parameter.arg: value} if isinstance(value, list) else {}
         for decorator in node.decorator_list:
             self.inside(decorator, known, "")
         own = {one.arg for one in (*named, *arguments.kwonlyargs)}
         with self.within(f"def {self.found.next()}", known, node):
-            self.block(node.body, {name: value for name, value in known.items() if name not in own})
+            self.each = {name: held for name, held in self.each.items() if name not in own}
+            outer = {name: value for name, value in known.items() if name not in own}
+            self.block(node.body, outer | lists)
+        for part in ast.walk(node):
+            for name in part.names if isinstance(part, (ast.Global, ast.Nonlocal)) else ():
+                forget(name, known)  # it is what it was until somebody calls the function
 
     def loop(self, node: ast.For | ast.AsyncFor, known: Known, looped: bool) -> None:
         """What is looped over is a list. A loop over known values that appends, or scales, is followed."""
@@ -179,6 +195,7 @@ class _Reader(Values):
         elif called != "range":
             self.take(f"for {target}", over, known, keep=False)
         if not looped and self.scales(node, over, known):
+            self.block(node.orelse, known)
             return
         for part in ast.walk(node.iter) if isinstance(node.iter, ast.Call) else ():
             if isinstance(part, ast.Call) and dotted(part.func).rpartition(".")[2] not in _HARMLESS:
@@ -231,7 +248,8 @@ class _Reader(Values):
                     self.inside(one, known, "")
         ends = [dict(known) for _ in blocks]
         for statements, inner in zip(blocks, ends, strict=True):
-            with self.within(f"if {self.found.next()}", known):
+            kind = "while" if isinstance(node, ast.While) else "if"
+            with self.within(f"{kind} {self.found.next()}", known):
                 self.block(statements, inner, looped)
         for name in {name for inner in ends for name in inner} | (set(known) if ends else set()):
             held = [inner[name] for inner in ends if name in inner]
@@ -254,9 +272,12 @@ class _Reader(Values):
                 self.lose(target.value, node, known, numbers=isinstance(held, Array))
             return
         if isinstance(target, ast.Subscript):
+            if any(ast.unparse(part) == ast.unparse(target) for part in ast.walk(node)):
+                self.lose(target, node, known)  # P["ns"] = P["ns"][::-1]
             nested = [one for one in reached(target.value, known, self.each) if isinstance(one, list)]
             if nested or not isinstance(held, dict):
-                self.lose(target.value, node, known, later=not is_number(self.value(node, known)))
+                later = isinstance(target.value, ast.Subscript) or not is_number(self.value(node, known))
+                self.lose(target.value, node, known, later=later)
             if nested:
                 return
         self.take(_target(target), node, known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from polydesign.identification.changes import Known, turns
+from polydesign.identification.changes import VIEWS, Known, called, reached, repeats, turns
 from polydesign.identification.columns import Assigned
 from polydesign.identification.effects import Effects, forget
 from polydesign.identification.found import Entry
@@ -34,10 +34,11 @@ class Values(Effects):
         mentions = mentions and any(dotted(part) == name for part in ast.walk(node))
         if keep:
             forget(name, known)
+            self.views(name, node, known)
         if value is None:
             said = f"line {node.lineno} assigns {name} again, by what is not read here"
             if mentions and key is not None:
-                self.note(key, said)
+                self.found.note(key, said, True) if repeats(node, name) else self.note(key, said)
             elif mentions and "." in name:
                 self.found.note_later(name, said)
             if isinstance(node, ast.BinOp):
@@ -61,6 +62,14 @@ class Values(Effects):
         else:
             derived = isinstance(node, _COMPUTED) and not mentions and bool(self.mentioned(node, known))
             self.found.add(Entry(name, node.lineno, value, self.place, derived=derived))
+
+    def views(self, name: str, node: ast.expr, known: Known) -> None:
+        """Note that names get an array that is a view of one, or what is at an index that is not known."""
+        names = [one.strip(" ()[]") for one in name.split(",")]
+        self.each = {one: held for one, held in self.each.items() if one not in names}
+        if isinstance(node, (ast.Subscript, ast.Attribute)) or called(node) in VIEWS:
+            held = reached(node, known, self.each)
+            self.each |= dict.fromkeys(names, held) if held else {}
 
     def inside(self, node: ast.AST, known: Known, name: str) -> None:
         """The literals within an expression that is none itself; an argument has its keyword for a name."""

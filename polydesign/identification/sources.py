@@ -26,6 +26,9 @@ from polydesign.text.incoming import read_text
 
 Source = Table | str | os.PathLike[str] | Iterable[Sequence[float]]
 
+BEFORE = "as it stands before that"
+"""What is said of a list that may change below."""
+
 _NAMED = 3
 """Other lists of a text that are named beside the one that is read."""
 
@@ -123,7 +126,7 @@ def _from_text(text: str, which: str | None, suffix: str = "") -> Given:
 
 def _remarks(one: Listed, text: str, suffix: str) -> tuple[str, ...]:
     """What becomes of the list under a condition, and which other lists there are."""
-    found = [f"{one.changed}: as it stands before that"] if one.changed else []
+    found = [f"{one.changed}: {BEFORE}"] if one.changed else []
     others = [
         f"{visible(other.name[:40])} ({other.place})"
         for other in find_lists(text, suffix)[0]

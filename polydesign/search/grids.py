@@ -14,6 +14,8 @@ from polydesign.model.precision import PRECISIONS
 
 MOST_DECIMALS = 12
 
+CURE = "take a lower degree, a larger lower end, or another grid"
+
 MOST_WHOLE = 2**53
 """A float64 holds every whole number up to it."""
 
@@ -44,7 +46,7 @@ class Grid:
         spacing = self.spacing(x)
         point = float(round(Fraction(x) / spacing) * spacing)
         if abs(point) > self.largest:
-            raise InputError("round", f"{x:.6g} is above the largest number of {self.word}")
+            raise InputError("round", f"{x:.6g} is above the largest number of {self.word}: {CURE}")
         return point
 
     def holds(self, units: np.ndarray, spacings: Sequence[Fraction]) -> np.ndarray:

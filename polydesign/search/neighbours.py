@@ -20,7 +20,7 @@ import numpy as np
 from flint import fmpz_mat
 
 from polydesign.model import InputError
-from polydesign.search.grids import MOST_WHOLE, Grid
+from polydesign.search.grids import CURE, MOST_WHOLE, Grid
 from polydesign.search.lattice import BITS, close_points, numbers, to_floats, to_whole
 
 _MOST_GROWTH = 0.2  # of the sum of the terms' sizes, which rounding in the runtime is in proportion to
@@ -99,7 +99,7 @@ def near(
         begin = tuple(map(where.nearest, free))
         if max(abs(Fraction(c) / where.spacing(float(c))) for c in free) >= MOST_WHOLE // 4:
             largest = float(max(map(abs, free)))
-            raise InputError("round", f"{where.word} is finer than float64 at {largest:.3g}")
+            raise InputError("round", f"{where.word} is finer than float64 at {largest:.3g}: {CURE}")
         if begin == tuple(free):
             return [begin]
     sizes = judgement.sizes

@@ -15,6 +15,15 @@ def made_for(table: Table) -> str | None:
     return None
 
 
+def cut_short(table: Table) -> str | None:
+    """That the search for the table was ended before it was over, where it was: its name need not say so."""
+    made = table.provenance.parameters
+    why, missing = made.get("stopped"), made.get("unfinished")
+    if why not in ("timeout", "interrupted"):
+        return None
+    return f"unfinished: the search was cut short ({why})" + (f", and {missing}" if missing else "")
+
+
 def standings(table: Table) -> list[str]:
     """The standing in the half precision that the table was made for, or in those that it was tried in."""
     dtypes = [table.dtype] if table.dtype else sorted({one.dtype for one in table.tried})
