@@ -403,7 +403,7 @@ def test_list_and_show_say_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (line,) = [line for line in lines if line.startswith(f"{word} ")]
         assert line.split()[-1] == word
         assert f"half         {stated(with_standing(word).tried, 'bfloat16')}" in run("show", word)
-    assert max(map(len, lines)) <= 83
+    assert max(map(len, lines)) <= 80
     assert any(line.startswith("half: ") for line in lines)
     rows = {row["name"]: row for row in json.loads(run("list", "--json"))}
     assert rows["fused"]["standing"] == {"bfloat16": "fused", "float16": "untried"}

@@ -91,7 +91,7 @@ def _cells(one: Entry) -> tuple[str, ...]:
     from polydesign.text.numbers import number
 
     low, high = one.interval
-    where = f"{low:.3g}" if high == 1 else f"{low:.3g} to {high:.3g}"
+    where = f"{low:.3g}" if high == 1 else f"{low:.3g}–{high:.3g}"
     degrees = runs(one.degrees) if one.degrees[1:] else f"{one.degrees[0]}x1"
     if len(degrees) > 8:  # a line is to fit 80 columns
         degrees = f"{len(one.degrees)} steps"
