@@ -12,7 +12,7 @@ from polydesign.model import Schedule, Table
 from polydesign.table.catalogue import load
 from polydesign.table.published import Published, names, published
 
-_NUMBER = re.compile(r"\d+\.\d+(?:[eE][-+]?\d+)?")
+_NUMBER = re.compile(r"(?<!\d)\d+\.\d+(?:[eE][-+]?\d+)?")  # never begun within digits: no time squared
 
 _SAME = 2.0**-51
 """Relative: a constant may be divided by the safety factor in the source, which rounds once."""
