@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def prototypes() -> list[dict]:
     return json.loads((DATA / "prototype_schedules.json").read_text())["schedules"]
 
 
+@cache
 def prototype(name: str, evaluation: str = "monomial") -> Table:
     """quintics_15, quintics_18, 9x4_16_fp16, …: designed with headroom."""
     entry = next(schedule for schedule in prototypes() if schedule["name"] == name)

@@ -6,6 +6,7 @@ import ast
 import re
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import mpmath
@@ -16,6 +17,7 @@ from polydesign import export
 from polydesign.approximation.sampling import sampled_certificate
 from polydesign.approximation.scalar import schedule_from
 from polydesign.exporters.caveats import caveats
+from polydesign.exporters.half import loop_notes
 from polydesign.exporters.target import header
 from polydesign.exporters.targets import CODEBASES, TARGETS
 from polydesign.model import InputError, Provenance, Table
@@ -81,6 +83,10 @@ NORM = 2.0**60
 DIGITS = 60
 
 
+made = cache(lambda *rows: table_of([*rows]))
+
+
+@cache
 def repeated(row: tuple[float, ...], steps: int) -> Table:
     return table_of([row] * steps, name="repeated")
 
@@ -90,8 +96,8 @@ def tables_for(name: str) -> list[Table]:
     if name == "tinygrad":
         return [repeated(JORDAN, 5), repeated(CUBIC, 3), repeated(DEGREE_7, 4)]
     if CONVENTIONS[name].rule == "one":
-        return [repeated(JORDAN, 5), repeated(CUBIC, 3), table_of([JORDAN])]
-    return [prototype("quintics_15"), table_of([CUBIC, JORDAN, CUBIC]), repeated(JORDAN, 5)]
+        return [repeated(JORDAN, 5), repeated(CUBIC, 3), made(JORDAN)]
+    return [prototype("quintics_15"), made(CUBIC, JORDAN, CUBIC), repeated(JORDAN, 5)]
 
 
 CASES = [(name, table) for name in CONVENTIONS for table in tables_for(name)]
@@ -459,3 +465,12 @@ def test_a_value_runs_away_where_the_warning_says_so(name, runs_away):
     assert bool(caveats(table, CODEBASES["timm"])) == runs_away
     assert (value > 1e3) == runs_away
     assert runs_away or abs(value - 1) <= table.schedule.error + 4 * 2.0**-8  # as much as one step may lose
+
+
+def test_trials_of_another_evaluation_are_said_to_be_that() -> None:
+    balanced, powers = map(polydesign.load, ("sign-m16-l1e-3-bf16", "sign-d5x5-l1e-3-bf16"))
+    for table in (balanced, powers):
+        (own,) = loop_notes(table, "fused", "bfloat16")
+        (other,) = loop_notes(table, "fused", "bfloat16", as_powers=True)
+        assert "computed otherwise" not in own
+        assert ("computed otherwise" in other) == (table is balanced)

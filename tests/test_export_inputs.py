@@ -323,7 +323,7 @@ def test_tables_for_inverse_square_roots_are_no_polar_factor(name: str) -> None:
         export(made, name)
     (taken,) = re.findall(r"for the polar factor take (\S+)$", refusal.value.problem)
     (entry,) = [one for one in entries() if one.name == taken]
-    assert (entry.purpose, entry.standing()) == ("sign", "plain")
+    assert (entry.purpose, entry.dtype, entry.standing()) == ("sign", "bfloat16", "plain")
     if name not in ("torch", "keras", "tinygrad", "distributed-shampoo"):  # these take one row alone
         assert export(taken, name)
     assert export(replace(made, purpose="sign", form=""), name)  # the control

@@ -248,6 +248,9 @@ def test_rows_with_more_digits_than_the_known_ones():
         ([(1.0, -float("inf"))], "finite"),
         ([(10**400, -1)], "no rows of numbers"),
         ([("a", "b")], "no rows of numbers"),
+        ([("3.4", "-4.7", "2.0")], "'3.4' is no number"),
+        (["12", "34"], "'1' is no number"),
+        ([(True, False)], "True is no number"),
         (JORDAN, "no rows of numbers"),
     ],
 )

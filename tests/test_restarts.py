@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from itertools import combinations
 
 import pytest
@@ -32,12 +33,17 @@ from polydesign.verification.spectra import sample
 pytestmark = pytest.mark.numerics
 
 EVALUATED = {
-    "cubics": polydesign.design(degree=3, steps=4),
-    "quintics": polydesign.design(degree=5, steps=4),
-    "chebyshev": polydesign.design(degree=[9, 5, 17, 13], steps=4, lower=0.05, dtype="float64"),
-    "monomial": polydesign.design(degree=9, steps=4, dtype="float64", evaluation="monomial"),
+    "cubics": {"degree": 3},
+    "quintics": {"degree": 5},
+    "chebyshev": {"degree": [9, 5, 17, 13], "lower": 0.05, "dtype": "float64"},
+    "monomial": {"degree": 9, "dtype": "float64", "evaluation": "monomial"},
 }
 QUINTICS = {steps: polydesign.load(f"sign-d5x{steps}-l1e-3-bf16") for steps in (5, 6)}
+
+
+@cache
+def evaluated(name):
+    return polydesign.design(steps=4, **EVALUATED[name])
 
 
 def sets(steps):
@@ -56,7 +62,7 @@ def normalized(*shape, seed, device="cpu"):
 @pytest.mark.parametrize("name", EVALUATED)
 @pytest.mark.parametrize("restarts", sets(4))
 def test_gram_is_direct(name, restarts, seed, device):
-    schedule = EVALUATED[name].schedule
+    schedule = evaluated(name).schedule
     X = normalized(2, 6, 10, seed=seed, device=device)
     before = X.clone()
     found, expected = gram(X, schedule, restarts), direct(X, schedule)
@@ -112,7 +118,7 @@ def test_batches_zeros_rank_one_and_transposes(seed, device):
 @pytest.mark.parametrize("restarts", sets(4))
 def test_products_run_are_products_counted(name, restarts, monkeypatch):
     """Small and large ones apart, by the shape of what runs."""
-    schedule, shapes = EVALUATED[name].schedule, []
+    schedule, shapes = evaluated(name).schedule, []
     for product in ("mm", "mm_add"):  # what sym_mm and sym_mm_add end in
         real = getattr(ops, product)
         monkeypatch.setattr(
@@ -125,7 +131,7 @@ def test_products_run_are_products_counted(name, restarts, monkeypatch):
     counted = count(schedule, form="gram", restarts=restarts)
     assert (wide, len(shapes) - wide) == (counted.gram + counted.wide, counted.symmetric)
     assert len(shapes) == matmuls(schedule, form="gram", restarts=restarts)
-    _, info = msign_with_info(normalized(3, 7, seed=0), EVALUATED[name], Plan(form="gram", restarts=restarts))
+    _, info = msign_with_info(normalized(3, 7, seed=0), evaluated(name), Plan(form="gram", restarts=restarts))
     assert info.matmuls == matmuls(schedule, form="gram", restarts=restarts)
 
 

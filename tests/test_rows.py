@@ -132,6 +132,14 @@ def test_functions_take_rows(name: str, rows: Any) -> None:
     assert VERBS[name](rows) == VERBS[name]("jordan_5")
 
 
+def test_operators_take_rows_of_a_tensor() -> None:
+    X = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
+    exact = torch.tensor(JORDAN, dtype=torch.float64)
+    assert torch.equal(msign(X, exact), msign(X, JORDAN))
+    with pytest.raises(InputError, match="rows"):
+        msign(X, exact[0])
+
+
 @pytest.mark.parametrize("name", sorted({*VERBS} - {"plot"}))
 def test_other_rows_give_something_else(name: str) -> None:
     """Negative control: what is compared tells tables apart. A figure's labels only count steps."""

@@ -15,17 +15,20 @@ ROUNDING = {
 """What a loop of each kind does."""
 
 
-def loop_notes(table: Table, loop: str | None, dtype: str | None) -> list[str]:
+def loop_notes(table: Table, loop: str | None, dtype: str | None, *, as_powers: bool = False) -> list[str]:
     """What is known of this table in a loop that rounds so; none where it runs in no half precision.
 
-    loop, dtype: as in Target.
+    loop, dtype: as in Target. as_powers: whether the text computes it in powers of A, whatever its steps say:
+    the matrices were tried as they say.
     """
     found = _counted(table, loop, dtype)
     if found is None:
         return []
     dtype, kind, bad, tried = found
     many = f"{bad:,} of {tried:,} matrices whose roundings agree blew up"
-    known = f"; in {dtype} and {kind} loops {many}" if tried else ""
+    other = as_powers and any(step.evaluation != "monomial" for step in table.schedule.steps)
+    own = ", computed otherwise," if other else ""
+    known = f"; in {dtype} and {kind} loops{own} {many}" if tried else ""
     return [f"this loop {ROUNDING[str(loop)]} ({loop}){known}"]
 
 

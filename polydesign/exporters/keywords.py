@@ -19,7 +19,7 @@ def comments(table: Table, target: Target, notes: Sequence[str], mark: str = "#"
     """Which table it is, the notes on this target, and what the table does not keep there."""
     warned = [f"Warning: {line}" for line in caveats(table, target)]
     lines = []
-    loop = loop_notes(table, target.loop, runs_in(table, target)[0])
+    loop = loop_notes(table, target.loop, runs_in(table, target)[0], as_powers=target.dtype is not None)
     for line in [*header(table), *notes, *loop, *warned]:
         first, *more = wrap(line, WIDTH, break_long_words=False, break_on_hyphens=False)
         lines += [f"{mark} {first}", *(f"{mark}   {part}" for part in more)]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING
 
-from polydesign.model import InputError, Table
+from polydesign.model import InputError, Table, half_of
 from polydesign.table.catalogue import entries
 from polydesign.table.standings import cut_short, made_for, standings
 from polydesign.text.digits import in_digits
@@ -146,9 +146,10 @@ def is_polar(table: Table) -> bool:
     return table.schedule.root == 2 and table.purpose != "root"
 
 
-def _quintics() -> str:
-    """The package's table of quintics for the polar factor that errs least, and blows up nothing tried."""
-    plain = [one for one in entries() if one.purpose == "sign" and one.rows and one.standing() == "plain"]
+def _quintics(dtype: str) -> str:
+    """The plain table of quintics for the polar factor in this precision that errs least."""
+    wanted = ("sign", dtype, "plain")
+    plain = [one for one in entries() if one.rows and (one.purpose, one.dtype, one.standing()) == wanted]
     return min(plain, key=lambda one: one.error).name
 
 
@@ -159,7 +160,7 @@ def _check_polar(table: Table, target: str, *, roots: bool = False) -> None:
     what = f"of root {root}"
     if root == 2:
         what = "made for P^(-1/2), in the coupled form"
-        instead = f"; for the polar factor take {_quintics()}"
+        instead = f"; for the polar factor take {_quintics(half_of('sign', table.dtype) or 'bfloat16')}"
     raise InputError(
         "to",
         f"{target} runs the polar factor (root 2), and {table.name} is {what}: --to torch-function, numpy "

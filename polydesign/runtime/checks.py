@@ -207,6 +207,8 @@ def given_table(table: Any, root: int, purposes: Sequence[str]) -> Any:
     """The table of a name, a path, or rows for an operator of this root; anything else as it is."""
     if isinstance(table, (str, os.PathLike)):
         return loaded(os.fspath(table))
+    if isinstance(table, Tensor):
+        table = table.tolist()
     if not isinstance(table, (list, tuple, np.ndarray)):
         return table
     if purposes[0] == "clip":

@@ -12,6 +12,7 @@ from polydesign.model import (
     InputError,
     Schedule,
     check_number,
+    quoted,
 )
 
 SOME_GOOD = 0.9
@@ -44,7 +45,7 @@ def checked_rows(rows: Any, most: int = MOST_INNER_DEGREE) -> Plain:
     most: the highest inner degree.
     """
     try:
-        given = tuple(tuple(map(float, row)) for row in rows)
+        given = tuple(tuple(map(_number, row)) for row in rows)
     except (TypeError, ValueError, OverflowError) as problem:
         raise InputError("rows", f"are no rows of numbers ({problem}): {_GIVE}") from problem
     if not given or len(given) > MOST_STEPS:
@@ -60,6 +61,13 @@ def checked_rows(rows: Any, most: int = MOST_INNER_DEGREE) -> Plain:
             raise InputError(f"rows[{index}]", f"{what}, and a step has from 2 to {most + 1}: {_GIVE}")
         bare.append(row)
     return tuple(bare)
+
+
+def _number(c: Any) -> float:
+    """A coefficient as a float. Texts and truth values are none, though float takes them."""
+    if isinstance(c, (str, bytes, bool)):
+        raise TypeError(f"{quoted(c)} is no number")
+    return float(c)
 
 
 def usual_lower(root: int) -> float:
