@@ -68,7 +68,8 @@ test-cluster: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_sweeping.py
 
 # README and docs are run by make test.
-test-all: test test-consumers test-cluster test-machines
+test-all: lint types test-consumers test-cluster test-machines
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --all-cases
 
 coeffs: install
 	$(BIN)/python scripts/build_coeffs.py

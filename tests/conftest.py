@@ -1,4 +1,4 @@
-"""Options of the test run: --device, --seed and --seeds, as fixtures; --cases; what was skipped, a line a reason."""
+"""Options of the test run: --device, --seed and --seeds, as fixtures; --cases, --all-cases; what was skipped."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import signal
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import hypothesis
 import pytest
@@ -32,6 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--seeds", type=int, help="so many seeds from 0, one after the other, in place of --seed"
     )
     parser.addoption("--cases", type=int, help="of each test function at most so many cases")
+    parser.addoption(
+        "--all-cases", action="store_true", help="all cases of functions that are marked few too"
+    )
     parser.addoption("--kernels", action="store_true", help="run the tests that are marked kernels too")
 
 
@@ -72,8 +76,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if most is not None:
         kept = few_cases((item.nodeid for item in items), most)
         left |= {item for item in items if item.nodeid not in kept}
+    if not config.getoption("all_cases"):
+        left |= beyond_few(items)
     config.hook.pytest_deselected(items=[item for item in items if item in left])
     items[:] = [item for item in items if item not in left]
+
+
+def beyond_few(items: Iterable[Any]) -> set[Any]:
+    """The cases of functions that are marked few(most), beyond the first `most` of few_cases."""
+    marked: dict[int, list[Any]] = defaultdict(list)
+    for item in items:
+        mark = item.get_closest_marker("few")
+        if mark is not None:
+            marked[mark.args[0]].append(item)
+    left = set()
+    for most, found in marked.items():
+        kept = few_cases((item.nodeid for item in found), most)
+        left |= {item for item in found if item.nodeid not in kept}
+    return left
 
 
 def few_cases(names: Iterable[str], most: int) -> set[str]:

@@ -76,6 +76,7 @@ def test_fixed_points_hold_one():
 OBJECTIVES = ["topk:50", "sup", "mean-square:log-uniform", "slope:0.6", "topk:200 + 0.5*sup"]
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("start", list(STARTS))
 def test_never_worse_than_its_start(objective, start):

@@ -67,6 +67,7 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
 NAMED = re.compile(r"(?m)^.*(name|provenance|strategy|table|source|parameters|digest).*$|jordan_5|muon")
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_takes_a_source_file_and_says_which_list(run: Run, command: str) -> None:
     Path("muon.py").write_text(f"import torch\n\n{JORDAN}")
@@ -307,6 +308,7 @@ def test_another_root(run: Run, tmp_path: Path) -> None:
 LISTS = [one.name for one in polydesign.tables(published=True) if not published(one.name).scheme]
 
 
+@pytest.mark.few(16)
 @pytest.mark.parametrize("name", LISTS)
 def test_no_list_of_the_literature_is_taken_for_something_else(name: str, tmp_path: Path) -> None:
     """Neither as it stands, nor so far off that nobody knows it: then another root is refused, not proved."""

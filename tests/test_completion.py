@@ -74,6 +74,7 @@ BEFORE = {"bash": "", "zsh": "autoload -Uz compinit; compinit -u; "}
 FILE = "mine\\ at\\ home.json"
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("shell", BARE)
 @pytest.mark.parametrize(
     ("typed", "shown"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 
-from conftest import few_cases
+import pytest
+from conftest import beyond_few, few_cases
 
 NAMES = [
     *(f"a.py::test_pairs[{one}-{other}]" for one, other in product(range(8), "xy")),
@@ -37,3 +39,21 @@ def test_functions_of_the_same_cases_keep_different_ones() -> None:
     cases = [f"{one}-{other}" for one, other in product(range(8), "xy")]
     kept = few_cases((f"a.py::test_{k}[{case}]" for k in range(40) for case in cases), 2)
     assert len({name.partition("[")[2] for name in kept}) > 12
+
+
+@dataclass(eq=False)
+class Item:
+    nodeid: str
+    mark: pytest.Mark | None = None
+
+    def get_closest_marker(self, name: str) -> pytest.Mark | None:
+        return self.mark if self.mark is not None and self.mark.name == name else None
+
+
+def test_functions_that_are_marked_few_keep_so_many_cases() -> None:
+    three, one = pytest.mark.few(3).mark, pytest.mark.few(1).mark
+    dear = [Item(f"a.py::test_dear[{k}]", three) for k in range(9)]
+    dearer = [Item(f"a.py::test_dearer[{k}]", one) for k in range(9)]
+    others = [Item("a.py::test_alone", one), *(Item(f"a.py::test_cheap[{k}]") for k in range(9))]
+    left = beyond_few([*dear, *others, *dearer])
+    assert (len(left & {*dear}), len(left & {*dearer}), left & {*others}) == (6, 8, set())

@@ -113,6 +113,7 @@ ANY_METHOD: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.few(10)
 @pytest.mark.parametrize("name", ANY_METHOD)
 @pytest.mark.parametrize("number", [2, 40, 400])
 def test_wherever_the_time_is_over(name: str, number: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,7 @@ def _shared(entry):
     return [f"its row 5 times, where {len(entry.steps_run())} are run"]
 
 
+@pytest.mark.few(24)
 @pytest.mark.parametrize(
     ("name", "change"),
     [(n, c) for n in names() for c in CHANGES if c != "five rows" or len(published(n).steps_run()) > 5],

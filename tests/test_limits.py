@@ -28,6 +28,7 @@ def allowed(root: int, inner_degree: int, ratio: float) -> float:
     return 1e-12 + 2 * UNIT * (inner_degree + 2) * (root * abs(math.log(ratio)) + 2)
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("ratio", [1e-6, 1e-3, 0.1, 0.9, 1 - 1e-6])
 @pytest.mark.parametrize("root", [1, 2, 3, 4, 8])
 def test_agrees_with_the_exchange_in_powers(root: int, ratio: float) -> None:

@@ -47,6 +47,7 @@ def worst(table, spectra, dtype, seed, device):
     return max(math.inf if error is None else error for error in errors)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(("name", "dtype", "rank", "figure"), CASES)
 def test_agrees_with_what_the_prototypes_gave(name, dtype, rank, figure, seed, device):
     """Within a factor 1.5, six quintics in bfloat16 within 3: their prediction is a third of the rounding."""

@@ -46,6 +46,7 @@ def rounded_to_nearest(schedule, where):
 PAIRS = [(*case, GRIDS[(i + k) % len(GRIDS)]) for i, case in enumerate(CASES) for k in (0, 2)]
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(("root", "degrees", "lower", "keywords", "word"), PAIRS)
 def test_what_runs_lies_on_the_grid_and_serves_what_arrives(root, degrees, lower, keywords, word):
     where = grid(word)

@@ -134,6 +134,7 @@ CHOICES = [  # what design is asked for; the digest of what it must choose, and 
 ]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("asked", "digest", "measured"), CHOICES)
 def test_every_machine_chooses_the_same_table(asked, digest, measured) -> None:
     """Float64 is left to the kernels: its sums differ by K·2⁻⁵³ or so, which a step may amplify a thousandfold,

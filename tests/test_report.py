@@ -291,6 +291,7 @@ def test_names_break_at_their_joints_alone(made: Report) -> None:
 COMMANDS = ["sign-d5x6-l1e-3", OURS, PROGRAM, "inverse-d3x7-l1e-4-fp32", "root4-d9x4-l0.1-bf16"]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_command_makes_the_table_again(name: str, thorough: None) -> None:
     table = load(name)

@@ -106,6 +106,7 @@ def test_half_precision_at_condition_100(r: int) -> None:
     assert worst(bare, "bfloat16", 10) > 1.5 * worst(floored, "bfloat16", 10)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
 @pytest.mark.parametrize("r", [1, 2, 3, 4, 5, 8])
 def test_the_searchs_own_safety_is_enough(r: int, dtype: str) -> None:

@@ -68,6 +68,7 @@ CASES = [  # word, objective, problem, settings
 ]
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("word", "objective", "problem", "settings"), CASES)
 def test_all_lies_on_the_grid_and_is_no_worse_than_rounding_to_nearest(
     few, word, objective, problem, settings
@@ -245,6 +246,7 @@ def test_an_interrupt_of_the_command_leaves_a_table_on_the_grid(tmp_path):
     assert nearest(rows, "bf16") == rows
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("word", [None, "bf16"])
 @pytest.mark.parametrize(
     ("owner", "name"),

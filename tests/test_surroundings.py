@@ -218,6 +218,7 @@ UNCHECKED: dict[str, Callable[[Tensor], Any]] = {
 }
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(
     "name", [name for name in CALLS | UNCHECKED if name not in ("pseudo_inverse", "relative")]
 )

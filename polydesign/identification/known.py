@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from pathlib import Path
 
 from polydesign.identification.similarity import Row
 from polydesign.model import InputError
@@ -51,8 +52,15 @@ def _own() -> Iterator[KnownRows]:
         if name in names():
             continue
         try:
-            body = glance(path)
-            rows = tuple(tuple(map(float, step["coefficients"])) for step in body["steps"])
-            yield KnownRows(name, body["root"], rows, False)
+            written = path.stat()
+            yield _in_file(name, path, (written.st_mtime_ns, written.st_size))
         except (InputError, OSError, LookupError, TypeError, ValueError):
             continue  # list says what is wrong with it
+
+
+@lru_cache(maxsize=1024)
+def _in_file(name: str, path: Path, _written: tuple[int, int]) -> KnownRows:
+    """The rows of a table's file, read again when it is written again."""
+    body = glance(path)
+    rows = tuple(tuple(map(float, step["coefficients"])) for step in body["steps"])
+    return KnownRows(name, body["root"], rows, False)
