@@ -207,8 +207,6 @@ def given_table(table: Any, root: int, purposes: Sequence[str]) -> Any:
     """The table of a name, a path, or rows for an operator of this root; anything else as it is."""
     if isinstance(table, (str, os.PathLike)):
         return loaded(os.fspath(table))
-    if isinstance(table, Tensor):
-        table = table.tolist()
     if not isinstance(table, (list, tuple, np.ndarray)):
         return table
     if purposes[0] == "clip":
@@ -226,6 +224,8 @@ def check_table(table: Table, root: int, operator: str, purposes: Sequence[str])
     """The table, if it is one, and has this root and one of these purposes."""
     if not isinstance(table, Table):
         write = "plan=Plan(...)" if isinstance(table, Plan) else "polydesign.load(name or path), or rows"
+        if isinstance(table, Tensor):  # msign(A, B) is a mistake, also where B could be rows
+            write += ", and .tolist() where the tensor holds them"
         raise InputError("table", f"must be a Table, not {type(table).__name__}: write {write}")
     if table.schedule.root != root:
         raise InputError(
