@@ -161,10 +161,10 @@ class Minimax(Strategy):
 
     def name(self, found: Found, task: Task) -> str:
         """sign-d5x6-l1e-3-bf16: see naming.table_name."""
-        low = f"min-e{naming.short(task.error)}" if task.smallest and task.error is not None else None
+        band = task.error if task.smallest else None
         schedule, own = found.schedule, not self._of_the_precision
         strategy = self.resolved(task, schedule.degrees)
-        asked = (schedule, strategy, found.dtype, task.normalization, low)
+        asked = (schedule, strategy, found.dtype, task.normalization, band)
         name = naming.table_name(*asked, own_safety=own, rounded=strategy.round)
         return (
             name + naming.ending(task.root, None, task.purpose) + ("-fused" if self.loop == "fused" else "")
