@@ -200,8 +200,13 @@ def widest_surviving(
     """The schedule that takes the widest interval into the band and survives; what was measured of it; and
     how many were tried until one kept its values on matrices. Of terms that settle, in the direct form.
 
-    Raises InputError where there is none.
+    Raises InputError where there is none, and where rounding alone leaves more than the error.
     """
+    if error < UNIT_ROUNDOFF[terms.dtype]:
+        raise InputError(
+            "error",
+            f"{error!r} is out of reach in {terms.dtype}: rounding leaves more; take a higher precision",
+        )
     found_so_far = from_smallest(
         error,
         terms.dtype,

@@ -85,7 +85,8 @@ def surviving(
     tried on other members. The rest is as of settling.settled.
     """
     settling, running = _loops(fused)
-    for margin in margins(problem.degrees):
+    steep = sum((degree - 1) // problem.root > STEEP for degree in problem.degrees)
+    for margin in MARGINS[-1:] if steep >= MANY_STEEP else MARGINS:
         pace.doing(f"headroom for degrees {','.join(map(str, problem.degrees))}, margin {margin:g}")
         try:
             found = settled(strategy, problem, dtype, loops=settling, margin=margin, effort=trust.settling)
@@ -97,12 +98,6 @@ def surviving(
         if len(problem.degrees) == 1 or survives(found[1], dtype, loops=running, trust=trust):
             return found
     return None
-
-
-def margins(degrees: Sequence[int]) -> tuple[float, ...]:
-    """Those of MARGINS that are tried for these degrees of the sign, in order."""
-    steep = sum((degree - 1) // 2 > STEEP for degree in degrees)
-    return MARGINS[-1:] if steep >= MANY_STEEP else MARGINS
 
 
 def roomiest(
