@@ -37,10 +37,10 @@ from polydesign.search.survivors import (
 NARROWER = 1.5
 """What safety costs about: the smallest l, times that in exact arithmetic. The first guess, no more."""
 
-SEQUENCES = 12
+SEQUENCES = 8
 """Sequences of degrees that are looked at, the best in exact arithmetic."""
 
-TRIED = 4
+TRIED = 3
 """Of them, with all floors, those that are settled thoroughly."""
 
 
