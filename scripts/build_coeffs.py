@@ -129,6 +129,13 @@ BUDGETS = [
 ]
 """The best for so many products, for msign: what Plan(matmuls=…) and Plan(error=…) choose among."""
 
+BANDS = [
+    {"band": 0.3, "matmuls": matmuls, "dtype": dtype}
+    for dtype, budgets in {"bfloat16": (8, 9, 10, 12, 13, 14, 15), "float16": ()}.items()
+    for matmuls in budgets
+]
+"""The smallest lower end from which so many products end within 0.3 of 1, for those who train with Muon."""
+
 # Half precision is not among them yet: ROOTS has what runs there.
 ROOT_BUDGETS = [
     {"root": root, "lower": lower, "matmuls": matmuls, "dtype": "float32"}
@@ -198,6 +205,10 @@ def _searched(name: str, keywords: dict[str, Any], search: bool) -> Table:
     return _rebuilt(loads(path.read_text("utf-8")))
 
 
+def _band_name(keywords: dict[str, Any]) -> str:
+    return budget_name(2, keywords["matmuls"], keywords["band"], None, dtype=keywords["dtype"])
+
+
 def _with_measurements(path: Path, table: Table) -> Table:
     """The table with what the file holds of measurements, where they are of these very coefficients."""
     try:
@@ -223,6 +234,7 @@ def _all(search: bool) -> Iterator[tuple[Path, Table]]:
     found += [_searched(name, keywords, search) for name, keywords in SETTLED.items()]
     budgets: list[dict[str, Any]] = [*BUDGETS, *ROOT_BUDGETS]
     found += [_searched(budget_name(**one), one, search) for one in budgets]
+    found += [_searched(_band_name(one), one, search) for one in BANDS]
     for table in (*found, *(_clip_table(keywords, search) for keywords in CLIPS)):
         yield FOLDER / f"{table.name}.json", table
     for name in names():

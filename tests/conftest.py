@@ -13,12 +13,13 @@ from typing import Any
 import hypothesis
 import pytest
 
-from polydesign.search import candidates, long_schedules, long_steps, survival, survivors
+from polydesign.search import bands, candidates, long_schedules, long_steps, survival, survivors
 from polydesign.search.settling import QUICK, Effort
 
 hypothesis.settings.register_profile("fixed", derandomize=True)
 hypothesis.settings.load_profile("fixed")
 
+_BAND_SEQUENCES, _BAND_TRIED = bands.SEQUENCES, bands.TRIED
 _SEQUENCES, _STRATEGIES, _SURVIVORS = survivors.SEQUENCES, survivors.STRATEGIES, candidates.SURVIVORS
 _SHORT = Effort(1_024, 32, 8, 4)
 SHORT_TRUST = survival.Trust(_SHORT, 4096, _SHORT)
@@ -146,8 +147,12 @@ def trust(all_: survival.Trust, chosen: survival.Trust, monkeypatch: pytest.Monk
     for function in (survival.surviving, survival.roomiest, survival.survives, survival.widest):
         monkeypatch.setitem(function.__kwdefaults__ or {}, "trust", all_)
     monkeypatch.setattr(candidates, "CHOSEN", chosen)
+    monkeypatch.setitem(bands.from_smallest.__kwdefaults__ or {}, "trust", chosen)
     few = all_ is not survival.FULL
     monkeypatch.setattr(survivors, "QUICK", all_.settling if few else QUICK)
+    monkeypatch.setattr(bands, "QUICK", all_.settling if few else QUICK)
+    monkeypatch.setattr(bands, "SEQUENCES", 4 if few else _BAND_SEQUENCES)
+    monkeypatch.setattr(bands, "TRIED", 2 if few else _BAND_TRIED)
     monkeypatch.setattr(survivors, "SEQUENCES", 6 if few else _SEQUENCES)
     monkeypatch.setattr(survivors, "STRATEGIES", 2 if few else _STRATEGIES)
     monkeypatch.setattr(candidates, "SURVIVORS", 2 if few else _SURVIVORS)

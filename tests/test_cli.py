@@ -325,11 +325,11 @@ def test_search_on_a_grid_says_the_price(run):
 
 def test_search_for_the_smallest_lower_end(run):
     bare = ("--headroom", 1, "--cushion", 0)
-    result = run("search", "--degree", 3, "--steps", 5, "--error", 0.3, "--lower", "min", *bare)
+    result = run("search", "--degree", 3, "--steps", 5, "--band", 0.3, *bare)
     assert result.exit_code == 0
-    assert "lower     0.006017580766, the smallest from which the error is at most 0.3" in result.stdout
+    assert "band      from 0.006017580766 on, the smallest found, within 0.3 of 1" in result.stdout
     assert "slope at 0: 123.485" in result.stdout
-    assert "wrote coeffs/sign-d3x5-lmin-e0.3.json" in result.stdout
+    assert "wrote coeffs/sign-d3x5-band0.3.json" in result.stdout
     refused = run("search", "--degree", 3, "--steps", 5, "--error", 0.3)
     assert refused.exit_code == 2
     assert "give one of them, or lower min with both" in refused.stderr

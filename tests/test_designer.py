@@ -11,6 +11,7 @@ import polydesign
 from polydesign import InputError
 from polydesign.designer import design as designer
 from polydesign.designer import summaries
+from polydesign.designer.methods import METHODS
 from polydesign.designer.minimax import DEFAULT_SAFETY
 from polydesign.model import HALF, SafetyWarning
 from polydesign.search import survival
@@ -75,6 +76,31 @@ def test_a_loop_that_fuses_needs_less_room():
     for keywords in others:
         with pytest.raises(InputError, match=r"^loop: is for"):
             polydesign.design(degree=5, steps=2, loop="fused", **keywords)
+
+
+def test_headroom_is_found_for_a_floor_of_ones_own():
+    """With a loop; the name, the summary and the command say so, and the command makes it again."""
+    own: dict[str, Any] = {"degree": 5, "steps": 4, "dtype": "fp16", "loop": "any"}
+    table = polydesign.design(**own, image_floor=(0.02, 0.03, 0, 0))
+    stated = table.provenance.parameters
+    assert len(set(stated["headroom"])) > 1
+    assert stated["image_floor"] == [0.02, 0.03, 0, 0] or stated["image_floor"] == (0.02, 0.03, 0, 0)
+    assert table.name == "sign-d5x4-l1e-3-f0.02-0.03-0x2-fp16-any"
+    command, note = METHODS["equioscillation"].command(table)
+    assert "--dtype float16 --loop any --image-floor 0.02,0.03,0,0" in command.replace("0.0,", "0,").replace(
+        "0.0 ", "0 "
+    )
+    assert "defaults" not in note
+    assert any("headroom found for float16" in line for line in METHODS["equioscillation"].summary(table))
+    usual = polydesign.design(degree=5, steps=4, dtype="fp16")
+    assert table.schedule.error < usual.schedule.error
+    same = polydesign.design(**own, image_floor=0.08, floor_free_tail=2)
+    assert same.schedule == usual.schedule
+    assert "the default for float16" in "".join(METHODS["equioscillation"].summary(usual))
+    others: tuple[dict[str, Any], ...] = ({"dtype": "float32"}, {"headroom": 1.02})
+    for keywords in others:
+        with pytest.raises(InputError, match=r"^loop: is for"):
+            polydesign.design(**own | keywords, image_floor=0.1)
 
 
 def test_safety_costs_less_the_finer_the_precision():

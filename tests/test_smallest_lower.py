@@ -90,7 +90,7 @@ def test_it_reaches_the_error_and_no_smaller_does(keywords):
 
 def test_names_of_smallest_lowers():
     assert (
-        polydesign.design(degree=3, steps=3, error=0.3, lower="min", headroom=1).name == "sign-d3x3-lmin-e0.3"
+        polydesign.design(degree=3, steps=3, error=0.3, lower="min", headroom=1).name == "sign-d3x3-band0.3"
     )
 
 

@@ -47,6 +47,11 @@ class LowerEnd(click.ParamType):
 )
 @click.option("--steps", type=int, help="How many steps of one degree.")
 @click.option("--error", type=float, help="Reach this error with the fewest steps, in place of --steps.")
+@click.option(
+    "--band",
+    type=float,
+    help="End within so much of 1, from the smallest l that --matmuls, or --degree and --steps, can.",
+)
 @click.option("--root", type=int, default=2, show_default=True, help="2 = sign, 1 = inverse, 4 = ^(-1/4).")
 @click.option(
     "--lower",
@@ -99,7 +104,8 @@ def search(output: str | None, force: bool, as_json: bool, quiet: bool, **keywor
       polydesign search --degree 5 --error 1e-3 --dtype float16
       polydesign search --root 4 --degree 9 --steps 3 --lower 0.1 --dtype float32
       polydesign search --degree 5 --steps 6 --round 1/1024
-      polydesign search --degree 3 --steps 5 --error 0.3 --lower min
+      polydesign search --band 0.3 --matmuls 12 --dtype bf16
+      polydesign search --band 0.3 --degree 5 --steps 5
       polydesign search --matmuls 15 --dtype bfloat16 --shape 1024x4096
       polydesign search --matmuls 15 --headroom 1
       polydesign search --method budget --error 0.02 --shape 1024x4096 --symmetric 0.5 --form auto

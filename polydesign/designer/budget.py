@@ -162,6 +162,7 @@ class Budget(Strategy):
             settles,
             smallest_for,
             widest_interval,
+            widest_surviving,
         )
         from polydesign.search.rounding_aware import Terms
         from polydesign.search.spending import best, both
@@ -183,15 +184,19 @@ class Budget(Strategy):
             )
             for form in (("direct", "gram") if wanted == "auto" else (wanted,))
         ]
-        if task.smallest:
-            lower = smallest_for(terms[0], *both(self.matmuls, task.error))
-            terms = [replace(one, lower=lower) for one in terms]
         measure = partial(self._measured, task) if self.measure else None
-        chosen, measured, count = best(terms, dtype, self.matmuls, task.error, measure)
-        if task.smallest and settles(terms[0]) and not pace.over():
-            with pace.best_so_far():
-                chosen = widest_interval(chosen, both(self.matmuls, task.error)[1], terms[0])
-                measured = None if measure is None else next(iter(measure([chosen], None)), None)
+        if task.smallest and settles(terms[0]) and wanted == "direct":
+            goal = both(self.matmuls, task.error)
+            chosen, measured, count = widest_surviving(terms[0], *goal, measure)
+        else:
+            if task.smallest:
+                lower = smallest_for(terms[0], *both(self.matmuls, task.error))
+                terms = [replace(one, lower=lower) for one in terms]
+            chosen, measured, count = best(terms, dtype, self.matmuls, task.error, measure)
+            if task.smallest and settles(terms[0]) and not pace.over():
+                with pace.best_so_far():
+                    chosen = widest_interval(chosen, both(self.matmuls, task.error)[1], terms[0])
+                    measured = None if measure is None else next(iter(measure([chosen], None)), None)
         proposal = chosen.proposal
         stated = asdict(replace(self, form=asked))
         parameters = given(asdict(proposal.strategy)) | given({key: stated[key] for key in STATED})

@@ -29,7 +29,7 @@ def problem(table: Table, error: float | None = None) -> list[str]:
     low, high = schedule.interval
     options = [] if schedule.root == 2 else [f"--root {schedule.root}"]
     if stated.get("lower") == "min":
-        options += [f"--error {stated['error']!r}", "--lower min"]
+        options.append(f"--band {stated['error']!r}")
     else:
         options += [f"--lower {short(low)}", *([] if error is None else [f"--error {error!r}"])]
     options += [] if high == 1 else [f"--upper {short(high)}"]

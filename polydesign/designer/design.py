@@ -11,7 +11,7 @@ from polydesign import __version__
 from polydesign.approximation.certificate import certify as prove
 from polydesign.approximation.sampling import sampled_certificate
 from polydesign.approximation.scalar import schedule_from, schedule_of
-from polydesign.designer.methods import method_of, strategy_of
+from polydesign.designer.methods import method_of, strategy_of, within
 from polydesign.designer.strategy import Found, Task, given
 from polydesign.model import InputError, Provenance, Schedule, Table, check_number
 from polydesign.search.pace import TimeIsUpError, nobody, paced
@@ -25,6 +25,7 @@ def design(
     degree: int | Sequence[int] | None = None,
     steps: int | None = None,
     error: float | None = None,
+    band: float | None = None,
     lower: float | str = 1e-3,
     upper: float = 1.0,
     dtype: Any = None,
@@ -48,6 +49,8 @@ def design(
             is said. For a budget, those that it may use.
         steps: How many steps of one degree.
         error: Reach this with the fewest steps; of a budget, at the least cost.
+        band: End within so much of 1, from the smallest l that so many products or steps can: the same as
+            this error with lower="min".
         lower: l of the interval, or "min", with error and steps or matmuls: the smallest lower end from which
             they reach it.
         upper: u of the interval.
@@ -87,6 +90,8 @@ def design(
         if not timeout > 0:
             raise InputError("timeout", f"must be positive, and is {timeout!r}")
     named, method = name, method_of(method, settings)
+    if band is not None:
+        error, lower = within(band, method, degree, steps, error, lower, settings)
     told = (watch or nobody, doing or nobody, cut_short or nobody, known or nobody)
     task = Task(method, root, degree, steps, error, lower, upper, dtype, normalization, purpose, *told)
     strategy = strategy_of(method, settings, signature(design).parameters)
@@ -99,6 +104,10 @@ def design(
     with paced(timeout, task.doing) as pace:
         try:
             found = strategy.search(task)
+        except InputError as problem:
+            if band is None or problem.field not in ("error", "lower"):
+                raise
+            raise InputError("band", problem.problem) from problem
         except TimeIsUpError as problem:
             words = f" ({pace.doing})" if pace.doing else ""
             raise InputError(

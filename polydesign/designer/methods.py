@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from polydesign.designer.budget import Budget
@@ -10,7 +10,7 @@ from polydesign.designer.clip import ClipSearch
 from polydesign.designer.gradient import Gradient
 from polydesign.designer.minimax import Minimax
 from polydesign.designer.strategy import Strategy, given
-from polydesign.model import InputError, check_choice
+from polydesign.model import InputError, check_choice, check_number
 from polydesign.text.similar import closest
 
 METHODS: dict[str, type[Strategy]] = {
@@ -22,6 +22,10 @@ METHODS: dict[str, type[Strategy]] = {
 """What `design` can search with. A table's provenance names it as its strategy."""
 
 
+BANDED = ("budget", "equioscillation")
+"""Methods that look for the smallest lower end."""
+
+
 def method_of(method: str | None, settings: Mapping[str, Any]) -> str:
     """The method, or where none is named: budget for so many products, or else equioscillation.
 
@@ -31,6 +35,37 @@ def method_of(method: str | None, settings: Mapping[str, Any]) -> str:
         return "equioscillation" if settings.get("matmuls") is None else "budget"
     check_choice("method", method, METHODS)
     return method
+
+
+def within(
+    band: float,
+    method: str,
+    degree: Any,
+    steps: Any,
+    error: float | None,
+    lower: float | str,
+    settings: Mapping[str, Any],
+) -> tuple[float, str]:
+    """What `band` of `design` stands for: this error, from the smallest lower end.
+
+    Raises InputError where it is no distance from 1, where something else says the same, and where nothing
+    says how much may be spent.
+    """
+    check_number("band", band)
+    if not 0 < band < 1:
+        raise InputError("band", f"must lie between 0 and 1, and is {band!r}")
+    if method not in BANDED:
+        raise InputError("band", f"is for methods {' and '.join(BANDED)}, not {method}: leave it out")
+    if error is not None:
+        raise InputError("error", "and band both say how far from 1 values may end: leave one of them out")
+    if lower not in (1e-3, "min"):
+        raise InputError("lower", "is what band looks for: leave one of them out, or give error for band")
+    listed = isinstance(degree, Sequence) and not isinstance(degree, str)
+    if method == "budget" and settings.get("matmuls") is None:
+        raise InputError("band", "is for so many products: give matmuls too")
+    if method == "equioscillation" and steps is None and not listed:
+        raise InputError("band", "is for so many products or steps: give matmuls, or degree and steps")
+    return float(band), "min"
 
 
 def strategy_of(method: str, settings: Mapping[str, Any], keywords: Iterable[str]) -> Strategy:

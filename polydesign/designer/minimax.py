@@ -73,8 +73,8 @@ class Minimax(Strategy):
 
     Headroom, cushion and image floor are the precision's (DEFAULT_SAFETY) where none of them is given, for
     roots and inverses with an image floor that holds for xʳ (ROOT_FLOOR); giving any of them replaces all,
-    and headroom=1, cushion=0 is the bare optimum. The formulas are in
-    search/minimax.py.
+    and headroom=1, cushion=0 is the bare optimum. With loop the headroom of every step is found for the
+    image floor and the cushion that are given. The formulas are in search/minimax.py.
 
     Args:
         headroom: Design each step up to u times this.
@@ -84,9 +84,10 @@ class Minimax(Strategy):
         evaluation: How q is computed.  [default: chebyshev from inner degree 3 on]
         round: Coefficients on a grid: 1/1024 (any 1/N), decimals:4, bf16, fp16 or fp32; each step is designed
             for what the rounded ones before it leave.
-        loop: Where headroom is the precision's: any has room for loops that round every operation, as
-            PyTorch runs B = b*A + c*A@A in bfloat16; fused only for products that are rounded together with
-            what is added to them, as in torch.addmm and in this package.  [default: any]
+        loop: Of which headroom is found in half precision, also beside an image floor or a cushion: any has
+            room for loops that round every operation, as PyTorch runs B = b*A + c*A@A in bfloat16; fused only
+            for products that are rounded together with what is added to them, as in torch.addmm and in this
+            package.  [default: any]
 
     Raises InputError naming the field.
     """
@@ -106,7 +107,7 @@ class Minimax(Strategy):
             raise InputError("floor_free_tail", "is that of an image floor: give image_floor too")
         if self.loop is not None:
             check_choice("loop", self.loop, ("any", "fused"))
-            if not self._of_the_precision:
+            if self.headroom is not None:
                 raise InputError("loop", "is for headroom that is found: leave out loop, or the headroom")
 
     def resolved(self, task: Task, degrees: tuple[int, ...]) -> Equioscillation:
@@ -118,6 +119,8 @@ class Minimax(Strategy):
         safety = {}
         if self._of_the_precision:
             safety = SETTLED_FLOOR if settles(task) else default_safety(task)
+        elif self.loop is not None:
+            check_settles(task)
         own = {key: value for key, value in given(asdict(self)).items() if key != "loop"}
         return Equioscillation(**{**own, **safety, "evaluation": evaluation})
 
@@ -125,11 +128,16 @@ class Minimax(Strategy):
     def _of_the_precision(self) -> bool:
         return self.headroom is None and self.cushion is None and self.image_floor is None
 
+    @property
+    def _finds_headroom(self) -> bool:
+        """Where it is found at all, which is for msign in half precision."""
+        return self._of_the_precision or (self.headroom is None and self.loop is not None)
+
     def search(self, task: Task) -> Found:
         """The best schedule; with lower="min" on the widest interval from which the error is reached."""
         degrees = task.degrees()
         strategy, unfinished = self.resolved(task, degrees), ""
-        if self._of_the_precision and settles(task):
+        if self._finds_headroom and settles(task):
             strategy, degrees, unfinished = _settled(strategy, task, degrees, self.loop)
             task = replace(task, error=None if not task.smallest else task.error)
         parameters = given(asdict(strategy)) | given({"unfinished": unfinished or None})
@@ -141,11 +149,10 @@ class Minimax(Strategy):
     ) -> Found:
         from polydesign.search.smallest_lower import smallest_lower  # mpmath
 
-        if self._of_the_precision and "unfinished" not in parameters:
+        if self._finds_headroom and "unfinished" not in parameters:
             parameters["dtype"] = task.precision
-        if self.loop == "fused":
-            if not settles(task):
-                raise InputError("loop", "is for msign in half precision: leave it out")
+        if self.loop == "fused" or (self.loop is not None and not self._of_the_precision):
+            check_settles(task)
             parameters["loop"] = self.loop
         if task.smallest and task.error is not None:
             lower = smallest_lower(strategy, task.root, degrees, task.error, float(task.upper))
@@ -157,24 +164,25 @@ class Minimax(Strategy):
         if strategy.round is not None:
             same = replace(problem, degrees=schedule.degrees, error=None)
             parameters["unrounded_error"] = replace(strategy, round=None).search(same).error
-        return Found(schedule, parameters, dtype=task.precision if self._of_the_precision else task.dtype)
+        return Found(schedule, parameters, dtype=task.precision if self._finds_headroom else task.dtype)
 
     def name(self, found: Found, task: Task) -> str:
         """sign-d5x6-l1e-3-bf16: see naming.table_name."""
-        low = f"min-e{naming.short(task.error)}" if task.smallest and task.error is not None else None
+        band = task.error if task.smallest else None
         schedule, own = found.schedule, not self._of_the_precision
         strategy = self.resolved(task, schedule.degrees)
-        asked = (schedule, strategy, found.dtype, task.normalization, low)
+        asked = (schedule, strategy, found.dtype, task.normalization, band)
         name = naming.table_name(*asked, own_safety=own, rounded=strategy.round)
-        return (
-            name + naming.ending(task.root, None, task.purpose) + ("-fused" if self.loop == "fused" else "")
-        )
+        loop = f"-{self.loop}" if self.loop is not None and (own or self.loop == "fused") else ""
+        return name + naming.ending(task.root, None, task.purpose) + loop
 
     @classmethod
     def summary(cls, table: Table) -> list[str]:
         """The optimum, the safety, and what a grid and the smallest lower end come to."""
         stated = table.provenance.parameters
         default = f"; the default for {stated['dtype']}" if "dtype" in stated else ""
+        if _own_floor(stated):
+            default = f"; headroom found for {stated['dtype']}" if "dtype" in stated else ""
         lines = [summaries.optimum(table), summaries.safety(stated) + default]
         if "round" in stated:
             free = stated["unrounded_error"]
@@ -190,6 +198,7 @@ class Minimax(Strategy):
         if "dtype" in stated:
             options.append(f"--dtype {stated['dtype']}")
             options += [f"--loop {stated['loop']}"] if "loop" in stated else []
+            options += cls.options(_own_floor(stated))
         else:
             safety = {key: stated.get(key) for key in ("headroom", "cushion", "image_floor")}
             options += cls.options(safety | {"floor_free_tail": stated.get("floor_free_tail") or None})
@@ -198,9 +207,22 @@ class Minimax(Strategy):
             options.append(f"--round {stated['round']}")
         options += commands.evaluation(schedule)
         note = "The same digits on the same platform."
-        if "dtype" in stated:
+        if "dtype" in stated and not _own_floor(stated):
             note += " Headroom and floor are the defaults of that precision."
         return commands.search(table, options), note
+
+
+def check_settles(task: Task) -> None:
+    """Refuse a loop where headroom is not found."""
+    if not settles(task):
+        raise InputError("loop", "is for msign in half precision: leave it out")
+
+
+def _own_floor(stated: dict[str, Any]) -> dict[str, Any]:
+    """Cushion and image floor beside headroom that was found, where they are not those of SETTLED_FLOOR."""
+    keys = ("cushion", "image_floor", "floor_free_tail")
+    own = {key: stated[key] for key in keys if stated.get(key)}
+    return own if "loop" in stated and own != SETTLED_FLOOR else {}
 
 
 def settles(task: Task) -> bool:

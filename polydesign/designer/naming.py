@@ -26,7 +26,7 @@ def table_name(
     strategy: Equioscillation | None,
     dtype: str | None,
     normalization: str = "frobenius",
-    lower: str | None = None,
+    band: float | None = None,
     *,
     own_safety: bool = False,
     rounded: str | None = None,
@@ -35,13 +35,14 @@ def table_name(
 
     strategy: None where there is no safety to name. dtype: the precision that it is made for; own_safety:
     with headroom, cushion and floor of one's own in place of that precision's, which the name then says:
-    sign-d5x6-l1e-3-h1.02-bf16. lower: in place of the number. An evaluation is named where it is not the
+    sign-d5x6-l1e-3-h1.02-bf16. band: in place of the lower end, where the smallest one for this error was
+    asked for. An evaluation is named where it is not the
     preferred one; a grid that coefficients are rounded to as -r1_1024, -rdecimals4, -rbf16.
     """
     low, high = schedule.interval
     parts = [family(schedule.root)]
     degrees = runs(schedule.degrees) if len(schedule.steps) > 1 else f"{schedule.degrees[0]}x1"
-    parts += [f"d{degrees}", f"l{lower or short(low)}"]
+    parts += [f"d{degrees}", _goal(low, band)]
     if high != 1:
         parts.append(f"u{short(high)}")
     if strategy is not None and (dtype is None or own_safety):
@@ -84,19 +85,24 @@ def budget_name(
     form: str = "direct",
     normalization: str = "frobenius",
 ) -> str:
-    """A name for what a budget search was asked: sign-m15-l1e-3-bf16, sign-e0.02-l1e-3-fp16-1024x4096-auto.
+    """A name for what a budget search was asked: sign-m15-l1e-3-bf16, sign-e0.02-l1e-3-fp16-1024x4096-auto,
+    sign-m12-band0.3-bf16.
 
-    lower: None where the smallest was asked for. dtype: None for exact arithmetic. shape: where not the
-    default.
+    lower: None where the smallest was asked for, which error then is of. dtype: None for exact arithmetic.
+    shape: where not the default.
     """
     goal = f"m{matmuls}" if matmuls is not None else f"e{short(error or 0.0)}"
-    parts = [family(root), goal, f"l{short(lower) if lower is not None else 'min-e' + short(error or 0.0)}"]
+    parts = [family(root), goal, _goal(lower or 0.0, error if lower is None else None)]
     parts += [f"u{short(upper)}"] if upper != 1 else []
     parts.append("exact" if dtype is None else DTYPES[dtype])
     parts += ["x".join(map(str, sorted(shape)))] if shape is not None else []
     parts += [form] if form not in ("direct", form_of(root)) else []
     parts += [normalization] if normalization != "frobenius" else []
     return "-".join(parts)
+
+
+def _goal(lower: float, band: float | None) -> str:
+    return f"l{short(lower)}" if band is None else f"band{short(band)}"
 
 
 def runs(values: Sequence[float]) -> str:

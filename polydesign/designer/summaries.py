@@ -51,8 +51,8 @@ def smallest(table: Table) -> list[str]:
         return []
     slope = prod(step.coefficients[0] for step in table.schedule.steps)
     return [
-        f"lower     {table.schedule.interval[0]!r}, the smallest from which the error is at most "
-        f"{stated['error']:g}; slope at 0: {slope:.6g}"
+        f"band      from {table.schedule.interval[0]!r} on, the smallest found, within {stated['error']:g} "
+        f"of 1; slope at 0: {slope:.6g}"
     ]
 
 

@@ -166,11 +166,14 @@ def budgets(root: int, dtype: str, *, coupled: bool = False) -> dict[int, Entry]
 
 
 def _measured(root: int, dtype: str, *, coupled: bool) -> list[Entry]:
-    """The tables that come with the package and that a search measured for this."""
+    """The tables that come with the package and that a search measured for this, but for those of a band:
+    their intervals begin elsewhere."""
     form = "coupled" if coupled or root != 2 else "direct"
     wanted = (root, dtype, form)
     return [
-        one for one in entries() if (one.root, one.dtype, one.form) == wanted and one.observed is not None
+        one
+        for one in entries()
+        if (one.root, one.dtype, one.form) == wanted and one.observed is not None and one.band is None
     ]
 
 

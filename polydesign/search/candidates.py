@@ -7,14 +7,16 @@ chosen.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 from polydesign.model import HALF, InputError, Problem
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import cost
 from polydesign.rounding.gram import choose_restarts
 from polydesign.search import pace
+from polydesign.search.bands import from_smallest
 from polydesign.search.budget import bisected
 from polydesign.search.long_schedules import considered, propose_long
 from polydesign.search.rounding_aware import Proposal, Terms, least_error, propose
@@ -53,6 +55,27 @@ class Candidate:
     form: str
     restarts: tuple[int, ...] | None
     cost: float
+
+
+class Ranked(Protocol):
+    """What measuring says of a candidate: its place in the list, its largest error, and whether it met all
+    matrices, which one that is worse than the best so far need not."""
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def worst(self) -> float: ...
+
+    @property
+    def complete(self) -> bool: ...
+
+
+R = TypeVar("R", bound=Ranked)
+
+Measure = Callable[[list[Candidate], float | None], Sequence[R]]
+"""Candidates measured, the best first. The second is an error that suffices: the first candidate that reaches
+it, in the order given, ends the measuring."""
 
 
 def for_matmuls(terms: list[Terms], matmuls: int, dtype: str, *, measured: bool) -> list[Candidate]:
@@ -169,6 +192,45 @@ def widest_interval(one: Candidate, error: float, terms: Terms) -> Candidate:
     wide = strategy.search(Problem(root, degrees, lower, upper))
     found = replace(one, proposal=replace(proposal, schedule=wide, expected=wide.error, at_worst=wide.error))
     return found if lasts(found, terms) else one
+
+
+def widest_surviving(
+    terms: Terms, most: float, error: float, measure: Measure[R] | None
+) -> tuple[Candidate, R | None, int]:
+    """The schedule that takes the widest interval into the band and survives; what was measured of it; and
+    how many were tried until one kept its values on matrices. Of terms that settle, in the direct form.
+
+    Raises InputError where there is none, and where rounding alone leaves more than the error.
+    """
+    if error < UNIT_ROUNDOFF[terms.dtype]:
+        raise InputError(
+            "error",
+            f"{error!r} is out of reach in {terms.dtype}: rounding leaves more; take a higher precision",
+        )
+    found_so_far = from_smallest(
+        error,
+        terms.dtype,
+        most,
+        terms.prices,
+        form=terms.form,
+        inner_degrees=terms.inner_degrees,
+        evaluations=terms.evaluations,
+    )
+    for count, one in enumerate(found_so_far, start=1):
+        expected = error + UNIT_ROUNDOFF[terms.dtype] / 2
+        made = Proposal(one.schedule, one.strategy, one.cost, 1.0, expected, expected, one.unfinished)
+        chosen = Candidate(made, terms.form, None, one.cost)
+        if measure is None or pace.over():
+            return chosen, None, count
+        found = next(iter(measure([chosen], None)), None)
+        if found is None or math.isfinite(found.worst):
+            return chosen, found, count
+    pace.check()
+    raise InputError(
+        "matmuls",
+        f"each candidate for {most:g} blows up some matrix in {terms.dtype}: take more, or a higher "
+        "precision",
+    )
 
 
 def smallest_for(terms: Terms, most: float, error: float) -> float:

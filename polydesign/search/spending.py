@@ -7,16 +7,16 @@ the model's word counts.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from polydesign.model import InputError, Problem, Schedule, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.programs import preferred
 from polydesign.search import pace
 from polydesign.search.budget import Path, cheapest, exact_front, widest
-from polydesign.search.candidates import Candidate, for_error, for_matmuls, lasts, settles
+from polydesign.search.candidates import Candidate, Measure, R, for_error, for_matmuls, lasts, settles
 from polydesign.search.long_schedules import steady
 from polydesign.search.minimax import Equioscillation
 from polydesign.search.rounding_aware import Terms
@@ -27,27 +27,6 @@ _NOT_LAST = "it was not tried on as many matrices as what a search ends with"
 
 _STORED = 0.125
 """Times u: no error below that is looked for. Storing the result once leaves more on what is measured."""
-
-
-class Ranked(Protocol):
-    """What measuring says of a candidate: its place in the list, its largest error, and whether it met all
-    matrices, which one that is worse than the best so far need not."""
-
-    @property
-    def index(self) -> int: ...
-
-    @property
-    def worst(self) -> float: ...
-
-    @property
-    def complete(self) -> bool: ...
-
-
-R = TypeVar("R", bound=Ranked)
-
-Measure = Callable[[list[Candidate], float | None], Sequence[R]]
-"""Candidates measured, the best first. The second is an error that suffices: the first candidate that reaches
-it, in the order given, ends the measuring."""
 
 
 def both(matmuls: int | None, error: float | None) -> tuple[int, float]:

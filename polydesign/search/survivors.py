@@ -106,7 +106,9 @@ def _merit(error: Any, degree: int, enough: float) -> tuple[Any, int, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
+class Contender:
+    """Degrees on an interval, with evaluations and an image floor, what they cost, and no headroom yet."""
+
     problem: Problem
     strategy: Equioscillation
     cost: float
@@ -137,26 +139,25 @@ def survivors(
     found: dict[Schedule, Survivor] = {}
     looked_at: list[Survivor] = []
     roomy: list[Survivor] = []
-    steady = tuple(n for n in inner_degrees if n <= _STEADY) or tuple(inner_degrees)
-    groups = dict.fromkeys((steady,) if dtype == "bfloat16" else (tuple(inner_degrees), steady))
+    groups = allowed_degrees(dtype, inner_degrees)
     with pace.best_so_far():
         for allowed in groups:
             options: dict[str, Any] = {"start": begin, "least": least, "inner_degrees": allowed}
             options |= {"enough": _EXACT * u, "reach": error, "keep": SEQUENCES}
             pace.doing("looking for sequences of degrees")
             first = [
-                _Candidate(replace(problem, degrees=degrees), strategy, cost)
+                Contender(replace(problem, degrees=degrees), strategy, cost)
                 for cost, chosen in sequences(2, ratio, most, price, **options)
                 for degrees in [tuple(1 + 2 * n for n in chosen)]
-                for strategy in _strategies(degrees, evaluations, FLOORS[:1])
+                for strategy in strategies(degrees, evaluations, FLOORS[:1])
             ]
             best = [
                 replace(one, strategy=strategy)
-                for one in _ranked(first, dtype, error, looked_at)[:STRATEGIES]
-                for strategy in _strategies(one.problem.degrees, evaluations, FLOORS)
+                for one in ranked(first, dtype, error, looked_at)[:STRATEGIES]
+                for strategy in strategies(one.problem.degrees, evaluations, FLOORS)
             ]
             slots, left = Counter({one.problem.degrees: ALIKE for one in best}), keep // len(groups)
-            for one in _ranked(best, dtype, error, looked_at):
+            for one in ranked(best, dtype, error, looked_at):
                 if not left or not slots[one.problem.degrees]:
                     continue
 
@@ -177,9 +178,15 @@ def survivors(
     return sorted(within, key=lambda one: one.schedule.error)[:1]
 
 
-def _ranked(
-    candidates: Sequence[_Candidate], dtype: str, error: float, looked_at: list[Survivor]
-) -> list[_Candidate]:
+def allowed_degrees(dtype: str, inner_degrees: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """Groups of inner degrees that sequences are made of, each with contenders of its own."""
+    steady = tuple(n for n in inner_degrees if n <= _STEADY) or tuple(inner_degrees)
+    return tuple(dict.fromkeys((steady,) if dtype == "bfloat16" else (tuple(inner_degrees), steady)))
+
+
+def ranked(
+    candidates: Sequence[Contender], dtype: str, error: float, looked_at: list[Survivor]
+) -> list[Contender]:
     """Best first, by what settling on a few members leaves of their promise. looked_at: gets all of them."""
     found = []
     for number, one in enumerate(candidates):
@@ -197,7 +204,7 @@ def _ranked(
     return [one for *_, one in sorted(found, key=lambda one: one[:2])]
 
 
-def _strategies(
+def strategies(
     degrees: Sequence[int], evaluations: Sequence[str], floors: Sequence[float]
 ) -> Iterator[Equioscillation]:
     """With every floor, evaluated so that roundings that agree add up least: from degree 5 on in Chebyshev

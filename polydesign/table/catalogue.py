@@ -27,6 +27,7 @@ from polydesign.model import (
 from polydesign.table.earlier import Earlier, recorded
 from polydesign.table.published import names as published_names
 from polydesign.table.reading import loads
+from polydesign.table.standings import band_of
 from polydesign.table.upgrade import upgraded
 from polydesign.table.writing import dumps
 from polydesign.text.files import write_atomically
@@ -67,7 +68,8 @@ class Entry:
     rows: whether it is quintics and cubics in powers of A, as codebases run that take rows (a, b, c). The
     rest is as in a Table; digest is that of the certificate, None where there is none; matmuls and error
     are cost.matmuls and error.exact, runs have dtype and worst of those that the file holds, worst None where
-    a result was not finite.
+    a result was not finite. band: the error from whose smallest lower end on it was designed, None for
+    another table.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Entry:
     runs: tuple[tuple[str, float | None], ...]
     tried: tuple[Trial, ...] = ()
     digest: str | None = None
+    band: float | None = None
 
     def __post_init__(self) -> None:
         check_choice("purpose", self.purpose, PURPOSES)
@@ -103,6 +106,7 @@ class Entry:
             ("interval", self.interval),
             ("error", (self.error,)),
             ("observed", () if self.observed is None else (self.observed,)),
+            ("band", () if self.band is None else (self.band,)),
             ("measured", [worst for _, worst in self.runs if worst is not None]),
         ):
             for number in numbers:
@@ -146,6 +150,7 @@ def entry(name: str, path: Path) -> Entry:
             runs=tuple((run["dtype"], run["worst"]) for run in body["error"]["measured"]),
             tried=tuple(Trial(**trial) for trial in body["error"].get("tried", ())),
             digest=body.get("certificate", {}).get("digest"),
+            band=band_of(body["provenance"].get("parameters", {})),
         )
 
 

@@ -10,6 +10,7 @@ from polydesign.table.catalogue import Entry, catalogue, entry
 
 GROUPS = {
     "sign": "ours, for the sign and the polar factor",
+    "bands": "ours, for the sign: within a band around 1, from the smallest l",
     "roots": "ours, for roots and inverses",
     "clip": "ours, for clipping singular values",
     "published": "of the literature, as printed or as run",
@@ -24,6 +25,8 @@ def group(one: Entry) -> str:
         return "here"
     if one.published:
         return "published"
+    if one.purpose == "sign" and one.band is not None:
+        return "bands"
     return one.purpose if one.purpose in ("sign", "clip") else "roots"
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from polydesign.model import Table, half_of, stated
 
 
@@ -13,6 +16,29 @@ def made_for(table: Table) -> str | None:
     if table.schedule.root == 2 and table.purpose == "root":
         return "made for P^(-1/2) in the coupled form, where x is the square root of an eigenvalue"
     return None
+
+
+def band_of(parameters: Mapping[str, Any]) -> float | None:
+    """The error for which a table was made from the smallest lower end, by its provenance; None for another
+    table, and where a file says something that is no number."""
+    error = parameters.get("error")
+    if parameters.get("lower") != "min" or isinstance(error, bool) or not isinstance(error, int | float):
+        return None
+    return float(error)
+
+
+def banded(table: Table) -> str | None:
+    """What the smallest lower end means for singular values, where the table was made for it."""
+    within, low = band_of(table.provenance.parameters), table.schedule.interval[0]
+    if within is None:
+        return None
+    norms = {"frobenius": "‖M‖_F", "schatten4": "‖M Mᵀ‖_F^½"}
+    if table.purpose != "sign" or table.normalization not in norms:
+        return f"every x from {low:.6g} on ends within {within:g} of 1: the smallest that was found"
+    return (
+        f"every σ >= {low:.6g}·{norms[table.normalization]} ends within {within:g} of 1, in "
+        f"[{1 - within:g}, {1 + within:g}]: the smallest that was found"
+    )
 
 
 def cut_short(table: Table) -> str | None:
