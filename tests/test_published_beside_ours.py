@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
 import pytest
 
 import polydesign
@@ -34,9 +37,10 @@ BEATEN = {
 smaller error, and cubics that begin higher end nearer to 1. A table that takes one out of here is wanted."""
 
 
-def error_from(one: Entry, lower: float) -> float:
+@cache
+def error_from(path: Path, lower: float) -> float:
     """On [lower, 1], of the numbers that run."""
-    schedule = polydesign.load(one.path).schedule
+    schedule = polydesign.load(path).schedule
     rows, evaluations = (
         [step.coefficients for step in schedule.steps],
         [s.evaluation for s in schedule.steps],
@@ -54,7 +58,7 @@ def measured(one: Entry, dtype: str) -> float | None:
 def beaten_by(ours: Entry, theirs: Entry, dtype: str) -> bool:
     """Whether theirs is the better one in both, from where its own interval begins."""
     lower = max(theirs.interval[0], LOWEST)
-    if error_from(theirs, lower) >= error_from(ours, lower):
+    if error_from(theirs.path, lower) >= error_from(ours.path, lower):
         return False
     here, there = measured(ours, dtype), measured(theirs, dtype)
     return there is not None and (here is None or there < here)
