@@ -24,6 +24,8 @@ MOST_ROOT = 1000
 MOST_STEPS = 200
 
 NORMALIZATIONS = ("frobenius", "schatten4", "schatten8", "power", "aol", "none")
+ADAPTIVE = "adaptive"
+"""Of a plan alone: frobenius or schatten4, and the table for it, chosen by the matrix."""
 """What x₀ is divided by, an upper bound of the spectral norm; runtime/normalize.py has the formulas."""
 
 EVALUATIONS = ("monomial", "chebyshev", "origin", "balanced")

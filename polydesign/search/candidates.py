@@ -128,6 +128,7 @@ def _surviving(terms: Terms, most: float, error: float, least: float) -> Iterato
         least=least,
         keep=SURVIVORS,
         error=error,
+        normalization=terms.normalization,
     ):
         expected = one.schedule.error + UNIT_ROUNDOFF[terms.dtype] / 2
         yield Proposal(one.schedule, one.strategy, one.cost, 1.0, expected, expected, one.unfinished)
@@ -156,7 +157,9 @@ def _affordable(
 
 def lasts(one: Candidate, terms: Terms) -> bool:
     """Whether it survives what a chosen schedule must, where matrices whose roundings agree count."""
-    return not settles(terms) or survives(one.proposal.schedule, terms.dtype, trust=CHOSEN)
+    return not settles(terms) or survives(
+        one.proposal.schedule, terms.dtype, trust=CHOSEN, normalization=terms.normalization
+    )
 
 
 def widest_interval(one: Candidate, error: float, terms: Terms) -> Candidate:

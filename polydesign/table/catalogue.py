@@ -44,9 +44,14 @@ def shipped() -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / "coeffs"
 
 
+ADAPTIVE_FOLDER = "adaptive"
+"""Below shipped(): tables that divide by ‖M Mᵀ‖_F^½, for matrices that allow it (runtime/adaptive.py)."""
+
+
 def is_shipped(name: str) -> bool:
     """Whether a table of this name comes with the package, ours or the literature's."""
-    return any((folder / f"{name}.json").is_file() for folder in (shipped(), shipped() / "published"))
+    folders = (shipped() / inside for inside in ("", "published", ADAPTIVE_FOLDER))
+    return any((folder / f"{name}.json").is_file() for folder in folders)
 
 
 def catalogue() -> dict[str, Path]:
@@ -151,8 +156,15 @@ def entry(name: str, path: Path) -> Entry:
 
 @cache
 def entries() -> tuple[Entry, ...]:
-    """The tables of our own design that come with the package, by name."""
+    """The tables of our own design that come with the package, by name, but for `adaptive_entries`."""
     return tuple(entry(path.stem, path) for path in sorted(shipped().glob("*.json")))
+
+
+@cache
+def adaptive_entries() -> tuple[Entry, ...]:
+    """Those that normalization="adaptive" chooses among, by name."""
+    folder = shipped() / ADAPTIVE_FOLDER
+    return tuple(entry(path.stem, path) for path in sorted(folder.glob("*.json")))
 
 
 @cache
