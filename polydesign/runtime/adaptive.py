@@ -54,7 +54,7 @@ def members(dtype: str) -> tuple[Entry, ...]:
         one
         for one in adaptive_entries()
         if (one.dtype, one.root, one.form, one.normalization) == (dtype, 2, "direct", "schatten4")
-        and one.observed is not None
+        and one.worst is not None
         and one.standing() not in ("unsafe", "untried")
     )
 
@@ -62,8 +62,8 @@ def members(dtype: str) -> tuple[Entry, ...]:
 def ladder(dtype: str, plan: Plan, base: Table) -> tuple[Entry, ...]:
     """What may run in place of `base`, the best first; none takes more products.
 
-    For plan.error the cheapest that were measured at it, and of those the best; for plan.matmuls what errs
-    least. What is no better than `base` is left out.
+    For plan.error the cheapest whose Entry.worst is at most that, and of those the best; for plan.matmuls
+    what errs least. What is no better than `base` is left out.
     """
     assert base.observed is not None
     own, most = (matmuls(base.schedule), base.observed), plan.error
@@ -72,9 +72,9 @@ def ladder(dtype: str, plan: Plan, base: Table) -> tuple[Entry, ...]:
         return (products, error) if most is not None else (error, products)
 
     found = [
-        (rank(one.matmuls, one.observed), one.name, one)
+        (rank(one.matmuls, one.worst), one.name, one)
         for one in members(dtype)
-        if one.observed is not None and one.matmuls <= own[0] and (most is None or one.observed <= most)
+        if one.worst is not None and one.matmuls <= own[0] and (most is None or one.worst <= most)
     ]
     return tuple(one for key, _, one in sorted(found, key=lambda one: one[:2]) if key < rank(*own))
 
@@ -130,13 +130,13 @@ def _fitting(steps: tuple[Entry, ...], base: Table, lower: float, rho: float) ->
     """The first that begins low enough for this ρ, None where none does, and why in words."""
     begins = lower * rho
     entry = next((one for one in steps if one.interval[0] <= begins), None)
-    where = f"rho = {rho:.3g}, so {lower:g}·‖M‖_F is {begins:.3g}·‖M Mᵀ‖_F^½"
+    where = f"rho = {rho:.4g}, so {lower:g}·‖M‖_F is {begins:.4g}·‖M Mᵀ‖_F^½"
     if entry is None:
         least = min((one.interval[0] for one in steps), default=None)
-        none = "no table is better" if least is None else f"the tables for it begin at {least:.3g} or above"
+        none = "no table is better" if least is None else f"the tables for it begin at {least:.4g} or above"
         return None, f"{where}, and {none}: {base.name} runs, divided by ‖M‖_F"
     other = f"{base.name} takes {matmuls(base.schedule)} and was measured at {base.observed:.2g}"
     return entry, (
-        f"{where}, and {entry.name} begins at {entry.interval[0]:.3g}: {entry.matmuls} products, measured at "
-        f"{entry.observed:.2g}; {other}"
+        f"{where}, and {entry.name} begins at {entry.interval[0]:.4g}: {entry.matmuls} products, measured at "
+        f"{entry.worst:.2g}; {other}"
     )

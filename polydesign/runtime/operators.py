@@ -190,7 +190,7 @@ class Sign(Operator):
         outside(
             f"M: an earlier call chose {choice.table.name}, which begins at {low / rho:.3g}·‖M‖_F here, and "
             f"{choice.lower:g}·‖M‖_F is asked for: singular values between them are not promised anything; "
-            f"the next call chooses again, and Plan(every=1) in each call"
+            f"the next call chooses again, and Plan(every=1) looks at each matrix"
         )
 
     def count(self, found: Found) -> int:

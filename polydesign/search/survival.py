@@ -111,14 +111,26 @@ def surviving(
 
 
 def roomiest(
-    strategy: Equioscillation, problem: Problem, dtype: str, *, fused: bool = False, trust: Trust = FULL
+    strategy: Equioscillation,
+    problem: Problem,
+    dtype: str,
+    *,
+    fused: bool = False,
+    trust: Trust = FULL,
+    normalization: str = "frobenius",
 ) -> tuple[Equioscillation, Schedule]:
     """The strategy with the largest headroom that is tried, and its schedule: where none survives.
 
     The rest is as of `surviving`. Raises what settling.settled does.
     """
     return settled(
-        strategy, problem, dtype, loops=_loops(fused)[0], margin=MARGINS[-1], effort=trust.settling
+        strategy,
+        problem,
+        dtype,
+        loops=_loops(fused)[0],
+        margin=MARGINS[-1],
+        effort=trust.settling,
+        normalization=normalization,
     )
 
 
@@ -131,6 +143,7 @@ def widest(
     fused: bool = False,
     trust: Trust = FULL,
     seen: Callable[[Equioscillation, Schedule], None] = pace.nobody,
+    normalization: str = "frobenius",
 ) -> Equioscillation | None:
     """The strategy with headroom that survives on the widest interval [l, 1] where it promises the error.
 
@@ -142,16 +155,17 @@ def widest(
     settling, running = _loops(fused)
     start = Problem(2, degrees, TYPICAL, 1.0)
     pace.doing("looking for the smallest lower end")
-    about = settled(strategy, start, dtype, loops=settling, effort=QUICK)[0]
+    how: dict[str, Any] = {"loops": settling, "normalization": normalization}
+    about = settled(strategy, start, dtype, effort=QUICK, **how)[0]
     problem = replace(start, lower=smallest_lower(about, 2, degrees, error))
     for margin in MARGINS:
         pace.doing(f"headroom from {problem.lower:.3g} on, margin {margin:g}")
-        found = settled(strategy, problem, dtype, loops=settling, margin=margin, effort=trust.settling)[0]
+        found = settled(strategy, problem, dtype, margin=margin, effort=trust.settling, **how)[0]
         ends = replace(problem, lower=smallest_lower(found, 2, degrees, error))
         schedule = found.search(ends)
         seen(found, schedule)
         pace.doing(f"trying it from {ends.lower:.3g} on")
-        if survives(schedule, dtype, loops=running, trust=trust):
+        if survives(schedule, dtype, loops=running, trust=trust, normalization=normalization):
             return found
     return None
 

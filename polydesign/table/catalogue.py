@@ -120,6 +120,15 @@ class Entry:
         """The half precision in which its standing matters, as half_of."""
         return half_of(self.purpose, self.dtype)
 
+    @property
+    def worst(self) -> float | None:
+        """The largest error in its own precision that is proved, or was measured by a search or in runs; None
+        where nothing was measured, or a result was not finite."""
+        of_runs = [worst for dtype, worst in self.runs if dtype == self.dtype]
+        measured = [*of_runs, *([] if self.observed is None else [self.observed])]
+        finite = [one for one in measured if one is not None]
+        return max(self.error, *finite) if finite and len(finite) == len(measured) else None
+
     def standing(self, dtype: str | None = None) -> str:
         """What it may be called in a half precision, as Table.standing."""
         return standing(self.tried, dtype or self.dtype or "bfloat16")

@@ -6,10 +6,11 @@ import warnings
 from typing import Any
 
 from polydesign.model import InputError, InputWarning, check_integer, dtype_name
-from polydesign.table.catalogue import Entry, catalogue, entry
+from polydesign.table.catalogue import ADAPTIVE_FOLDER, Entry, catalogue, entry
 
 GROUPS = {
     "sign": "ours, for the sign and the polar factor",
+    "adaptive": 'ours, for the same, among which normalization="adaptive" chooses',
     "roots": "ours, for roots and inverses",
     "clip": "ours, for clipping singular values",
     "published": "of the literature, as printed or as run",
@@ -24,6 +25,8 @@ def group(one: Entry) -> str:
         return "here"
     if one.published:
         return "published"
+    if one.path.parent.name == ADAPTIVE_FOLDER:
+        return "adaptive"
     return one.purpose if one.purpose in ("sign", "clip") else "roots"
 
 
