@@ -31,6 +31,7 @@ from polydesign.designer.naming import budget_name, runs, short
 from polydesign.model import DTYPES, InputError, Problem, Table
 from polydesign.search.minimax import Equioscillation
 from polydesign.table import dumps, loads, save
+from polydesign.table.catalogue import ADAPTIVE_FOLDER
 from polydesign.table.published import names, published
 
 FOLDER = Path(__file__).resolve().parent.parent / "coeffs"
@@ -136,6 +137,25 @@ BANDS = [
 ]
 """The smallest lower end from which so many products end within 0.3 of 1, for those who train with Muon."""
 
+LADDERS: list[dict[str, Any]] = [
+    {
+        "name": f"sign-m{products}-e{wanted:g}-{DTYPES[dtype]}-adaptive",
+        "degree": degrees,
+        "error": promised,
+        "lower": "min",
+        "dtype": dtype,
+        "normalization": "schatten4",
+    }
+    for dtype, wanted, promised, products, degrees in (
+        ("float16", 0.05, 0.0455, 12, (17, 3, 17)),
+        ("float16", 0.05, 0.045, 13, (17, 5, 17)),
+    )
+]
+"""What Plan(normalization="adaptive") chooses among, in ADAPTIVE_FOLDER: for an error that is wanted of what
+is measured, and a number of products, the smallest lower end from which a little less is promised. Degrees
+are those that are best in exact arithmetic, the highest first and last: headroom costs least in that order.
+A search takes a minute of one core."""
+
 # Half precision is not among them yet: ROOTS has what runs there.
 ROOT_BUDGETS = [
     {"root": root, "lower": lower, "matmuls": matmuls, "dtype": "float32"}
@@ -198,8 +218,7 @@ def _rebuilt(found: Table) -> Table:
     )
 
 
-def _searched(name: str, keywords: dict[str, Any], search: bool) -> Table:
-    path = FOLDER / f"{name}.json"
+def _searched(path: Path, keywords: dict[str, Any], search: bool) -> Table:
     if search or not path.exists():
         return polydesign.design(**keywords)
     return _rebuilt(loads(path.read_text("utf-8")))
@@ -231,12 +250,15 @@ def _same(path: Path, table: Table) -> bool:
 def _all(search: bool) -> Iterator[tuple[Path, Table]]:
     """Every table with its place."""
     found = [polydesign.design(**keywords) for keywords in (*TABLES, *ROOTS)]
-    found += [_searched(name, keywords, search) for name, keywords in SETTLED.items()]
+    found += [_searched(FOLDER / f"{name}.json", keywords, search) for name, keywords in SETTLED.items()]
     budgets: list[dict[str, Any]] = [*BUDGETS, *ROOT_BUDGETS]
-    found += [_searched(budget_name(**one), one, search) for one in budgets]
-    found += [_searched(_band_name(one), one, search) for one in BANDS]
+    found += [_searched(FOLDER / f"{budget_name(**one)}.json", one, search) for one in budgets]
+    found += [_searched(FOLDER / f"{_band_name(one)}.json", one, search) for one in BANDS]
     for table in (*found, *(_clip_table(keywords, search) for keywords in CLIPS)):
         yield FOLDER / f"{table.name}.json", table
+    for keywords in LADDERS:
+        path = FOLDER / ADAPTIVE_FOLDER / f"{keywords['name']}.json"
+        yield path, _searched(path, keywords, search)
     for name in names():
         if not published(name).misprint:
             yield FOLDER / "published" / f"{name}.json", published_table(name)

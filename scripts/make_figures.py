@@ -147,6 +147,7 @@ MAKERS: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
 
 DATA = {
     "adam_targets": "adam_targets",
+    "adaptive": "adaptive",
     "article_roots": "article_roots",
     "bench_operators": "bench_operators",
     "bench_solver": "bench_solver",

@@ -31,6 +31,9 @@ FOLDER = Path(__file__).resolve().parent.parent / "coeffs"
 TWO_NUMBERS = ("diagonal-and-rest", "blocks", "two-rows")
 """Families that are fast enough for COUNT members in fused loops."""
 
+OF_ONE_VALUE = ("all numbers", "all blocks")
+"""Enumerations that are the same for every norm; the others have Frobenius norm 1."""
+
 HUNTED = "hunt"
 
 
@@ -63,7 +66,8 @@ class Task:
     def run(self) -> tuple[Task, tuple[Trial, ...], float]:
         """And how many seconds it took."""
         began, table = time.monotonic(), polydesign.load(self.path)
-        schedule, how = table.schedule, {"loop": self.loop, "enough": self.enough, "purpose": table.purpose}
+        schedule = table.schedule
+        how: dict[str, Any] = {"loop": self.loop, "enough": self.enough, "purpose": table.purpose}
         if self.family == HUNTED:
             found = hunt(table, self.count, dtype=self.dtype, seed=self.seed, state=self.state).trials()
         elif self.family.endswith(IN_TORCH):
@@ -74,7 +78,8 @@ class Task:
             found = (trial(schedule, self.dtype, self.family, members, **how),)
         else:
             count = int(self.count)
-            found = (random_trial(schedule, self.dtype, self.family, count, seed=self.seed, **how),)
+            how |= {"seed": self.seed, "normalization": table.normalization}
+            found = (random_trial(schedule, self.dtype, self.family, count, **how),)
         return self, found, time.monotonic() - began
 
 
@@ -99,6 +104,8 @@ def tasks_of(
             many = loop == "fused" and family in TWO_NUMBERS
             yield Task(path, dtype, family, loop, count if many else others, **how)
         for name in ENUMERATED if enumerate_ else ():
+            if table.normalization != "frobenius" and name not in OF_ONE_VALUE:
+                continue
             number = counted(name, dtype, table.schedule.interval[0])
             yield Task(path, dtype, name, loop, number, enough=how["enough"])
 

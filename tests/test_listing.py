@@ -33,8 +33,8 @@ def test_groups_come_in_their_order_and_hold_everything(run):
     run("search", "--steps", 2)
     rows = listed(run)
     order = [row["group"] for row in rows]
-    assert list(dict.fromkeys(order)) == ["sign", "roots", "clip", "published", "here"]
-    assert order == sorted(order, key=["sign", "roots", "clip", "published", "here"].index)
+    assert list(dict.fromkeys(order)) == ["sign", "adaptive", "roots", "clip", "published", "here"]
+    assert order == sorted(order, key=["sign", "adaptive", "roots", "clip", "published", "here"].index)
     by_name = {row["name"]: row for row in rows}
     assert set(by_name) == set(catalogue())
     assert {name for name, row in by_name.items() if row["group"] == "published"} < set(names())
@@ -50,6 +50,7 @@ def test_groups_come_in_their_order_and_hold_everything(run):
     text = run("list").stdout
     headings = [
         "ours, for the sign",
+        "ours, for the same",
         "ours, for roots",
         "ours, for clipping",
         "of the literature",

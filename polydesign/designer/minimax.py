@@ -262,7 +262,8 @@ def _settled(
     problem = Problem(task.root, degrees, float(lower) / float(task.upper), 1.0)
     with pace.unhurried():
         trust = Trust(QUICK, 0, QUICK)
-        found, _ = roomiest(bare, problem, task.precision, fused=loop == "fused", trust=trust)
+        how: dict[str, Any] = {"fused": loop == "fused", "normalization": task.normalization}
+        found, _ = roomiest(bare, problem, task.precision, trust=trust, **how)
     return replace(found, round=strategy.round), degrees, LOOKED_AT
 
 
@@ -277,18 +278,19 @@ def _with_headroom(
     reached, where no number of them is said."""
     from polydesign.search.survival import roomiest, surviving, widest  # mpmath
 
-    bare, fused = replace(strategy, round=None), loop == "fused"
+    bare = replace(strategy, round=None)
+    how: dict[str, Any] = {"fused": loop == "fused", "normalization": task.normalization}
 
     def once(lower: float, degrees: tuple[int, ...]) -> tuple[Equioscillation, float]:
         problem = Problem(task.root, degrees, lower / float(task.upper), 1.0)
-        found = surviving(bare, problem, task.precision, fused=fused, seen=seen)
+        found = surviving(bare, problem, task.precision, seen=seen, **how)
         if found is None:
-            found = roomiest(bare, problem, task.precision, fused=fused)
+            found = roomiest(bare, problem, task.precision, **how)
             warnings.warn(_BLOWN.format(degrees=degrees, dtype=task.precision), SafetyWarning, stacklevel=2)
         return replace(found[0], round=strategy.round), found[1].error
 
     if isinstance(task.lower, str) and task.error is not None:
-        found = widest(bare, degrees, task.error, task.precision, fused=fused, seen=seen)
+        found = widest(bare, degrees, task.error, task.precision, seen=seen, **how)
         if found is None:
             raise InputError("degree", _BLOWN.format(degrees=degrees, dtype=task.precision))
         return replace(found, round=strategy.round), degrees

@@ -7,6 +7,7 @@ names the field and says what to write instead. Everything here is public.
 from __future__ import annotations
 
 from polydesign.model.checks import (
+    ADAPTIVE,
     DTYPES,
     EVALUATIONS,
     FORMS,
@@ -47,7 +48,7 @@ from polydesign.model.safety import HALF, LOOPS, STANDINGS, Trial, blown, half_o
 from polydesign.model.schedule import Problem, Schedule, Step, evaluate, horner
 from polydesign.model.table import Certificate, Provenance, Table
 
-__all__ = ["DTYPES", "EVALUATIONS", "FORMS", "LEAST_RATIO", "MOST_HEADROOM", "MOST_INNER_DEGREE"]
+__all__ = ["ADAPTIVE", "DTYPES", "EVALUATIONS", "FORMS", "LEAST_RATIO", "MOST_HEADROOM", "MOST_INNER_DEGREE"]
 __all__ += ["MOST_LONG_DEGREE"]
 __all__ += ["MOST_ROOT", "MOST_STEPS", "NORMALIZATIONS", "PURPOSES"]
 __all__ += ["AfterStep", "Certificate", "ClaimError", "DivergenceError", "FormatNote", "InputError"]

@@ -26,6 +26,9 @@ MOST_STEPS = 200
 NORMALIZATIONS = ("frobenius", "schatten4", "schatten8", "power", "aol", "none")
 """What x₀ is divided by, an upper bound of the spectral norm; runtime/normalize.py has the formulas."""
 
+ADAPTIVE = "adaptive"
+"""Of a plan alone: frobenius or schatten4, and the table for it, chosen by the matrix."""
+
 EVALUATIONS = ("monomial", "chebyshev", "origin", "balanced")
 PerStep = float | tuple[float, ...]
 """One number, or one a step."""

@@ -7,11 +7,12 @@ from itertools import pairwise
 from typing import Any
 
 from polydesign.model.checks import (
+    ADAPTIVE,
     FORMS,
+    NORMALIZATIONS,
     InputError,
     check_choice,
     check_integer,
-    check_normalization,
     check_number,
     dtype_name,
 )
@@ -36,7 +37,9 @@ class Plan:
         form: Of msign; gram takes fewer operations on wide matrices (see runtime/execute.py).
         restarts: Of the gram form, the indices from 0 of the steps before which it starts again, run as
             given; None has them chosen for the precision (rounding/gram.py), () is none.
-        normalization: One of NORMALIZATIONS in place of the table's own; None for the table's.
+        normalization: One of NORMALIZATIONS in place of the table's own; None for the table's. "adaptive", of
+            msign with matmuls or error, chooses the table by the matrix, with the promise of the one that
+            runs otherwise and never more products (runtime/adaptive.py).
         compile: Run the iteration through torch.compile, which takes seconds at first and then serves every
             table of the same degrees; the checks stay outside.
         matmuls: Run the package's best table for so many products, where none is given.
@@ -51,6 +54,9 @@ class Plan:
             hash of their indices, so that equal ones are not rounded alike. Permuted rows then give another
             rounding, and the error of the direction grows. Where dtype is None and the input is wider, or the
             state is float32 by float32_side, it does nothing.
+        every: Of adaptive: an operator looks at the matrix to choose in one of so many calls with matrices of
+            this shape, and in between runs what it chose then. A call for which that promises less is
+            warned of, and the next one chooses again.
 
     Raises:
         InputError: A field is not one of its words, or two of them do not go together.
@@ -67,6 +73,7 @@ class Plan:
     float32_side: int = FLOAT32_SIDE
     dither: bool = False
     out_dtype: Any = None
+    every: int = 1
 
     def __post_init__(self) -> None:
         if self.matmuls is not None:
@@ -81,9 +88,10 @@ class Plan:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, dtype_name(getattr(self, name), name))
         if self.normalization is not None:
-            check_normalization(self.normalization)
+            check_choice("normalization", self.normalization, (*NORMALIZATIONS, ADAPTIVE))
         if not isinstance(self.check, bool):
             check_choice("check", self.check, ("warn", "input"))
+        self._check_adaptive()
         for name in ("compile", "dither"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(name, f"must be True or False, not {getattr(self, name)!r}")
@@ -103,6 +111,38 @@ class Plan:
             if any(later <= earlier for earlier, later in pairwise(self.restarts)):
                 raise InputError("restarts", f"must increase, and are {list(self.restarts)}")
             object.__setattr__(self, "restarts", tuple(self.restarts))
+
+    def _check_adaptive(self) -> None:
+        check_integer("every", self.every, 1)
+        if self.normalization != ADAPTIVE:
+            if self.every != 1:
+                raise InputError(
+                    "every",
+                    f'is of normalization="adaptive", and {self.normalization} chooses nothing: leave it out',
+                )
+            return
+        if self.matmuls is None and self.error is None:
+            raise InputError(
+                "normalization",
+                "adaptive chooses among tables for an error, or a number of products: write error=0.05 or "
+                "matmuls=15 too",
+            )
+        if self.check is False:
+            raise InputError(
+                "normalization",
+                "adaptive looks at the data to choose, and check=False looks at nothing: leave one of them "
+                "out",
+            )
+        if self.every > 1 and not self.guards:
+            raise InputError(
+                "every",
+                f"needs a look at the result, and check={self.check!r} has none: write check=True or leave "
+                "every out",
+            )
+        if self.restarts is not None:
+            raise InputError(
+                "restarts", "are of one table, and adaptive chooses among several: leave restarts out"
+            )
 
     @property
     def guards(self) -> bool:

@@ -6,7 +6,8 @@ Random numbers are made of sums, products and powers of two, so that every machi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,8 +59,8 @@ class Parameters(NamedTuple):
     """What members are made of.
 
     sizes: whole numbers, as Family.sizes names them, shape (k, count). numbers: shape (n, count), from which
-    their singular values follow once they are scaled. norm: the Frobenius norm of each, at most 1, shape
-    (count,); below 1 the rest of Σσ² is elsewhere in the matrix.
+    their singular values follow once they are scaled. norm: of each, (Σσᵖ)^(1/p) with the family's exponent
+    p, at most 1, shape (count,); below 1 the rest of Σσᵖ is elsewhere in the matrix.
     """
 
     sizes: np.ndarray
@@ -76,30 +77,41 @@ class Family:
 
     Attributes:
         draw: Their parameters.
-        members: From parameters.
+        made: Members from parameters and the exponent.
         dense: A matrix from its sizes and its entries by class.
         sizes: The least and the largest, by name.
+        exponent: Of the norm that they are divided by: 2 is the Frobenius norm, 4 Schatten's.
     """
 
     draw: Callable[[Random, int, float], Parameters]
-    members: Callable[[Parameters], Members]
+    made: Callable[[Parameters, int], Members]
     dense: Dense
     sizes: dict[str, tuple[int, int]]
+    exponent: int = 2
 
     def __call__(self, rng: Random, count: int, lower: float = 1e-3) -> Members:
         return self.members(self.draw(rng, count, lower))
 
+    def members(self, parameters: Parameters) -> Members:
+        """Those that have these parameters."""
+        return self.made(parameters, self.exponent)
+
     def matrix(self, parameters: Parameters) -> np.ndarray:
-        """The first member, with one entry beside it that makes the Frobenius norm 1 where it is less."""
+        """The first member, with one entry beside it that makes the norm 1 where it is less."""
         entries = [float(e[0]) for e in self.members(parameters).entries]
         X = self.dense([int(size[0]) for size in parameters.sizes], entries)
-        rest = 1 - float(np.sum(X * X))
+        power = np.sum(X * X) if self.exponent == 2 else np.sum(_singular_values(X) ** self.exponent)
+        rest = 1 - float(power)
         if rest < _NOTHING:
             return X
         m, n = X.shape
         whole = np.zeros((m + 1, n + 1))
-        whole[:m, :n], whole[m, n] = X, np.sqrt(rest)
+        whole[:m, :n], whole[m, n] = X, np.sqrt(rest) if self.exponent == 2 else rest ** (1 / self.exponent)
         return whole
+
+
+def _singular_values(X: np.ndarray) -> np.ndarray:
+    return np.linalg.svd(X, compute_uv=False)
 
 
 _NOTHING = 1e-12
@@ -107,14 +119,20 @@ _NOTHING = 1e-12
 
 
 def _norms(rng: Random, count: int) -> np.ndarray:
-    """Three of four have Frobenius norm 1."""
+    """Three of four have norm 1."""
     return np.where(rng.random(count) < 0.75, 1.0, _spread(rng, count, 5))
 
 
-def _of(algebra: Commutative, values: Any, norm: np.ndarray, repeats: Any = 1) -> Members:
+def _of(algebra: Commutative, values: Any, norm: np.ndarray, exponent: int, repeats: Any = 1) -> Members:
     """Members whose values are proportional to these, of this norm."""
-    found = np.sqrt(sum(m * np.abs(v) ** 2 for v, m in zip(values, algebra.multiplicities, strict=True)))
+    pairs = zip(values, algebra.multiplicities, strict=True)
+    found = _root(sum(m * np.abs(v) ** exponent for v, m in pairs), exponent)
     return algebra.members([v * (norm / found) for v in values], repeats)
+
+
+def _root(x: Any, exponent: int) -> Any:
+    """By square roots alone, which every machine rounds alike; the exponent is a power of two."""
+    return x if exponent == 1 else _root(np.sqrt(x), exponent // 2)
 
 
 def _by_class(classes: np.ndarray, repeats: int, entries: Sequence[float]) -> np.ndarray:
@@ -142,7 +160,8 @@ def _blocks(rng: Random, count: int, lower: float) -> Parameters:
     return Parameters(sizes, np.empty((0, count)), x)
 
 
-def _blocks_of(parameters: Parameters) -> Members:
+def _blocks_of(parameters: Parameters, exponent: int) -> Members:
+    """Of one singular value, all norms are the same."""
     (h, w), _, x = parameters
     return all_equal(h).members((x, np.zeros_like(x)), w / h)
 
@@ -152,9 +171,9 @@ def _two_rows(rng: Random, count: int, lower: float) -> Parameters:
     return Parameters(np.empty((0, count)), np.array([np.ones(count), ratio]), _norms(rng, count))
 
 
-def _two_rows_of(parameters: Parameters) -> Members:
+def _two_rows_of(parameters: Parameters, exponent: int) -> Members:
     _, (one, other), norm = parameters
-    scale = norm / np.sqrt(one**2 + other**2)
+    scale = norm / _root(one**exponent + other**exponent, exponent)
     return equal_columns(one * scale / np.sqrt(2), other * scale / np.sqrt(2))
 
 
@@ -164,9 +183,9 @@ def _products(rng: Random, count: int, lower: float) -> Parameters:
     return Parameters(np.array([*sides, _repeats(rng, count)]), levels, norm)
 
 
-def _products_of(parameters: Parameters) -> Members:
+def _products_of(parameters: Parameters, exponent: int) -> Members:
     (left, right, repeats), values, norm = parameters
-    return _of(kronecker(all_equal(left), all_equal(right)), values, norm, repeats)
+    return _of(kronecker(all_equal(left), all_equal(right)), values, norm, exponent, repeats)
 
 
 def _products_dense(sizes: Sequence[int], entries: Sequence[float]) -> np.ndarray:
@@ -185,11 +204,11 @@ def _circulants(rng: Random, count: int, lower: float) -> Parameters:
     return Parameters(_repeats(rng, count)[None], entries, norm)
 
 
-def _circulants_of(parameters: Parameters) -> Members:
+def _circulants_of(parameters: Parameters, exponent: int) -> Members:
     (repeats,), entries, norm = parameters
     algebra = circulant(len(entries))
     values = [sum(w * e for w, e in zip(row, entries, strict=True)) for row in algebra.characters]
-    return _of(algebra, values, norm, repeats)
+    return _of(algebra, values, norm, exponent, repeats)
 
 
 def _circulants_dense(sizes: Sequence[int], entries: Sequence[float]) -> np.ndarray:
@@ -235,7 +254,7 @@ FAMILIES = {
     # (aI + bJ) ⊗ 1ᵀ: columns stand `repeats` times
     "diagonal-and-rest": Family(
         _diagonal_and_rest,
-        lambda p: _of(all_equal(p.sizes[0]), p.numbers, p.norm, p.sizes[1]),
+        lambda p, exponent: _of(all_equal(p.sizes[0]), p.numbers, p.norm, exponent, p.sizes[1]),
         lambda sizes, entries: _by_class(_rest(sizes[0]), sizes[1], entries),
         {"rows": (2, MOST_ROWS)} | _REPEATS,
     ),
@@ -265,9 +284,20 @@ FAMILIES = {
     # H D Hᵀ of side 4 or 8
     "hadamard": Family(
         _hadamard,
-        lambda p: _of(dyadic(len(p.numbers)), p.numbers, p.norm, p.sizes[0]),
+        lambda p, exponent: _of(dyadic(len(p.numbers)), p.numbers, p.norm, exponent, p.sizes[0]),
         _hadamard_dense,
         _REPEATS,
     ),
 }
-"""By name."""
+"""By name, divided by their Frobenius norm."""
+
+EXPONENTS = {"frobenius": 2, "schatten4": 4, "schatten8": 8}
+"""Normalization -> exponent of the norm. Others depend on more than singular values: members are divided by
+the Frobenius norm for them."""
+
+
+@cache
+def families(normalization: str = "frobenius") -> dict[str, Family]:
+    """FAMILIES, divided as this normalization divides."""
+    exponent = EXPONENTS.get(normalization, 2)
+    return {name: replace(of, exponent=exponent) for name, of in FAMILIES.items()}

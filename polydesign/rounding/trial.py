@@ -11,7 +11,7 @@ import numpy as np
 from polydesign.model import Schedule, Trial, digest
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.algebras import Members
-from polydesign.rounding.families import FAMILIES
+from polydesign.rounding.families import FAMILIES, families
 from polydesign.rounding.followed import follow
 
 BLOWN = 1.5
@@ -129,14 +129,25 @@ def trial(
 
 
 def random_trial(
-    schedule: Schedule, dtype: str, family: str, count: int, *, seed: int = 0, **how: Any
+    schedule: Schedule,
+    dtype: str,
+    family: str,
+    count: int,
+    *,
+    seed: int = 0,
+    normalization: str = "frobenius",
+    **how: Any,
 ) -> Trial:
-    """`count` random members of a family. how: as of `trial`."""
-    return trial(schedule, dtype, family, drawn(family, count, schedule.interval[0], seed), seed=seed, **how)
+    """`count` random members of a family, divided by this norm. how: as of `trial`."""
+    members = drawn(family, count, schedule.interval[0], seed, normalization)
+    return trial(schedule, dtype, family, members, seed=seed, **how)
 
 
-def drawn(family: str, count: int, lower: float, seed: int) -> Iterator[Members]:
+def drawn(
+    family: str, count: int, lower: float, seed: int, normalization: str = "frobenius"
+) -> Iterator[Members]:
     """Random members, CHUNK by CHUNK; every chunk has random numbers of its own."""
+    of = families(normalization)[family]
     for index, start in enumerate(range(0, count, CHUNK)):
         rng = np.random.default_rng([seed, list(FAMILIES).index(family), index])
-        yield FAMILIES[family](rng, min(CHUNK, count - start), lower)
+        yield of(rng, min(CHUNK, count - start), lower)

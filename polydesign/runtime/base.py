@@ -12,10 +12,17 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from polydesign.model import HALF, Plan, PromiseWarning, SafetyWarning, Table, stated
+from polydesign.model import ADAPTIVE, HALF, Plan, PromiseWarning, SafetyWarning, Table, stated
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime import opaque
-from polydesign.runtime.checks import SIGNS, check_plan, check_table, check_unchosen, given_table
+from polydesign.runtime.checks import (
+    SIGNS,
+    check_plan,
+    check_table,
+    check_unadapted,
+    check_unchosen,
+    given_table,
+)
 from polydesign.runtime.run import Run
 from polydesign.runtime.surroundings import Back, each, given_back, pinned, plain, seen
 from polydesign.table.given import TableField
@@ -26,13 +33,19 @@ DEFAULT = Plan()
 
 
 class Resolved(NamedTuple):
-    """What is decided for one precision: the table, the dtype of the state, what normalizes, and the form."""
+    """What is decided for one precision: the table, the dtype of the state, what normalizes, and the form.
+
+    ladder: For the normalization "adaptive", the tables that may run in place of this one. choice: Which one
+    of both does, for one call.
+    """
 
     table: Table
     state: torch.dtype
     normalization: str
     form: str = "direct"
     restarts: tuple[int, ...] = ()
+    ladder: tuple[Any, ...] = ()
+    choice: Any = None
 
 
 class Operator:
@@ -64,12 +77,16 @@ class Operator:
     word: ClassVar[str]
     counts: ClassVar[bool] = False
     """Whether the result is a number of singular values."""
+    adapts: ClassVar[bool] = False
+    """Whether it can choose its table by the matrix."""
 
     def __post_init__(self) -> None:
         plan = check_plan(self.plan)
         table = given_table(self.table, self.order, self.purposes)
         # Frozen for others.
-        self.__dict__.update(plan=plan, table=table, _resolved={}, _number=opaque.numbered(self))
+        self.__dict__.update(plan=plan, table=table, _resolved={}, _held={}, _number=opaque.numbered(self))
+        if not self.adapts:
+            check_unadapted(plan.normalization, self.word)
         self.check()
         check_unchosen(plan, self.table)
         if self.table is not None:
@@ -94,11 +111,11 @@ class Operator:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is of this object and process alone."""
-        own = ("_resolved", "_twin", "_number")
+        own = ("_resolved", "_held", "_twin", "_number")
         return {name: value for name, value in self.__dict__.items() if name not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _resolved={}, _number=opaque.numbered(self))
+        self.__dict__.update(state, _resolved={}, _held={}, _number=opaque.numbered(self))
 
     def check(self) -> None:
         """Refuse parameters, and what the plan says where it does not go with the operator."""
@@ -182,10 +199,12 @@ class Operator:
         return replace(run, result=self._given(run.result, back))
 
     def _unchecked(self) -> Operator:
-        """The same operator, for where data cannot be looked at."""
+        """The same operator, for where data cannot be looked at: one that chooses by them has one table."""
         if "_twin" not in self.__dict__:
-            twin = copy(self)
-            twin.__dict__.update(plan=replace(self.plan, check=False))
+            twin, plan = copy(self), self.plan
+            if plan.normalization == ADAPTIVE:
+                plan = replace(plan, normalization=None, every=1)
+            twin.__dict__.update(plan=replace(plan, check=False))
             self.__dict__["_twin"] = twin
         return self.__dict__["_twin"]
 

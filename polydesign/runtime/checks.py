@@ -14,7 +14,17 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from polydesign.model import DTYPES, PURPOSES, InputError, Plan, PromiseWarning, Table, dtype_name, located
+from polydesign.model import (
+    ADAPTIVE,
+    DTYPES,
+    PURPOSES,
+    InputError,
+    Plan,
+    PromiseWarning,
+    Table,
+    dtype_name,
+    located,
+)
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime.defaults import loaded
 from polydesign.table.rows import from_rows
@@ -242,7 +252,7 @@ def check_table(table: Table, root: int, operator: str, purposes: Sequence[str])
 
 
 def check_unchosen(plan: Plan, table: Table | None) -> None:
-    """Refuse a wish for one of the package's tables beside a table."""
+    """Refuse a wish for one of the package's tables beside a table. (adaptive has matmuls or error too.)"""
     for name in ("matmuls", "error"):
         if table is not None and getattr(plan, name) is not None:
             raise InputError(f"plan.{name}", "chooses a table where none is given: leave one of them out")
@@ -255,12 +265,24 @@ def check_undithered(plan: Plan, operator: str) -> None:
 
 
 def check_scalar(normalization: str | None, operator: str) -> None:
-    """Refuse a normalization of more than one divisor, for an operator on eigenvalues or of sums."""
+    """Refuse a normalization of more than one divisor, for an operator on eigenvalues or of sums, and one
+    that chooses tables of msign."""
+    check_unadapted(normalization, operator)
     if normalization == "aol":
         raise InputError(
             "normalization",
             f"aol rescales each row by its own factor, and {operator} of that is another matrix: "
             'write Plan(normalization="schatten4")',
+        )
+
+
+def check_unadapted(normalization: str | None, operator: str) -> None:
+    """Refuse the normalization that chooses among tables, for an operator that does not."""
+    if normalization == ADAPTIVE:
+        raise InputError(
+            "plan.normalization",
+            f"adaptive is of msign, and {operator} has one table: leave it out, or write "
+            'normalization="schatten4"',
         )
 
 

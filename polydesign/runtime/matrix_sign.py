@@ -35,6 +35,7 @@ class MatrixSign(Sign):
 
     word = "mcsgn"
     general = True
+    adapts = False
 
     def check(self) -> None:
         if self.plan.form != "direct":

@@ -18,6 +18,7 @@ is left is below the rounding of X itself.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -145,6 +146,20 @@ def power(M: Tensor, dtype: torch.dtype) -> Normalized:
     return _divided(W, exponent, size, A, bound / LIFT, dtype, products=1)
 
 
+def adaptive(M: Tensor, dtype: torch.dtype, fourth: Callable[[Tensor], bool]) -> Normalized:
+    """M/(Σσ⁴)^(1/4) or M/‖M‖_F for M (..., m, n), m <= n, as `fourth` says of ρ = ‖M‖_F/(Σσ⁴)^(1/4), (...).
+
+    Both take the Gram matrix and no more. ρ is not above its exact value by more than the rounding that is
+    left (see above), so that σ >= l·‖M‖_F is l·ρ or more of what divides. For a zero matrix it is LIFT, more
+    than any matrix has.
+    """
+    W, exponent, size, A = _with_gram(M, dtype)
+    bound = _raised(_size(A).sqrt() / LIFT, dtype)
+    if not fourth(bound.detach()[..., 0, 0].reciprocal()):
+        bound = torch.ones_like(bound)
+    return _by(W, exponent, size, A, bound, dtype, products=1)
+
+
 def aol(M: Tensor, dtype: torch.dtype) -> Normalized:
     """diag(s) M, s_i = (Σ_j |A_ij|)^(−1/2), A = M Mᵀ, for M (..., m, n), m <= n. **Changes the answer.**
 
@@ -223,8 +238,21 @@ def _divided(
     *,
     products: int,
 ) -> Normalized:
+    """W/(size·bound), the bound lifted above its rounding."""
+    return _by(W, exponent, size, A, _raised(bound, dtype), dtype, products=products)
+
+
+def _by(
+    W: Tensor,
+    exponent: Tensor,
+    size: Tensor,
+    A: Tensor,
+    bound: Tensor,
+    dtype: torch.dtype,
+    *,
+    products: int,
+) -> Normalized:
     """W/(size·bound), rounded once, and the Gram matrix that goes with it."""
-    bound = _raised(bound, dtype)
     norm = size * bound
     gram = (A / (LIFT * bound).square()).to(dtype)
     return Normalized((W / norm).to(dtype), _zero_for_zero(W, norm), exponent, gram, products)

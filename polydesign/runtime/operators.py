@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from polydesign.model import HALF, InputError, Plan, Schedule, Table, dtype_name
+from polydesign.model import ADAPTIVE, HALF, InputError, Plan, Schedule, Table, dtype_name
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import matmuls
 from polydesign.rounding.gram import choose_restarts, every
 from polydesign.rounding.trial import LOST, most
 from polydesign.runtime import compiled, execute
+from polydesign.runtime.adaptive import NO_VMAP, Chooser, ladder
 from polydesign.runtime.base import DEFAULT, Operator, Resolved, made
 from polydesign.runtime.checks import (
     SIGNS,
@@ -23,13 +25,14 @@ from polydesign.runtime.checks import (
     check_matrix,
     check_square,
     check_vouched,
+    on_host,
     residual_warnings,
     state_name,
 )
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.dither import dithered
 from polydesign.runtime.evidence import beyond, norm_evidence, outside, refuted
-from polydesign.runtime.normalize import NORMALIZATIONS, Normalized, scaled_to_one, work_dtype
+from polydesign.runtime.normalize import NORMALIZATIONS, Normalized, adaptive, scaled_to_one, work_dtype
 from polydesign.runtime.run import Run
 from polydesign.table.given import CHOSEN, Source, TableField
 from polydesign.table.instead import plain_instead
@@ -77,6 +80,7 @@ class Sign(Operator):
     word: ClassVar[str] = "msign"
     general: ClassVar[bool] = False
     """Whether no step begins with a Gram matrix, as in mcsgn."""
+    adapts: ClassVar[bool] = True
 
     def check(self) -> None:
         if isinstance(self.table, Table):
@@ -88,14 +92,15 @@ class Sign(Operator):
             table = chosen(2, dtype, self.plan, SIGN[dtype])
             _check_restarts(self.plan, table.schedule)
         form, restarts = _form(self.plan, table.schedule, dtype)
-        return Resolved(
+        how = Resolved(
             table, getattr(torch, dtype), self.plan.normalization or table.normalization, form, restarts
         )
+        return how._replace(ladder=ladder(dtype, self.plan, table)) if how.normalization == ADAPTIVE else how
 
     def compute(self, M: Tensor) -> tuple[Tensor, Found]:
         (check_square if self.general else check_matrix)("M", M)
         how, transposed = self.resolved(state_name(self.plan, "M", M)), _tall(M)
-        normalized = self.normalized(M.mT if transposed else M, how)
+        normalized, how = self.normalized(M.mT if transposed else M, how)
         if normalized is None:
             return torch.empty(M.shape, dtype=how.state, device=M.device), (None, how)
         forms = compiled if self.plan.compile else execute
@@ -121,10 +126,10 @@ class Sign(Operator):
         small = not self.general and 0 < min(M.shape[-2:]) <= self.plan.float32_side
         return torch.promote_types(how.state, torch.float32) if small else how.state
 
-    def normalized(self, M: Tensor, how: Resolved) -> Normalized | None:
-        """What the iteration starts from; None for an empty matrix."""
+    def normalized(self, M: Tensor, how: Resolved) -> tuple[Normalized | None, Resolved]:
+        """What the iteration starts from, None for an empty matrix, and how it runs."""
         if M.numel() == 0:
-            return None
+            return None, how
         if self.plan.check:
             if not self.general:
                 check_kernels("M", M, self.word)
@@ -132,12 +137,24 @@ class Sign(Operator):
                 check_finite("M", M)
             if how.normalization == "none":
                 check_vouched("M", M, how.table.schedule.interval[1])
-        state, divided = self.state(M, how), NORMALIZATIONS[how.normalization]
+        state = self.state(M, how)
+        if how.normalization != ADAPTIVE:
+            return self._divided(M, state, NORMALIZATIONS[how.normalization], how.normalization), how
+        key = (how.state, M.shape, M.device)
+        chooser = Chooser(how.table, how.ladder, self.plan.every, self.__dict__["_held"], key)
+        found = self._divided(M, state, partial(adaptive, fourth=chooser), ADAPTIVE)
+        table = chooser.choice.table
+        form, restarts = _form(self.plan, table.schedule, dtype_name(how.state))
+        return found, how._replace(table=table, form=form, restarts=restarts, choice=chooser.choice)
+
+    def _divided(
+        self, M: Tensor, state: torch.dtype, divided: Callable[..., Normalized], name: str
+    ) -> Normalized:
         if not self.plan.dither or state.itemsize > 2:
             return divided(M, state)
         # Before any Gram matrix is formed; scaled, because what is near the largest number may grow.
         W = M.to(work_dtype(state, M))
-        W, exponent = (W, 0) if how.normalization == "none" else scaled_to_one(W)
+        W, exponent = (W, 0) if name == "none" else scaled_to_one(W)
         found = divided(dithered(W, state), state)
         return found._replace(exponent=found.exponent + exponent)
 
@@ -146,6 +163,7 @@ class Sign(Operator):
         normalized, how = found
         if normalized is None:
             return
+        self._guard_choice(how)
         dtype, error = dtype_name(how.state), how.table.schedule.error
         rounding = LOST if dtype in HALF else ABOVE * UNIT_ROUNDOFF[dtype]
         worst = beyond(norm_evidence(result), 1 + error + rounding, "M", *data)
@@ -161,6 +179,19 @@ class Sign(Operator):
         else:
             given = "if ‖M‖₂ <= 1, as normalization none promises, " if how.normalization == "none" else ""
             refuted(f"{what}: {given}it blew up in {dtype}; {_cure(how, dtype)}", self.plan)
+
+    def _guard_choice(self, how: Resolved) -> None:
+        """Warn where what an earlier call chose begins above l₀·‖M‖_F for this matrix; the next one looks."""
+        choice = how.choice
+        if choice is None or not choice.held or on_host(choice.kept(), NO_VMAP):
+            return
+        self.__dict__["_held"].clear()
+        low, rho = choice.table.schedule.interval[0], choice.rho.min().item()
+        outside(
+            f"M: an earlier call chose {choice.table.name}, which begins at {low / rho:.3g}·‖M‖_F here, and "
+            f"{choice.lower:g}·‖M‖_F is asked for: singular values between them are not promised anything; "
+            f"the next call chooses again, and Plan(every=1) looks at each matrix"
+        )
 
     def count(self, found: Found) -> int:
         """Products of iteration and normalization, less one where that formed the first Gram matrix."""
@@ -205,6 +236,8 @@ class Sign(Operator):
             restarts=how.restarts,
             transposed=transposed,
             state=dtype_name(self.state(M, how)),
+            rho=None if how.choice is None else how.choice.rho,
+            choice=None if how.choice is None else how.choice.why,
         )
 
 

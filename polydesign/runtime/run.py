@@ -47,6 +47,8 @@ class Run:
         rank: tr P, shape (...): how many singular values are above the threshold.
         gap: Between which singular values nothing is decided in exact arithmetic.
         inverse: Run of the inverse in a pseudo-inverse.
+        rho: ‖M‖_F/‖M Mᵀ‖_F^½, where the table was chosen by it (Plan(normalization="adaptive")).
+        choice: Which table that gave, and why, in one line.
     """
 
     operator: str
@@ -70,6 +72,8 @@ class Run:
     gap: Any = None
     inverse: Any = None
     state: Any = None
+    rho: Any = None
+    choice: str | None = None
 
     def __post_init__(self) -> None:
         if self.state is None:

@@ -71,6 +71,7 @@ def from_smallest(
     inner_degrees: Sequence[int],
     evaluations: Sequence[str],
     trust: Trust = CHOSEN,
+    normalization: str = "frobenius",
 ) -> Iterator[Survivor]:
     """Schedules of the sign at a cost of at most `most` that take [l, 1] into [1 − error, 1 + error], each
     from the smallest l that it can with the headroom that survives; the smallest l of all first.
@@ -84,6 +85,7 @@ def from_smallest(
         prices, form: As of budget.additive.
         inner_degrees, evaluations: That steps may have.
         trust: What a schedule must survive.
+        normalization: What matrices are divided by.
 
     Raises InputError where the error is out of reach for so little.
     """
@@ -91,19 +93,20 @@ def from_smallest(
     looked_at: list[Survivor] = []
     tried = 0
     with pace.best_so_far():
-        for number, one in enumerate(
-            _contenders(error, dtype, most, prices, form, inner_degrees, evaluations, looked_at)
-        ):
-            _queue(waiting, one, number, error, dtype, None)
+        contenders = _contenders(
+            error, dtype, most, prices, form, inner_degrees, evaluations, looked_at, normalization
+        )
+        for number, one in enumerate(contenders):
+            _queue(waiting, one, number, error, dtype, None, normalization)
         while waiting:
             best = waiting[0]
             if not best.thorough:
-                _queue(waiting, best.contender, best.number, error, dtype, trust)
+                _queue(waiting, best.contender, best.number, error, dtype, trust, normalization)
                 waiting.remove(best)
                 heapq.heapify(waiting)
                 continue
             pace.doing(f"trying degrees {_listed(best.contender)} from {best.lower:.3g} on")
-            lasts = survives(best.schedule, dtype, trust=trust)
+            lasts = survives(best.schedule, dtype, trust=trust, normalization=normalization)
             heapq.heappop(waiting)
             if lasts:
                 tried += 1
@@ -127,6 +130,7 @@ def _contenders(
     inner_degrees: Sequence[int],
     evaluations: Sequence[str],
     looked_at: list[Survivor],
+    normalization: str,
 ) -> list[Contender]:
     """What is worth settling thoroughly, each at the lower end that the best of them about has."""
     price, begin = additive(prices, root=2, form=form)
@@ -143,23 +147,30 @@ def _contenders(
         ]
         best = [
             replace(one, strategy=strategy)
-            for one in ranked(first, dtype, 1.0, looked_at)[:TRIED]
+            for one in ranked(first, dtype, 1.0, looked_at, normalization)[:TRIED]
             for strategy in strategies(one.problem.degrees, evaluations, FLOORS)
         ]
-        found += ranked(best, dtype, 1.0, looked_at)[:TRIED]
+        found += ranked(best, dtype, 1.0, looked_at, normalization)[:TRIED]
     if not found:
         raise InputError("matmuls", f"{most:g} are too few for any step")
     return found
 
 
 def _queue(
-    waiting: list[_Waiting], contender: Contender, number: int, error: float, dtype: str, trust: Trust | None
+    waiting: list[_Waiting],
+    contender: Contender,
+    number: int,
+    error: float,
+    dtype: str,
+    trust: Trust | None,
+    normalization: str,
 ) -> None:
     """The contender with headroom, where there is a schedule for it; trust: None for a first look."""
     margin, effort = (1.0, QUICK) if trust is None else (MARGIN, trust.settling)
     pace.doing(f"headroom for degrees {_listed(contender)}, margin {margin:g}")
     try:
-        strategy, _ = settled(contender.strategy, contender.problem, dtype, margin=margin, effort=effort)
+        how = {"margin": margin, "effort": effort, "normalization": normalization}
+        strategy, _ = settled(contender.strategy, contender.problem, dtype, **how)
         lower = smallest_lower(strategy, 2, contender.problem.degrees, error)
     except (InputError, ConvergenceError):  # no program, or no step, for just these
         return

@@ -151,6 +151,7 @@ def _surviving(terms: Terms, most: float, error: float, least: float) -> Iterato
         least=least,
         keep=SURVIVORS,
         error=error,
+        normalization=terms.normalization,
     ):
         expected = one.schedule.error + UNIT_ROUNDOFF[terms.dtype] / 2
         yield Proposal(one.schedule, one.strategy, one.cost, 1.0, expected, expected, one.unfinished)
@@ -179,7 +180,9 @@ def _affordable(
 
 def lasts(one: Candidate, terms: Terms) -> bool:
     """Whether it survives what a chosen schedule must, where matrices whose roundings agree count."""
-    return not settles(terms) or survives(one.proposal.schedule, terms.dtype, trust=CHOSEN)
+    return not settles(terms) or survives(
+        one.proposal.schedule, terms.dtype, trust=CHOSEN, normalization=terms.normalization
+    )
 
 
 def widest_interval(one: Candidate, error: float, terms: Terms) -> Candidate:
@@ -215,6 +218,7 @@ def widest_surviving(
         form=terms.form,
         inner_degrees=terms.inner_degrees,
         evaluations=terms.evaluations,
+        normalization=terms.normalization,
     )
     for count, one in enumerate(found_so_far, start=1):
         expected = error + UNIT_ROUNDOFF[terms.dtype] / 2

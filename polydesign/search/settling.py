@@ -20,7 +20,7 @@ import numpy as np
 from polydesign.model import InputError, Problem, Schedule, Step
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.model.program import Program
-from polydesign.rounding.families import FAMILIES, Parameters
+from polydesign.rounding.families import FAMILIES, Parameters, families
 from polydesign.rounding.followed import stepper
 from polydesign.rounding.neighbours import Kept, climbed, near, worst
 from polydesign.rounding.trial import AGREEING, CHUNK
@@ -77,6 +77,7 @@ def settled(
     loops: tuple[str, ...] = FOLLOWED,
     margin: float = 1.0,
     effort: Effort = THOROUGH,
+    normalization: str = "frobenius",
 ) -> tuple[Equioscillation, Schedule]:
     """The strategy with a headroom for every step, and its schedule.
 
@@ -87,13 +88,14 @@ def settled(
         loops: That are followed.
         margin: Times what was seen.
         effort: How long the worst is looked for.
+        normalization: What members are divided by.
 
     Raises InputError where a step would need more headroom than there is, and what the strategy raises.
     """
     steps = len(problem.degrees)
     headroom = [1 + FIRST * UNIT_ROUNDOFF[dtype]]
     seekers = [
-        _Seeker(family, loop, dtype, problem.lower / problem.upper, effort)
+        _Seeker(family, loop, dtype, problem.lower / problem.upper, effort, normalization)
         for family in AGREEING
         for loop in loops
     ]
@@ -154,8 +156,11 @@ def _prefix(strategy: Equioscillation, headroom: Sequence[float], problem: Probl
 class _Seeker:
     """Looks for the largest value of one family in one loop, after one step more every time."""
 
-    def __init__(self, family: str, loop: str, dtype: str, lower: float, effort: Effort) -> None:
-        self.family, self.loop, self.dtype, self.effort = FAMILIES[family], loop, dtype, effort
+    def __init__(
+        self, family: str, loop: str, dtype: str, lower: float, effort: Effort, normalization: str
+    ) -> None:
+        self.family = families(normalization)[family]
+        self.loop, self.dtype, self.effort = loop, dtype, effort
         self.rng = np.random.default_rng([list(FAMILIES).index(family), FOLLOWED.index(loop)])
         self.drawn: list[tuple[Parameters, Callable[[Program], np.ndarray]]] = []
         for start in range(0, effort.drawn, CHUNK):

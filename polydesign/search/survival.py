@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from polydesign.approximation.exchange import ConvergenceError
 from polydesign.model import LOOPS, InputError, Problem, Schedule
-from polydesign.rounding.families import FAMILIES, Parameters
+from polydesign.rounding.families import FAMILIES, Parameters, families
 from polydesign.rounding.neighbours import climbed, near, worst
 from polydesign.rounding.trial import AGREEING, CHUNK, Tally, drawn, reached
 from polydesign.search import pace
@@ -78,37 +78,59 @@ def surviving(
     fused: bool = False,
     trust: Trust = FULL,
     seen: Callable[[Equioscillation, Schedule], None] = pace.nobody,
+    normalization: str = "frobenius",
 ) -> tuple[Equioscillation, Schedule] | None:
     """The strategy with the least headroom that survives, and its schedule; None where none does.
 
     fused: In fused loops alone. trust: How much is tried. seen: Called with what has headroom, before it is
-    tried on other members. The rest is as of settling.settled.
+    tried on other members. normalization: What members are divided by. The rest is as of settling.settled.
     """
     settling, running = _loops(fused)
     steep = sum((degree - 1) // problem.root > STEEP for degree in problem.degrees)
     for margin in MARGINS[-1:] if steep >= MANY_STEEP else MARGINS:
         pace.doing(f"headroom for degrees {','.join(map(str, problem.degrees))}, margin {margin:g}")
         try:
-            found = settled(strategy, problem, dtype, loops=settling, margin=margin, effort=trust.settling)
+            found = settled(
+                strategy,
+                problem,
+                dtype,
+                loops=settling,
+                margin=margin,
+                effort=trust.settling,
+                normalization=normalization,
+            )
         except (InputError, ConvergenceError):  # no program, or no step, for just these
             continue
         seen(*found)
         pace.doing(f"trying degrees {','.join(map(str, problem.degrees))}, error {found[1].error:.4g}")
         # Of a single step nothing is promised that rounding could break.
-        if len(problem.degrees) == 1 or survives(found[1], dtype, loops=running, trust=trust):
+        how: dict[str, Any] = {"loops": running, "trust": trust, "normalization": normalization}
+        if len(problem.degrees) == 1 or survives(found[1], dtype, **how):
             return found
     return None
 
 
 def roomiest(
-    strategy: Equioscillation, problem: Problem, dtype: str, *, fused: bool = False, trust: Trust = FULL
+    strategy: Equioscillation,
+    problem: Problem,
+    dtype: str,
+    *,
+    fused: bool = False,
+    trust: Trust = FULL,
+    normalization: str = "frobenius",
 ) -> tuple[Equioscillation, Schedule]:
     """The strategy with the largest headroom that is tried, and its schedule: where none survives.
 
     The rest is as of `surviving`. Raises what settling.settled does.
     """
     return settled(
-        strategy, problem, dtype, loops=_loops(fused)[0], margin=MARGINS[-1], effort=trust.settling
+        strategy,
+        problem,
+        dtype,
+        loops=_loops(fused)[0],
+        margin=MARGINS[-1],
+        effort=trust.settling,
+        normalization=normalization,
     )
 
 
@@ -121,6 +143,7 @@ def widest(
     fused: bool = False,
     trust: Trust = FULL,
     seen: Callable[[Equioscillation, Schedule], None] = pace.nobody,
+    normalization: str = "frobenius",
 ) -> Equioscillation | None:
     """The strategy with headroom that survives on the widest interval [l, 1] where it promises the error.
 
@@ -132,16 +155,17 @@ def widest(
     settling, running = _loops(fused)
     start = Problem(2, degrees, TYPICAL, 1.0)
     pace.doing("looking for the smallest lower end")
-    about = settled(strategy, start, dtype, loops=settling, effort=QUICK)[0]
+    how: dict[str, Any] = {"loops": settling, "normalization": normalization}
+    about = settled(strategy, start, dtype, effort=QUICK, **how)[0]
     problem = replace(start, lower=smallest_lower(about, 2, degrees, error))
     for margin in MARGINS:
         pace.doing(f"headroom from {problem.lower:.3g} on, margin {margin:g}")
-        found = settled(strategy, problem, dtype, loops=settling, margin=margin, effort=trust.settling)[0]
+        found = settled(strategy, problem, dtype, margin=margin, effort=trust.settling, **how)[0]
         ends = replace(problem, lower=smallest_lower(found, 2, degrees, error))
         schedule = found.search(ends)
         seen(found, schedule)
         pace.doing(f"trying it from {ends.lower:.3g} on")
-        if survives(schedule, dtype, loops=running, trust=trust):
+        if survives(schedule, dtype, loops=running, trust=trust, normalization=normalization):
             return found
     return None
 
@@ -158,22 +182,26 @@ def survives(
     loops: Sequence[str] = LOOPS,
     trust: Trust = FULL,
     seed: int = 1,
+    normalization: str = "frobenius",
 ) -> bool:
     """Whether no member that is drawn or climbed to is blown up, in any of the loops, nor one of two numbers
     lost in a fused one.
 
-    trust: how much is tried. seed: of the random members.
+    trust: how much is tried. seed: of the random members. normalization: what they are divided by.
     """
-    return _outlasts(schedule, dtype, tuple(loops), trust, seed)
+    return _outlasts(schedule, dtype, tuple(loops), trust, seed, normalization)
 
 
 @lru_cache(maxsize=256)
-def _outlasts(schedule: Schedule, dtype: str, loops: tuple[str, ...], trust: Trust, seed: int) -> bool:
+def _outlasts(
+    schedule: Schedule, dtype: str, loops: tuple[str, ...], trust: Trust, seed: int, normalization: str
+) -> bool:
+    lower = schedule.interval[0]
     for family in reversed(AGREEING):
         for loop in loops:
             tally = Tally(room=ROOM)
             many = MANY if family == AGREEING[-1] else 1
-            for members in drawn(family, many * trust.checked, schedule.interval[0], seed):
+            for members in drawn(family, many * trust.checked, lower, seed, normalization):
                 pace.check()
                 tally.add(schedule, reached(schedule, members, dtype, loop)[0])
             if _bad(tally, family, loop):
@@ -182,7 +210,7 @@ def _outlasts(schedule: Schedule, dtype: str, loops: tuple[str, ...], trust: Tru
     if trust.last is not None:
         climbs += [(AGREEING[-1], loop, trust.last) for loop in dict.fromkeys((loops[0], loops[-1]))]
     return not any(
-        _bad(_climb(schedule, dtype, family, loop, climb, seed), family, loop)
+        _bad(_climb(schedule, dtype, family, loop, climb, seed, normalization), family, loop)
         for family, loop, climb in climbs
     )
 
@@ -191,10 +219,18 @@ def _bad(tally: Tally, family: str, loop: str) -> bool:
     return bool(tally.blown or (loop == "fused" and tally.lost and family != AGREEING[-1]))
 
 
-def _climb(schedule: Schedule, dtype: str, family: str, loop: str, effort: Effort, seed: int) -> Tally:
+def _climb(
+    schedule: Schedule,
+    dtype: str,
+    family: str,
+    loop: str,
+    effort: Effort,
+    seed: int,
+    normalization: str,
+) -> Tally:
     """What became of the members that come near the end of a step's domain, and of those close to them."""
     rng = np.random.default_rng([seed, list(FAMILIES).index(family), LOOPS.index(loop)])
-    of, tally = FAMILIES[family], Tally(room=ROOM)
+    of, tally = families(normalization)[family], Tally(room=ROOM)
 
     def ranked(parameters: Parameters) -> np.ndarray:
         end, near_ = reached(schedule, of.members(parameters), dtype, loop)

@@ -126,10 +126,12 @@ def survivors(
     least: float = 0.0,
     keep: int,
     error: float,
+    normalization: str = "frobenius",
 ) -> list[Survivor]:
     """At most `keep` schedules at a cost above `least` and at most `most`, the smallest promise first.
 
     problem: root 2 and the interval; its degrees do not count. error: a larger promise is left out.
+    normalization: what matrices are divided by.
 
     Where it is cut short (search/pace.py): those that it has by then, or else one that has headroom, or is
     the best of those that were looked at; none where there is none.
@@ -153,18 +155,18 @@ def survivors(
             ]
             best = [
                 replace(one, strategy=strategy)
-                for one in ranked(first, dtype, error, looked_at)[:STRATEGIES]
+                for one in ranked(first, dtype, error, looked_at, normalization)[:STRATEGIES]
                 for strategy in strategies(one.problem.degrees, evaluations, FLOORS)
             ]
             slots, left = Counter({one.problem.degrees: ALIKE for one in best}), keep // len(groups)
-            for one in ranked(best, dtype, error, looked_at):
+            for one in ranked(best, dtype, error, looked_at, normalization):
                 if not left or not slots[one.problem.degrees]:
                     continue
 
                 def seen(strategy: Equioscillation, schedule: Schedule, cost: float = one.cost) -> None:
                     roomy.append(Survivor(schedule, strategy, cost, UNTRIED))
 
-                made = surviving(one.strategy, one.problem, dtype, seen=seen)
+                made = surviving(one.strategy, one.problem, dtype, seen=seen, normalization=normalization)
                 if made is None or made[1] in found:
                     continue
                 strategy, schedule = made
@@ -185,7 +187,11 @@ def allowed_degrees(dtype: str, inner_degrees: Sequence[int]) -> tuple[tuple[int
 
 
 def ranked(
-    candidates: Sequence[Contender], dtype: str, error: float, looked_at: list[Survivor]
+    candidates: Sequence[Contender],
+    dtype: str,
+    error: float,
+    looked_at: list[Survivor],
+    normalization: str,
 ) -> list[Contender]:
     """Best first, by what settling on a few members leaves of their promise. looked_at: gets all of them."""
     found = []
@@ -194,7 +200,9 @@ def ranked(
         least = f", best so far {min(merit for merit, *_ in found)[2]:.3g}" if found else ""
         pace.doing(f"ranking {number + 1} of {len(candidates)}: degrees {degrees}{least}")
         try:
-            strategy, schedule = settled(one.strategy, one.problem, dtype, effort=QUICK)
+            strategy, schedule = settled(
+                one.strategy, one.problem, dtype, effort=QUICK, normalization=normalization
+            )
         except (InputError, ConvergenceError):  # no program, or no step, for just these
             continue
         looked_at.append(Survivor(schedule, strategy, one.cost, LOOKED_AT))

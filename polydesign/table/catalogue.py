@@ -45,9 +45,14 @@ def shipped() -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / "coeffs"
 
 
+ADAPTIVE_FOLDER = "adaptive"
+"""Below shipped(): tables that divide by ‖M Mᵀ‖_F^½, for matrices that allow it (runtime/adaptive.py)."""
+
+
 def is_shipped(name: str) -> bool:
     """Whether a table of this name comes with the package, ours or the literature's."""
-    return any((folder / f"{name}.json").is_file() for folder in (shipped(), shipped() / "published"))
+    folders = (shipped() / inside for inside in ("", "published", ADAPTIVE_FOLDER))
+    return any((folder / f"{name}.json").is_file() for folder in folders)
 
 
 def catalogue() -> dict[str, Path]:
@@ -119,6 +124,15 @@ class Entry:
         """The half precision in which its standing matters, as half_of."""
         return half_of(self.purpose, self.dtype)
 
+    @property
+    def worst(self) -> float | None:
+        """The largest error in its own precision that is proved, or was measured by a search or in runs; None
+        where nothing was measured, or a result was not finite."""
+        of_runs = [worst for dtype, worst in self.runs if dtype == self.dtype]
+        measured = [*of_runs, *([] if self.observed is None else [self.observed])]
+        finite = [one for one in measured if one is not None]
+        return max(self.error, *finite) if finite and len(finite) == len(measured) else None
+
     def standing(self, dtype: str | None = None) -> str:
         """What it may be called in a half precision, as Table.standing."""
         return standing(self.tried, dtype or self.dtype or "bfloat16")
@@ -156,8 +170,15 @@ def entry(name: str, path: Path) -> Entry:
 
 @cache
 def entries() -> tuple[Entry, ...]:
-    """The tables of our own design that come with the package, by name."""
+    """The tables of our own design that come with the package, by name, but for `adaptive_entries`."""
     return tuple(entry(path.stem, path) for path in sorted(shipped().glob("*.json")))
+
+
+@cache
+def adaptive_entries() -> tuple[Entry, ...]:
+    """Those that normalization="adaptive" chooses among, by name."""
+    folder = shipped() / ADAPTIVE_FOLDER
+    return tuple(entry(path.stem, path) for path in sorted(folder.glob("*.json")))
 
 
 @cache

@@ -6,11 +6,12 @@ import warnings
 from typing import Any
 
 from polydesign.model import InputError, InputWarning, check_integer, dtype_name
-from polydesign.table.catalogue import Entry, catalogue, entry
+from polydesign.table.catalogue import ADAPTIVE_FOLDER, Entry, catalogue, entry
 
 GROUPS = {
     "sign": "ours, for the sign and the polar factor",
     "bands": "ours, for the sign: within a band around 1, from the smallest l",
+    "adaptive": 'ours, for the same, among which normalization="adaptive" chooses',
     "roots": "ours, for roots and inverses",
     "clip": "ours, for clipping singular values",
     "published": "of the literature, as printed or as run",
@@ -27,6 +28,8 @@ def group(one: Entry) -> str:
         return "published"
     if one.purpose == "sign" and one.band is not None:
         return "bands"
+    if one.path.parent.name == ADAPTIVE_FOLDER:
+        return "adaptive"
     return one.purpose if one.purpose in ("sign", "clip") else "roots"
 
 

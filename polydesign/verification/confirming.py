@@ -15,7 +15,7 @@ import torch
 
 from polydesign.model import Plan, Table, Trial
 from polydesign.model.precision import UNIT_ROUNDOFF
-from polydesign.rounding.families import FAMILIES, Parameters
+from polydesign.rounding.families import FAMILIES, Parameters, families
 from polydesign.rounding.neighbours import Kept, taken, worst
 from polydesign.rounding.trial import CHUNK, VISIBLE, Outcome, Tally, reached
 from polydesign.runtime import msign
@@ -50,7 +50,8 @@ def confirmed(table: Table, dtype: str, family: str, count: int, *, seed: int = 
     members = _worst(table, dtype, family, count, seed)
     plain = replace(table, normalization="none")
     plan = Plan(dtype, normalization="none", check=False, float32_side=0)
-    for batch in _batches(FAMILIES[family].matrix(taken(members, [i])) for i in range(len(members.norm))):
+    of = families(table.normalization)[family]
+    for batch in _batches(of.matrix(taken(members, [i])) for i in range(len(members.norm))):
         M = torch.from_numpy(batch).to(getattr(torch, dtype))
         X = msign(M, plain, plan).double()
         finite = X.isfinite().all(dim=-1).all(dim=-1)
@@ -68,7 +69,7 @@ def confirmed(table: Table, dtype: str, family: str, count: int, *, seed: int = 
 def _worst(table: Table, dtype: str, family: str, count: int, seed: int) -> Parameters:
     """Those that come nearest to being blown up, of those that are small."""
     kept: Kept | None = None
-    of = FAMILIES[family]
+    of = families(table.normalization)[family]
     for index in range(-(-AMONG * count // CHUNK)):
         rng = np.random.default_rng([seed, list(FAMILIES).index(family), index])
         drawn = of.draw(rng, CHUNK, table.schedule.interval[0])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polydesign.model import Plan, Table
 from polydesign.model.precision import UNIT_ROUNDOFF
-from polydesign.rounding.families import Parameters
+from polydesign.rounding.families import EXPONENTS, Parameters
 from polydesign.rounding.neighbours import near
 from polydesign.rounding.trial import VISIBLE, Outcome
 from polydesign.runtime import msign
@@ -81,7 +81,18 @@ class Dense:
         X = np.einsum("bij,bkl->bikjl", A, B).reshape(-1, k * c, n * d)
         if order:
             X = X[:, np.random.default_rng(order).permutation(k * c)]
-        return X * (of.norm / np.linalg.norm(X, axis=(1, 2)))[:, None, None]
+        return X * (of.norm / self._norm(X))[:, None, None]
+
+    @property
+    def _exponent(self) -> int:
+        return EXPONENTS.get(self.table.normalization, 2)
+
+    def _norm(self, X: np.ndarray) -> np.ndarray:
+        """What the table divides by."""
+        if self._exponent == 2:
+            return np.linalg.norm(X, axis=(1, 2))
+        sigma = np.linalg.svd(X, compute_uv=False)
+        return np.sum(sigma**self._exponent, axis=1) ** (1 / self._exponent)
 
     def outcome(self, of: Parameters) -> tuple[Outcome, np.ndarray]:
         """Judged by the polar factor of the rounded input; error is ‖X − UVᵀ‖₂ between values that count."""
@@ -107,10 +118,11 @@ class Dense:
     def matrix(self, of: Parameters) -> np.ndarray:
         """The first one."""
         X = self.matrices(of)[0]
-        rest = 1 - of.norm[0] ** 2
-        return (
-            np.block([[X, np.zeros((len(X), 1))], [np.zeros((1, X.shape[1])), np.sqrt(rest)]]) if rest else X
-        )
+        rest = 1 - of.norm[0] ** self._exponent
+        if not rest:
+            return X
+        last = np.sqrt(rest) if self._exponent == 2 else rest ** (1 / self._exponent)
+        return np.block([[X, np.zeros((len(X), 1))], [np.zeros((1, X.shape[1])), last]])
 
 
 def _few_valued(rng: np.random.Generator, entries: int, count: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from polydesign.model import HALF, InputError, Plan, Schedule, Table, check_integer, dtype_name
+from polydesign.model import HALF, InputError, Plan, Table, check_integer, dtype_name
 from polydesign.rounding.gram import choose_restarts, every
 from polydesign.rounding.trial import AGREEING, random_trial
 from polydesign.search import pace
@@ -165,7 +165,7 @@ def _one(
         lower = lowest_eigenvalue(table.schedule, str(plan.dtype), min(shape), 1)
     plan = _with_restarts(plan, table)
     followed = plan.dtype in HALF and how.polar
-    gone = _lost(table.schedule, plan, seed) if followed else 0.0
+    gone = _lost(table, plan, seed) if followed else 0.0
     if gone > RARE:
         return Measured(index, math.inf, math.inf, (), complete=False, lost=gone)
     worst, score, runs = 0.0, 0.0, []
@@ -192,12 +192,13 @@ def _one(
     return Measured(index, worst, score, tuple(runs), complete=len(runs) == len(cases), lost=gone)
 
 
-def _lost(schedule: Schedule, plan: Plan, seed: int) -> float:
-    how = {"restarts": plan.restarts, "seed": seed, "enough": max(1, math.ceil(RARE * COUNT))}
+def _lost(table: Table, plan: Plan, seed: int) -> float:
+    how: dict[str, Any] = {"restarts": plan.restarts, "normalization": table.normalization}
+    how |= {"seed": seed, "enough": max(1, math.ceil(RARE * COUNT))}
     trials = []
     for family in AGREEING:
         pace.check()
-        trials.append(random_trial(schedule, str(plan.dtype), family, COUNT, **how))
+        trials.append(random_trial(table.schedule, str(plan.dtype), family, COUNT, **how))
     return max(max(one.blown, one.lost) / one.tried for one in trials)
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from polydesign.model import Table
-from polydesign.rounding.families import FAMILIES, Family, Parameters
+from polydesign.rounding.families import Family, Parameters, families
 from polydesign.rounding.neighbours import near
 from polydesign.rounding.trial import CHUNK, Outcome, reached
 
@@ -45,7 +45,7 @@ class Sought(Protocol):
         ...
 
     def matrix(self, of: Parameters) -> np.ndarray:
-        """The first one, of Frobenius norm 1."""
+        """The first one, of norm 1."""
         ...
 
     def words(self, of: Parameters) -> str:
@@ -66,7 +66,7 @@ class Followed:
 
     @property
     def family(self) -> Family:
-        return FAMILIES[self.name]
+        return families(self.table.normalization)[self.name]
 
     def draw(self, rng: np.random.Generator) -> Parameters:
         return self.family.draw(rng, CHUNK, self.table.schedule.interval[0])

@@ -18,7 +18,7 @@ from polydesign.approximation.enclosure import _critical_points
 from polydesign.approximation.remez import solved
 from polydesign.designer.design import published_table
 from polydesign.model import Certificate, Schedule
-from polydesign.table.catalogue import shipped
+from polydesign.table.catalogue import ADAPTIVE_FOLDER, shipped
 from polydesign.table.published import names
 from polydesign.text.files import write_atomically
 from polydesign.verification.machine import machine
@@ -45,7 +45,8 @@ def timed(schedule: Schedule) -> tuple[Certificate, float]:
 
 @click.command(help=__doc__)
 def main() -> None:
-    tables = [polydesign.load(path) for path in sorted(shipped().glob("*.json"))]
+    folders = (shipped(), shipped() / ADAPTIVE_FOLDER)
+    tables = [polydesign.load(path) for folder in folders for path in sorted(folder.glob("*.json"))]
     tables += [published_table(name) for name in names()]
     rows = []
     width = max(len(table.name) for table in tables)

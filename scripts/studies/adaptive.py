@@ -1,0 +1,154 @@
+"""Products and errors of msign today, and with Plan(normalization="adaptive"), by kind of spectrum.
+
+Both have the same Plan(error=...), and both are judged on every singular value from 1e-3·‖M‖_F on: by how far
+uᵀXv is from 1, u and v its singular vectors, in the precision of the plan, and how many are lost, 0.25 or
+more beyond what the table promises. `rho` is what the choice was made by. Writes figures/adaptive.json and
+prints the table of docs/running.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from torch import Generator, Tensor
+
+import polydesign
+from polydesign.model import DTYPES, HALF, InputError, Plan
+from polydesign.rounding.trial import LOST
+from polydesign.runtime import Sign, msign_with_info
+from polydesign.text.files import write_atomically
+from polydesign.verification.machine import machine
+from polydesign.verification.samples import Sample, with_random_factors
+from polydesign.verification.spectra import sample
+
+OUTPUT = Path(__file__).resolve().parents[2] / "figures" / "adaptive.json"
+ERRORS = (0.3, 0.05, 0.01)
+LOWER, SEED = 1e-3, 0
+SHAPE = (512, 1024)
+RANK, NOISE = 8, 0.05
+"""Of low rank and noise: so many singular values of 1, the others as of a Gaussian matrix of this size."""
+
+Maker = Callable[[tuple[int, int], Generator], Sample]
+
+
+def _named(spectrum: str) -> Maker:
+    return lambda shape, generator: sample(spectrum, shape, seed=SEED)
+
+
+def _power(exponent: float) -> Maker:
+    def make(shape: tuple[int, int], generator: Generator) -> Sample:
+        sigma = torch.arange(1, min(shape) + 1, dtype=torch.float64) ** -exponent
+        return with_random_factors(f"i^-{exponent:g}", shape, sigma[None], generator)
+
+    return make
+
+
+def _low_rank_and_noise(shape: tuple[int, int], generator: Generator) -> Sample:
+    sigma = NOISE * sample("marchenko-pastur:0.5", shape, seed=SEED).sigma[0]
+    sigma[:RANK] = 1
+    return with_random_factors("low rank + noise", shape, sigma[None], generator)
+
+
+CLASSES: dict[str, Maker] = {
+    "Gaussian": _named("gaussian"),
+    "Marchenko-Pastur 1": _named("marchenko-pastur:1"),
+    "Marchenko-Pastur 2": _named("marchenko-pastur:0.5"),
+    "Marchenko-Pastur 4": _named("marchenko-pastur:0.25"),
+    "i^-0.5": _power(0.5),
+    "i^-1": _power(1.0),
+    "i^-2": _power(2.0),
+    "heavy tail": _named("levy"),
+    "low rank + noise": _low_rank_and_noise,
+    "rank 1": _named("rank1"),
+}
+
+
+def judged(M: Tensor, known: Sample, plan: Plan) -> dict[str, Any]:
+    """Products, table, the largest error and how many values are lost, of those from LOWER·‖M‖_F on."""
+    X, run = msign_with_info(M, plan=plan)
+    found = ((known.U[0].mT @ X.double()) * known.V[0].mT).sum(dim=-1)
+    promised = known.sigma[0] >= LOWER * torch.linalg.vector_norm(known.sigma[0])
+    off = (found[promised] - 1).abs()
+    error = polydesign.load(run.table).schedule.error
+    return {
+        "table": run.table,
+        "products": run.matmuls,
+        "error": float(f"{off.max().item():.3g}"),
+        "lost": int((~(off <= error + LOST)).sum()),
+        "values": int(promised.sum()),
+        "rho": None if run.rho is None else float(f"{run.rho.item():.3g}"),
+    }
+
+
+def offered(dtype: str, error: float) -> bool:
+    """Whether there is a choice: tables that reach the error, and others for matrices that allow them."""
+    try:
+        return bool(Sign(plan=Plan(dtype, error=error, normalization="adaptive")).resolved(dtype).ladder)
+    except InputError:
+        return False
+
+
+def rows_of(dtype: str, shape: tuple[int, int]) -> list[dict[str, Any]]:
+    """A row a spectrum and error."""
+    rows, wanted = [], [error for error in ERRORS if offered(dtype, error)]
+    for name, make in CLASSES.items():
+        known = make(shape, torch.Generator().manual_seed(SEED))
+        M = known.matrix[0].to(getattr(torch, dtype))
+        for error in wanted:
+            today = judged(M, known, Plan(dtype, error=error))
+            adaptive = judged(M, known, Plan(dtype, error=error, normalization="adaptive"))
+            rows.append({"spectrum": name, "wanted": error, "today": today, "adaptive": adaptive})
+        click.echo(f"ran {name} in {dtype}", err=True)
+    return rows
+
+
+def markdown(body: dict[str, Any]) -> str:
+    """A row a spectrum: rho, and for each precision and error products and measured errors of both."""
+    kinds = [
+        (one["dtype"], wanted)
+        for one in body["precisions"]
+        for wanted in dict.fromkeys(row["wanted"] for row in one["rows"])
+    ]
+    head = ["", "rho", *(f"{DTYPES[dtype]}, {wanted:g}" for dtype, wanted in kinds)]
+    lines = [f"| {' | '.join(head)} |", "|---|---:" + "|---:" * len(kinds) + "|"]
+    found = {
+        (one["dtype"], row["wanted"], row["spectrum"]): row
+        for one in body["precisions"]
+        for row in one["rows"]
+    }
+    for name in dict.fromkeys(name for *_, name in found):
+        cells, rho = [], 0.0
+        for dtype, wanted in kinds:
+            row = found[dtype, wanted, name]
+            rho = row["adaptive"]["rho"]
+            products = " → ".join(str(row[how]["products"]) for how in ("today", "adaptive"))
+            errors = " → ".join(f"{row[how]['error']:.2g}" for how in ("today", "adaptive"))
+            cells.append(f"{products} ({errors})")
+        lines.append(f"| {name} | {rho:.2f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+@click.command(help=__doc__)
+@click.option("--small", is_flag=True, help="A small shape: to try the script.")
+@click.option("-o", "--output", type=Path, default=OUTPUT, help="[default: figures/adaptive.json]")
+def main(small: bool, output: Path) -> None:
+    shape = (40, 64) if small else SHAPE
+    kinds = [dtype for dtype in HALF if any(offered(dtype, error) for error in ERRORS)]
+    body = {
+        "machine": machine(),
+        "torch": torch.__version__,
+        "shape": shape,
+        "seed": SEED,
+        "precisions": [{"dtype": dtype, "rows": rows_of(dtype, shape)} for dtype in kinds],
+    }
+    write_atomically(output, json.dumps(body, indent=1) + "\n")
+    click.echo(markdown(body))
+
+
+if __name__ == "__main__":
+    main()
