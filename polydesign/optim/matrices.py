@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +69,13 @@ class Layout:
             check_integer(f"split[{index}]", size, 1)
         object.__setattr__(self, "split", tuple(split))
 
+    def sides(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Rows and columns of the matrix in a tensor of this shape, before it is split."""
+        return (shape[0], math.prod(shape[1:])) if self._flat(shape) else (shape[-2], shape[-1])
+
+    def _flat(self, shape: tuple[int, ...]) -> bool:
+        return self.matrices == "flatten" or (self.matrices == "auto" and len(shape) >= 4)
+
     def pieces(self, shape: tuple[int, ...], name: str) -> Iterator[Piece]:
         """The parts of a tensor of this shape that are matrices; name: of the tensor, for refusals."""
         if len(shape) < 2:
@@ -76,7 +84,7 @@ class Layout:
                 f"has shape {shape}, and Muon is for matrices: give it and other vectors to "
                 "torch.optim.AdamW",
             )
-        flat = self.matrices == "flatten" or (self.matrices == "auto" and len(shape) >= 4)
+        flat = self._flat(shape)
         dim = (0 if flat else len(shape) - 2) + self.split_dim
         if not self.split:
             yield Piece(0, 0, shape[0], flat)
