@@ -66,7 +66,7 @@ def test_steps_are_those_of_exact_roots(kind: str, refresh: int, seed: int) -> N
         moved, goal = (before - p.detach()).double(), lr * left @ G.double() @ right
         size = lr * torch.linalg.matrix_norm(left, 2) * G.double().norm() * torch.linalg.matrix_norm(right, 2)
         assert (moved - goal).norm() <= 2 * (1e-4 + UNIT_ROUNDOFF["float32"] / eps) * size
-        assert goal.norm() > 0.02 * size  # the control: a step of nothing would be seen
+        assert goal.norm() > 0.007 * size  # the control: a step of nothing is five times as far
     assert optimizer.state[p]["step"] == 4
 
 
