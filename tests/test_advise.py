@@ -254,7 +254,8 @@ def test_every_kind_of_file_says_the_same(tmp_path: Path) -> None:
     named = {f"w{k}": M.clone() for k, M in enumerate(matrices)}
     torch.save({"state_dict": named, "epoch": 3}, tmp_path / "a.pt")
     save_file({k: M.contiguous() for k, M in named.items()}, tmp_path / "a.safetensors")
-    np.savez(tmp_path / "a.npz", **{k: M.numpy() for k, M in named.items()})
+    arrays: dict[str, Any] = {k: M.numpy() for k, M in named.items()}
+    np.savez(tmp_path / "a.npz", **arrays)
     bodies = [polydesign.advise(tmp_path / f"a.{kind}").spectra for kind in ("pt", "safetensors", "npz")]
     bodies[0] = tuple(
         dataclasses.replace(one, name=one.name.removeprefix("state_dict.")) for one in bodies[0]
@@ -305,7 +306,7 @@ def hostile(name: str, folder: Path) -> Any:
     if name == "pickled.pt":
         torch.save({"optimizer": Odd()}, path)
     elif name == "pickled.npz":
-        np.savez(path, a=np.array([{"a": 1}], dtype=object))  # pyright: ignore
+        np.savez(path, a=np.array([{"a": 1}], dtype=object))
     elif name == "text.npz":
         np.savez(path, a=np.array(["a", "b"]))
     elif name == "plain.pt":

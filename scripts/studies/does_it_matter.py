@@ -230,7 +230,7 @@ def interval(values: list[float], level: float) -> tuple[float, tuple[float, flo
 
 def markdown(body: dict[str, Any]) -> str:
     """The tables of what is there."""
-    size, lines = Size(**body["size"]), []
+    size, lines = size_of(body), []
     for task in body["data"]:
         lines += [
             f"**{task}**: {body['data'][task]['about']}",
@@ -269,12 +269,20 @@ def table_of(wish: str | dict[str, Any] | None) -> Table | None:
     return None if wish is None else polydesign.load(wish)
 
 
+def size_of(body: dict[str, Any]) -> Size:
+    """Of what the file has; JSON has lists for tuples."""
+    fields: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in body["size"].items()
+    }
+    return Size(**fields)
+
+
 def begun(output: Path, size: Size) -> dict[str, Any]:
     """What the file has, if it is of this size."""
     if not output.exists():
         return {"size": asdict(size), "products": {}, "rows": {}, "data": {}, "runs": {}}
     body = json.loads(output.read_text("utf-8"))
-    if Size(**{key: tuple(v) if isinstance(v, list) else v for key, v in body["size"].items()}) != size:
+    if size_of(body) != size:
         raise click.UsageError(f"{output} is of another size: write to another file with -o")
     return body
 
