@@ -7,6 +7,7 @@ import io
 import json
 import math
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ from polydesign.runtime import msign
 from polydesign.verification.spectra import sample
 
 pytestmark = pytest.mark.numerics
+
+
+advised = partial(polydesign.advise, errors=(0.3,))
+"""For one error: for three, three times as many tables are read."""
 
 
 def of_values(sigma: Tensor, columns: int, seed: int) -> Tensor:
@@ -119,10 +124,10 @@ def test_an_estimate_is_near(name: str, seed: int) -> None:
 # Tables.
 
 
-@pytest.mark.parametrize("error", [0.3, 0.1])
-def test_reach_is_the_least_end(error: float) -> None:
+def test_reach_is_the_least_end() -> None:
     """From there on the composition keeps to the error, less what was measured; a tenth below it does not."""
-    for one in candidates("bfloat16")[:12]:
+    error = 0.3
+    for one in candidates("bfloat16")[:9]:
         low = reach(one.name, error, "bfloat16")
         schedule = polydesign.load(one.path).schedule
         x = np.geomspace(low or 0.9, 1, 4001)
@@ -153,24 +158,24 @@ def test_only_plain_tables_are_taken() -> None:
 def test_the_cheapest_is_cheapest() -> None:
     """By trying all of them."""
     lows = {"frobenius": 2e-3, "schatten4": 6e-3, "schatten8": 1.2e-2}
-    for error in (0.3, 0.1):
-        found = serving(lows, error, "bfloat16")
-        fitting = [
-            one.matmuls + extra
-            for one in candidates("bfloat16")
-            for norm, extra in EXTRA.items()
-            if (low := reach(one.name, error, "bfloat16")) is not None and low <= lows[norm]
-        ]
-        assert found is not None
-        assert found.matmuls == min(fitting)
-    assert serving(dict.fromkeys(EXTRA, 1e-5), 0.03, "bfloat16") is None
+    error = 0.3
+    found = serving(lows, error, "bfloat16")
+    fitting = [
+        one.matmuls + extra
+        for one in candidates("bfloat16")
+        for norm, extra in EXTRA.items()
+        if (low := reach(one.name, error, "bfloat16")) is not None and low <= lows[norm]
+    ]
+    assert found is not None
+    assert found.matmuls == min(fitting)
+    assert serving(dict.fromkeys(EXTRA, 1e-5), 0.3, "bfloat16") is None
 
 
 @pytest.mark.parametrize("name", ["gaussian", "harmonic", "marchenko-pastur"])
 def test_the_named_table_serves_the_matrix(name: str, seed: int) -> None:
     """Run in bfloat16 as the lines say: what lay above the lower end is within the error of 1."""
     known = sample(name, (48, 96), seed=seed)
-    found = polydesign.advise(known.matrix[0], errors=(0.3, 0.1))
+    found = advised(known.matrix[0])
     (one,) = found.spectra
     for serves in found.serves:
         (choice,) = serves.each
@@ -189,7 +194,7 @@ def test_the_named_table_serves_the_matrix(name: str, seed: int) -> None:
 
 def test_the_lines_run(seed: int) -> None:
     params = [torch.nn.Parameter(torch.randn((34, 60), generator=torch.Generator().manual_seed(seed)))]
-    found = polydesign.advise(params[0])
+    found = advised(params[0])
     names: dict[str, Any] = {"matrices": params, "lr": 0.1}
     exec(found.lines(), names)
     assert isinstance(names["optimizer"], Muon)
@@ -199,8 +204,8 @@ def test_the_lines_run(seed: int) -> None:
     names["optimizer"].step()
     with pytest.raises(InputError, match=r"^error: "):
         found.lines(0.2)
-    nothing = polydesign.advise(params[0], lower=1e-5, errors=(1e-3,))
-    assert nothing.serves[0].one is None or nothing.spectra[0].low > 1e-4
+    nothing = advised(params[0].T @ params[0], lower=1e-5)  # of low rank
+    assert (nothing.serves[0].one, nothing.lines()) == (None, "")
 
 
 # States.
@@ -236,7 +241,7 @@ def test_momenta_of_a_checkpoint_are_found_by_their_names(tmp_path: Path) -> Non
     """And the weights beside them are left out; the values are those of the matrices."""
     state, matrices = optimizer_state()
     torch.save(state, tmp_path / "a.pt")
-    found = polydesign.advise(tmp_path / "a.pt")
+    found = advised(tmp_path / "a.pt")
     assert [one.name for one in found.spectra] == NAMES
     assert (found.key, {k: len(v) for k, v in found.left_out.items()}) == (
         "momentum_buffer",
@@ -256,28 +261,28 @@ def test_every_kind_of_file_says_the_same(tmp_path: Path) -> None:
     save_file({k: M.contiguous() for k, M in named.items()}, tmp_path / "a.safetensors")
     arrays: dict[str, Any] = {k: M.numpy() for k, M in named.items()}
     np.savez(tmp_path / "a.npz", **arrays)
-    bodies = [polydesign.advise(tmp_path / f"a.{kind}").spectra for kind in ("pt", "safetensors", "npz")]
+    bodies = [advised(tmp_path / f"a.{kind}").spectra for kind in ("pt", "safetensors", "npz")]
     bodies[0] = tuple(
         dataclasses.replace(one, name=one.name.removeprefix("state_dict.")) for one in bodies[0]
     )
-    assert bodies[0] == bodies[1] == bodies[2] == polydesign.advise(named).spectra
-    both = polydesign.advise(tmp_path / "a.npz", tmp_path / "a.safetensors", only="a.npz:*")
+    assert bodies[0] == bodies[1] == bodies[2] == advised(named).spectra
+    both = advised(tmp_path / "a.npz", tmp_path / "a.safetensors", only="a.npz:*")
     assert [one.name for one in both.spectra] == [f"a.npz:w{k}" for k in range(5)]
 
 
 def test_optimizers_and_modules_are_taken_as_they_are(seed: int) -> None:
     net = torch.nn.Linear(5, 4)
-    assert [one.name for one in polydesign.advise(net).spectra] == ["weight"]
+    assert [one.name for one in advised(net).spectra] == ["weight"]
     adam = torch.optim.AdamW(net.named_parameters())
     net(torch.ones(2, 5)).sum().backward()
     adam.step()
-    found = polydesign.advise(adam)
+    found = advised(adam)
     assert ([one.name for one in found.spectra], found.key) == (["weight"], "exp_avg")
     assert found.left_out["vectors"] == ["bias.exp_avg"]
 
 
 def test_what_is_no_matrix_is_left_out_and_said() -> None:
-    found = polydesign.advise({
+    found = advised({
         "M": torch.eye(3), "half": torch.eye(3, dtype=torch.bfloat16), "zero": torch.zeros(3, 3), "vector": torch.ones(1, 3),
         "bias": torch.ones(3), "whole": torch.ones(3, 3, dtype=torch.int64), "complex": torch.eye(3, dtype=torch.complex64),
         "none": torch.ones(0, 3), "text": "x", "nested": [{"deep": (torch.eye(2),)}], "array": np.eye(3, dtype=">f4"),
@@ -344,7 +349,7 @@ HOSTILE = {
 def test_hostile_files_are_refused_and_not_run(name: str, tmp_path: Path) -> None:
     path = hostile(name, tmp_path)
     with pytest.raises(InputError) as refusal:
-        polydesign.advise(path)
+        advised(path)
     assert HOSTILE[name] in str(refusal.value)
     assert str(path) in refusal.value.field
     found = CliRunner().invoke(main, ["advise", str(path)])
@@ -371,13 +376,13 @@ REFUSED: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
 @pytest.mark.parametrize(("states", "how", "words"), REFUSED)
 def test_what_is_refused(states: tuple[Any, ...], how: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        polydesign.advise(*states, **how)
+        advised(*states, **how)
 
 
 def test_what_is_given_stays_as_it_is(seed: int) -> None:
     M = torch.randn((4, 6), generator=torch.Generator().manual_seed(seed))
     before = M.clone()
-    polydesign.advise({"M": M})
+    advised({"M": M})
     assert torch.equal(M, before)
 
 
@@ -388,11 +393,11 @@ def test_the_command_says_what_the_function_found(tmp_path: Path) -> None:
     state, _ = optimizer_state()
     path = tmp_path / "a.pt"
     torch.save(state, path)
-    found = polydesign.advise(path)
-    run = CliRunner().invoke(main, ["advise", str(path), "--json"])
+    found = advised(path)
+    run = CliRunner().invoke(main, ["advise", str(path), "--error", "0.3", "--json"])
     assert run.exit_code == 0, run.output
     assert json.loads(run.stdout) == json.loads(json.dumps(found.to_json()))
-    text = CliRunner().invoke(main, ["advise", str(path), "-o", f"{tmp_path}/s.svg"]).stdout
+    text = CliRunner().invoke(main, ["advise", str(path), "--error", "0.3", "-o", f"{tmp_path}/s.svg"]).stdout
     assert "5 momenta (momentum_buffer); left out: 3 no momentum_buffer" in text
     assert "optimizer.experts (×3)" in text
     assert found.lines() in text
@@ -406,10 +411,10 @@ def test_the_command_says_what_the_function_found(tmp_path: Path) -> None:
 
 def test_an_estimate_is_called_one(tmp_path: Path, seed: int) -> None:
     np.save(tmp_path / "a.npy", np.random.default_rng(seed).standard_normal((40, 50)))
-    text = CliRunner().invoke(main, ["advise", f"{tmp_path}/a.npy", "--estimate"]).stdout
+    text = CliRunner().invoke(main, ["advise", f"{tmp_path}/a.npy", "--estimate", "--error", "0.3"]).stdout
     assert "~40x50" in text
     assert "estimated from random vectors" in text
-    assert "~" not in CliRunner().invoke(main, ["advise", f"{tmp_path}/a.npy"]).stdout
+    assert "~" not in CliRunner().invoke(main, ["advise", f"{tmp_path}/a.npy", "--error", "0.3"]).stdout
 
 
 def test_the_figure_has_a_panel_for_each_kind_of_layer(tmp_path: Path, seed: int) -> None:
@@ -419,7 +424,7 @@ def test_the_figure_has_a_panel_for_each_kind_of_layer(tmp_path: Path, seed: int
         for k in range(3)
         for kind, shape in (("q", (4, 6)), ("up", (8, 6)))
     }
-    found = polydesign.advise(layers)
+    found = advised(layers)
     figure = spectra_figure(found.spectra)
     assert [ax.get_label() for ax in figure.axes if ax.get_visible()] == ["h.*.q 4x6", "h.*.up 8x6"]
     (median,) = [line for line in figure.axes[0].lines if line.get_label() == "median"]

@@ -64,7 +64,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "without nesterov": {"nesterov": False},
     "the scale of AdamW": {"adjust_lr_fn": "match_rms_adamw", "weight_decay": 0.3},
     "other momentum": {"momentum": 0.5, "weight_decay": 0.0},
-    "two steps": {"ns_steps": 2},
     "lr as a tensor": {"lr": torch.tensor(LR)},
 }
 

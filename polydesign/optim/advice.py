@@ -134,7 +134,7 @@ def advise(
         OSError: A file cannot be read.
 
     >>> import torch
-    >>> found = advise({"layer": {"momentum_buffer": torch.eye(4, 8)}})
+    >>> found = advise({"layer": {"momentum_buffer": torch.eye(4, 8)}}, errors=[0.3])
     >>> found.spectra[0].name, found.serves[0].one.table, found.serves[0].saved
     ('layer', 'prism5_alpha_29_20', (6, 6))
     """

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from polydesign.approximation.certificate import enclose
 from polydesign.model import HALF, Schedule
 from polydesign.optim.spectra import Spectrum
-from polydesign.table.catalogue import Entry, entry, load, shipped
+from polydesign.table.catalogue import Entry, entries, entry, load, shipped
 
 EXTRA = {"frobenius": 0, "schatten4": 0, "schatten8": 1}
 """Normalizations that are guaranteed and leave the answer as it is -> products that they take."""
@@ -36,9 +34,9 @@ class Choice:
 def candidates(dtype: str) -> tuple[Entry, ...]:
     """The package's tables for the sign, ours and the literature's, that run in this precision: in half
     precision the plain ones."""
+    published = [entry(path.stem, path) for path in sorted((shipped() / "published").glob("*.json"))]
     found = []
-    for path in sorted(shipped().rglob("*.json")):
-        one = entry(path.stem, Path(os.fspath(path)))
+    for one in (*entries(), *published):
         kind = (one.purpose, one.root, one.form, one.normalization)
         if (
             kind != ("sign", 2, "direct", "frobenius")
