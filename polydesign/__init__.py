@@ -11,9 +11,9 @@ is `import_table`). Where
 one asks for a table it takes a Table, the path of its file, its name in the catalogue, a list of rows, or a
 source file with such a list, as FILE or FILE:NAME.
 
-Matrices are in polydesign.runtime, test matrices and measurements in polydesign.verification; these need
-torch, and what measures. Targets of export are in polydesign.exporters. What other rooms offer is in the
-`__all__` of each, and all else is private.
+Matrices are in polydesign.runtime, a Muon with any table in polydesign.optim, test matrices and measurements
+in polydesign.verification; these need torch, and what measures. Targets of export are in
+polydesign.exporters. What other rooms offer is in the `__all__` of each, and all else is private.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         Step,
         Table,
     )
+    from polydesign.optim.advice import advise
     from polydesign.reporting.compare import Comparison, compare
     from polydesign.reporting.plot import plot
     from polydesign.reporting.report import report
@@ -70,6 +71,7 @@ __getattr__ = lazy(
         "identification.imported": "import_table",
         "model": "Certificate ClaimError DivergenceError InputError Measurement Plan Problem PromiseWarning "
         "Provenance Schedule Step Table",
+        "optim.advice": "advise",
         "reporting.compare": "compare Comparison",
         "reporting.plot": "plot",
         "reporting.report": "report",
@@ -83,8 +85,8 @@ __getattr__ = lazy(
     },
 )
 
-__all__ = ["certify", "compare", "conformance", "design", "doctor", "export", "fold", "from_rows", "identify"]
-__all__ += ["import_table"]
+__all__ = ["advise", "certify", "compare", "conformance", "design", "doctor", "export", "fold", "from_rows"]
+__all__ += ["identify", "import_table"]
 __all__ += ["load", "plot", "report", "save", "sweep", "tables", "unfold", "verify"]
 __all__ += ["Certificate", "ClaimError", "Comparison", "DivergenceError", "Equioscillation", "Identification"]
 __all__ += ["InputError", "Measurement", "Plan", "Problem", "PromiseWarning", "Provenance", "Schedule"]

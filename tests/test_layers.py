@@ -25,13 +25,14 @@ LEVELS = {
     "identification": 5,
     "runtime": 5,
     "verification": 6,
+    "optim": 6,
     "designer": 7,
     "reporting": 8,
     "cli": 9,
     "__main__": 10,
 }
 TORCH = (
-    *("runtime", "verification"),
+    *("runtime", "verification", "optim"),
     *("search/adam.py", "search/composition.py", "search/descent.py", "search/objectives.py"),
 )
 APART = [

@@ -50,6 +50,7 @@ WORK: dict[str, tuple[str, tuple[Any, ...]]] = {
     "conformance": ("polydesign.verification.conformance.kit", ("conformance", OURS, "-o", "PLACE/a")),
     "sweep": ("polydesign.designer.sweeping.sweep", ("sweep", "problems.toml", "-o", "PLACE/a")),
     "bench": ("polydesign.verification.bench.bench", ("bench", OURS, "--save", "PLACE/a.jsonl")),
+    "advise": ("polydesign.advise", ("advise", "state.pt", "-o", "PLACE/a.svg")),
     "hunt": ("polydesign.cli.hunting.hunted", ("verify", OURS, "--hunt", 1, "--state", "PLACE/a.json")),
 }
 

@@ -45,6 +45,7 @@ REFUSED = [
     ["search", "--matmuls", "6", "--dtype", "fp32", "-o", "measured.json"],
     ["search", "--method", "adam", "--degree", "5", "--steps", "2", "-o", "adam.json"],
     ["doctor"],
+    ["advise", "state.pt"],
     ["bench"],
     ["bench", "--calibrate", "costs.json"],
     ["compare", OURS, "--measure"],

@@ -16,6 +16,7 @@ try:
     import click
 
     import polydesign
+    from polydesign.cli.advise import advise
     from polydesign.cli.bench import bench
     from polydesign.cli.compare import compare
     from polydesign.cli.completing import completed
@@ -127,7 +128,7 @@ def main() -> None:
 
 
 for _command in (
-    *(search, sweep, certify, verify, bench, doctor),
+    *(search, sweep, certify, verify, bench, doctor, advise),
     *(list_tables, show, compare, plot, report, export, conformance, completion),
     *(identify, import_, fold, unfold),
 ):
