@@ -44,7 +44,7 @@ TRIED = 3
 """Of them, those that are looked at with all floors."""
 
 CALM = (1, 2)
-"""Inner degrees that have sequences of their own: cubics and quintics may last where all others are blown up."""
+"""Inner degrees that have sequences of their own: cubics and quintics may last where others are blown up."""
 
 MARGIN = MARGINS[-1]
 """Of the headroom. l hardly depends on it: degrees 9, 9, 9 end within 0.3 of 1 from 0.00205 on with a margin

@@ -3,8 +3,8 @@
 python scripts/figures/bands_page.py            write it
 python scripts/figures/bands_page.py --check    write nothing; exit 1 where the page says something else
 
-Of a published table it is the smallest lower end from which all end within BAND of 1, or where PLATEAU does not
-end so near, as near as all from there on do.
+Of a published table it is the smallest lower end from which all end within BAND of 1, or where those from
+PLATEAU on do not end so near, as near as these.
 """
 
 from __future__ import annotations
