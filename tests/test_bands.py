@@ -144,8 +144,8 @@ def test_shipped_bands_hold_what_they_say(one):
     assert one.runs
     measured = [worst for dtype, worst in one.runs if dtype == one.dtype]
     assert all(worst is not None for worst in measured)
-    # Rounding adds to what is proved; the measured figure is in the file and in docs/search.md.
-    assert max(worst or math.inf for worst in measured) < 0.35
+    # Rounding the input alone moves values near l by a hundredth and more of l, and f rises from 0 there.
+    assert max(worst or math.inf for worst in measured) < 0.4
     command, _ = METHODS[table.provenance.strategy].command(table)
     assert "--band 0.3" in command
 

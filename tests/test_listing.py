@@ -33,13 +33,14 @@ def test_groups_come_in_their_order_and_hold_everything(run):
     run("search", "--steps", 2)
     rows = listed(run)
     order = [row["group"] for row in rows]
-    assert list(dict.fromkeys(order)) == ["sign", "adaptive", "roots", "clip", "published", "here"]
-    assert order == sorted(order, key=["sign", "adaptive", "roots", "clip", "published", "here"].index)
+    assert list(dict.fromkeys(order)) == ["sign", "adaptive", "bands", "roots", "clip", "published", "here"]
+    assert order == sorted(order, key=["sign", "adaptive", "bands", "roots", "clip", "published", "here"].index)
     by_name = {row["name"]: row for row in rows}
     assert set(by_name) == set(catalogue())
     assert {name for name, row in by_name.items() if row["group"] == "published"} < set(names())
     for name, group in [
         ("sign-d5x6-l1e-3-bf16", "sign"),
+        ("sign-m12-band0.3-bf16", "bands"),
         ("root4-d9x4-l0.1-fp32", "roots"),
         ("sign-m11-l0.01-fp32-coupled", "roots"),
         ("clip-d9x3-l0.1-bf16", "clip"),
@@ -49,8 +50,9 @@ def test_groups_come_in_their_order_and_hold_everything(run):
         assert by_name[name]["group"] == group
     text = run("list").stdout
     headings = [
-        "ours, for the sign",
+        "ours, for the sign and",
         "ours, for the same",
+        "ours, for the sign: within a band",
         "ours, for roots",
         "ours, for clipping",
         "of the literature",
@@ -80,7 +82,7 @@ def test_a_list_reads_what_loading_would(run):
         (["--degree", 5], lambda row: max(row["degrees"]) == 5),
         (["--dtype", "bf16"], lambda row: row["dtype"] == "bfloat16"),
         (["--published"], lambda row: row["group"] == "published"),
-        (["--own"], lambda row: row["group"] in ("sign", "roots", "clip")),
+        (["--own"], lambda row: row["group"] in ("sign", "bands", "roots", "clip")),
         (["--own", "--root", 1, "--dtype", "float32"], lambda row: row["name"].startswith("inverse-")),
     ],
 )

@@ -41,8 +41,10 @@ SEQUENCES = 8
 """Sequences of degrees that are looked at, the best in exact arithmetic."""
 
 TRIED = 3
-"""Of them, with all floors, those that are settled thoroughly."""
+"""Of them, those that are looked at with all floors."""
 
+CALM = (1, 2)
+"""Inner degrees that have sequences of their own: cubics and quintics may last where others are blown up."""
 
 MARGIN = MARGINS[-1]
 """Of the headroom. l hardly depends on it: degrees 9, 9, 9 end within 0.3 of 1 from 0.00205 on with a margin
@@ -135,7 +137,8 @@ def _contenders(
     """What is worth settling thoroughly, each at the lower end that the best of them about has."""
     price, begin = additive(prices, root=2, form=form)
     found: list[Contender] = []
-    for allowed in allowed_degrees(dtype, inner_degrees):
+    calm = tuple(n for n in CALM if n in inner_degrees)
+    for allowed in dict.fromkeys((*allowed_degrees(dtype, inner_degrees), *([calm] if calm else []))):
         pace.doing("looking for sequences of degrees")
         exact, _ = widest_exactly(2, 1.0, error, most, inner_degrees=allowed, prices=prices, form=form)
         lower = min(float(f"{NARROWER * exact:.2g}"), 0.5)
@@ -145,12 +148,11 @@ def _contenders(
             for cost, chosen in sequences(2, lower, most, price, **options)
             for strategy in strategies(tuple(1 + 2 * n for n in chosen), evaluations, FLOORS[:1])
         ]
-        best = [
+        found += [
             replace(one, strategy=strategy)
             for one in ranked(first, dtype, 1.0, looked_at, normalization)[:TRIED]
             for strategy in strategies(one.problem.degrees, evaluations, FLOORS)
         ]
-        found += ranked(best, dtype, 1.0, looked_at, normalization)[:TRIED]
     if not found:
         raise InputError("matmuls", f"{most:g} are too few for any step")
     return found

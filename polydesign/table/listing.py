@@ -10,8 +10,8 @@ from polydesign.table.catalogue import ADAPTIVE_FOLDER, Entry, catalogue, entry
 
 GROUPS = {
     "sign": "ours, for the sign and the polar factor",
-    "bands": "ours, for the sign: within a band around 1, from the smallest l",
     "adaptive": 'ours, for the same, among which normalization="adaptive" chooses',
+    "bands": "ours, for the sign: within a band around 1, from the smallest l",
     "roots": "ours, for roots and inverses",
     "clip": "ours, for clipping singular values",
     "published": "of the literature, as printed or as run",
