@@ -147,8 +147,13 @@ LADDERS: list[dict[str, Any]] = [
         "normalization": "schatten4",
     }
     for dtype, wanted, promised, products, degrees in (
+        ("float16", 0.3, 0.28, 10, (17, 17)),
+        ("float16", 0.05, 0.048, 11, (17, 3, 9)),
         ("float16", 0.05, 0.0455, 12, (17, 3, 17)),
         ("float16", 0.05, 0.045, 13, (17, 5, 17)),
+        ("float16", 0.05, 0.045, 14, (17, 9, 17)),
+        ("float16", 0.01, 0.0085, 13, (17, 5, 17)),
+        ("bfloat16", 0.05, 0.037, 14, (9, 3, 9, 9)),
     )
 ]
 """What Plan(normalization="adaptive") chooses among, in ADAPTIVE_FOLDER: for an error that is wanted of what

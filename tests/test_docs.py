@@ -170,6 +170,7 @@ def test_a_page_that_is_wrong_is_noticed(text: str, tmp_path: Path, monkeypatch:
 
 
 MEASURED = {
+    "adaptive": "adaptive",
     "equations": "solve_equations",
     "clipping": "clipping",
     "derivative_memory": "derivative_memory",

@@ -82,7 +82,7 @@ def test_a_list_reads_what_loading_would(run):
         (["--degree", 5], lambda row: max(row["degrees"]) == 5),
         (["--dtype", "bf16"], lambda row: row["dtype"] == "bfloat16"),
         (["--published"], lambda row: row["group"] == "published"),
-        (["--own"], lambda row: row["group"] in ("sign", "bands", "roots", "clip")),
+        (["--own"], lambda row: row["group"] in ("sign", "adaptive", "bands", "roots", "clip")),
         (["--own", "--root", 1, "--dtype", "float32"], lambda row: row["name"].startswith("inverse-")),
     ],
 )

@@ -26,10 +26,10 @@ def group(one: Entry) -> str:
         return "here"
     if one.published:
         return "published"
-    if one.purpose == "sign" and one.band is not None:
-        return "bands"
     if one.path.parent.name == ADAPTIVE_FOLDER:
         return "adaptive"
+    if one.purpose == "sign" and one.band is not None:
+        return "bands"
     return one.purpose if one.purpose in ("sign", "clip") else "roots"
 
 
