@@ -26,7 +26,7 @@ from polydesign.verification.sweep import device_name, resolve_device
 from polydesign.verification.timing import timed_on
 
 OUTPUT = Path(__file__).resolve().parents[2] / "figures" / "muon_step.json"
-SIZES = ((64, 8), (128, 4), (256, 2), (512, 1))
+SIZES = ((64, 4), (128, 2))
 """Width and layers."""
 
 TORCH = (3.4445, -4.7750, 2.0315)
