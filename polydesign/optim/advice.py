@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polydesign.model import InputError, check_number, dtype_name
 from polydesign.optim.matrices import Layout
 from polydesign.optim.serving import EXTRA, Choice, lows, serving
-from polydesign.optim.spectra import Spectrum, spectrum
-from polydesign.optim.states import read_states
 from polydesign.program.cost import cost, flops
 from polydesign.table.catalogue import find, load
+
+if TYPE_CHECKING:
+    from polydesign.optim.spectra import Spectrum
 
 ERRORS = (0.3, 0.1, 0.03)
 USUAL = "jordan_5"
@@ -138,6 +139,10 @@ def advise(
     >>> found.spectra[0].name, found.serves[0].one.table, found.serves[0].saved
     ('layer', 'prism5_alpha_29_20', (6, 6))
     """
+    # These need torch, and the name of advise does not.
+    from polydesign.optim.spectra import spectrum
+    from polydesign.optim.states import read_states
+
     dtype = dtype_name(dtype)
     check_number("lower", lower)
     if not 0 < lower < 1:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from polydesign.model import InputError, check_choice, check_integer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 KINDS = ("auto", "stack", "flatten")
 """How more than two dimensions are read; see Layout."""

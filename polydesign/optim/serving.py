@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from polydesign.approximation.certificate import enclose
 from polydesign.model import HALF, Schedule
-from polydesign.optim.spectra import Spectrum
 from polydesign.table.catalogue import Entry, entries, entry, load, shipped
+
+if TYPE_CHECKING:
+    from polydesign.optim.spectra import Spectrum
 
 EXTRA = {"frobenius": 0, "schatten4": 0, "schatten8": 1}
 """Normalizations that are guaranteed and leave the answer as it is -> products that they take."""

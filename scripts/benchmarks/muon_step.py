@@ -26,7 +26,7 @@ from polydesign.verification.sweep import device_name, resolve_device
 from polydesign.verification.timing import timed_on
 
 OUTPUT = Path(__file__).resolve().parents[2] / "figures" / "muon_step.json"
-SIZES = ((64, 8), (128, 4), (256, 2), (512, 1))
+SIZES = ((64, 4), (128, 2))
 """Width and layers."""
 
 TORCH = (3.4445, -4.7750, 2.0315)
@@ -88,12 +88,12 @@ def markdown(body: dict[str, Any]) -> str:
 @click.option("--rounds", default=21, show_default=True)
 @click.option("--threads", default=1, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="auto, cpu or cuda.")
-@click.option("--small", is_flag=True, help="The smallest size: to try the script.")
+@click.option("--small", is_flag=True, help="One small layer: to try the script.")
 @click.option("-o", "--output", type=Path, default=OUTPUT, help="[default: figures/muon_step.json]")
 def main(rounds: int, threads: int, device: str, small: bool, output: Path) -> None:
     torch.set_num_threads(threads)
     place, rows = resolve_device(device), []
-    for width, layers in SIZES[:1] if small else SIZES:
+    for width, layers in ((40, 1),) if small else SIZES:
         rows.append(timed(width, layers, place, rounds if width < 500 else max(3, rounds // 3)))
         click.echo(f"timed width {width}", err=True)
     body = {

@@ -1,4 +1,4 @@
-"""The study of what orthogonality is worth, at a tiny size: it goes on where it stopped, and its rules decide."""
+"""The scripts of docs/training.md at tiny sizes: the study goes on where it stopped, and its rules decide."""
 
 from __future__ import annotations
 
@@ -102,3 +102,14 @@ def test_a_rate_at_an_end_of_the_grid_is_said() -> None:
     assert "differs" not in text
     body = body_of(script) | {"size": script.asdict(script.SIZES["cpu"])}
     assert "| differs |" in script.markdown(body)
+
+
+def test_the_benchmark_of_a_step(tmp_path: Path) -> None:
+    target = tmp_path / "steps.json"
+    found = run("muon_step.py", "--small", "--rounds", 1, "-o", target)
+    assert found.returncode == 0, found.stderr
+    body = json.loads(target.read_text())
+    (row,) = body["rows"]
+    assert (row["width"], row["layers"], body["threads"]) == (40, 1, 1)
+    assert all(row[name] > 0 for name in ("torch_ms", "rows", "default", "unchecked"))
+    assert found.stdout.strip() == loaded("muon_step").markdown(body)
