@@ -20,6 +20,9 @@ FLOAT32_SIDE = 32
 """The default. Up to this side a state in float32 takes at most a tenth longer than one in a half precision,
 and less in most cases, alone and in a batch (scripts/benchmarks/small_state.py, on a CPU)."""
 
+LAYOUTS = ("gram", "owner", "gather")
+"""How the ranks of a mesh share the work of sharded matrices."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -51,6 +54,11 @@ class Plan:
             hash of their indices, so that equal ones are not rounded alike. Permuted rows then give another
             rounding, and the error of the direction grows. Where dtype is None and the input is wider, or the
             state is float32 by float32_side, it does nothing.
+        layout: Of DTensors whose matrices are split over ranks, how ranks share the work: "gram", "owner" or
+            "gather" (runtime/sharded/); None for the one that a model of the cost chooses. The map is the
+            same.
+        blockwise: Of DTensors: each shard is a matrix of its own, as of heads, and nothing travels. That is
+            another map than the one of the whole matrix, and runs only where it is asked for.
 
     Raises:
         InputError: A field is not one of its words, or two of them do not go together.
@@ -67,6 +75,8 @@ class Plan:
     float32_side: int = FLOAT32_SIDE
     dither: bool = False
     out_dtype: Any = None
+    layout: str | None = None
+    blockwise: bool = False
 
     def __post_init__(self) -> None:
         if self.matmuls is not None:
@@ -84,7 +94,11 @@ class Plan:
             check_normalization(self.normalization)
         if not isinstance(self.check, bool):
             check_choice("check", self.check, ("warn", "input"))
-        for name in ("compile", "dither"):
+        if self.layout is not None:
+            check_choice("layout", self.layout, LAYOUTS)
+            if self.blockwise is True:
+                raise InputError("layout", "is of whole matrices, and blockwise of shards: say one of them")
+        for name in ("compile", "dither", "blockwise"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(name, f"must be True or False, not {getattr(self, name)!r}")
         if self.dither and self.dtype in ("float32", "float64"):
