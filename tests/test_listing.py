@@ -34,7 +34,9 @@ def test_groups_come_in_their_order_and_hold_everything(run):
     rows = listed(run)
     order = [row["group"] for row in rows]
     assert list(dict.fromkeys(order)) == ["sign", "adaptive", "bands", "roots", "clip", "published", "here"]
-    assert order == sorted(order, key=["sign", "adaptive", "bands", "roots", "clip", "published", "here"].index)
+    assert order == sorted(
+        order, key=["sign", "adaptive", "bands", "roots", "clip", "published", "here"].index
+    )
     by_name = {row["name"]: row for row in rows}
     assert set(by_name) == set(catalogue())
     assert {name for name, row in by_name.items() if row["group"] == "published"} < set(names())

@@ -534,3 +534,16 @@ def test_silent_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run("silent_faults.py", "--calls", "60", "--output", target)
     assert result.returncode == 1
     assert "SILENT" in result.stdout
+
+
+def test_costs_of_sharded_matrices() -> None:
+    """The layout that is named is the one whose time is least."""
+    result = run("sharded_costs.py", "--latency", "1e-5")
+    assert result.returncode == 0, result.stderr
+    rows = [line.rsplit(maxsplit=5)[1:] for line in result.stdout.splitlines()[1:] if line[0] != " "]
+    assert len(rows) == 2 * 3 * 8
+    for _, *times, best in rows:
+        least = ("gram", "owner", "gather")[min(range(3), key=lambda k: float(times[k]))]
+        assert (
+            times[("gram", "owner", "gather").index(best)] == times[("gram", "owner", "gather").index(least)]
+        )

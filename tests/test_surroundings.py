@@ -428,11 +428,13 @@ def test_a_run_has_a_shape_without_data() -> None:
     assert run.result.shape == (2, 6, 6)
 
 
-def test_partial_sums_are_summed(mesh: Any, seed: int) -> None:
+@pytest.mark.parametrize("name", CALLS)
+def test_partial_sums_are_refused(name: str, mesh: Any, seed: int) -> None:
     P = positive(6, seed=seed)
-    found: Any = msign(DTensor.from_local(P, mesh, [Partial()], run_check=False))
-    assert not found.placements[0].is_partial()
-    assert torch.equal(found.full_tensor(), msign(P))
+    D: Any = DTensor.from_local(P, mesh, [Partial()], run_check=False)
+    with pytest.raises(InputError, match=r"terms of a sum.*write \w+\.redistribute\(placements=\[Replicate"):
+        CALLS[name](D)
+    CALLS[name](D.redistribute(placements=[Replicate()]))
 
 
 def test_a_complex_matrix_has_the_derivative(seed: int) -> None:

@@ -21,6 +21,9 @@ FLOAT32_SIDE = 32
 """The default. Up to this side a state in float32 takes at most a tenth longer than one in a half precision,
 and less in most cases, alone and in a batch (scripts/benchmarks/small_state.py, on a CPU)."""
 
+LAYOUTS = ("gram", "owner", "gather")
+"""How the ranks of a mesh share the work of sharded matrices."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -57,6 +60,11 @@ class Plan:
         every: Of adaptive: an operator looks at the matrix to choose in one of so many calls with matrices of
             this shape, and in between runs what it chose then. A call for which that promises less is
             warned of, and the next one chooses again.
+        layout: Of DTensors whose matrices are split over ranks, how ranks share the work: "gram", "owner" or
+            "gather" (runtime/sharded/); None for the one that a model of the cost chooses. The map is the
+            same.
+        blockwise: Of DTensors: each shard is a matrix of its own, as of heads, and nothing travels. That is
+            another map than the one of the whole matrix, and runs only where it is asked for.
 
     Raises:
         InputError: A field is not one of its words, or two of them do not go together.
@@ -74,6 +82,8 @@ class Plan:
     dither: bool = False
     out_dtype: Any = None
     every: int = 1
+    layout: str | None = None
+    blockwise: bool = False
 
     def __post_init__(self) -> None:
         if self.matmuls is not None:
@@ -91,8 +101,12 @@ class Plan:
             check_choice("normalization", self.normalization, (*NORMALIZATIONS, ADAPTIVE))
         if not isinstance(self.check, bool):
             check_choice("check", self.check, ("warn", "input"))
+        if self.layout is not None:
+            check_choice("layout", self.layout, LAYOUTS)
+            if self.blockwise is True:
+                raise InputError("layout", "is of whole matrices, and blockwise of shards: say one of them")
         self._check_adaptive()
-        for name in ("compile", "dither"):
+        for name in ("compile", "dither", "blockwise"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(name, f"must be True or False, not {getattr(self, name)!r}")
         if self.dither and self.dtype in ("float32", "float64"):

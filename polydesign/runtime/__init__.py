@@ -57,6 +57,9 @@ from polydesign.runtime.roots import (
     two_sided_inverse_root,
 )
 from polydesign.runtime.run import Run
+from polydesign.runtime.sharded.cost import Machine
+from polydesign.runtime.sharded.layouts import explain
+from polydesign.runtime.sharded.many import sign_many
 from polydesign.runtime.spectral import (
     SpectralPolynomial,
     SpectralRelu,
@@ -72,17 +75,18 @@ from polydesign.runtime.structured.triangular import lower_solve, triangular_inv
 from polydesign.search.sector import sector_table
 
 __all__ = ["Clip", "ColumnRow", "EffectiveRank", "GeometricFactor", "Inverse", "InverseRoot", "Lyapunov"]
-__all__ += ["MatmulInverseRoot", "MatrixSign", "Operator", "Plan", "PrincipalSqrtAndInverseSqrt"]
+__all__ += ["Machine", "MatmulInverseRoot", "MatrixSign", "Operator", "Plan", "PrincipalSqrtAndInverseSqrt"]
 __all__ += ["PseudoInverse", "RangeProjector", "Riccati", "Root", "Run", "Sign", "SpectralPolynomial"]
 __all__ += ["SpectralRelu", "SpectralStep", "SqrtAndInverseSqrt", "Sylvester", "Truncate"]
 __all__ += ["TwoSidedInverseRoot"]
 __all__ += ["bilinear", "column_row", "effective_rank", "geometric_factor", "hippo_legs", "hippo_legt"]
-__all__ += ["inverse", "inverse_root", "inverse_root_differentiable", "inverse_root_with_info"]
+__all__ += ["explain", "inverse", "inverse_root", "inverse_root_differentiable", "inverse_root_with_info"]
 __all__ += ["lower_solve", "lyapunov", "lyapunov_with_info", "matmul_inverse_root"]
 __all__ += ["matmul_inverse_root_with_info", "mcsgn", "mcsgn_with_info", "monarch_apply", "monarch_dense"]
 __all__ += ["monarch_project", "msign", "msign_differentiable", "msign_with_info"]
 __all__ += ["principal_sqrt_and_inverse_sqrt", "pseudo_inverse", "pseudo_inverse_with_info"]
-__all__ += ["range_projector", "riccati", "riccati_with_info", "root", "sector_table", "spectral_clip"]
+__all__ += ["range_projector", "riccati", "riccati_with_info", "root", "sector_table", "sign_many"]
+__all__ += ["spectral_clip"]
 __all__ += ["spectral_clip_with_info", "spectral_polynomial", "spectral_relu", "spectral_step"]
 __all__ += ["spectral_truncate", "spectral_truncate_with_info", "sqrt_and_inverse_sqrt", "sylvester"]
 __all__ += ["sylvester_with_info", "triangular_inverse", "two_sided_inverse_root"]

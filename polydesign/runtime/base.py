@@ -24,6 +24,8 @@ from polydesign.runtime.checks import (
     given_table,
 )
 from polydesign.runtime.run import Run
+from polydesign.runtime.sharded import layouts
+from polydesign.runtime.sharded.layouts import by_shards
 from polydesign.runtime.surroundings import Back, each, given_back, pinned, plain, seen
 from polydesign.table.given import TableField
 from polydesign.table.instead import plain_instead
@@ -69,7 +71,8 @@ class Operator:
     of the package's tables beside a table. For a table that is unsafe in the precision there is a
     SafetyWarning, once an object, and a PromiseWarning for one that was made for a finer precision, unless
     plan.check is False. Inputs are never changed, and results share no memory with them. Neither autocast nor
-    TF32 reaches inside; complex matrices and DTensors are run as plain real ones (surroundings.py).
+    TF32 reaches inside; complex matrices are run as real ones, and DTensors that no layout of sharded/ runs
+    as plain ones (surroundings.py).
     """
 
     table: TableField
@@ -79,6 +82,10 @@ class Operator:
     """Whether the result is a number of singular values."""
     adapts: ClassVar[bool] = False
     """Whether it can choose its table by the matrix."""
+    letter: ClassVar[str] = "M"
+    """What messages call the matrix."""
+    shardable: ClassVar[bool] = False
+    """Whether it is a function of one matrix, to one of its shape, and runs DTensors by shards (sharded/)."""
 
     def __post_init__(self) -> None:
         plan = check_plan(self.plan)
@@ -171,6 +178,8 @@ class Operator:
         """The tensor, or tensors."""
         if torch.compiler.is_dynamo_compiling():
             return opaque.call(self.__dict__["_number"], *data)
+        if self.shardable and len(data) == 1 and by_shards(data[0]):
+            return layouts.run(self, data[0])
         if self.plan.check and not seen(*data):
             return self._unchecked()(*data)
         data, back = plain(data, counts=self.counts)

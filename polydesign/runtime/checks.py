@@ -286,14 +286,15 @@ def check_unadapted(normalization: str | None, operator: str) -> None:
         )
 
 
-def check_vouched(name: str, M: Tensor, upper: float) -> None:
+def check_vouched(name: str, M: Tensor, upper: float, longest: float | None = None) -> None:
     """Refuse M, given as normalized, with a row or column longer than upper: then ‖M‖₂ > upper.
 
-    Looks at the data. It does not find every M of too large a norm. Allowed beyond: the rounding of M and of
-    the sums.
+    Looks at the data, unless it is told how long the longest is. It does not find every M of too large a
+    norm. Allowed beyond: the rounding of M and of the sums.
     """
-    wide = M.to(torch.promote_types(M.dtype, torch.float32))
-    longest = max(wide.norm(dim=dim).max().item() for dim in (-2, -1))
+    if longest is None:
+        wide = M.to(torch.promote_types(M.dtype, torch.float32))
+        longest = max(wide.norm(dim=dim).max().item() for dim in (-2, -1))
     roundoff = UNIT_ROUNDOFF[dtype_name(M.dtype if M.element_size() > 1 else torch.bfloat16)]
     if longest > upper * (1 + 4 * roundoff + max(M.shape[-2:]) * UNIT_ROUNDOFF["float32"]):
         raise InputError(

@@ -42,7 +42,7 @@ def norm_evidence(X: Tensor) -> Tensor:
         G = G @ G
         size = torch.linalg.vector_norm(G, dim=(-2, -1)).clamp_min(least)
         return (torch.linalg.vector_norm(G @ G, dim=(-2, -1)) / size) ** 0.25
-    Z = _probes(X.shape[-2], X.dtype, X.device)
+    Z = probes(X.shape[-2], X.dtype, X.device)
     for _ in range(ROUNDS):
         Z = X @ (X.mT @ Z)
     size = torch.linalg.vector_norm(Z, dim=(-2, -1)).clamp_min(least)
@@ -57,7 +57,7 @@ def cube_evidence(X: Tensor, rounding: float) -> Tensor:
     """
     X = X.detach()
     X = X.float() if X.dtype == torch.float16 else X
-    W = X @ _probes(X.shape[-1], X.dtype, X.device)
+    W = X @ probes(X.shape[-1], X.dtype, X.device)
     size = torch.linalg.vector_norm(W, dim=(-2, -1)).clamp_min(torch.finfo(W.dtype).tiny)
     off = torch.linalg.vector_norm(X @ (X @ W) - W, dim=(-2, -1)) / size
     return off / (1 + rounding * X.square().sum(dim=(-2, -1)))
@@ -78,7 +78,8 @@ def beyond(evidence: Tensor, limit: float, name: str, *data: Tensor) -> tuple[st
 
 
 @lru_cache(maxsize=64)
-def _probes(rows: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def probes(rows: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The fixed V, (rows, PROBES); it is kept, and not to be written on."""
     with torch.inference_mode(False):
         V = np.random.default_rng(rows).standard_normal((rows, PROBES))
         return torch.from_numpy(V).to(device, dtype)

@@ -62,15 +62,9 @@ def direct(X: Tensor, steps: Steps, A: Tensor | None = None) -> Tensor:
     formed it already; one product fewer. c₀ multiplies X inside the last scaled addition of a step and is
     never stored in a matrix. Returns a new tensor of X's shape and dtype.
     """
-    for code in _programs(steps):
-        X, A = _step(X, code, A), None
+    for codes in stretches(steps):
+        X, A = factor(ops.sym_mm(X, X.mT) if A is None else A, codes).times(X), None
     return X
-
-
-def _step(X: Tensor, code: Program, A: Tensor | None = None) -> Tensor:
-    index, weight = code.result
-    Q = code.registers(ops.sym_mm(X, X.mT) if A is None else A, _SYMMETRIC)[index]
-    return ops.mm_add(X, Q, X, alpha=weight, beta=code.constant)
 
 
 def gram(X: Tensor, steps: Steps, restarts: Sequence[int] = (), A: Tensor | None = None) -> Tensor:
@@ -85,15 +79,39 @@ def gram(X: Tensor, steps: Steps, restarts: Sequence[int] = (), A: Tensor | None
 
     X, A: as in `direct`. Returns a new tensor of X's shape and dtype.
     """
-    codes = _programs(steps)
-    for start, stop in pairwise((0, *restarts, len(codes))):
-        one = stop - start == 1
-        X, A = _step(X, codes[start], A) if one else _stretch(X, codes[start:stop], A), None
+    for codes in stretches(steps, restarts):
+        X, A = factor(ops.sym_mm(X, X.mT) if A is None else A, codes).times(X), None
     return X
 
 
-def _stretch(X: Tensor, codes: list[Program], A: Tensor | None) -> Tensor:
-    R, Q = ops.sym_mm(X, X.mT) if A is None else A, None
+class Factor(NamedTuple):
+    """What a stretch multiplies X by: X ← beta·X + alpha·Q·X, and X ← Q·X where beta is None."""
+
+    Q: Tensor
+    alpha: Any = 1
+    beta: Any = None
+
+    def times(self, X: Tensor) -> Tensor:
+        """The product with X (..., m, n)."""
+        if self.beta is None:
+            return ops.mm(self.Q, X)
+        return ops.mm_add(X, self.Q, X, alpha=self.alpha, beta=self.beta)
+
+
+def stretches(steps: Steps, restarts: Sequence[int] | None = None) -> list[list[Program]]:
+    """The programs of the steps between restarts; None: each step alone, as `direct` runs it."""
+    codes = _programs(steps)
+    starts = range(1, len(codes)) if restarts is None else restarts
+    return [codes[start:stop] for start, stop in pairwise((0, *starts, len(codes)))]
+
+
+def factor(A: Tensor, codes: Sequence[Program]) -> Factor:
+    """What these steps multiply X by, from A = X Xᵀ alone."""
+    if len(codes) == 1:
+        (code,) = codes
+        index, weight = code.result
+        return Factor(code.registers(A, _SYMMETRIC)[index], weight, code.constant)
+    R, Q = A, None
     for remaining, code in zip(reversed(range(len(codes))), codes, strict=True):
         index, alpha = code.result
         beta = code.constant
@@ -107,7 +125,7 @@ def _stretch(X: Tensor, codes: list[Program], A: Tensor | None) -> Tensor:
             RZ = ops.sym_mm_add(R, Z, R, alpha=alpha, beta=beta)
             R = ops.sym_mm_add(RZ, Z, RZ, alpha=alpha, beta=beta)
     assert Q is not None
-    return ops.mm(Q, X)
+    return Factor(Q)
 
 
 def matrix_sign(X: Tensor, steps: Steps) -> Tensor:

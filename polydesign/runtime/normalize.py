@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -40,6 +40,18 @@ POWER_STEPS = 16
 POWER_VECTORS = 8
 POWER_MARGIN = 1.1
 """Of `power`; see there."""
+
+
+class LongSide(Protocol):
+    """The sums along the side that is n of m×n, where that is spread over ranks; see sharded/long_side.py."""
+
+    def scaled(self, W: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """W·2^(−e), e, ‖W·2^(−e)‖_F with 1 for a zero matrix, and where there is one; of the whole matrix."""
+        ...
+
+    def gram(self, X: Tensor) -> Tensor:
+        """X Xᵀ of the whole X, in X's dtype."""
+        ...
 
 
 class Normalized(NamedTuple):
@@ -84,7 +96,7 @@ def scaled_to_one(W: Tensor) -> tuple[Tensor, Tensor]:
     return times_power_of_two(W, -exponent), exponent
 
 
-def frobenius(M: Tensor, dtype: torch.dtype) -> Normalized:
+def frobenius(M: Tensor, dtype: torch.dtype, side: LongSide | None = None) -> Normalized:
     """M/‖M‖_F. Bound guaranteed: ‖M‖₂ <= ‖M‖_F, with equality for rank one.
 
     M: (..., m, n), m, n >= 1, floating. Entries are first scaled by the power of two that brings the largest
@@ -93,40 +105,39 @@ def frobenius(M: Tensor, dtype: torch.dtype) -> Normalized:
     `dtype` last, so that a narrow exponent range never meets the unnormalized values. Small matrices are
     divided in float64, whose range needs no scaling: that takes a third of the time, which is most of a call.
     """
-    if M.dtype != torch.float64 and M.shape[-2] * M.shape[-1] <= SMALL:
+    if side is None and M.dtype != torch.float64 and M.shape[-2] * M.shape[-1] <= SMALL:
         W = M if M.element_size() > 1 else M.float()  # float8 is not promoted
         size = torch.linalg.vector_norm(W, dim=(-2, -1), keepdim=True, dtype=torch.float64)
         X = (W / size.clamp_min(sys.float_info.min)).to(dtype)
         return Normalized(X, size, torch.zeros(size.shape, dtype=torch.int32, device=M.device))
-    W, exponent = scaled_to_one(M.to(work_dtype(dtype, M)))
-    size = _size(W)
-    return Normalized((W / size).to(dtype), _zero_for_zero(W, size), exponent)
+    W, exponent, size, zero = _scaled(M.to(work_dtype(dtype, M)), side)
+    return Normalized((W / size).to(dtype), torch.where(zero, torch.zeros_like(size), size), exponent)
 
 
-def schatten4(M: Tensor, dtype: torch.dtype) -> Normalized:
+def schatten4(M: Tensor, dtype: torch.dtype, side: LongSide | None = None) -> Normalized:
     """M/ν, ν = ‖M Mᵀ‖_F^(1/2) = (Σσ⁴)^(1/4), for M (..., m, n), m <= n. Takes the Gram matrix and no more.
 
     Bound guaranteed: ‖M‖₂ <= ν <= ‖M‖_F in exact arithmetic; rounding as in the module's docstring.
     """
-    W, exponent, size, A = _with_gram(M, dtype)
-    return _divided(W, exponent, size, A, _size(A).sqrt() / LIFT, dtype, products=1)
+    W, exponent, size, zero, A = _with_gram(M, dtype, side)
+    return _divided(W, exponent, size, zero, A, _size(A).sqrt() / LIFT, dtype, products=1)
 
 
-def schatten8(M: Tensor, dtype: torch.dtype) -> Normalized:
+def schatten8(M: Tensor, dtype: torch.dtype, side: LongSide | None = None) -> Normalized:
     """M/ν, ν = ‖(M Mᵀ)²‖_F^(1/4) = (Σσ⁸)^(1/8), for M (..., m, n), m <= n. One product for the square.
 
     Bound guaranteed: ‖M‖₂ <= ν <= (Σσ⁴)^(1/4) in exact arithmetic. A is rounded twice, by u·‖A‖_F at most
     each time, before it is squared, so that rounding may lower ν by u·‖A‖_F/‖A‖₂ where all of it conspires;
     independent roundings cancel. Source: kexue.fm 10922.
     """
-    W, exponent, size, A = _with_gram(M, dtype)
+    W, exponent, size, zero, A = _with_gram(M, dtype, side)
     scale = _size(A) / LIFT
     B = (A / scale).to(dtype)
     S = ops.sym_mm(B, B).to(A.dtype)
-    return _divided(W, exponent, size, A, _size(S) ** 0.25 * scale.sqrt() / LIFT, dtype, products=2)
+    return _divided(W, exponent, size, zero, A, _size(S) ** 0.25 * scale.sqrt() / LIFT, dtype, products=2)
 
 
-def power(M: Tensor, dtype: torch.dtype) -> Normalized:
+def power(M: Tensor, dtype: torch.dtype, side: LongSide | None = None) -> Normalized:
     """M/ν, ν = min(1.1·estimate, (Σσ⁴)^(1/4)) for M (..., m, n), m <= n: tightest of all, and no guarantee.
 
     The estimate is the root of max ‖A v‖/‖v‖ after POWER_STEPS multiplications with A = M Mᵀ, over
@@ -136,14 +147,14 @@ def power(M: Tensor, dtype: torch.dtype) -> Normalized:
     (scripts/figures/norm_bounds.py), so it grows with the side; worst is one value a tenth above many equal
     ones. Take schatten8 where a rare singular value above 1 must not happen.
     """
-    W, exponent, size, A = _with_gram(M, dtype)
+    W, exponent, size, zero, A = _with_gram(M, dtype, side)
     with torch.no_grad():
         v = _largest_direction(A)
     estimate = (A @ v).square().sum(dim=(-2, -1), keepdim=True)
     # ‖A v‖ has no derivative where A is zero.
     estimate = nonzero(estimate) ** 0.25
     bound = torch.minimum(POWER_MARGIN * estimate, _size(A).sqrt())
-    return _divided(W, exponent, size, A, bound / LIFT, dtype, products=1)
+    return _divided(W, exponent, size, zero, A, bound / LIFT, dtype, products=1)
 
 
 def adaptive(M: Tensor, dtype: torch.dtype, fourth: Callable[[Tensor], bool]) -> Normalized:
@@ -153,14 +164,14 @@ def adaptive(M: Tensor, dtype: torch.dtype, fourth: Callable[[Tensor], bool]) ->
     left (see above), so that σ >= l·‖M‖_F is l·ρ or more of what divides. For a zero matrix it is LIFT, more
     than any matrix has.
     """
-    W, exponent, size, A = _with_gram(M, dtype)
+    W, exponent, size, zero, A = _with_gram(M, dtype, None)
     bound = _raised(_size(A).sqrt() / LIFT, dtype)
     if not fourth(bound.detach()[..., 0, 0].reciprocal()):
         bound = torch.ones_like(bound)
-    return _by(W, exponent, size, A, bound, dtype, products=1)
+    return _by(W, exponent, size, zero, A, bound, dtype, products=1)
 
 
-def aol(M: Tensor, dtype: torch.dtype) -> Normalized:
+def aol(M: Tensor, dtype: torch.dtype, side: LongSide | None = None) -> Normalized:
     """diag(s) M, s_i = (Σ_j |A_ij|)^(−1/2), A = M Mᵀ, for M (..., m, n), m <= n. **Changes the answer.**
 
     Bound guaranteed: ‖diag(s) M‖₂ <= 1, because diag(s) A diag(s) has the eigenvalues of diag(s²) A, whose
@@ -169,18 +180,19 @@ def aol(M: Tensor, dtype: torch.dtype) -> Normalized:
     own divisor; the norm stated is the largest, ν = (max_i Σ_j |A_ij|)^(1/2) >= ‖M‖₂, and for each singular
     value of M above l·ν there is one of X above l. A row of zeros stays as it is.
     """
-    W, exponent, size, A = _with_gram(M, dtype)
+    W, exponent, size, zero, A = _with_gram(M, dtype, side)
     sums = A.abs().sum(dim=-1, keepdim=True)
     # Half of the smallest subnormal is what rounding may have taken from each entry.
     lost = A.shape[-1] * torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps / 2
     sums = torch.where(sums == 0, torch.ones_like(sums), sums + lost)
     rows = _raised(sums.sqrt(), dtype) / LIFT
     gram = (A / (LIFT * rows) / (LIFT * rows).mT).to(dtype)
-    norm = _zero_for_zero(W, size * rows.amax(dim=-2, keepdim=True))
+    norm = size * rows.amax(dim=-2, keepdim=True)
+    norm = torch.where(zero, torch.zeros_like(norm), norm)
     return Normalized((W / (size * rows)).to(dtype), norm, exponent, gram, products=1)
 
 
-def none(M: Tensor, dtype: torch.dtype) -> Normalized:
+def none(M: Tensor, dtype: torch.dtype, side: LongSide | None = None) -> Normalized:
     """M rounded to dtype; no bound: the caller vouches for ‖M‖₂ <= u. The norm stated is 1, also for zero."""
     one = torch.ones((*M.shape[:-2], 1, 1), dtype=work_dtype(dtype, M), device=M.device)
     return Normalized(M.to(dtype), one, torch.zeros_like(one, dtype=torch.int32))
@@ -215,23 +227,30 @@ def nonzero(x: Tensor) -> Tensor:
     return torch.where(x == 0, torch.ones_like(x), x)
 
 
-def _zero_for_zero(W: Tensor, norm: Tensor) -> Tensor:
-    zero = W.abs().amax(dim=(-2, -1), keepdim=True) == 0
-    return torch.where(zero, torch.zeros_like(norm), norm)
+def _scaled(W: Tensor, side: LongSide | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """W·2^(−e), e, ‖W·2^(−e)‖_F with 1 for a zero matrix, and where there is one."""
+    if side is not None:
+        return side.scaled(W)
+    W, exponent = scaled_to_one(W)
+    return W, exponent, _size(W), W.abs().amax(dim=(-2, -1), keepdim=True) == 0
 
 
-def _with_gram(M: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """W = M·2^(−e), e, ‖W‖_F, and A = Y Yᵀ of Y = LIFT·W/‖W‖_F, a product of the state, in W's dtype."""
-    W, exponent = scaled_to_one(M.to(work_dtype(dtype, M)))
-    size = _size(W)
+def _with_gram(
+    M: Tensor, dtype: torch.dtype, side: LongSide | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """W = M·2^(−e), e, ‖W‖_F, where M is zero, and A = Y Yᵀ of Y = LIFT·W/‖W‖_F, a product of the state, in
+    W's dtype."""
+    W, exponent, size, zero = _scaled(M.to(work_dtype(dtype, M)), side)
     Y = (LIFT * (W / size)).to(dtype)
-    return W, exponent, size, ops.sym_mm(Y, Y.mT).to(W.dtype)
+    A = ops.sym_mm(Y, Y.mT) if side is None else side.gram(Y)
+    return W, exponent, size, zero, A.to(W.dtype)
 
 
 def _divided(
     W: Tensor,
     exponent: Tensor,
     size: Tensor,
+    zero: Tensor,
     A: Tensor,
     bound: Tensor,
     dtype: torch.dtype,
@@ -239,13 +258,14 @@ def _divided(
     products: int,
 ) -> Normalized:
     """W/(size·bound), the bound lifted above its rounding."""
-    return _by(W, exponent, size, A, _raised(bound, dtype), dtype, products=products)
+    return _by(W, exponent, size, zero, A, _raised(bound, dtype), dtype, products=products)
 
 
 def _by(
     W: Tensor,
     exponent: Tensor,
     size: Tensor,
+    zero: Tensor,
     A: Tensor,
     bound: Tensor,
     dtype: torch.dtype,
@@ -255,7 +275,8 @@ def _by(
     """W/(size·bound), rounded once, and the Gram matrix that goes with it."""
     norm = size * bound
     gram = (A / (LIFT * bound).square()).to(dtype)
-    return Normalized((W / norm).to(dtype), _zero_for_zero(W, norm), exponent, gram, products)
+    stated = torch.where(zero, torch.zeros_like(norm), norm)
+    return Normalized((W / norm).to(dtype), stated, exponent, gram, products)
 
 
 def _raised(bound: Tensor, dtype: torch.dtype) -> Tensor:

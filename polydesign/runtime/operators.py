@@ -78,6 +78,7 @@ class Sign(Operator):
     table: TableField = CHOSEN
     plan: Plan = DEFAULT
     word: ClassVar[str] = "msign"
+    shardable: ClassVar[bool] = True
     general: ClassVar[bool] = False
     """Whether no step begins with a Gram matrix, as in mcsgn."""
     adapts: ClassVar[bool] = True
@@ -164,11 +165,19 @@ class Sign(Operator):
         if normalized is None:
             return
         self._guard_choice(how)
-        dtype, error = dtype_name(how.state), how.table.schedule.error
+        worst = beyond(norm_evidence(result), self.most(how), "M", *data)
+        if worst is not None:
+            self.say(worst, how)
+
+    def most(self, how: Resolved) -> float:
+        """What table and rounding explain of the largest singular value."""
+        dtype = dtype_name(how.state)
         rounding = LOST if dtype in HALF else ABOVE * UNIT_ROUNDOFF[dtype]
-        worst = beyond(norm_evidence(result), 1 + error + rounding, "M", *data)
-        if worst is None:
-            return
+        return 1 + how.table.schedule.error + rounding
+
+    def say(self, worst: tuple[str, float], how: Resolved) -> None:
+        """Raise, or warn of, a singular value above that: the name of the matrix, and a lower bound."""
+        dtype, error = dtype_name(how.state), how.table.schedule.error
         name, value = worst
         what = (
             f"{name}: a singular value of the result is at least {value:.3g}, and {how.table.name} ends at "

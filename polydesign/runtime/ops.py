@@ -59,6 +59,13 @@ def sym_mm(a: Tensor, b: Tensor) -> Tensor:
     return mm(a, b)
 
 
+def wide_sym_mm(a: Tensor, b: Tensor) -> Tensor:
+    """a·b where the product is known to be symmetric, in float32 where a and b are narrower."""
+    if a.element_size() > 2:
+        return mm(a, b)
+    return mm(a.float(), b.float())
+
+
 def sym_mm_add(c: Tensor, a: Tensor, b: Tensor, *, alpha: Any, beta: Any) -> Tensor:
     """beta·c + alpha·a·b where c and the product are known to be symmetric."""
     return mm_add(c, a, b, alpha=alpha, beta=beta)

@@ -84,6 +84,7 @@ class CoupledOperator(Operator):
 
     eps: Any = field(default=0.0, kw_only=True)
     cuts: ClassVar[bool] = False
+    letter: ClassVar[str] = "P"
 
     @property
     def purposes(self) -> tuple[str, ...]:

@@ -62,6 +62,11 @@ class InverseRoot(_Power):
 
     word = "inverse_root"
 
+    @property
+    def shardable(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """A damping for each matrix of a batch does not go with a part of it."""
+        return not isinstance(self.eps, Tensor) or not self.eps.ndim
+
     def work(self, how: Iterations, P: Tensor) -> Tensor:
         side = self.prepare(P, how)
         if side is None:

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from polydesign.runtime.sharded.placed import check_placements
+
 _SETTINGS: dict[str, tuple[tuple[Any, str, tuple[Any, ...]], ...]] = {
     "cpu": ((torch.backends.mkldnn.matmul, "fp32_precision", ("ieee", "none")),),  # pyright: ignore
     "cuda": (
@@ -103,6 +105,9 @@ def plain(data: tuple[Any, ...], *, counts: bool = False) -> tuple[tuple[Any, ..
     distributed = sys.modules.get("torch.distributed.tensor") if any(map(_subclass, data)) else None
     if distributed is not None:
         placed = [M for M in data if isinstance(M, distributed.DTensor)]
+        for number, M in enumerate(data):
+            if isinstance(M, distributed.DTensor):
+                check_placements("M" if len(data) == 1 else f"argument {number + 1}", M)
         if placed:
             data = tuple(M.full_tensor() if isinstance(M, distributed.DTensor) else M for M in data)
             backs.append(_placed_as(placed[0], distributed))
@@ -139,11 +144,10 @@ def _placed_as(given: Any, distributed: Any) -> Back:
     """Results as DTensors on the mesh of the given one, sharded as it was."""
     mesh, ndim = given.device_mesh, given.ndim
     replicated = [distributed.Replicate()] * mesh.ndim
-    placements = [distributed.Replicate() if one.is_partial() else one for one in given.placements]
 
     def placed(X: Tensor) -> Tensor:
         found = distributed.DTensor.from_local(X, mesh, replicated, run_check=False)
-        return found.redistribute(mesh, placements) if X.ndim == ndim else found
+        return found.redistribute(mesh, given.placements) if X.ndim == ndim else found
 
     return lambda result: each(result, placed)
 

@@ -23,6 +23,7 @@ from polydesign.verification.calling import Answer, call, refused
 from polydesign.verification.expected import KitCase, cases, chosen_operator, listed_spectra
 from polydesign.verification.judging import Judgement, Outcome, judged
 from polydesign.verification.kit import INDEX, kit, own_files, read_array, read_kit
+from polydesign.verification.on_mesh import Sharding, on_mesh, sharding
 
 __all__ = ["Judgement", "Outcome", "check", "check_outputs", "conformance", "kit", "kit_of"]
 
@@ -46,6 +47,8 @@ def check(
     batches: bool = True,
     names: Sequence[str] | None = None,
     seed: int = 0,
+    mesh: Any = None,
+    side: int = -2,
 ) -> Judgement:
     """Run a function that should apply a table on the matrices of a kit, and judge what it returns.
 
@@ -63,13 +66,17 @@ def check(
         batches: Off, cases of several matrices are not judged: the function takes one at a time.
         names: Of the cases to run, None for all.
         seed: Of the matrices, where the kit is made now.
+        mesh: A DeviceMesh of one dimension, all of whose ranks call this alike: the function is given
+            DTensors, with framework "torch", and may return one.
+        side: Which side of the matrices the ranks of the mesh share, -2 for rows and -1 for columns.
 
     Returns:
         The judgement, with a verdict on correctness and one on robustness; what the function raises is a
         failure of that case.
 
     Raises:
-        InputError: For a folder that is no kit, a table that has none, and an unknown name.
+        InputError: For a folder that is no kit, a table that has none, an unknown name, a mesh of another
+            number of dimensions, and another framework than torch with a mesh.
     """
     table, operator, found = kit_of(source, operator, seed)
     known = {case.name: case for case in found}
@@ -77,11 +84,23 @@ def check(
         if name not in known:
             raise InputError("names", f"{name!r} is not one of {', '.join(known)}")
     chosen = found if names is None else [known[name] for name in names]
-    return checked((table, operator, chosen), function, dtype, framework, batches=batches)
+    sharded = None
+    if mesh is not None:
+        sharded = sharding(mesh, side)
+        if framework != "torch":
+            raise InputError("framework", f'is {framework!r}, and a mesh has DTensors: write "torch"')
+        function = on_mesh(function, mesh, side)
+    return checked((table, operator, chosen), function, dtype, framework, batches=batches, sharded=sharded)
 
 
 def checked(
-    found: Found, function: Callable[[Any], Any], dtype: str, framework: str, *, batches: bool
+    found: Found,
+    function: Callable[[Any], Any],
+    dtype: str,
+    framework: str,
+    *,
+    batches: bool,
+    sharded: Sharding | None = None,
 ) -> Judgement:
     """The judgement of a function on cases that are there; see `check`, which finds them."""
     table, operator, chosen = found
@@ -92,7 +111,7 @@ def checked(
         if case.input.ndim == 3 and not batches:
             why = _ONE_AT_A_TIME
         answers[case.name] = why or call(function, case, dtype, framework)
-    return judged(table, operator, chosen, answers, dtype)
+    return judged(table, operator, chosen, answers, dtype, sharded)
 
 
 def check_outputs(

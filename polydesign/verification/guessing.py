@@ -14,6 +14,7 @@ from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.verification.expected import KitCase, distance, members
 from polydesign.verification.kit_spectra import CORRECTNESS
 from polydesign.verification.mistakes import EVERYWHERE, EXCHANGES, Mistake, all_mistakes
+from polydesign.verification.on_mesh import Sharding, sharded_mistakes
 from polydesign.verification.plain_code import Code
 
 SLACK = 8.0
@@ -45,7 +46,7 @@ class Seen:
     failed: bool
 
 
-def guesses(code: Code, seen: Sequence[Seen], dtype: str) -> dict[str, str]:
+def guesses(code: Code, seen: Sequence[Seen], dtype: str, sharded: Sharding | None = None) -> dict[str, str]:
     """For failed cases, by name, what was probably done; cases that nothing explains are left out.
 
     A mistake counts only where what it gives agrees with all that the code gave: with the failures that it
@@ -55,9 +56,10 @@ def guesses(code: Code, seen: Sequence[Seen], dtype: str) -> dict[str, str]:
         code: The table as it should be applied.
         seen: Everything that was judged.
         dtype: The precision that was judged in.
+        sharded: How the matrices were, where they were.
     """
     failures = [one for one in seen if one.failed]
-    mistakes = all_mistakes()
+    mistakes = (sharded_mistakes(sharded) if sharded else {}) | all_mistakes()
     if factor := _factor(code, failures):
         mistakes |= {_factor_in_words(factor): lambda code, case: _scaled(code, case, factor)}
     explained: dict[str, dict[str, int]] = {}

@@ -13,6 +13,7 @@ from polydesign.verification.calling import Answer
 from polydesign.verification.expected import KitCase, distance, members
 from polydesign.verification.guessing import Seen, guesses
 from polydesign.verification.kit_spectra import CORRECTNESS, ROBUSTNESS
+from polydesign.verification.on_mesh import Sharding
 from polydesign.verification.plain_code import Code
 
 OK, FAILED, UNJUDGED = "ok", "failed", "not judged"
@@ -129,8 +130,12 @@ def judged(
     cases: Sequence[KitCase],
     answers: Mapping[str, Answer | str],
     dtype: str,
+    sharded: Sharding | None = None,
 ) -> Judgement:
-    """The judgement of answers by case name; a text in place of an answer says why there is none."""
+    """The judgement of answers by case name; a text in place of an answer says why there is none.
+
+    sharded: how the code was given the matrices, where it was given parts.
+    """
     outcomes = {case.name: _outcome(case, answers[case.name], dtype) for case in cases}
     seen = []
     for case in cases:
@@ -139,7 +144,7 @@ def judged(
             wrong = _problem(answer.value, case.expected, outcome.allowed) is not None
             seen.append(Seen(case, answer.value, outcome.allowed, wrong))
     if any(one.failed for one in seen):
-        found = guesses(Code.of(table, operator), seen, dtype)
+        found = guesses(Code.of(table, operator), seen, dtype, sharded)
         for name, guess in found.items():
             if not outcomes[name].guess:
                 outcomes[name] = replace(outcomes[name], guess=guess)

@@ -1,0 +1,247 @@
+"""Sharded matrices give what the whole ones give, whatever the placement, and all ranks refuse alike."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import sharded_cases as cases
+import torch
+import torch.distributed as dist
+from ranks import Ranks
+from torch._subclasses import FakeTensorMode
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
+from torch.distributed.tensor.debug import CommDebugMode
+from torch.distributed.tensor.placement_types import _StridedShard
+from torch.testing._internal.distributed.fake_pg import FakeStore
+
+from polydesign.model import InputError, Plan
+from polydesign.runtime import InverseRoot, Machine, Sign, explain, msign, spectral_clip
+from polydesign.runtime.sharded.meter import Meter
+from polydesign.verification import conformance, expected
+
+if not dist.is_available():
+    pytest.skip("torch has no distributed", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def ranks() -> Iterator[Ranks]:
+    found = Ranks(4, preload="sharded_cases")
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def kit(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of some cases and one precision: tolerances of the others take as long each, and nobody asks for them."""
+    folder = tmp_path_factory.mktemp("kit")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(expected, "DTYPES", {"float32": "fp32"})
+        chosen = {name: expected.SIGN_CASES[name] for name in ("square", "wide", "tall")}
+        patch.setattr(expected, "SIGN_CASES", chosen)
+        conformance.conformance(cases.TABLE, folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_every_placement_gives_what_the_whole_matrix_gives(world: int, ranks: Ranks) -> None:
+    ranks.run(world, cases.on_one_mesh, world)
+
+
+def test_meshes_of_two_dimensions(ranks: Ranks) -> None:
+    ranks.run(4, cases.on_two_dimensions)
+
+
+def test_all_ranks_refuse_alike(ranks: Ranks) -> None:
+    """What is wrong on one rank; and none of them hangs."""
+    first, *others = ranks.run(3, cases.refusals, 3)
+    assert all(said == first for said in others)
+    for name, text in first.items():
+        kind = name.split()[0]
+        if kind in ("nan", "experts"):
+            assert re.match("InputError: M.*holds NaN or infinity", text), name
+        elif kind == "list":
+            assert re.match(r"InputError: M\[.*holds NaN or infinity", text), text
+        elif kind == "negative":
+            assert text.startswith("InputError: P: ")
+        elif kind == "blown":
+            assert text.startswith("DivergenceError: M: a singular value of the result is at least"), text
+        else:
+            assert text.startswith("InputError: M: has a row or column of length")
+
+
+def test_a_shard_by_itself_is_another_map(ranks: Ranks) -> None:
+    assert min(ranks.run(2, cases.blockwise)) > 0.1
+
+
+@pytest.mark.parametrize("side", [-2, -1])
+def test_the_kit_names_what_is_wrong_with_shards(side: int, kit: str, ranks: Ranks) -> None:
+    for right, each, own in ranks.run(2, cases.conformance_of_shards, kit, side):
+        assert right == (True, ())
+        word = {-2: "rows", -1: "columns"}[side]
+        assert each == (
+            False,
+            (f"each shard is run by itself, as if it were a matrix: the {word} are split over 2 ranks",),
+        )
+        assert not own[0]
+        assert own[1][0].startswith("each shard is divided by its own norm, and not by that of the matrix")
+
+
+def test_lists(ranks: Ranks) -> None:
+    ranks.run(3, cases.lists, 3)
+
+
+def test_training_does_not_depend_on_the_layout(ranks: Ranks) -> None:
+    (plain, *sharded), other = ranks.run(2, cases.training, 2)
+    assert other[0] == plain
+    assert plain[-1] < plain[0]
+    for losses in sharded:
+        assert losses == pytest.approx(plain, rel=1e-9)
+
+
+def test_a_rank_that_hangs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of what starts the ranks."""
+    monkeypatch.setattr("ranks.LIMIT", 0.5)
+    found = Ranks(1, preload="sharded_cases")
+    with pytest.raises(TimeoutError, match="rank 0"):
+        found.run(1, _sleep)
+
+
+def _sleep(rank: int) -> None:
+    time.sleep(30)
+
+
+# what it costs
+
+
+@pytest.fixture
+def pretended() -> Iterator[Any]:
+    """A mesh of four ranks of which one is there: what is counted needs no other."""
+    dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=4)
+    yield init_device_mesh("cpu", (4,))
+    dist.destroy_process_group()
+
+
+def _shard(mesh: Any, shape: tuple[int, ...], dim: int, dtype: torch.dtype) -> Any:
+    local = list(shape)
+    local[dim] = -(-local[dim] // mesh.size())
+    X = torch.zeros(local, dtype=dtype)
+    stride = torch.empty(shape, device="meta").stride()
+    return DTensor.from_local(X, mesh, [Shard(dim)], run_check=False, shape=torch.Size(shape), stride=stride)
+
+
+SCHEDULES = {
+    "three of degree 17": "sign-d17x3-l1e-3-h1.005-f0.1x2-0",
+    "five quintics": "sign-d5x5-l1e-3-bf16",
+}
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("layout", ["gram", "owner", "gather"])
+@pytest.mark.parametrize("normalization", ["frobenius", "schatten8", "none"])
+def test_the_model_counts_what_runs(
+    check: bool, layout: str, normalization: str, pretended: Any, seed: int
+) -> None:
+    """Collectives and bytes of rank 0, which has the largest shard."""
+    plan = Plan("bf16", layout=layout, normalization=normalization, check=check)
+    operators = [(Sign(plan=plan), torch.float32), (Sign(plan=replace(plan, form="gram")), torch.float64)]
+    shapes = [((34, 50), 0), ((3, 10, 9), 2), ((34, 50), 1), ((5, 9, 9), 1)]
+    for (operator, dtype), some in zip(operators, (shapes[:2], shapes[2:]), strict=True):
+        for shape, dim in some:
+            D = _shard(pretended, shape, dim, dtype)
+            expected = explain(operator, D).costs[layout]
+            with CommDebugMode() as counted, Meter() as meter:
+                operator(D)
+            assert meter.collectives == counted.get_total_counts() == expected.collectives
+            assert meter.sent == pytest.approx(expected.sent)
+
+
+def test_large_matrices_without_data(pretended: Any) -> None:
+    """1024 × 4096 and 4096 × 16384 on four ranks: gather sends less than gram."""
+    sent: dict[tuple[str, int, str], float] = {}
+    with FakeTensorMode():
+        for (name, table), m, layout in itertools.product(
+            SCHEDULES.items(), (1024, 4096), ("gram", "gather")
+        ):
+            operator = Sign(table, Plan("bf16", layout=layout, check=False))
+            D = _shard(pretended, (m, 4 * m), 1, torch.bfloat16)
+            expected = explain(operator, D).costs[layout]
+            with Meter() as meter:
+                found = operator(D)
+            assert found.shape == (m, 4 * m)
+            assert (meter.sent, meter.collectives) == (expected.sent, expected.collectives)
+            sent[name, m, layout] = meter.sent
+    assert sent["three of degree 17", 1024, "gather"] == 3 * 1024 * 1024 * 2
+    assert sent["three of degree 17", 1024, "gram"] == 3 * 1.5 * 4 * (1024 * 1025 // 2) + 12
+
+
+def test_the_choice_follows_from_the_machine(pretended: Any) -> None:
+    D = _shard(pretended, (64, 64, 256), 2, torch.bfloat16)
+    operator = Sign(plan=Plan("bf16"))
+    found = explain(operator, D, Machine(flops=1e30, bandwidth=1e30, latency=1.0))
+    assert found.layout == min(found.costs, key=lambda name: found.costs[name].collectives)
+    found = explain(operator, D, Machine(flops=1e30, bandwidth=1.0, latency=1e-30))
+    assert found.layout == min(found.costs, key=lambda name: found.costs[name].sent)
+    found = explain(operator, D, Machine(flops=1.0, bandwidth=1e30, latency=1e-30))
+    assert found.layout == min(found.costs, key=lambda name: found.costs[name].flops)
+    text = str(found)
+    for name, cost in found.costs.items():
+        assert f"{cost.collectives}" in next(line for line in text.splitlines() if line.startswith(name))
+    # By name, whatever it costs; and what a call runs is what is said.
+    for layout in found.costs:
+        named = Sign(plan=Plan("bf16", layout=layout))
+        assert explain(named, D).layout == layout
+        with Meter() as meter:
+            named(D)
+        assert meter.sent == pytest.approx(found.costs[layout].sent)
+    with pytest.raises(InputError, match=r"plan\.layout: is gram, .*: write owner or gather"):
+        explain(InverseRoot(4, plan=Plan(layout="gram")), _shard(pretended, (8, 8), 0, torch.float32))
+
+
+# what is refused
+
+
+def test_placements_that_are_refused(pretended: Any) -> None:
+    X = torch.ones(4, 4)
+    D: Any = DTensor.from_local(X, pretended, [Partial()], run_check=False)
+    cure = r"write M\.redistribute\(placements=\[Replicate\(\)\]\)"
+    for call in (msign, lambda D: spectral_clip(D, 0.0, 0.5)):
+        with pytest.raises(InputError, match=f"^M: is .*terms of a sum.*{cure}"):
+            call(D)
+    with pytest.raises(InputError, match=r"^P: is .*terms of a sum"):
+        InverseRoot(2)(D)
+    msign(D.redistribute(placements=[Replicate()]))
+    spec = DTensor.from_local(X, pretended, [Shard(0)], run_check=False)._spec
+    spec = replace(spec, placements=(_StridedShard(0, split_factor=2),))
+    strided = DTensor(X, spec, requires_grad=False)
+    with pytest.raises(InputError, match=r"^M: is StridedShard on mesh dimension 0: .*interleaved"):
+        msign(strided)
+    uneven = DTensor.from_local(
+        torch.ones(3, 4), pretended, [Shard(0)], run_check=False, shape=torch.Size((9, 4)), stride=(4, 1)
+    )
+    msign(uneven, plan=Plan(check=False, layout="gather"))
+    wrong = DTensor.from_local(
+        torch.ones(4, 4), pretended, [Shard(0)], run_check=False, shape=torch.Size((9, 4)), stride=(4, 1)
+    )
+    with pytest.raises(InputError, match=r"^M: has a shard of shape \(4, 4\) .* say \(3, 4\)"):
+        msign(wrong)
+    flat = DTensor.from_local(torch.ones(4), pretended, [Shard(0)], run_check=False)
+    with pytest.raises(InputError, match=r"^M: must have shape .*full_tensor\(\)"):
+        msign(flat)
+    with pytest.raises(InputError, match=r"^D: must be a DTensor"):
+        explain(Sign(), X)
+    for plan, problem in ((Plan("bf16", dither=True), "does not dither"), (Plan(compile=True), "compiled")):
+        D = _shard(pretended, (40, 40), 0, torch.float32)
+        assert problem in explain(Sign(plan=plan), D).reason
+        with pytest.raises(InputError, match=rf"plan\.layout: is gram, .*{problem}: write owner or gather"):
+            explain(Sign(plan=replace(plan, layout="gram")), D)
+    with pytest.raises(InputError, match="layout: is of whole matrices"):
+        Plan(layout="gram", blockwise=True)
+    with pytest.raises(InputError, match="layout"):
+        Plan(layout="row")
