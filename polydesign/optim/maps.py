@@ -41,14 +41,14 @@ class ClampedSign(Sign):
     eps: float = 0.0
     word: ClassVar[str] = "Muon"
 
-    def normalized(self, M: Tensor, how: Resolved) -> Normalized | None:
-        found = super().normalized(M, how)
+    def normalized(self, M: Tensor, how: Resolved) -> tuple[Normalized | None, Resolved]:
+        found, how = super().normalized(M, how)
         if found is None or not self.eps or how.normalization == "none":
-            return found
+            return found, how
         part = (found.norm() / self.eps).clamp(max=1.0)[..., None, None]
         X, A = found.matrix, found.gram
         gram = None if A is None else A * part.square().to(A.dtype)
-        return found._replace(matrix=X * part.to(X.dtype), gram=gram)
+        return found._replace(matrix=X * part.to(X.dtype), gram=gram), how
 
 
 def sign_of(
