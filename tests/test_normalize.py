@@ -439,8 +439,9 @@ def test_design_writes_it_into_the_table(name: str) -> None:
     assert table.name == "sign-d5x2-l1e-3-bf16" + ("" if name == "frobenius" else f"-{name}")
     assert from_json(to_json(table)) == table
     # Headroom is tried on matrices that are divided as the table divides; without it nothing is.
-    exact = {"degree": 5, "steps": 2, "headroom": 1}
-    assert polydesign.design(**exact, normalization=name).schedule == polydesign.design(**exact).schedule
+    exact = polydesign.design(degree=5, steps=2, headroom=1)
+    of_it = polydesign.design(degree=5, steps=2, headroom=1, normalization=name)
+    assert of_it.schedule == exact.schedule
 
 
 def test_design_refuses() -> None:

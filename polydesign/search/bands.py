@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from polydesign.approximation.exchange import ConvergenceError
 from polydesign.model import InputError, Problem, Schedule
@@ -171,7 +171,7 @@ def _queue(
     margin, effort = (1.0, QUICK) if trust is None else (MARGIN, trust.settling)
     pace.doing(f"headroom for degrees {_listed(contender)}, margin {margin:g}")
     try:
-        how = {"margin": margin, "effort": effort, "normalization": normalization}
+        how: dict[str, Any] = {"margin": margin, "effort": effort, "normalization": normalization}
         strategy, _ = settled(contender.strategy, contender.problem, dtype, **how)
         lower = smallest_lower(strategy, 2, contender.problem.degrees, error)
     except (InputError, ConvergenceError):  # no program, or no step, for just these
