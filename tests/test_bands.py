@@ -49,7 +49,8 @@ def test_what_is_found_survives_and_begins_nowhere_smaller():
 
 
 def test_the_widest_comes_first():
-    both = list(from_smallest(0.5, "float16", 5, UNIT, **CUBICS | {"inner_degrees": (1, 2)}))
+    wider: dict[str, Any] = CUBICS | {"inner_degrees": (1, 2)}
+    both = list(from_smallest(0.5, "float16", 5, UNIT, **wider))
     lowers = [one.schedule.interval[0] for one in both]
     assert len({one.schedule.degrees for one in both}) > 1
     assert lowers == sorted(lowers)

@@ -48,7 +48,7 @@ def drawn(m: int, n: int, dtype: torch.dtype = torch.bfloat16, device: str = "cp
 
 def started(sign: Sign, M: Tensor) -> Normalized:
     """What the iteration starts from."""
-    found = sign.normalized(M, sign.resolved(str(sign.plan.dtype)))
+    found, _ = sign.normalized(M, sign.resolved(str(sign.plan.dtype)))
     assert found is not None
     return found
 

@@ -59,7 +59,7 @@ def bounds(dtype: torch.dtype) -> None:
 
 
 def estimate(M: Tensor) -> float:
-    A = _with_gram(M, torch.float32)[3]
+    A = _with_gram(M, torch.float32, None)[-1]
     return ((A @ _largest_direction(A)).norm().sqrt() / LIFT * M.norm()).item()
 
 
