@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polydesign.model import DivergenceError, InputError
+from polydesign.model import ADAPTIVE, DivergenceError, InputError
 from polydesign.program.cost import count
 from polydesign.runtime.checks import check_finite, check_kernels, check_matrix, check_vouched, state_name
 from polydesign.runtime.evidence import beyond
@@ -126,6 +126,8 @@ def work_of(operator: Any, how: Any, where: Placed, X: Tensor) -> tuple[Work, bo
         why_not = "which does not dither"
     elif plan.compile:
         why_not = "which is not compiled"
+    elif how.normalization == ADAPTIVE:
+        why_not = "which chooses no table by the matrix"
     if why_not:
         names = ("owner", "gather")
     sums = 0 if how.normalization == "none" else 2 if torch.float64 in (X.dtype, state) else 1
