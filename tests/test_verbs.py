@@ -284,7 +284,10 @@ def test_the_page_lists_what_is_public() -> None:
     page = (ROOT / "docs" / "python.md").read_text("utf-8")
     places = [
         polydesign,
-        *(importlib.import_module(f"polydesign.{room}") for room in ("runtime", "optim", "verification", "exporters")),
+        *(
+            importlib.import_module(f"polydesign.{room}")
+            for room in ("runtime", "optim", "verification", "exporters")
+        ),
     ]
     for module in places:
         missing = [
