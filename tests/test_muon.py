@@ -379,10 +379,12 @@ def test_distributed_parameters_are_refused() -> None:
         Muon([Distributed(torch.ones(2, 2))])
 
 
+@pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_gradient_that_is_not_finite_changes_nothing(bad: float, seed: int) -> None:
+def test_a_gradient_that_is_not_finite_changes_nothing(bad: float, groups: int, seed: int) -> None:
     params = parameters([(4, 6), (4, 6)], seed)
-    optimizer = Muon([("first", params[0]), ("second", params[1])], lr=LR)
+    named = [("first", params[0]), ("second", params[1])]
+    optimizer = Muon(named if groups == 1 else [{"params": [one]} for one in named], lr=LR)
     give_gradients(0, seed, params)
     optimizer.step()
     kept = copy.deepcopy(optimizer.state_dict()["state"]), [p.detach().clone() for p in params]

@@ -218,10 +218,25 @@ class Muon(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        self._check_finite()
         for index, (group, how) in enumerate(zip(self.param_groups, self._maps, strict=True)):
             self._step(group, how, index)
         self.calls += 1
         return loss
+
+    def _check_finite(self) -> None:
+        """Of all groups before any is changed."""
+        if torch.compiler.is_compiling():
+            return
+        for index, (group, how) in enumerate(zip(self.param_groups, self._maps, strict=True)):
+            found = [
+                (name, _gradient(name, p))
+                for name, p in zip(_names(group, index), group["params"], strict=True)
+                if p.grad is not None
+            ]
+            if found and how.sign.plan.check:
+                names, grads = (list(column) for column in zip(*found, strict=True))
+                _check_finite(names, grads)
 
     def _step(self, group: dict[str, Any], how: _Map, index: int) -> None:
         found = [
@@ -233,8 +248,6 @@ class Muon(torch.optim.Optimizer):
             return
         names, params = (list(column) for column in zip(*found, strict=True))
         grads = [_gradient(name, p) for name, p in found]
-        if how.sign.plan.check and not torch.compiler.is_compiling():
-            _check_finite(names, grads)
         for p, grad in zip(params, grads, strict=True):
             if "momentum_buffer" not in self.state[p]:
                 zero = torch.zeros_like(grad, memory_format=torch.preserve_format)
