@@ -131,7 +131,7 @@ def test_the_smallest_lower_end():
     assert table.provenance.parameters["expected"] <= 0.5
     wider = polydesign.design(matmuls=9, degree=(3, 5), lower=lower / 2, measure=False, shape=(32, 64))
     assert wider.provenance.parameters["expected"] > 0.5
-    assert "lmin-e0.5" in table.name
+    assert "band0.5" in table.name
 
 
 def test_the_exact_optimum_says_so(run):
