@@ -160,6 +160,7 @@ DATA = {
     "equations": "solve_equations",
     "gram_restarts": "gram_restarts",
     "guard_cost": "guard_cost",
+    "muon_step": "muon_step",
     "reachable": "reachable",
     "rounding_model": "calibrate_rounding",
     "small_state": "small_state",
