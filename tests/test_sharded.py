@@ -236,7 +236,11 @@ def test_placements_that_are_refused(pretended: Any) -> None:
         msign(flat)
     with pytest.raises(InputError, match=r"^D: must be a DTensor"):
         explain(Sign(), X)
-    for plan, problem in ((Plan("bf16", dither=True), "does not dither"), (Plan(compile=True), "compiled")):
+    for plan, problem in (
+        (Plan("bf16", dither=True), "does not dither"),
+        (Plan(compile=True), "compiled"),
+        (Plan("fp16", error=0.05, normalization="adaptive"), "chooses no table by the matrix"),
+    ):
         D = _shard(pretended, (40, 40), 0, torch.float32)
         assert problem in explain(Sign(plan=plan), D).reason
         with pytest.raises(InputError, match=rf"plan\.layout: is gram, .*{problem}: write owner or gather"):

@@ -229,21 +229,13 @@ class Muon(torch.optim.Optimizer):
         if torch.compiler.is_compiling():
             return
         for index, (group, how) in enumerate(zip(self.param_groups, self._maps, strict=True)):
-            found = [
-                (name, _gradient(name, p))
-                for name, p in zip(_names(group, index), group["params"], strict=True)
-                if p.grad is not None
-            ]
+            found = [(name, _gradient(name, p)) for name, p in _moving(group, index)]
             if found and how.sign.plan.check:
                 names, grads = (list(column) for column in zip(*found, strict=True))
                 _check_finite(names, grads)
 
     def _step(self, group: dict[str, Any], how: _Map, index: int) -> None:
-        found = [
-            (name, p)
-            for name, p in zip(_names(group, index), group["params"], strict=True)
-            if p.grad is not None
-        ]
+        found = _moving(group, index)
         if not found:
             return
         names, params = (list(column) for column in zip(*found, strict=True))
@@ -295,6 +287,12 @@ def _names(group: dict[str, Any], index: int) -> list[str]:
     """Of a group's parameters: their own where they were given with names."""
     numbered = [f"param_groups[{index}].params[{k}]" for k in range(len(group["params"]))]
     return list(group.get("param_names", numbered))
+
+
+def _moving(group: dict[str, Any], index: int) -> list[tuple[str, Any]]:
+    """The parameters of a group that have a gradient, with their names."""
+    named = zip(_names(group, index), group["params"], strict=True)
+    return [(name, p) for name, p in named if p.grad is not None]
 
 
 def _check(settings: dict[str, Any]) -> None:
