@@ -8,6 +8,7 @@ statement is about exact arithmetic with exactly the float64 constants of the fi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
@@ -35,6 +36,8 @@ READING_BITS = 1 << 12
 """Of precision, at most, when a file is read: others may have made it so that it takes very many."""
 
 _OPTIMUM_DIGITS = 30
+_ANGLE_BITS = 16
+"""Of the reference's angles: a bound loses the square of their error, and float64's noise is far below."""
 
 Bracket = tuple[Fraction, Fraction]
 
@@ -144,21 +147,33 @@ def optimum(schedule: Schedule) -> Bracket:
 
 
 def _optimum_from_below(schedule: Schedule) -> Fraction:
-    """The lower end of the optimum, from references of the solver in float64: any points give a bound."""
+    """The lower end of the optimum, from references of the solver in float64: any points give a bound.
+
+    The solver's angles are taken to _ANGLE_BITS, and what follows is the same arithmetic everywhere: the last
+    digits of float64 depend on the processor, and a bound proved on one machine is checked on another.
+    """
     root, below = schedule.root, Fraction(0)
     low = Fraction(schedule.interval[0]), Fraction(schedule.interval[1])
     for step in schedule.steps:
-        delta = (low[1] - low[0]) / (low[1] + low[0])
-        ratio = float(low[0] / low[1])
-        bottom = ratio**root
-        angles = levelled(root, step.inner_degree, ratio).angles
-        points = [(bottom + (1 - bottom) * math.sin(angle / 2) ** 2) ** (1 / root) for angle in angles]
-        bits = 256 + 7 * max(0, -_exponent(delta)) * (step.inner_degree + 2)
+        lost = max(0, -_exponent((low[1] - low[0]) / (low[1] + low[0])))
+        angles = levelled(root, step.inner_degree, float(low[0] / low[1])).angles
+        points = _points(angles, root, low[0] / low[1], _OPTIMUM_DIGITS + 2 * lost)
+        bits = 256 + 7 * lost * (step.inner_degree + 2)
         below = levelled_error(_reference(points, low), root, bits)
         if below == 0:
             break
         low = 1 - below, 1 + below
     return below
+
+
+def _points(angles: Sequence[float], root: int, ratio: Fraction, digits: int) -> list[Any]:
+    """x in [ratio, 1] at which x^root is (1 − cos angle)/2 of the way from ratio^root to 1."""
+    context = arithmetic(digits)
+    bottom = (context.mpf(ratio.numerator) / ratio.denominator) ** root
+    short = arithmetic(1)
+    short.prec = _ANGLE_BITS
+    part = [context.sin(context.convert(+short.mpf(angle)) / 2) ** 2 for angle in angles]
+    return [context.root(bottom + (1 - bottom) * one, root) for one in part]
 
 
 def _taylor_bound(root: int, inner_degree: int, interval: Bracket) -> Fraction:
