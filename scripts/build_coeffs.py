@@ -186,7 +186,7 @@ def _clip_table(keywords: dict[str, Any], search: bool) -> Table:
     name = f"clip-d{runs(keywords['degree'])}-l{short(keywords['lower'])}-{DTYPES[keywords['dtype']]}"
     path = FOLDER / f"{name}.json"
     if search or not path.exists():
-        return polydesign.design(**keywords)
+        return polydesign.design(**keywords, fresh=True)
     found = loads(path.read_text("utf-8"))
     schedule = found.schedule
     if schedule.degrees != keywords["degree"]:
@@ -225,7 +225,7 @@ def _rebuilt(found: Table) -> Table:
 
 def _searched(path: Path, keywords: dict[str, Any], search: bool) -> Table:
     if search or not path.exists():
-        return polydesign.design(**keywords)
+        return polydesign.design(**keywords, fresh=True)
     return _rebuilt(loads(path.read_text("utf-8")))
 
 

@@ -67,8 +67,9 @@ def test_what_no_headroom_saves_is_made_and_warned_about(monkeypatch):
 
 def test_a_loop_that_fuses_needs_less_room():
     """And the file says for which loop it is; where nothing is found, nothing is said of it."""
-    any_, fused = (polydesign.design(degree=5, steps=5, loop=loop) for loop in ("any", "fused"))
-    assert any_ == polydesign.design(degree=5, steps=5)
+    how: dict[str, Any] = {"degree": 5, "steps": 5, "fresh": True}
+    any_, fused = (polydesign.design(**how, loop=loop) for loop in ("any", "fused"))
+    assert any_ == polydesign.design(**how)
     assert fused.schedule.error < any_.schedule.error
     assert fused.name == "sign-d5x5-l1e-3-bf16-fused"
     assert fused.provenance.parameters["loop"] == "fused"
@@ -112,7 +113,7 @@ def test_safety_costs_less_the_finer_the_precision():
 
 def test_error_in_place_of_steps_uses_the_defaults_of_that_many_steps():
     table = polydesign.design(degree=5, error=7e-3)
-    assert table.schedule == polydesign.design(degree=5, steps=6).schedule
+    assert table.schedule == polydesign.design(degree=5, steps=6, fresh=True).schedule
     with pytest.raises(InputError, match=r"error: 1e-17 is out of reach: \d+ steps of degree 5"):
         polydesign.design(degree=5, error=1e-17, dtype="float32")
 

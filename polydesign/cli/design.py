@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from pathlib import Path
@@ -82,6 +82,7 @@ class LowerEnd(click.ParamType):
     type=float,
     help="Seconds, after which the best so far is written, and said to be that; Ctrl-C does the same.",
 )
+@click.option("--fresh", is_flag=True, help="Search again, though the result is known from before.")
 @click.option("--name", help="Name of the table.  [default: made from the parameters]")
 @click.option(
     "-o", "--output", help="File or folder/, or - for standard output.  [default: coeffs/NAME.json]"
@@ -160,7 +161,7 @@ search.output = ("name", "output", "force", "certify", "as_json", "quiet")
 def _waiting(quiet: bool) -> Iterator[dict[str, Any]]:
     """On a terminal a bar, as callables for `design` that are told what is being done and how far it is."""
     if quiet or not sys.stderr.isatty():
-        yield {} if quiet else {"known": lambda name: click.echo(_known(name), err=True)}
+        yield {} if quiet else _telling(lambda words: click.echo(words, err=True))
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -179,10 +180,15 @@ def _waiting(quiet: bool) -> Iterator[dict[str, Any]]:
         def doing(words: str) -> None:
             bar.update(task, description=words)
 
-        def known(name: str) -> None:
-            bar.console.print(_known(name), highlight=False, markup=False, soft_wrap=True)  # above the bar
+        def above(words: str) -> None:
+            bar.console.print(words, highlight=False, markup=False, soft_wrap=True)
 
-        yield {"watch": watch, "doing": doing, "known": known}
+        yield {"watch": watch, "doing": doing, **_telling(above)}
+
+
+def _telling(say: Callable[[str], None]) -> dict[str, Callable[[str], None]]:
+    """What is said of tables that are there already."""
+    return {"known": lambda name: say(_known(name)), "recalled": lambda where: say(_recalled(where))}
 
 
 def _warn(warnings: Iterable[str]) -> None:
@@ -215,6 +221,10 @@ def _known(name: str) -> str:
         f"Note: this search has found {name}, which comes with the package: polydesign show {name} has it at "
         "once; searching again"
     )
+
+
+def _recalled(where: str) -> str:
+    return f"Note: this search was made before, and its result is that of {where}; --fresh searches again"
 
 
 def _kept(table: Table, problem: OSError) -> str:

@@ -259,6 +259,10 @@ class Budget(Strategy):
         name = self._named(task, low, float(task.upper), dtype)
         return name if is_shipped(name) else None
 
+    def remembered(self, task: Task) -> bool:
+        """But for costs, which are a file that may change."""
+        return self.costs is None
+
     @classmethod
     def summary(cls, table: Table) -> list[str]:
         """The optimum, the safety that was found, and what was measured or expected."""

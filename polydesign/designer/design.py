@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from inspect import signature
@@ -11,12 +12,16 @@ from polydesign import __version__
 from polydesign.approximation.certificate import certify as prove
 from polydesign.approximation.sampling import sampled_certificate
 from polydesign.approximation.scalar import schedule_from, schedule_of
+from polydesign.designer import remembered
 from polydesign.designer.methods import method_of, strategy_of, within
 from polydesign.designer.strategy import Found, Task, given
 from polydesign.model import InputError, Provenance, Schedule, Table, check_number
 from polydesign.search.pace import TimeIsUpError, nobody, paced
 from polydesign.table import digest
 from polydesign.table.published import DEFAULT_INTERVAL, published
+
+WORTH_KEEPING = 1.0
+"""Seconds of a search from which on its table is kept for the next time."""
 
 
 def design(
@@ -39,6 +44,8 @@ def design(
     doing: Callable[[str], None] | None = None,
     cut_short: Callable[[str], None] | None = None,
     known: Callable[[str], None] | None = None,
+    recalled: Callable[[str], None] | None = None,
+    fresh: bool = False,
     **settings: Any,
 ) -> Table:
     """The best schedule of steps of these degrees on [lower, upper], as a Table with a certificate.
@@ -67,7 +74,9 @@ def design(
             runtime.spectral_clip. Left out, matmuls=N means budget, and anything else equioscillation.
         timeout: Seconds, after which the best so far is taken, as after Ctrl-C. Its provenance says what is
             unfinished, and so does its name.
-        watch, doing, cut_short, known: Callables for long searches: see strategy.Task.
+        watch, doing, cut_short, known, recalled: Callables for long searches: see strategy.Task.
+        fresh: Search again, though this search's table comes with the package or is kept in the user's cache
+            folder, where a search of more than a second leaves it (remembered.py).
         settings: The fields of the strategy: minimax.Minimax, budget.Budget, gradient.Gradient,
             clip.ClipSearch.
             None is what is left out.
@@ -92,15 +101,20 @@ def design(
     named, method = name, method_of(method, settings)
     if band is not None:
         error, lower = within(band, method, degree, steps, error, lower, settings)
-    told = (watch or nobody, doing or nobody, cut_short or nobody, known or nobody)
-    task = Task(method, root, degree, steps, error, lower, upper, dtype, normalization, purpose, *told)
+    told = (watch or nobody, doing or nobody, cut_short or nobody, known or nobody, recalled or nobody)
+    task = Task(method, root, degree, steps, error, lower, upper, dtype, normalization, purpose, *told, fresh)
     strategy = strategy_of(method, settings, signature(design).parameters)
     if purpose is not None and purpose not in strategy.serves:
         served = " or ".join(strategy.serves)
         raise InputError("purpose", f"is {served} for method {method}, not {purpose!r}: leave it out")
+    kept = remembered.recall(strategy, task) if certify and not fresh else None
+    if kept is not None:
+        task.recalled(str(kept[1]))
+        return replace(kept[0], name=name or kept[0].name)
     before = strategy.known(task)
     if before is not None:
         task.known(before)
+    start = time.monotonic()
     with paced(timeout, task.doing) as pace:
         try:
             found = strategy.search(task)
@@ -123,14 +137,11 @@ def design(
         missing = {"stopped": pace.why, "unfinished": "not all was tried"} | found.parameters
         found, name = replace(found, parameters=missing), named or f"{name}-unfinished"
         task.cut_short(pace.why)
-    return finished(
-        found,
-        method=method,
-        name=name,
-        normalization=normalization,
-        purpose=purpose,
-        certify=certify,
-    )
+    how: dict[str, Any] = {"normalization": normalization, "purpose": purpose, "certify": certify}
+    table = finished(found, method=method, name=name, **how)
+    if certify and not found.warned and not pace.why and time.monotonic() - start > WORTH_KEEPING:
+        remembered.keep(strategy, task, replace(table, name=strategy.name(found, task)))
+    return table
 
 
 def _check_answer(task: Task, schedule: Schedule) -> None:

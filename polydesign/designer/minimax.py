@@ -25,6 +25,7 @@ from polydesign.model import (
 )
 from polydesign.program.programs import preferred
 from polydesign.search import pace
+from polydesign.table.catalogue import is_shipped, load
 
 if TYPE_CHECKING:
     from polydesign.model import Schedule
@@ -137,12 +138,42 @@ class Minimax(Strategy):
         """The best schedule; with lower="min" on the widest interval from which the error is reached."""
         degrees = task.degrees()
         strategy, unfinished = self.resolved(task, degrees), ""
+        warned = False
         if self._finds_headroom and settles(task):
-            strategy, degrees, unfinished = _settled(strategy, task, degrees, self.loop)
+            known = None if task.fresh else self._shipped(strategy, task, degrees)
+            if known is not None:
+                strategy = known
+            else:
+                strategy, degrees, unfinished, warned = _settled(strategy, task, degrees, self.loop)
             task = replace(task, error=None if not task.smallest else task.error)
         parameters = given(asdict(strategy)) | given({"unfinished": unfinished or None})
         with pace.unhurried() if unfinished else nullcontext():
-            return self._found(strategy, task, degrees, parameters)
+            return replace(self._found(strategy, task, degrees, parameters), warned=warned)
+
+    def remembered(self, task: Task) -> bool:
+        """Where headroom is found."""
+        return self._finds_headroom and settles(task)
+
+    def _shipped(
+        self, strategy: Equioscillation, task: Task, degrees: tuple[int, ...]
+    ) -> Equioscillation | None:
+        """The strategy with the headroom that this very search has found for a table of the package."""
+        if task.error is not None:
+            return None
+        problem, bare = task.problem(degrees), replace(strategy, round=None)
+        plain = replace(bare, headroom=1.0).search(problem)
+        name = replace(self, round=None).name(Found(plain, {}, dtype=task.precision), task)
+        if not is_shipped(name):
+            return None
+        table = load(name)
+        stated, asked = dict(table.provenance.parameters), given(asdict(bare)) | {"dtype": task.precision}
+        headroom = stated.pop("headroom")
+        asked = {key: list(v) if isinstance(v, tuple) else v for key, v in asked.items() if key != "headroom"}
+        same = table.schedule.degrees == degrees and table.schedule.interval == (problem.lower, problem.upper)
+        if not same or asked | given({"loop": self.loop}) != stated:
+            return None
+        task.recalled(name)
+        return replace(strategy, headroom=tuple(headroom))
 
     def _found(
         self, strategy: Equioscillation, task: Task, degrees: tuple[int, ...], parameters: dict[str, Any]
@@ -244,18 +275,19 @@ def default_safety(task: Task) -> dict[str, Any]:
 
 def _settled(
     strategy: Equioscillation, task: Task, degrees: tuple[int, ...], loop: str | None
-) -> tuple[Equioscillation, tuple[int, ...], str]:
-    """The strategy with a headroom for every step, the degrees, and what is unfinished where it is cut short:
-    with what has headroom by then, or else with what a few matrices need."""
+) -> tuple[Equioscillation, tuple[int, ...], str, bool]:
+    """The strategy with a headroom for every step, the degrees, what is unfinished where it is cut short:
+    with what has headroom by then, or else with what a few matrices need; and whether it is warned of."""
     from polydesign.search.settling import QUICK  # mpmath
     from polydesign.search.survival import LOOKED_AT, TYPICAL, UNTRIED, Trust, roomiest
 
     kept: list[tuple[Equioscillation, Schedule]] = []
     with pace.best_so_far():
-        return *_with_headroom(strategy, task, degrees, loop, lambda *found: kept.append(found)), ""
+        found, degrees, warned = _with_headroom(strategy, task, degrees, loop, lambda *one: kept.append(one))
+        return found, degrees, "", warned
     for found, schedule in reversed(kept):
         if task.error is None or schedule.error <= task.error:
-            return replace(found, round=strategy.round), schedule.degrees, UNTRIED
+            return replace(found, round=strategy.round), schedule.degrees, UNTRIED, True
     if task.error is not None and not task.smallest:
         pace.check()
     bare, lower = replace(strategy, round=None), TYPICAL if isinstance(task.lower, str) else task.lower
@@ -264,7 +296,7 @@ def _settled(
         trust = Trust(QUICK, 0, QUICK)
         how: dict[str, Any] = {"fused": loop == "fused", "normalization": task.normalization}
         found, _ = roomiest(bare, problem, task.precision, trust=trust, **how)
-    return replace(found, round=strategy.round), degrees, LOOKED_AT
+    return replace(found, round=strategy.round), degrees, LOOKED_AT, True
 
 
 def _with_headroom(
@@ -273,36 +305,38 @@ def _with_headroom(
     degrees: tuple[int, ...],
     loop: str | None,
     seen: Callable[[Equioscillation, Schedule], None],
-) -> tuple[Equioscillation, tuple[int, ...]]:
-    """The strategy with a headroom for every step, and the degrees: more and more steps until the error is
-    reached, where no number of them is said."""
+) -> tuple[Equioscillation, tuple[int, ...], bool]:
+    """The strategy with a headroom for every step, the degrees: more and more steps until the error is
+    reached, where no number of them is said; and whether there is a warning that it blows up."""
     from polydesign.search.survival import roomiest, surviving, widest  # mpmath
 
     bare = replace(strategy, round=None)
     how: dict[str, Any] = {"fused": loop == "fused", "normalization": task.normalization}
 
-    def once(lower: float, degrees: tuple[int, ...]) -> tuple[Equioscillation, float]:
+    def once(lower: float, degrees: tuple[int, ...]) -> tuple[Equioscillation, float, bool]:
         problem = Problem(task.root, degrees, lower / float(task.upper), 1.0)
         found = surviving(bare, problem, task.precision, seen=seen, **how)
+        blown = found is None
         if found is None:
             found = roomiest(bare, problem, task.precision, **how)
             warnings.warn(_BLOWN.format(degrees=degrees, dtype=task.precision), SafetyWarning, stacklevel=2)
-        return replace(found[0], round=strategy.round), found[1].error
+        return replace(found[0], round=strategy.round), found[1].error, blown
 
     if isinstance(task.lower, str) and task.error is not None:
         found = widest(bare, degrees, task.error, task.precision, seen=seen, **how)
         if found is None:
             raise InputError("degree", _BLOWN.format(degrees=degrees, dtype=task.precision))
-        return replace(found, round=strategy.round), degrees
+        return replace(found, round=strategy.round), degrees, False
     problem = task.problem(degrees)
     if problem.error is None:
-        return once(problem.lower, degrees)[0], degrees
+        found, _, blown = once(problem.lower, degrees)
+        return found, degrees, blown
     # Rounding never makes do with fewer steps.
     best, degrees = math.inf, replace(bare, headroom=1.0, image_floor=None).search(problem).degrees
     while True:
-        found, error = once(problem.lower, degrees)
+        found, error, blown = once(problem.lower, degrees)
         if error <= problem.error:
-            return found, degrees
+            return found, degrees, blown
         if (error > _GAINS * best and error < 0.5) or len(degrees) == MOST_STEPS:
             raise InputError(
                 "error",

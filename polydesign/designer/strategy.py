@@ -65,6 +65,8 @@ class Task:
         cut_short: Called with "timeout" or "interrupted" where a search gives the best so far in place of
             what it would have found.
         known: Called before the search with the name of a table of the package that it has found before.
+        recalled: Called in place of the search with where its result was found: a file, or a table's name.
+        fresh: Search, even if the result is known.
 
     Raises InputError naming the keyword.
     """
@@ -83,6 +85,8 @@ class Task:
     doing: Callable[[str], None] = nobody
     cut_short: Callable[[str], None] = nobody
     known: Callable[[str], None] = nobody
+    recalled: Callable[[str], None] = nobody
+    fresh: bool = False
 
     def __post_init__(self) -> None:
         if self.dtype is not None:
@@ -160,6 +164,7 @@ class Found:
         seed: Of random numbers.
         purpose: "" for the task's, or else for what the root says.
         dtype, form, observed: As in a Table.
+        warned: Whether the search has warned of it, and will next time.
     """
 
     schedule: Schedule
@@ -169,6 +174,7 @@ class Found:
     dtype: str | None = None
     form: str = ""
     observed: float | None = None
+    warned: bool = False
 
 
 class Strategy:
@@ -207,6 +213,11 @@ class Strategy:
     def known(self, task: Task) -> str | None:
         """The table of the package that this search has found before, where that is known beforehand."""
         return None
+
+    def remembered(self, task: Task) -> bool:
+        """Whether a table found for it is kept for the next time (remembered.py): where it takes seconds, and
+        follows from the fields, the task and this package alone."""
+        return False
 
     @classmethod
     def summary(cls, table: Table) -> list[str]:
