@@ -230,7 +230,7 @@ def test_the_console_script_runs():
             "from polydesign.cli import main; main()",
             "search",
             "--steps",
-            "2",
+            "6",
             "-o",
             "-",
         ],
@@ -238,7 +238,7 @@ def test_the_console_script_runs():
         text=True,
         check=True,
     )
-    assert json.loads(out.stdout)["name"] == "sign-d5x2-l1e-3-bf16"
+    assert json.loads(out.stdout)["name"] == "sign-d5x6-l1e-3-bf16"
 
 
 def test_certify_says_what_is_proved(run):

@@ -24,7 +24,7 @@ for arguments in json.load(sys.stdin):
 """
 
 WORKS = [
-    ["search", "--degree", "5", "--steps", "2", "-o", "-"],
+    ["search", "--degree", "5", "--steps", "2", "--dtype", "fp32", "-o", "-"],
     ["search", "--matmuls", "6", "--dtype", "fp32", "--no-measure", "-o", "-"],
     ["search", "--method", "clip", "--degree", "9", "--steps", "3", "--lower", "0.1", "-o", "-"],
     ["certify", OURS],
