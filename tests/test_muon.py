@@ -17,8 +17,8 @@ from torch._dynamo.utils import counters
 import polydesign
 from polydesign import InputError, Plan
 from polydesign.optim import Muon, Reading
-from polydesign.optim import muon as module
-from polydesign.optim.maps import TORCH_COEFFICIENTS
+from polydesign.optim import parts as module
+from polydesign.optim.maps import TORCH_COEFFICIENTS, ClampedSign
 from polydesign.program.cost import matmuls_of
 
 pytestmark = pytest.mark.numerics
@@ -264,13 +264,13 @@ def test_matrices_of_one_shape_and_their_transposes_run_in_one_call(
     """And no more of them than LARGEST_BATCH says."""
     shapes = [(36, 48), (48, 36), (3, 36, 48), (40, 40)]
     seen: list[tuple[int, ...]] = []
-    compute = module.ClampedSign.compute
+    compute = ClampedSign.compute
 
     def counting(self: Any, M: Tensor) -> Any:
         seen.append(tuple(M.shape))
         return compute(self, M)
 
-    monkeypatch.setattr(module.ClampedSign, "compute", counting)
+    monkeypatch.setattr(ClampedSign, "compute", counting)
     made: list[list[tuple[int, ...]]] = []
     moved: list[list[Tensor]] = []
     for largest in (module.LARGEST_BATCH, 2 * 36 * 48):
