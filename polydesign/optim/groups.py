@@ -11,6 +11,7 @@ from torch import Tensor
 from polydesign.model import InputError
 from polydesign.optim.maps import TORCH_COEFFICIENTS, TORCH_STEPS, ClampedSign, name_of, sign_of
 from polydesign.optim.matrices import Layout
+from polydesign.optim.shards import Spread, spread
 
 OWN = ("table", "plan", "matmuls", "error", "matrices", "split", "split_dim")
 """Arguments of a group that torch.optim.Muon does not have."""
@@ -28,6 +29,10 @@ class Map:
 
     sign: ClampedSign
     layout: Layout
+
+    def spread(self, name: str, p: Tensor) -> Spread:
+        """Where a parameter lies that is a DTensor."""
+        return spread(name, p, self.layout, blockwise=self.sign.plan.blockwise)
 
 
 def settled(
@@ -84,12 +89,6 @@ def _check(settings: dict[str, Any]) -> None:
 
 
 def check_parameter(name: str, p: Tensor) -> None:
-    if hasattr(p, "full_tensor"):
-        raise InputError(
-            name,
-            "is a DTensor, which this optimizer does not take yet: polydesign export sign-m15-l1e-3-bf16 "
-            "--to torch-function writes a Muon that gathers it",
-        )
     if p.is_complex():
         raise InputError(
             name, "is complex: give torch.view_as_real parts as parameters, or leave it to AdamW"

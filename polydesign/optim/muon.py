@@ -10,10 +10,12 @@ from torch import Tensor
 
 from polydesign.model import InputError, Plan, check_integer
 from polydesign.optim.gradients import check_finite, gradient_of
-from polydesign.optim.groups import KEPT, Map, check_parameter, moving, names_of, scale_of, settled
-from polydesign.optim.maps import TORCH_EPS, TORCH_STEPS, ClampedSign
-from polydesign.optim.parts import Part, batches, called, joined
-from polydesign.optim.readings import Reading, read
+from polydesign.optim.groups import KEPT, Map, check_parameter, moving, names_of, settled
+from polydesign.optim.maps import TORCH_EPS, TORCH_STEPS
+from polydesign.optim.moves import Held, Moves
+from polydesign.optim.readings import Reading
+from polydesign.optim.shards import local_of, placed_as
+from polydesign.runtime.sharded.placed import is_placed
 from polydesign.table.given import Source
 
 
@@ -24,6 +26,11 @@ class Muon(torch.optim.Optimizer):
     (1 − μ)G + μB, with nesterov, or of B. Without table, plan, matmuls, error and ns_coefficients the table
     is the package's best one for as many products as torch.optim.Muon takes, 15, in bfloat16. With
     ns_coefficients it is that optimizer, within rounding. A group may have any argument but log of its own.
+
+    Parameters that are DTensors, as of FSDP2, move as the whole ones would within rounding, whatever their
+    placement, and every rank of their mesh calls `step`, with gradients of the same parameters. What travels
+    is said in docs/sharded.md; plan.layout names it. Fused matrices that are split across what is fused, and
+    such weights of convolutions, travel once more each way.
 
     State dicts have torch.optim.Muon's fields, and either optimizer loads the other's. What runs is decided
     by the arguments: a state that is loaded does not change ns_coefficients, ns_steps and eps.
@@ -55,13 +62,14 @@ class Muon(torch.optim.Optimizer):
         split: Sizes of matrices that are fused in one, such as (q, k, v): each is orthogonalized by itself,
             and has its own s.
         split_dim: 0 where they lie above each other, 1 where side by side.
-        log: Called with a Reading for every matrix; it costs a product and singular values each.
+        log: Called with a Reading for every matrix; it costs a product and singular values each. DTensors
+            are gathered for it, and every rank gets all readings.
         log_every: In every so-manieth step, the first one among them.
 
     Raises:
         InputError: For arguments as in torch.optim.Muon and those above, with the name of the argument or of
-            the parameter; for vectors, complex parameters and DTensors. In step, for sparse gradients and for
-            those that are not finite.
+            the parameter; for vectors, complex parameters, and DTensors that are terms of a sum or
+            interleaved. In step, for sparse gradients and those that are not finite, on all ranks alike.
 
     Source: Keller Jordan, kellerjordan.github.io/posts/muon; adjust_lr_fn: arXiv 2502.16982.
 
@@ -128,6 +136,8 @@ class Muon(torch.optim.Optimizer):
             for name, p in zip(names_of(group, len(self.param_groups) - 1), group["params"], strict=True):
                 check_parameter(name, p)
                 list(how.layout.pieces(tuple(p.shape), name))
+                if is_placed(p):
+                    how.spread(name, p)
         except InputError:
             self.param_groups.pop()
             raise
@@ -137,8 +147,13 @@ class Muon(torch.optim.Optimizer):
         """Load a state of this optimizer or of torch.optim.Muon; what runs stays as the arguments have it."""
         kept = [{name: group[name] for name in KEPT} for group in self.param_groups]
         super().load_state_dict(state_dict)
-        for group, own in zip(self.param_groups, kept, strict=True):
+        for index, (group, own) in enumerate(zip(self.param_groups, kept, strict=True)):
             group.update(own)
+            for name, p in zip(names_of(group, index), group["params"], strict=True):
+                state = self.state.get(p, {})
+                if "momentum_buffer" in state:
+                    buffer = placed_as(f"momentum of {name}", state["momentum_buffer"], p)
+                    state["momentum_buffer"] = buffer
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the log, which is a function of somebody."""
@@ -155,70 +170,52 @@ class Muon(torch.optim.Optimizer):
         Returns:
             What closure returns, or None.
         """
+        if torch.compiler.is_compiling() and any(
+            is_placed(p) for group in self.param_groups for p in group["params"]
+        ):
+            return _apart(self, closure)
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        self._check_finite()
-        for index, (group, how) in enumerate(zip(self.param_groups, self._maps, strict=True)):
-            self._step(group, how, index)
+        found = [
+            [(name, p, gradient_of(name, p)) for name, p in moving(group, index)]
+            for index, group in enumerate(self.param_groups)
+        ]
+        if not torch.compiler.is_compiling():
+            looked = zip(found, self._maps, strict=True)
+            check_finite(
+                [(name, grad) for one, how in looked if how.sign.plan.check for name, _, grad in one]
+            )
+        for one, group, how in zip(found, self.param_groups, self._maps, strict=True):
+            if one:
+                self._step(one, group, how)
         self.calls += 1
         return loss
 
-    def _check_finite(self) -> None:
-        """Of all groups before any is changed."""
-        if torch.compiler.is_compiling():
-            return
-        for index, (group, how) in enumerate(zip(self.param_groups, self._maps, strict=True)):
-            found = [(name, gradient_of(name, p)) for name, p in moving(group, index)]
-            if found and how.sign.plan.check:
-                names, grads = (list(column) for column in zip(*found, strict=True))
-                check_finite(names, grads)
-
-    def _step(self, group: dict[str, Any], how: Map, index: int) -> None:
-        found = moving(group, index)
-        if not found:
-            return
-        names, params = (list(column) for column in zip(*found, strict=True))
-        grads = [gradient_of(name, p) for name, p in found]
-        for p, grad in zip(params, grads, strict=True):
+    def _step(self, found: list[tuple[str, Tensor, Tensor]], group: dict[str, Any], how: Map) -> None:
+        for _, p, grad in found:
             if "momentum_buffer" not in self.state[p]:
                 zero = torch.zeros_like(grad, memory_format=torch.preserve_format)
                 self.state[p]["momentum_buffer"] = zero
-        buffers = [self.state[p]["momentum_buffer"] for p in params]
-        torch._foreach_lerp_(buffers, grads, 1 - group["momentum"])  # pyright: ignore
         lr = group["lr"].squeeze() if isinstance(group["lr"], Tensor) else group["lr"]
+        logs = self.log is not None and self.calls % self.log_every == 0
+        moves = Moves(how, group, lr, self.log if logs else None, self.calls)
+        # Of a DTensor what this rank has: all that is done entry by entry needs no other.
+        params, grads = [local_of(p) for _, p, _ in found], [local_of(grad) for _, _, grad in found]
+        buffers = [local_of(self.state[p]["momentum_buffer"]) for _, p, _ in found]
+        torch._foreach_lerp_(buffers, grads, 1 - group["momentum"])  # pyright: ignore
         torch._foreach_mul_(params, 1 - lr * group["weight_decay"])  # pyright: ignore
-        parts = [
-            Part(name, piece, p, grad, buffer)
-            for name, p, grad, buffer in zip(names, params, grads, buffers, strict=True)
-            for piece in how.layout.pieces(tuple(p.shape), name)
+        held = [
+            (name, p, Held(*rows))
+            for (name, p, _), *rows in zip(found, params, grads, buffers, strict=True)
             if p.numel()
         ]
-        for batch in batches(parts):
-            self._move(batch, group, how.sign, lr)
+        moves.plain([(name, one) for name, p, one in held if not is_placed(p)])
+        moves.spread([(how.spread(name, p), one) for name, p, one in held if is_placed(p)])
 
-    def _move(self, batch: list[Part], group: dict[str, Any], sign: ClampedSign, lr: Any) -> None:
-        """Orthogonalize matrices of one shape together, and move their parameters."""
-        M = joined([part.piece.matrices(part.momentum) for part in batch])
-        if group["nesterov"]:
-            M = joined([part.piece.matrices(part.gradient) for part in batch]).lerp(M, group["momentum"])
-        if self.log is not None and self.calls % self.log_every == 0:
-            run = sign.run(M)
-            X, counts = run.result, [part.piece.matrices(part.parameter).shape[0] for part in batch]
-            for reading in read(M, run, sign, self.calls, called(batch, counts)):
-                self.log(reading)
-        else:
-            X = sign(M)
-        start = 0
-        for part in batch:
-            target, (rows, columns) = part.piece.of(part.parameter), part.sides
-            count = target.numel() // (rows * columns)
-            found = X[start : start + count]
-            found = found if found.shape[-2:] == (rows, columns) else found.mT
-            step = lr * scale_of(group["adjust_lr_fn"], rows, columns)
-            if isinstance(step, Tensor):
-                target.sub_(found.reshape(target.shape) * step.to(found.device))
-            else:
-                target.add_(found.reshape(target.shape), alpha=-step)
-            start += count
+
+@torch.compiler.disable(reason="Muon's step of DTensors runs collectives, and is not traced")
+def _apart(optimizer: Muon, closure: Callable[[], Any] | None) -> Any:
+    """A step outside the graph."""
+    return optimizer.step(closure)

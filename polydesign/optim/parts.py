@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from polydesign.optim.matrices import Piece
-
-LARGEST_BATCH = 1 << 27
-"""Entries of what runs in one call, half a GB in float32; a larger matrix runs alone."""
+from polydesign.runtime.sharded.many import LARGEST_BATCH
 
 
 @dataclass(frozen=True)
@@ -57,13 +55,20 @@ def joined(stacks: list[Tensor]) -> Tensor:
     return torch.cat([M.mT if M.shape[-2] > M.shape[-1] else M for M in stacks])
 
 
-def called(batch: list[Part], counts: list[int]) -> list[tuple[str, tuple[int, int]]]:
+def called(name: str, piece: Piece, length: int) -> str:
+    """A parameter's name, with the rows or columns of a fused matrix; length: of all of them."""
+    return name if piece.size == length else f"{name}[{piece.start}:{piece.start + piece.size}]"
+
+
+def each_called(batch: list[Part], counts: list[int]) -> list[tuple[str, tuple[int, int]]]:
     """Name and shape of every matrix of a batch."""
     found = []
     for part, count in zip(batch, counts, strict=True):
-        piece = part.piece
-        whole = piece.size == part.parameter.shape[piece.dim]
-        rows = "" if whole else f"[{piece.start}:{piece.start + piece.size}]"
-        places = [f"[{k}]" for k in range(count)] if count > 1 else [""]
-        found += [(f"{part.name}{place}{rows}", part.sides) for place in places]
+        length = part.parameter.shape[part.piece.dim]
+        found += [(called(one, part.piece, length), part.sides) for one in in_stack(part.name, count)]
     return found
+
+
+def in_stack(name: str, count: int) -> list[str]:
+    """What the matrices of a stack are called."""
+    return [f"{name}[{k}]" for k in range(count)] if count > 1 else [name]

@@ -211,7 +211,7 @@ def _gram(operator: Any, X: Tensor, where: Placed, check: bool) -> Tensor:
     with pinned(X.device.type):
         if check:
             _look(operator, X, M, how, side)
-        ran = signed(M, how, state, plan, side)
+        ran = signed(M, operator, how, state, side)
         if check and plan.guards:
             _guard(operator, X, where, how, evidence(ran, side))
     found = (ran.X.mT if along == -2 else ran.X).to(how.state)
