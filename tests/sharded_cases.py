@@ -28,6 +28,7 @@ LEAST = 8 * CONDITION**2
 SHARE = 4.0
 """Times the error of the whole matrix's result, against float64: rounding errors of one size add up to less."""
 
+PLACES = [Replicate(), Shard(0), Shard(1)]
 NORMALIZATIONS = ("frobenius", "schatten4", "schatten8", "power", "aol")
 LAYOUTS = ("gram", "owner", "gather")
 
@@ -190,6 +191,25 @@ def blockwise(rank: int) -> float:
     found: Any = msign(D, plan=Plan(blockwise=True))
     assert torch.equal(found.to_local(), msign(M[12 * rank : 12 * rank + 12]))
     return distance(found.full_tensor(), msign(M))
+
+
+def by_sizes(rank: int, world: int) -> None:
+    """Blocks of rows of unequal sizes, each a matrix, wherever the shards begin and end."""
+    sizes = (9, 4, 2)
+    for mesh in (init_device_mesh("cpu", (world,)), init_device_mesh("cpu", (2, world // 2))):
+        for shape, places in (((15, 8), PLACES), ((3, 15, 8), [*PLACES, Shard(2)])):
+            M = random(*shape, dtype=torch.float64)
+            parts = [msign(part) for part in M.split(sizes, dim=-2)]
+            for place in itertools.product(places, *[places[1:]] * (mesh.ndim - 1)):
+                D = spread(M, mesh, place)
+                for X in (
+                    msign(D, plan=Plan(blockwise=sizes)),
+                    *sign_many([D, D], plan=Plan(blockwise=sizes)),
+                ):
+                    assert X.placements == place  # pyright: ignore
+                    full: Any = X.full_tensor()  # pyright: ignore
+                    for found, expected in zip(full.split(sizes, dim=-2), parts, strict=True):
+                        assert distance(found, expected) <= LEAST * UNIT_ROUNDOFF["float64"]
 
 
 # lists

@@ -22,7 +22,17 @@ from torch.distributed.tensor.placement_types import _StridedShard
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from polydesign.model import InputError, Plan
-from polydesign.runtime import InverseRoot, Machine, Sign, explain, msign, spectral_clip
+from polydesign.optim import Muon
+from polydesign.runtime import (
+    InverseRoot,
+    Machine,
+    Sign,
+    explain,
+    mcsgn,
+    msign,
+    msign_differentiable,
+    spectral_clip,
+)
 from polydesign.runtime.sharded.meter import Meter
 from polydesign.verification import conformance, expected
 
@@ -78,6 +88,49 @@ def test_all_ranks_refuse_alike(ranks: Ranks) -> None:
 
 def test_a_shard_by_itself_is_another_map(ranks: Ranks) -> None:
     assert min(ranks.run(2, cases.blockwise)) > 0.1
+
+
+def test_blocks_of_rows_are_matrices_of_their_own_where_sizes_say_so(ranks: Ranks) -> None:
+    ranks.run(4, cases.by_sizes, 4)
+
+
+def test_blocks_of_rows_of_plain_tensors(pretended: Any, seed: int) -> None:
+    plan = Plan("fp64", blockwise=[9, 4, 2])
+    M = cases.random(2, 15, 8, dtype=torch.float64, seed=seed)
+    parts = M.split((9, 4, 2), dim=-2)
+    found = msign(M, plan=plan)
+    whole = replace(plan, blockwise=False)
+    assert torch.equal(found, torch.cat([msign(part, plan=whole) for part in parts], dim=-2))
+    assert cases.distance(found, msign(M, plan=whole)) > 0.1  # another map
+    compiled = torch.compile(lambda x: msign(x, plan=plan), backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(M), found)
+    W = M.clone().requires_grad_()
+    msign(W, plan=plan).sum().backward()
+    expected = []
+    for part in parts:
+        one = part.clone().requires_grad_()
+        msign(one, plan=whole).sum().backward()
+        expected.append(one.grad)
+    torch.testing.assert_close(W.grad, torch.cat(expected, dim=-2), rtol=0, atol=1e-9)
+    D = _shard(pretended, (15, 8), 0, torch.float32)
+    for words, call in {
+        r"^plan\.blockwise: \(9, 4\) sum to 13, and M .* has 15 rows": lambda: msign(
+            M, plan=Plan(blockwise=(9, 4))
+        ),
+        r"^plan\.blockwise: has sizes, and a Run": lambda: Sign(plan=plan).run(M),
+        r"^plan\.blockwise: has sizes, which are of msign": lambda: InverseRoot(2, plan=plan),
+        r"^plan\.blockwise: has sizes, and cuts no DTensor": lambda: Sign(plan=plan)(D.requires_grad_()),
+        r"^plan\.blockwise: has sizes: write split=\(9, 4, 2\)": lambda: Muon(
+            [torch.nn.Parameter(M)], plan=plan
+        ),
+        r"^blockwise\[1\]: ": lambda: Plan(blockwise=(3, 0)),
+        r"^blockwise: must be True, False, or sizes": lambda: Plan(blockwise=()),
+    }.items():
+        with pytest.raises(InputError, match=words):
+            call()
+    for refusing in (mcsgn, spectral_clip, msign_differentiable):
+        with pytest.raises(InputError, match=r"^plan\.blockwise: has sizes"):
+            refusing(torch.eye(4), plan=Plan(blockwise=(2, 2)))
 
 
 @pytest.mark.parametrize("side", [-2, -1])

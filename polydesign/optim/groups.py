@@ -32,7 +32,7 @@ class Map:
 
     def spread(self, name: str, p: Tensor) -> Spread:
         """Where a parameter lies that is a DTensor."""
-        return spread(name, p, self.layout, blockwise=self.sign.plan.blockwise)
+        return spread(name, p, self.layout, blockwise=bool(self.sign.plan.blockwise))
 
 
 def settled(
@@ -56,6 +56,8 @@ def settled(
     wishes = {name: own[name] for name in ("table", "plan", "matmuls", "error")}
     known = {name: settings[name] for name in ("ns_coefficients", "ns_steps", "eps")}
     sign = sign_of(**known, **wishes)
+    if not isinstance(sign.plan.blockwise, bool):
+        raise InputError("plan.blockwise", f"has sizes: write split={sign.plan.blockwise} in their place")
     given["ns_steps"] = settings["ns_steps"]
     given["ns_coefficients"] = tuple(settings["ns_coefficients"] or TORCH_COEFFICIENTS)
     given["table"] = name_of(sign)

@@ -11,11 +11,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from polydesign.model import InputError
 from polydesign.optim.matrices import Layout, Piece
+from polydesign.runtime.sharded.blocks import joined, moved, part_of
 from polydesign.runtime.sharded.placed import Placed, as_placed, is_placed, place, placed
 
 
@@ -44,29 +44,25 @@ class Spread:
 
     def matrices(self, M: Tensor) -> list[Any]:
         """A DTensor for each piece, of what this rank has of all of them."""
-        whole = as_placed(M, self.where)
-        if self.home != self.where.placements:
-            whole = whole.redistribute(placements=self.home)
-        found = []
+        whole, found = moved(as_placed(M, self.where), self.home), []
         for piece in self.pieces:
-            part = piece.of(whole.to_local()) if self.layout.split else whole.to_local()
-            part = (part.flatten(1) if piece.flat else part).contiguous()
-            found.append(as_placed(part, self._at_home(self._shape(piece))))
+            part = part_of(whole, piece.dim, piece.start, piece.size) if self.layout.split else whole
+            if piece.flat:
+                flat = place(self.where.mesh, self.home, self._shape(piece))
+                part = as_placed(part.to_local().flatten(1).contiguous(), flat)
+            found.append(part)
         return found
 
     def joined(self, results: list[Any]) -> Tensor:
         """What this rank has of all of them, where the parameter lies; the inverse of `matrices`."""
-        at_home, pieces = self._at_home(self.where.shape), self.pieces
-        parts = []
-        for piece, X in zip(pieces, results, strict=True):
-            shape = list(at_home.local)
+        parts, shape = [], list(self.where.shape)
+        for piece, X in zip(self.pieces, results, strict=True):
             if self.layout.split:
                 shape[piece.dim] = piece.size
-            parts.append(X.to_local().reshape(shape))
-        whole = as_placed(torch.cat(parts, dim=pieces[0].dim) if len(parts) > 1 else parts[0], at_home)
-        if self.home != self.where.placements:
-            whole = whole.redistribute(placements=self.where.placements)
-        return whole.to_local()
+            where = place(self.where.mesh, self.home, tuple(shape))
+            parts.append(as_placed(X.to_local().reshape(where.local), where))
+        whole = joined(parts, self.pieces[0].dim) if len(parts) > 1 else parts[0]
+        return moved(whole, self.where.placements).to_local()
 
     def here(self, piece: Piece, x: Tensor) -> Tensor:
         """What this rank has of a piece, of what it has of the parameter: a view, which may be empty."""
@@ -92,9 +88,6 @@ class Spread:
         shape = list(self.where.shape)
         shape[piece.dim] = piece.size
         return (shape[0], math.prod(shape[1:])) if piece.flat else tuple(shape)
-
-    def _at_home(self, shape: tuple[int, ...]) -> Placed:
-        return place(self.where.mesh, self.home, shape)
 
 
 def spread(name: str, p: Any, layout: Layout, *, blockwise: bool) -> Spread:

@@ -82,6 +82,7 @@ class Sign(Operator):
     general: ClassVar[bool] = False
     """Whether no step begins with a Gram matrix, as in mcsgn."""
     adapts: ClassVar[bool] = True
+    cuts_rows: ClassVar[bool] = True
 
     def check(self) -> None:
         if isinstance(self.table, Table):
@@ -258,6 +259,8 @@ class Sign(Operator):
 
 class AnySign(Sign):
     """Sign that runs a clip table too, for operators that are made of signs."""
+
+    cuts_rows = False
 
     @property
     def purposes(self) -> Sequence[str]:

@@ -91,7 +91,10 @@ def explain(operator: Any, D: Any, machine: Machine | None = None) -> Explanatio
     where = placed(operator.letter, D)
     check_matrix(operator.letter, D._local_tensor)
     if operator.plan.blockwise:
-        raise InputError("plan.blockwise", "runs each shard by itself, and nothing travels: leave it out")
+        raise InputError(
+            "plan.blockwise",
+            "runs each shard, or blocks of rows, by themselves: leave it out, and give a block",
+        )
     return _explained(operator, where, D._local_tensor, machine)
 
 
