@@ -215,6 +215,28 @@ def by_sizes(rank: int, world: int) -> None:
 # lists
 
 
+def lists_in_two_dimensions(rank: int) -> None:
+    """What one mesh dimension splits goes to owners along it, and what two split runs as msign runs it."""
+    mesh = init_device_mesh("cpu", (2, 2))
+    shapes = [(8, 12), (30, 10), (8, 12), (3, 5)]
+    whole = [random(*shape, seed=seed) for seed, shape in enumerate(shapes)]
+    for layout, place, calls in (
+        # Two shapes with two matrices each way; and one word for each dimension of the mesh.
+        ("owner", [Replicate(), Shard(0)], {"all_to_all": 6, "all_reduce": 2}),
+        ("owner", [Shard(1), Replicate()], {"all_to_all": 6, "all_reduce": 2}),
+        ("owner", [Replicate(), Replicate()], {"all_to_all": 3, "all_reduce": 2}),
+        (None, [Shard(0), Shard(1)], None),
+        ("owner", [Shard(0), Shard(1)], None),
+    ):
+        given = [spread(M, mesh, place) for M in whole]
+        with Meter() as meter:
+            results = sign_many(given, plan=Plan(layout=layout))
+        assert calls is None or meter.calls == calls
+        for M, X in zip(whole, results, strict=True):
+            assert X.placements == tuple(place)
+            assert distance(X.full_tensor(), msign(M)) <= allowed(Sign(), M, msign(M))
+
+
 def lists(rank: int, world: int) -> None:
     mesh = init_device_mesh("cpu", (world,))
     shapes = [(8, 12), (30, 10), (8, 12), (3, 5), (2, 6, 6), (30, 10), (8, 12)]

@@ -95,7 +95,8 @@ def test_blocks_of_rows_are_matrices_of_their_own_where_sizes_say_so(ranks: Rank
 
 
 def test_blocks_of_rows_of_plain_tensors(pretended: Any, seed: int) -> None:
-    plan = Plan("fp64", blockwise=[9, 4, 2])
+    sizes: Any = [9, 4, 2]
+    plan = Plan("fp64", blockwise=sizes)
     M = cases.random(2, 15, 8, dtype=torch.float64, seed=seed)
     parts = M.split((9, 4, 2), dim=-2)
     found = msign(M, plan=plan)
@@ -148,6 +149,7 @@ def test_the_kit_names_what_is_wrong_with_shards(side: int, kit: str, ranks: Ran
 
 def test_lists(ranks: Ranks) -> None:
     ranks.run(3, cases.lists, 3)
+    ranks.run(4, cases.lists_in_two_dimensions)
 
 
 def test_training_does_not_depend_on_the_layout(ranks: Ranks) -> None:

@@ -1,7 +1,7 @@
 """msign of many matrices at once, as an optimizer needs it once a step: batches, owners, and overlap.
 
-Matrices of one shape, dtype and placement run as one batch. Those that are split over a mesh of one
-dimension, or replicated on it, may go to owners (owners.py).
+Matrices of one shape, dtype and placement run as one batch. Those that one mesh dimension splits, or none,
+may go to owners (owners.py).
 """
 
 from __future__ import annotations
@@ -58,18 +58,18 @@ def run_many(operator: Sign, matrices: Sequence[Any], names: Sequence[str]) -> l
         for index, (name, M) in enumerate(zip(names, matrices, strict=True)):
             kinds.setdefault(_kind(name, M), []).append(index)
         results: list[Any] = [None] * len(matrices)
-        owned: dict[Any, list[Batch]] = {}
+        owned: dict[tuple[Any, int], list[Batch]] = {}
         for indices in kinds.values():
             batch = Batch(indices, [matrices[k].detach() for k in indices], [names[k] for k in indices])
-            where = batch.where(operator.plan)
-            if where is not None and _to_owners(operator, where, batch):
-                owned.setdefault(where.mesh, []).append(batch)
+            along = batch.along(operator.plan)
+            if along is not None and _to_owners(operator, along[0], batch):
+                owned.setdefault((along[0].mesh, along[1]), []).append(batch)
             else:
                 for part in _parts(batch):
                     for index, X in zip(part.indices, _together(operator, part), strict=True):
                         results[index] = X
-        for mesh, batches in owned.items():
-            for index, X in Owners(operator, mesh, batches).results():
+        for way, batches in owned.items():
+            for index, X in Owners(operator, *way, batches).results():
                 results[index] = X
     return results
 

@@ -29,15 +29,21 @@ class Batch(NamedTuple):
     matrices: list[Any]
     names: list[str]
 
-    def where(self, plan: Plan) -> Placed | None:
-        """Where each lies, if it may go to an owner: on a mesh of one dimension, not split by its batch."""
+    def along(self, plan: Plan) -> tuple[Placed, int] | None:
+        """Where each lies, and the mesh dimension along which it may go to an owner.
+
+        The one that splits it; of a replicated one that of most ranks. None where several split it, or one
+        splits its batch.
+        """
         first = self.matrices[0]
         if not is_placed(first) or plan.blockwise or first.is_complex() or not first.numel():
             return None
         where = placed(self.names[0], first)
-        if where.mesh.ndim > 1 or where.mesh.size() == 1 or where.batched:
+        if where.mesh.size() == 1 or where.batched or len(where.splits) > 1:
             return None
-        return where
+        if where.splits:
+            return where, where.splits[0].dim
+        return where, max(range(where.mesh.ndim), key=where.mesh.size)
 
 
 class _Item(NamedTuple):
@@ -58,11 +64,11 @@ class _Item(NamedTuple):
 
 
 class Owners:
-    """Batches that run at owners, on a mesh of one dimension."""
+    """Batches that run at owners along one dimension of a mesh; other dimensions do the same."""
 
-    def __init__(self, operator: Any, mesh: Any, batches: list[Batch]) -> None:
+    def __init__(self, operator: Any, mesh: Any, dim: int, batches: list[Batch]) -> None:
         self.operator, self.mesh = operator, mesh
-        self.group, self.rank, self.ranks = mesh.get_group(), mesh.get_local_rank(), mesh.size()
+        self.group, self.rank, self.ranks = mesh.get_group(dim), mesh.get_local_rank(dim), mesh.size(dim)
         # The largest work first: what travels meanwhile has the most to hide behind.
         places = [(batch, placed(batch.names[0], batch.matrices[0])) for batch in batches]
         places.sort(key=lambda pair: (-_work(pair[1].shape), pair[0].indices))
