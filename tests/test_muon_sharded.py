@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import muon_cases as cases
 import pytest
 import torch.distributed as dist
@@ -13,13 +11,6 @@ if not dist.is_available():
     pytest.skip("torch has no distributed", allow_module_level=True)
 
 pytestmark = pytest.mark.numerics
-
-
-@pytest.fixture(scope="module")
-def ranks() -> Iterator[Ranks]:
-    found = Ranks(4, preload="muon_cases")
-    yield found
-    found.close()
 
 
 def test_training_does_not_depend_on_how_it_is_sharded(ranks: Ranks) -> None:
