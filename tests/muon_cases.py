@@ -248,6 +248,25 @@ def wholes(rank: int) -> dict[str, Any]:
         abs(one.residual - ((X @ X.mT - torch.eye(len(X))).norm() / len(X) ** 0.5).item())
         for one, X in zip(readings, scaled, strict=True)
     ]
+    # An adaptive plan, where whole matrices run.
+    sharp: dict[str, Any] = {"dtype": "float16", "error": 0.05, "normalization": "adaptive", "every": 2}
+    M = torch.linalg.qr(numbers(48, 36)).Q.mT
+    found = []
+    for layout in ("whole", "owner", "gather", None):
+        p = torch.nn.Parameter(numbers(36, 48) if layout == "whole" else spread(numbers(36, 48), Shard(0)))
+        readings.clear()
+        optimizer = Muon(
+            [p],
+            plan=Plan(**sharp, layout=None if layout == "whole" else layout),
+            log=readings.append,
+            log_every=2,
+        )
+        for _ in range(2):
+            p.grad = M if layout == "whole" else spread(M, Shard(0))
+            optimizer.step()
+        found.append(whole(p.detach()))
+        said[f"adaptive {layout}"] = readings[0].table
+    assert all(torch.equal(one, found[0]) for one in found)
     # What is wrong on one rank alone.
     p, q = parameter(4, 6), parameter(4, 6)
     if rank:
@@ -256,6 +275,7 @@ def wholes(rank: int) -> dict[str, Any]:
     optimizer = Muon([("first", p), ("second", q)])
     for name, action in {
         "nan": optimizer.step,
+        "gram": lambda: Muon([("w", parameter(36, 48))], plan=Plan(**sharp, layout="gram")),
         "blockwise": lambda: Muon([("w", p)], split=(2, 2), plan=Plan(**EXACT, blockwise=True)),
         "partial parameter": lambda: Muon(
             [("w", torch.nn.Parameter(DTensor.from_local(torch.ones(4, 4), mesh, [Partial()])))]

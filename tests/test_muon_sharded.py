@@ -46,6 +46,10 @@ def test_what_is_said_and_counted(ranks: Ranks) -> None:
     names = ["layer[0][0:3]", "layer[1][0:3]", "layer[0][3:5]", "layer[1][3:5]"]
     assert first["log"] == list(zip(names, rows, strict=True))
     assert max(first["residuals"]) < 1e-9
+    tables = {first[f"adaptive {layout}"] for layout in ("whole", "owner", "gather", None)}
+    assert len(tables) == 1
+    assert tables.pop().endswith("-adaptive")
+    assert first["gram"].startswith("plan.layout: is gram, which chooses no table by the matrix")
     assert first["nan"].startswith("gradient of second: holds NaN")
     assert first["blockwise"].startswith("plan.blockwise: makes each shard of w a matrix")
     assert first["partial parameter"].startswith(

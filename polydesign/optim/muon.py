@@ -137,7 +137,7 @@ class Muon(torch.optim.Optimizer):
                 check_parameter(name, p)
                 list(how.layout.pieces(tuple(p.shape), name))
                 if is_placed(p):
-                    how.spread(name, p)
+                    how.spread(name, p).check_layout(how.sign, p.dtype)
         except InputError:
             self.param_groups.pop()
             raise

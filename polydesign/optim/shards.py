@@ -11,11 +11,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from polydesign.model import InputError
 from polydesign.optim.matrices import Layout, Piece
 from polydesign.runtime.sharded.blocks import joined, moved, part_of
+from polydesign.runtime.sharded.layouts import explained
 from polydesign.runtime.sharded.placed import Placed, as_placed, is_placed, place, placed
 
 
@@ -63,6 +65,14 @@ class Spread:
             parts.append(as_placed(X.to_local().reshape(where.local), where))
         whole = joined(parts, self.pieces[0].dim) if len(parts) > 1 else parts[0]
         return moved(whole, self.where.placements).to_local()
+
+    def check_layout(self, operator: Any, dtype: Any) -> None:
+        """Refuse a layout that cannot run its matrices, before a step has changed anything."""
+        if self.blockwise:
+            return
+        for piece in self.pieces:
+            where = place(self.where.mesh, self.home, self._shape(piece))
+            explained(operator, where, torch.empty(where.local, dtype=dtype, device="meta"))
 
     def here(self, piece: Piece, x: Tensor) -> Tensor:
         """What this rank has of a piece, of what it has of the parameter: a view, which may be empty."""

@@ -55,7 +55,7 @@ def run(operator: Any, D: Any) -> Any:
         if plan.blockwise or not where.splits or not math.prod(where.shape):
             found = whole(X)
         else:
-            layout = _explained(operator, where, X, None).layout
+            layout = explained(operator, where, X, None).layout
             if layout == "gram":
                 found = _gram(operator, X, where, check)
             elif layout == "owner":
@@ -95,10 +95,11 @@ def explain(operator: Any, D: Any, machine: Machine | None = None) -> Explanatio
             "plan.blockwise",
             "runs each shard, or blocks of rows, by themselves: leave it out, and give a block",
         )
-    return _explained(operator, where, D._local_tensor, machine)
+    return explained(operator, where, D._local_tensor, machine)
 
 
-def _explained(operator: Any, where: Placed, X: Tensor, machine: Machine | None) -> Explanation:
+def explained(operator: Any, where: Placed, X: Tensor, machine: Machine | None = None) -> Explanation:
+    """The same of what lies there; X: of which a rank has this, without its values."""
     how = operator.resolved(state_name(operator.plan, operator.letter, X))
     work, turn, why_not = work_of(operator, how, where, X)
     machine = machine or cost.machine_of(where.mesh.device_type, work.coarse)
