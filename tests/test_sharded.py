@@ -31,8 +31,10 @@ from polydesign.runtime import (
     mcsgn,
     msign,
     msign_differentiable,
+    sign_many,
     spectral_clip,
 )
+from polydesign.runtime.sharded import many
 from polydesign.runtime.sharded.meter import Meter
 from polydesign.verification import conformance, expected
 
@@ -228,6 +230,23 @@ def test_large_matrices_without_data(pretended: Any) -> None:
             sent[name, m, layout] = meter.sent
     assert sent["three of degree 17", 1024, "gather"] == 3 * 1024 * 1024 * 2
     assert sent["three of degree 17", 1024, "gram"] == 3 * 1.5 * 4 * (1024 * 1025 // 2) + 12
+
+
+def test_lists_are_cut_where_whole_matrices_would_take_much_memory(
+    pretended: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of five at once, where every rank has them whole; experts of which a rank has a part count less."""
+    for count, entries in ((3, 2 * 8 * 12), (2, 3 * 8 * 12), (1, 1 << 27)):
+        monkeypatch.setattr(many, "LARGEST_BATCH", entries)
+        matrices = [_shard(pretended, (8, 12), 0, torch.float32) for _ in range(5)]
+        with Meter() as meter:
+            sign_many(matrices, plan=Plan(layout="gather", check=False))
+        assert meter.calls == {"all_gather": count}
+    monkeypatch.setattr(many, "LARGEST_BATCH", 2 * 8 * 12)
+    experts = [_shard(pretended, (4, 8, 12), 0, torch.float32) for _ in range(4)]
+    with Meter() as meter:
+        sign_many(experts)
+    assert meter.calls == {"all_reduce": 2}  # a word about each of two batches
 
 
 def test_the_choice_follows_from_the_machine(pretended: Any) -> None:
