@@ -133,6 +133,10 @@ def matrix_sign(folder: Path) -> None:
     script("matrix_sign")["main"].callback(small=False, output=folder / "matrix_sign.png")
 
 
+def sharded_scaling(folder: Path) -> None:
+    script("layouts_figure")["figure"](data("sharded_scaling"), folder)
+
+
 MAKERS: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "measured": (error_table, (".json",)),
     "sign-d5x6-l1e-3-bf16": (six_quintics_measured, (".png",)),
@@ -142,6 +146,7 @@ MAKERS: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "root_fronts": (root_fronts, (".png", ".svg")),
     "rounding_model": (rounding_model, (".png",)),
     "matrix_sign": (matrix_sign, (".png",)),
+    "sharded_scaling": (sharded_scaling, (".png",)),
 }
 """Name -> what writes its files into a folder, and their suffixes."""
 
@@ -163,6 +168,7 @@ DATA = {
     "muon_step": "muon_step",
     "reachable": "reachable",
     "rounding_model": "calibrate_rounding",
+    "sharded_scaling": "sharded_scaling",
     "small_state": "small_state",
     "silent_faults": "silent_faults",
     "stress_certificates": "stress_certificates",

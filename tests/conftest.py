@@ -8,7 +8,7 @@ import os
 import re
 import signal
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import hypothesis
@@ -52,6 +52,16 @@ def pytest_configure(config: pytest.Config) -> None:
     trust(SHORT_TRUST, SHORT_TRUST, pytest.MonkeyPatch())
     # Nor how good a long step is: one start in place of half a minute.
     pytest.MonkeyPatch().setattr(long_schedules, "EFFORT", SHORT_FIT)
+
+
+@pytest.fixture(scope="session")
+def ranks() -> Iterator[Any]:
+    """Four processes in which tests run ranks, and which start with the first of these tests."""
+    from ranks import Ranks
+
+    found = Ranks(4, preload=["sharded_cases", "muon_cases"])
+    yield found
+    found.close()
 
 
 def pytest_collection(session: pytest.Session) -> None:

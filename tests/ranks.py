@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -45,11 +45,11 @@ def _on_rank(rank: int, world: int, store: str, function: Callable[..., Any], ar
 
 
 class Ranks:
-    """So many processes, which have imported the module `preload`; `run` gives a function to the first `world` of them, as the ranks of one group."""
+    """So many processes, which have imported the modules `preload`; `run` gives a function to the first `world` of them, as the ranks of one group."""
 
-    def __init__(self, count: int, preload: str) -> None:
+    def __init__(self, count: int, preload: Sequence[str]) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([preload, "scipy.optimize"])
+        context.set_forkserver_preload([*preload, "scipy.optimize"])
         # The process that is forked looks for modules where this one does only if it is told so.
         before = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)

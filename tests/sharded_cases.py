@@ -14,7 +14,7 @@ from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tenso
 
 from polydesign.model import DTYPES, DivergenceError, InputError, Plan
 from polydesign.model.precision import UNIT_ROUNDOFF
-from polydesign.runtime import InverseRoot, Sign, msign, sign_many
+from polydesign.runtime import InverseRoot, MatrixSign, Sign, msign, sign_many
 from polydesign.runtime.sharded.meter import Meter
 from polydesign.verification import conformance
 
@@ -28,6 +28,7 @@ LEAST = 8 * CONDITION**2
 SHARE = 4.0
 """Times the error of the whole matrix's result, against float64: rounding errors of one size add up to less."""
 
+PLACES = [Replicate(), Shard(0), Shard(1)]
 NORMALIZATIONS = ("frobenius", "schatten4", "schatten8", "power", "aol")
 LAYOUTS = ("gram", "owner", "gather")
 
@@ -124,8 +125,13 @@ def on_two_dimensions(rank: int) -> None:
     # The second half of the mesh has no matrix at all.
     for layout in LAYOUTS:
         agrees(Sign(plan=Plan(layout=layout)), random(1, 7, 9), mesh, [Shard(0), Shard(2)])
-    for place in ([Shard(1), Shard(1)], [Shard(2), Shard(1)]):
+    # Of the batch and of the rows some ranks have nothing.
+    P = positive(3, 5)
+    for place in itertools.product(places, repeat=2):
+        agrees(InverseRoot(2), P, mesh, place)
+    for place in ([Shard(1), Shard(1)], [Shard(2), Shard(1)], [Replicate(), Shard(2)]):
         agrees(InverseRoot(2, plan=Plan(layout="owner")), positive(3, 9), mesh, place)
+        agrees(MatrixSign(), P, mesh, place)
 
 
 # the same refusal on all ranks
@@ -192,7 +198,50 @@ def blockwise(rank: int) -> float:
     return distance(found.full_tensor(), msign(M))
 
 
+def by_sizes(rank: int, world: int) -> None:
+    """Blocks of rows of unequal sizes, each a matrix, wherever the shards begin and end."""
+    sizes = (9, 4, 2)
+    for mesh in (init_device_mesh("cpu", (world,)), init_device_mesh("cpu", (2, world // 2))):
+        for shape, places in (((15, 8), PLACES), ((3, 15, 8), [*PLACES, Shard(2)])):
+            M = random(*shape, dtype=torch.float64)
+            parts = [msign(part) for part in M.split(sizes, dim=-2)]
+            # All on one dimension; on two, where one may replicate, every third.
+            every = list(itertools.product(places, *[places[1:]] * (mesh.ndim - 1)))
+            for place in every[:: 2 * mesh.ndim - 1]:
+                D = spread(M, mesh, place)
+                for X in (
+                    msign(D, plan=Plan(blockwise=sizes)),
+                    *sign_many([D, D], plan=Plan(blockwise=sizes)),
+                ):
+                    assert X.placements == place  # pyright: ignore
+                    full: Any = X.full_tensor()  # pyright: ignore
+                    for found, expected in zip(full.split(sizes, dim=-2), parts, strict=True):
+                        assert distance(found, expected) <= LEAST * UNIT_ROUNDOFF["float64"]
+
+
 # lists
+
+
+def lists_in_two_dimensions(rank: int) -> None:
+    """What one mesh dimension splits goes to owners along it, and what two split runs as msign runs it."""
+    mesh = init_device_mesh("cpu", (2, 2))
+    shapes = [(8, 12), (30, 10), (8, 12), (3, 5)]
+    whole = [random(*shape, seed=seed) for seed, shape in enumerate(shapes)]
+    for layout, place, calls in (
+        # Two shapes with two matrices each way; and one word for each dimension of the mesh.
+        ("owner", [Replicate(), Shard(0)], {"all_to_all": 6, "all_reduce": 2}),
+        ("owner", [Shard(1), Replicate()], {"all_to_all": 6, "all_reduce": 2}),
+        ("owner", [Replicate(), Replicate()], {"all_to_all": 3, "all_reduce": 2}),
+        (None, [Shard(0), Shard(1)], None),
+        ("owner", [Shard(0), Shard(1)], None),
+    ):
+        given = [spread(M, mesh, place) for M in whole]
+        with Meter() as meter:
+            results = sign_many(given, plan=Plan(layout=layout))
+        assert calls is None or meter.calls == calls
+        for M, X in zip(whole, results, strict=True):
+            assert X.placements == tuple(place)
+            assert distance(X.full_tensor(), msign(M)) <= allowed(Sign(), M, msign(M))
 
 
 def lists(rank: int, world: int) -> None:
@@ -218,49 +267,6 @@ def lists(rank: int, world: int) -> None:
                 assert X.placements == D.placements
                 X = X.full_tensor()
             assert distance(X, msign(M)) <= allowed(Sign(), M, msign(M))
-
-
-# training
-
-
-def _losses(rank: int, world: int, sharded: bool, layout: str | None) -> list[float]:
-    """Losses of some steps of Muon without momentum on a small network."""
-    from torch.distributed.fsdp import fully_shard
-
-    mesh = init_device_mesh("cpu", (world,))
-    torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Linear(9, 14), torch.nn.Tanh(), torch.nn.Linear(14, 5)).double()
-    data, target = random(16, 9, dtype=torch.float64), random(16, 5, dtype=torch.float64, seed=1)
-    mine = slice(rank * 16 // world, (rank + 1) * 16 // world)
-    if sharded:
-        for layer in (model[0], model[2]):
-            fully_shard(layer, mesh=mesh)
-        fully_shard(model, mesh=mesh)
-    losses = []
-    for _ in range(4):
-        model.zero_grad()
-        loss = (model(data[mine]) - target[mine]).square().mean()
-        loss.backward()
-        with torch.no_grad():
-            weights = [one for one in model.parameters() if one.ndim == 2]
-            gradients = [one.grad for one in weights]
-            if not sharded:
-                for gradient in gradients:
-                    assert gradient is not None
-                    dist.all_reduce(gradient)
-                    gradient.div_(world)
-            for weight, X in zip(weights, sign_many(gradients, plan=Plan(layout=layout)), strict=True):
-                weight -= 0.1 * X
-        total = loss.detach().clone()
-        dist.all_reduce(total)
-        losses.append(total.item() / world)
-    return losses
-
-
-def training(rank: int, world: int) -> list[list[float]]:
-    """With plain data parallelism, and sharded with FSDP2 in every layout."""
-    found = [_losses(rank, world, False, None)]
-    return found + [_losses(rank, world, True, layout) for layout in LAYOUTS]
 
 
 # the conformance kit

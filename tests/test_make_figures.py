@@ -44,7 +44,7 @@ def test_the_scripts_of_the_data_write_it(script: Any) -> None:
         assert f"{name}.json" in script_path(f"{other}.py").read_text("utf-8")
 
 
-QUICK = ["sign-d5x6-l1e-3", "five-quintics", "root_fronts", "rounding_model"]
+QUICK = ["sign-d5x6-l1e-3", "five-quintics", "root_fronts", "rounding_model", "sharded_scaling"]
 """What needs no measurement."""
 
 

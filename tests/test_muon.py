@@ -16,9 +16,10 @@ from torch._dynamo.utils import counters
 
 import polydesign
 from polydesign import InputError, Plan
+from polydesign.model import PromiseWarning
 from polydesign.optim import Muon, Reading
-from polydesign.optim import muon as module
-from polydesign.optim.maps import TORCH_COEFFICIENTS
+from polydesign.optim import parts as module
+from polydesign.optim.maps import TORCH_COEFFICIENTS, ClampedSign
 from polydesign.program.cost import matmuls_of
 
 pytestmark = pytest.mark.numerics
@@ -27,6 +28,8 @@ SHAPES = [(36, 48), (48, 36), (40, 40), (80, 34)]
 """Above Plan.float32_side, so that the state is bfloat16, as torch.optim.Muon's is."""
 
 LR = 0.1
+
+ADAPTIVE: dict[str, Any] = {"dtype": "float16", "error": 0.05, "normalization": "adaptive"}
 
 
 def parameters(
@@ -264,13 +267,13 @@ def test_matrices_of_one_shape_and_their_transposes_run_in_one_call(
     """And no more of them than LARGEST_BATCH says."""
     shapes = [(36, 48), (48, 36), (3, 36, 48), (40, 40)]
     seen: list[tuple[int, ...]] = []
-    compute = module.ClampedSign.compute
+    compute = ClampedSign.compute
 
     def counting(self: Any, M: Tensor) -> Any:
         seen.append(tuple(M.shape))
         return compute(self, M)
 
-    monkeypatch.setattr(module.ClampedSign, "compute", counting)
+    monkeypatch.setattr(ClampedSign, "compute", counting)
     made: list[list[tuple[int, ...]]] = []
     moved: list[list[Tensor]] = []
     for largest in (module.LARGEST_BATCH, 2 * 36 * 48):
@@ -371,14 +374,6 @@ def test_what_is_refused_says_what_to_write(options: dict[str, Any], words: str)
     Muon([MATRIX])  # the control
 
 
-def test_distributed_parameters_are_refused() -> None:
-    class Distributed(torch.nn.Parameter):
-        full_tensor = None
-
-    with pytest.raises(InputError, match=r"is a DTensor.*export"):
-        Muon([Distributed(torch.ones(2, 2))])
-
-
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_gradient_that_is_not_finite_changes_nothing(bad: float, groups: int, seed: int) -> None:
@@ -450,10 +445,13 @@ def test_the_log_says_what_came_out(seed: int) -> None:
 def test_a_compiled_step_traces_whole_and_gives_the_same_bits(seed: int) -> None:
     torch._dynamo.reset()
     counters.clear()
-    shapes = [(12, 20), (20, 12)]
+    shapes = [(12, 20), (20, 12), (36, 48)]
     params = parameters(shapes, seed)
     copies = twins(params)
-    one, other = Muon(params, lr=LR), Muon(copies, lr=LR)
+    one, other = (
+        Muon([{"params": given[:2]}, {"params": given[2:], "plan": Plan(**ADAPTIVE)}], lr=LR)
+        for given in (params, copies)
+    )
     step = torch.compile(one.step, backend="aot_eager", fullgraph=True)
     give_gradients(0, seed, params, copies)
     one.step()  # which makes the state
@@ -464,3 +462,77 @@ def test_a_compiled_step_traces_whole_and_gives_the_same_bits(seed: int) -> None
     assert counters["graph_break"] == {}
     assert all(torch.equal(p, q) for p, q in zip(params, copies, strict=True))
     assert not torch.equal(params[0], parameters(shapes, seed)[0])
+
+
+# Adaptive plans. (What they choose, and that the promise stays, is tested in test_adaptive.py.)
+
+
+def with_few_values(count: int, seed: int) -> Tensor:
+    """36 × 48 with so many equal singular values and no others."""
+    generator = torch.Generator().manual_seed(seed)
+    U, V = (torch.linalg.qr(torch.randn(side, count, generator=generator)).Q for side in (36, 48))
+    return U @ V.mT
+
+
+def test_an_adaptive_plan_chooses_a_table_by_the_matrix(seed: int) -> None:
+    """The result is that of msign by the same plan, and the log says what ran."""
+    params = parameters([(36, 48), (40, 40)], seed)
+    readings: list[Reading] = []
+    optimizer = Muon(
+        [("many", params[0]), ("few", params[1])], lr=1.0, weight_decay=0.0, momentum=0.0,
+        plan=Plan(**ADAPTIVE), log=readings.append, log_every=2,
+    )  # fmt: skip
+    assert optimizer.param_groups[0]["table"] == "sign-m15-l1e-3-fp16, or by the matrix"
+    params[0].grad = with_few_values(36, seed)
+    params[1].grad = torch.outer(torch.ones(40), torch.arange(40.0))
+    for _ in range(2):
+        before = [p.detach().clone() for p in params]
+        optimizer.step()
+        for p, old in zip(params, before, strict=True):
+            assert p.grad is not None
+            run = polydesign.runtime.Sign(plan=Plan(**ADAPTIVE)).run(p.grad)
+            # What float32 keeps of p - update.
+            assert (old - p.detach() - run.result).abs().max() <= 8 * 2.0**-24 * old.abs().max()
+    many, few = readings
+    assert many.table != few.table == "sign-m15-l1e-3-fp16"
+    assert many.table.endswith("-adaptive")
+    assert (many.below, few.below) == (0.0, 39 / 40)
+    assert many.residual <= many.promised + 0.01  # what rounding to float16 adds is a hundredth of that
+
+
+def test_a_choice_stands_for_several_steps(seed: int) -> None:
+    """every= counts steps where each shape is one call; a step for which less is promised is warned of."""
+    params = parameters([(36, 48)], seed)
+    optimizer = Muon(params, lr=LR, momentum=0.0, plan=Plan(**ADAPTIVE, every=3))
+    sign, ran = optimizer._maps[0].sign, []
+    compute = type(sign).compute
+
+    def noted(self: Any, M: Tensor) -> Any:
+        X, found = compute(self, M)
+        ran.append(found[1].choice.table.name)
+        return X, found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ClampedSign, "compute", noted)
+        params[0].grad = with_few_values(36, seed)
+        optimizer.step()
+        params[0].grad = with_few_values(1, seed)
+        with pytest.warns(PromiseWarning, match="an earlier call chose"):
+            optimizer.step()
+        optimizer.step()
+    assert ran[0] == ran[1] != ran[2] == "sign-m15-l1e-3-fp16"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"table": "jordan_5"}, r"^table: is one map, .*leave one of them out"),
+        ({"ns_coefficients": TORCH_COEFFICIENTS}, r"^ns_coefficients: is one map"),
+        ({"error": 0.1}, r"^error: is in the plan too"),
+    ],
+)
+def test_what_does_not_go_with_an_adaptive_plan(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Muon([MATRIX], plan=Plan(**ADAPTIVE), **options)
+    with pytest.raises(InputError, match=words):
+        Muon([{"params": [MATRIX], **options}], plan=Plan(**ADAPTIVE))

@@ -22,19 +22,24 @@ from torch.distributed.tensor.placement_types import _StridedShard
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from polydesign.model import InputError, Plan
-from polydesign.runtime import InverseRoot, Machine, Sign, explain, msign, spectral_clip
+from polydesign.optim import Muon
+from polydesign.runtime import (
+    InverseRoot,
+    Machine,
+    Sign,
+    explain,
+    mcsgn,
+    msign,
+    msign_differentiable,
+    sign_many,
+    spectral_clip,
+)
+from polydesign.runtime.sharded import many
 from polydesign.runtime.sharded.meter import Meter
 from polydesign.verification import conformance, expected
 
 if not dist.is_available():
     pytest.skip("torch has no distributed", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def ranks() -> Iterator[Ranks]:
-    found = Ranks(4, preload="sharded_cases")
-    yield found
-    found.close()
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +85,50 @@ def test_a_shard_by_itself_is_another_map(ranks: Ranks) -> None:
     assert min(ranks.run(2, cases.blockwise)) > 0.1
 
 
+def test_blocks_of_rows_are_matrices_of_their_own_where_sizes_say_so(ranks: Ranks) -> None:
+    ranks.run(4, cases.by_sizes, 4)
+
+
+def test_blocks_of_rows_of_plain_tensors(pretended: Any, seed: int) -> None:
+    sizes: Any = [9, 4, 2]
+    plan = Plan("fp64", blockwise=sizes)
+    M = cases.random(2, 15, 8, dtype=torch.float64, seed=seed)
+    parts = M.split((9, 4, 2), dim=-2)
+    found = msign(M, plan=plan)
+    whole = replace(plan, blockwise=False)
+    assert torch.equal(found, torch.cat([msign(part, plan=whole) for part in parts], dim=-2))
+    assert cases.distance(found, msign(M, plan=whole)) > 0.1  # another map
+    compiled = torch.compile(lambda x: msign(x, plan=plan), backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(M), found)
+    W = M.clone().requires_grad_()
+    msign(W, plan=plan).sum().backward()
+    expected = []
+    for part in parts:
+        one = part.clone().requires_grad_()
+        msign(one, plan=whole).sum().backward()
+        expected.append(one.grad)
+    torch.testing.assert_close(W.grad, torch.cat(expected, dim=-2), rtol=0, atol=1e-9)
+    D = _shard(pretended, (15, 8), 0, torch.float32)
+    for words, call in {
+        r"^plan\.blockwise: \(9, 4\) sum to 13, and M .* has 15 rows": lambda: msign(
+            M, plan=Plan(blockwise=(9, 4))
+        ),
+        r"^plan\.blockwise: has sizes, and a Run": lambda: Sign(plan=plan).run(M),
+        r"^plan\.blockwise: has sizes, which are of msign": lambda: InverseRoot(2, plan=plan),
+        r"^plan\.blockwise: has sizes, and cuts no DTensor": lambda: Sign(plan=plan)(D.requires_grad_()),
+        r"^plan\.blockwise: has sizes: write split=\(9, 4, 2\)": lambda: Muon(
+            [torch.nn.Parameter(M)], plan=plan
+        ),
+        r"^blockwise\[1\]: ": lambda: Plan(blockwise=(3, 0)),
+        r"^blockwise: must be True, False, or sizes": lambda: Plan(blockwise=()),
+    }.items():
+        with pytest.raises(InputError, match=words):
+            call()
+    for refusing in (mcsgn, spectral_clip, msign_differentiable):
+        with pytest.raises(InputError, match=r"^plan\.blockwise: has sizes"):
+            refusing(torch.eye(4), plan=Plan(blockwise=(2, 2)))
+
+
 @pytest.mark.parametrize("side", [-2, -1])
 def test_the_kit_names_what_is_wrong_with_shards(side: int, kit: str, ranks: Ranks) -> None:
     for right, each, own in ranks.run(2, cases.conformance_of_shards, kit, side):
@@ -95,20 +144,13 @@ def test_the_kit_names_what_is_wrong_with_shards(side: int, kit: str, ranks: Ran
 
 def test_lists(ranks: Ranks) -> None:
     ranks.run(3, cases.lists, 3)
-
-
-def test_training_does_not_depend_on_the_layout(ranks: Ranks) -> None:
-    (plain, *sharded), other = ranks.run(2, cases.training, 2)
-    assert other[0] == plain
-    assert plain[-1] < plain[0]
-    for losses in sharded:
-        assert losses == pytest.approx(plain, rel=1e-9)
+    ranks.run(4, cases.lists_in_two_dimensions)
 
 
 def test_a_rank_that_hangs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of what starts the ranks."""
     monkeypatch.setattr("ranks.LIMIT", 0.5)
-    found = Ranks(1, preload="sharded_cases")
+    found = Ranks(1, preload=["sharded_cases", "muon_cases"])
     with pytest.raises(TimeoutError, match="rank 0"):
         found.run(1, _sleep)
 
@@ -143,10 +185,19 @@ SCHEDULES = {
 
 
 @pytest.mark.parametrize("check", [True, False])
-@pytest.mark.parametrize("layout", ["gram", "owner", "gather"])
-@pytest.mark.parametrize("normalization", ["frobenius", "schatten8", "none"])
+@pytest.mark.parametrize(
+    ("normalization", "layout"),
+    # Where whole matrices run, what normalizes them sends nothing.
+    [
+        ("frobenius", "gram"),
+        ("schatten8", "gram"),
+        ("none", "gram"),
+        ("frobenius", "owner"),
+        ("none", "gather"),
+    ],
+)
 def test_the_model_counts_what_runs(
-    check: bool, layout: str, normalization: str, pretended: Any, seed: int
+    check: bool, normalization: str, layout: str, pretended: Any, seed: int
 ) -> None:
     """Collectives and bytes of rank 0, which has the largest shard."""
     plan = Plan("bf16", layout=layout, normalization=normalization, check=check)
@@ -181,8 +232,25 @@ def test_large_matrices_without_data(pretended: Any) -> None:
     assert sent["three of degree 17", 1024, "gram"] == 3 * 1.5 * 4 * (1024 * 1025 // 2) + 12
 
 
+def test_lists_are_cut_where_whole_matrices_would_take_much_memory(
+    pretended: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of five at once, where every rank has them whole; experts of which a rank has a part count less."""
+    for count, entries in ((3, 2 * 8 * 12), (2, 3 * 8 * 12), (1, 1 << 27)):
+        monkeypatch.setattr(many, "LARGEST_BATCH", entries)
+        matrices = [_shard(pretended, (8, 12), 0, torch.float32) for _ in range(5)]
+        with Meter() as meter:
+            sign_many(matrices, plan=Plan(layout="gather", check=False))
+        assert meter.calls == {"all_gather": count}
+    monkeypatch.setattr(many, "LARGEST_BATCH", 2 * 8 * 12)
+    experts = [_shard(pretended, (4, 8, 12), 0, torch.float32) for _ in range(4)]
+    with Meter() as meter:
+        sign_many(experts)
+    assert meter.calls == {"all_reduce": 2}  # a word about each of two batches
+
+
 def test_the_choice_follows_from_the_machine(pretended: Any) -> None:
-    D = _shard(pretended, (64, 64, 256), 2, torch.bfloat16)
+    D = _shard(pretended, (8, 32, 128), 2, torch.bfloat16)
     operator = Sign(plan=Plan("bf16"))
     found = explain(operator, D, Machine(flops=1e30, bandwidth=1e30, latency=1.0))
     assert found.layout == min(found.costs, key=lambda name: found.costs[name].collectives)

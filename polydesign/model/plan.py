@@ -63,8 +63,10 @@ class Plan:
         layout: Of DTensors whose matrices are split over ranks, how ranks share the work: "gram", "owner" or
             "gather" (runtime/sharded/); None for the one that a model of the cost chooses. The map is the
             same.
-        blockwise: Of DTensors: each shard is a matrix of its own, as of heads, and nothing travels. That is
-            another map than the one of the whole matrix, and runs only where it is asked for.
+        blockwise: True, of DTensors: each shard is a matrix of its own, as of heads, and nothing travels.
+            Sizes such as (512, 128, 128), of msign: so many rows each, of every matrix, sharded or not, are
+            matrices of their own, as in a fused projection. Both are other maps than the one of the whole
+            matrix, and run only where they are asked for.
 
     Raises:
         InputError: A field is not one of its words, or two of them do not go together.
@@ -83,7 +85,7 @@ class Plan:
     out_dtype: Any = None
     every: int = 1
     layout: str | None = None
-    blockwise: bool = False
+    blockwise: bool | tuple[int, ...] = False
 
     def __post_init__(self) -> None:
         if self.matmuls is not None:
@@ -106,9 +108,10 @@ class Plan:
             if self.blockwise is True:
                 raise InputError("layout", "is of whole matrices, and blockwise of shards: say one of them")
         self._check_adaptive()
-        for name in ("compile", "dither", "blockwise"):
+        for name in ("compile", "dither"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(name, f"must be True or False, not {getattr(self, name)!r}")
+        self._check_blockwise()
         if self.dither and self.dtype in ("float32", "float64"):
             raise InputError("dither", f"is of bfloat16 and float16, and dtype is {self.dtype}: leave it out")
         check_choice("form", self.form, FORMS)
@@ -125,6 +128,16 @@ class Plan:
             if any(later <= earlier for earlier, later in pairwise(self.restarts)):
                 raise InputError("restarts", f"must increase, and are {list(self.restarts)}")
             object.__setattr__(self, "restarts", tuple(self.restarts))
+
+    def _check_blockwise(self) -> None:
+        sizes = self.blockwise
+        if isinstance(sizes, bool):
+            return
+        if not isinstance(sizes, (tuple, list)) or not sizes:
+            raise InputError("blockwise", f"must be True, False, or sizes such as (512, 128), not {sizes!r}")
+        for index, size in enumerate(sizes):
+            check_integer(f"blockwise[{index}]", size, 1)
+        object.__setattr__(self, "blockwise", tuple(sizes))
 
     def _check_adaptive(self) -> None:
         check_integer("every", self.every, 1)

@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from torch import Tensor
-
-from polydesign.model import InputError, Plan, check_integer, check_number
+from polydesign.model import ADAPTIVE, InputError, Plan, check_integer, check_number
 from polydesign.model.checks import MOST_STEPS
 from polydesign.runtime import Sign
 from polydesign.runtime.base import Resolved
@@ -41,14 +39,13 @@ class ClampedSign(Sign):
     eps: float = 0.0
     word: ClassVar[str] = "Muon"
 
-    def normalized(self, M: Tensor, how: Resolved) -> tuple[Normalized | None, Resolved]:
-        found, how = super().normalized(M, how)
-        if found is None or not self.eps or how.normalization == "none":
-            return found, how
+    def lowered(self, found: Normalized, how: Resolved) -> Normalized:
+        if not self.eps or how.normalization == "none":
+            return found
         part = (found.norm() / self.eps).clamp(max=1.0)[..., None, None]
         X, A = found.matrix, found.gram
         gram = None if A is None else A * part.square().to(A.dtype)
-        return found._replace(matrix=X * part.to(X.dtype), gram=gram), how
+        return found._replace(matrix=X * part.to(X.dtype), gram=gram)
 
 
 def sign_of(
@@ -67,6 +64,14 @@ def sign_of(
     if eps < 0:
         raise InputError("eps", f"must be at least 0, not {eps!r}")
     wishes: dict[str, Any] = {"table": table, "matmuls": matmuls, "error": error}
+    if plan is not None and check_plan(plan).normalization == ADAPTIVE:
+        for name, value in (("table", table), ("ns_coefficients", ns_coefficients)):
+            if value is not None:
+                raise InputError(
+                    name,
+                    'is one map, and Plan(normalization="adaptive") chooses tables by the matrix: leave one '
+                    "of them out",
+                )
     if ns_coefficients is not None:
         for name, value in wishes.items():
             if value is not None:
@@ -96,17 +101,13 @@ def sign_of(
 
 
 def name_of(sign: ClampedSign) -> str:
-    """Of the table that runs, where the plan's precision decides it."""
+    """Of the table that runs, where the plan's precision decides it; with adaptive, of the one that may."""
     if sign.table is not None:
         return sign.table.name
     if sign.plan.dtype is None:
         return "by the precision of the gradient"
-    return sign.resolved(sign.plan.dtype).table.name
-
-
-def lowest(sign: ClampedSign, dtype: str) -> float:
-    """l, the lower end of the promise after normalization, for a gradient of this dtype."""
-    return sign.resolved(sign.plan.dtype or dtype).table.schedule.interval[0]
+    name = sign.resolved(sign.plan.dtype).table.name
+    return f"{name}, or by the matrix" if sign.plan.normalization == ADAPTIVE else name
 
 
 def _repeated(coefficients: Any, steps: int) -> Any:

@@ -72,9 +72,10 @@ class Layout:
 
     def sides(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Rows and columns of the matrix in a tensor of this shape, before it is split."""
-        return (shape[0], math.prod(shape[1:])) if self._flat(shape) else (shape[-2], shape[-1])
+        return (shape[0], math.prod(shape[1:])) if self.flat(shape) else (shape[-2], shape[-1])
 
-    def _flat(self, shape: tuple[int, ...]) -> bool:
+    def flat(self, shape: tuple[int, ...]) -> bool:
+        """Whether all dimensions but the first are the columns."""
         return self.matrices == "flatten" or (self.matrices == "auto" and len(shape) >= 4)
 
     def pieces(self, shape: tuple[int, ...], name: str) -> Iterator[Piece]:
@@ -85,7 +86,7 @@ class Layout:
                 f"has shape {shape}, and Muon is for matrices: give it and other vectors to "
                 "torch.optim.AdamW",
             )
-        flat = self._flat(shape)
+        flat = self.flat(shape)
         dim = (0 if flat else len(shape) - 2) + self.split_dim
         if not self.split:
             yield Piece(0, 0, shape[0], flat)

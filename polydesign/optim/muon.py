@@ -2,64 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from polydesign.model import InputError, Plan, check_integer
-from polydesign.optim.maps import (
-    TORCH_COEFFICIENTS,
-    TORCH_EPS,
-    TORCH_STEPS,
-    ClampedSign,
-    name_of,
-    sign_of,
-)
-from polydesign.optim.matrices import Layout, Piece
-from polydesign.optim.readings import Reading, read
+from polydesign.optim.gradients import check_finite, gradient_of
+from polydesign.optim.groups import KEPT, Map, check_parameter, moving, names_of, settled
+from polydesign.optim.maps import TORCH_EPS, TORCH_STEPS
+from polydesign.optim.moves import Held, Moves
+from polydesign.optim.readings import Reading
+from polydesign.optim.shards import local_of, placed_as
+from polydesign.runtime.sharded.placed import is_placed
 from polydesign.table.given import Source
-
-LARGEST_BATCH = 1 << 27
-"""Entries of what runs in one call, half a GB in float32; a larger matrix runs alone."""
-
-OWN = ("table", "plan", "matmuls", "error", "matrices", "split", "split_dim")
-"""Arguments of a group that torch.optim.Muon does not have."""
-
-CHOICES = ("table", "matmuls", "error", "ns_coefficients")
-"""Arguments that say which table runs, one of them."""
-
-KEPT = ("ns_coefficients", "ns_steps", "eps", "table")
-"""Keys of a group that say what runs: the arguments decide that, and no state that is loaded."""
-
-
-@dataclass(frozen=True)
-class _Map:
-    """What a group runs, and on which matrices."""
-
-    sign: ClampedSign
-    layout: Layout
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Matrices of one parameter that run in one call: of gradient and momentum, and where the result goes."""
-
-    name: str
-    piece: Piece
-    parameter: Tensor
-    gradient: Tensor
-    momentum: Tensor
-
-    @property
-    def sides(self) -> tuple[int, int]:
-        """Rows and columns; from shapes alone, so that nothing is copied."""
-        shape = self.piece.of(self.parameter).shape
-        return (shape[0], shape[1:].numel()) if self.piece.flat else (shape[-2], shape[-1])
 
 
 class Muon(torch.optim.Optimizer):
@@ -69,6 +26,11 @@ class Muon(torch.optim.Optimizer):
     (1 − μ)G + μB, with nesterov, or of B. Without table, plan, matmuls, error and ns_coefficients the table
     is the package's best one for as many products as torch.optim.Muon takes, 15, in bfloat16. With
     ns_coefficients it is that optimizer, within rounding. A group may have any argument but log of its own.
+
+    Parameters that are DTensors, as of FSDP2, move as the whole ones would within rounding, whatever their
+    placement, and every rank of their mesh calls `step`, with gradients of the same parameters. What travels
+    is said in docs/sharded.md; plan.layout names it. Fused matrices that are split across what is fused, and
+    such weights of convolutions, travel once more each way.
 
     State dicts have torch.optim.Muon's fields, and either optimizer loads the other's. What runs is decided
     by the arguments: a state that is loaded does not change ns_coefficients, ns_steps and eps.
@@ -100,13 +62,14 @@ class Muon(torch.optim.Optimizer):
         split: Sizes of matrices that are fused in one, such as (q, k, v): each is orthogonalized by itself,
             and has its own s.
         split_dim: 0 where they lie above each other, 1 where side by side.
-        log: Called with a Reading for every matrix; it costs a product and singular values each.
+        log: Called with a Reading for every matrix; it costs a product and singular values each. DTensors
+            are gathered for it, and every rank gets all readings.
         log_every: In every so-manieth step, the first one among them.
 
     Raises:
         InputError: For arguments as in torch.optim.Muon and those above, with the name of the argument or of
-            the parameter; for vectors, complex parameters and DTensors. In step, for sparse gradients and for
-            those that are not finite.
+            the parameter; for vectors, complex parameters, and DTensors that are terms of a sum or
+            interleaved. In step, for sparse gradients and those that are not finite, on all ranks alike.
 
     Source: Keller Jordan, kellerjordan.github.io/posts/muon; adjust_lr_fn: arXiv 2502.16982.
 
@@ -142,7 +105,7 @@ class Muon(torch.optim.Optimizer):
         if log is not None and not callable(log):
             raise InputError("log", "must be a function of one Reading, such as readings.append of a list")
         self.log, self.log_every, self.calls = log, log_every, 0
-        self._maps: list[_Map] = []
+        self._maps: list[Map] = []
         named = {"matrices": matrices, "split": split, "split_dim": split_dim}
         self._own = {"table": table, "plan": plan, "matmuls": matmuls, "error": error, **named}
         defaults = {
@@ -166,38 +129,31 @@ class Muon(torch.optim.Optimizer):
         Raises:
             InputError: As when the optimizer is made; the groups are then what they were.
         """
-        given = dict(param_group)
-        own, settings = {**self._own}, {**self.defaults}
-        if any(given.get(name) is not None for name in CHOICES):  # one of them replaces the other
-            own |= dict.fromkeys(CHOICES[:3])
-            settings["ns_coefficients"], settings["ns_steps"] = None, TORCH_STEPS
-        own |= {name: given.pop(name) for name in OWN if name in given}
-        settings |= given
-        _check(settings)
-        layout = Layout(own["matrices"], own["split"], own["split_dim"])
-        wishes = {name: own[name] for name in ("table", "plan", "matmuls", "error")}
-        known = {name: settings[name] for name in ("ns_coefficients", "ns_steps", "eps")}
-        sign = sign_of(**known, **wishes)
-        given["ns_steps"] = settings["ns_steps"]
-        given["ns_coefficients"] = tuple(settings["ns_coefficients"] or TORCH_COEFFICIENTS)
-        given["table"] = name_of(sign)
+        given, how = settled(param_group, self._own, self.defaults)
         super().add_param_group(given)
         try:
             group = self.param_groups[-1]
-            for name, p in zip(_names(group, len(self.param_groups) - 1), group["params"], strict=True):
-                _check_parameter(name, p)
-                list(layout.pieces(tuple(p.shape), name))
+            for name, p in zip(names_of(group, len(self.param_groups) - 1), group["params"], strict=True):
+                check_parameter(name, p)
+                list(how.layout.pieces(tuple(p.shape), name))
+                if is_placed(p):
+                    how.spread(name, p).check_layout(how.sign, p.dtype)
         except InputError:
             self.param_groups.pop()
             raise
-        self._maps.append(_Map(sign, layout))
+        self._maps.append(how)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state of this optimizer or of torch.optim.Muon; what runs stays as the arguments have it."""
         kept = [{name: group[name] for name in KEPT} for group in self.param_groups]
         super().load_state_dict(state_dict)
-        for group, own in zip(self.param_groups, kept, strict=True):
+        for index, (group, own) in enumerate(zip(self.param_groups, kept, strict=True)):
             group.update(own)
+            for name, p in zip(names_of(group, index), group["params"], strict=True):
+                state = self.state.get(p, {})
+                if "momentum_buffer" in state:
+                    buffer = placed_as(f"momentum of {name}", state["momentum_buffer"], p)
+                    state["momentum_buffer"] = buffer
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the log, which is a function of somebody."""
@@ -214,176 +170,52 @@ class Muon(torch.optim.Optimizer):
         Returns:
             What closure returns, or None.
         """
+        if torch.compiler.is_compiling() and any(
+            is_placed(p) for group in self.param_groups for p in group["params"]
+        ):
+            return _apart(self, closure)
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        self._check_finite()
-        for index, (group, how) in enumerate(zip(self.param_groups, self._maps, strict=True)):
-            self._step(group, how, index)
+        found = [
+            [(name, p, gradient_of(name, p)) for name, p in moving(group, index)]
+            for index, group in enumerate(self.param_groups)
+        ]
+        if not torch.compiler.is_compiling():
+            looked = zip(found, self._maps, strict=True)
+            check_finite(
+                [(name, grad) for one, how in looked if how.sign.plan.check for name, _, grad in one]
+            )
+        for one, group, how in zip(found, self.param_groups, self._maps, strict=True):
+            if one:
+                self._step(one, group, how)
         self.calls += 1
         return loss
 
-    def _check_finite(self) -> None:
-        """Of all groups before any is changed."""
-        if torch.compiler.is_compiling():
-            return
-        for index, (group, how) in enumerate(zip(self.param_groups, self._maps, strict=True)):
-            found = [(name, _gradient(name, p)) for name, p in _moving(group, index)]
-            if found and how.sign.plan.check:
-                names, grads = (list(column) for column in zip(*found, strict=True))
-                _check_finite(names, grads)
-
-    def _step(self, group: dict[str, Any], how: _Map, index: int) -> None:
-        found = _moving(group, index)
-        if not found:
-            return
-        names, params = (list(column) for column in zip(*found, strict=True))
-        grads = [_gradient(name, p) for name, p in found]
-        for p, grad in zip(params, grads, strict=True):
+    def _step(self, found: list[tuple[str, Tensor, Tensor]], group: dict[str, Any], how: Map) -> None:
+        for _, p, grad in found:
             if "momentum_buffer" not in self.state[p]:
                 zero = torch.zeros_like(grad, memory_format=torch.preserve_format)
                 self.state[p]["momentum_buffer"] = zero
-        buffers = [self.state[p]["momentum_buffer"] for p in params]
-        torch._foreach_lerp_(buffers, grads, 1 - group["momentum"])  # pyright: ignore
         lr = group["lr"].squeeze() if isinstance(group["lr"], Tensor) else group["lr"]
+        logs = self.log is not None and self.calls % self.log_every == 0
+        moves = Moves(how, group, lr, self.log if logs else None, self.calls)
+        # Of a DTensor what this rank has: all that is done entry by entry needs no other.
+        params, grads = [local_of(p) for _, p, _ in found], [local_of(grad) for _, _, grad in found]
+        buffers = [local_of(self.state[p]["momentum_buffer"]) for _, p, _ in found]
+        torch._foreach_lerp_(buffers, grads, 1 - group["momentum"])  # pyright: ignore
         torch._foreach_mul_(params, 1 - lr * group["weight_decay"])  # pyright: ignore
-        parts = [
-            _Part(name, piece, p, grad, buffer)
-            for name, p, grad, buffer in zip(names, params, grads, buffers, strict=True)
-            for piece in how.layout.pieces(tuple(p.shape), name)
+        held = [
+            (name, p, Held(*rows))
+            for (name, p, _), *rows in zip(found, params, grads, buffers, strict=True)
             if p.numel()
         ]
-        for batch in _batches(parts):
-            self._move(batch, group, how.sign, lr)
-
-    def _move(self, batch: list[_Part], group: dict[str, Any], sign: ClampedSign, lr: Any) -> None:
-        """Orthogonalize matrices of one shape together, and move their parameters."""
-        M = _joined([part.piece.matrices(part.momentum) for part in batch])
-        if group["nesterov"]:
-            M = _joined([part.piece.matrices(part.gradient) for part in batch]).lerp(M, group["momentum"])
-        if self.log is not None and self.calls % self.log_every == 0:
-            run = sign.run(M)
-            X, counts = run.result, [part.piece.matrices(part.parameter).shape[0] for part in batch]
-            for reading in read(M, run, sign, self.calls, _called(batch, counts)):
-                self.log(reading)
-        else:
-            X = sign(M)
-        start = 0
-        for part in batch:
-            target, (rows, columns) = part.piece.of(part.parameter), part.sides
-            count = target.numel() // (rows * columns)
-            found = X[start : start + count]
-            found = found if found.shape[-2:] == (rows, columns) else found.mT
-            step = lr * _scale(group["adjust_lr_fn"], rows, columns)
-            if isinstance(step, Tensor):
-                target.sub_(found.reshape(target.shape) * step.to(found.device))
-            else:
-                target.add_(found.reshape(target.shape), alpha=-step)
-            start += count
+        moves.plain([(name, one) for name, p, one in held if not is_placed(p)])
+        moves.spread([(how.spread(name, p), one) for name, p, one in held if is_placed(p)])
 
 
-def _names(group: dict[str, Any], index: int) -> list[str]:
-    """Of a group's parameters: their own where they were given with names."""
-    numbered = [f"param_groups[{index}].params[{k}]" for k in range(len(group["params"]))]
-    return list(group.get("param_names", numbered))
-
-
-def _moving(group: dict[str, Any], index: int) -> list[tuple[str, Any]]:
-    """The parameters of a group that have a gradient, with their names."""
-    named = zip(_names(group, index), group["params"], strict=True)
-    return [(name, p) for name, p in named if p.grad is not None]
-
-
-def _check(settings: dict[str, Any]) -> None:
-    lr = settings["lr"]
-    if isinstance(lr, Tensor) and lr.numel() != 1:
-        raise InputError("lr", f"must be one number, and is a tensor of shape {tuple(lr.shape)}")
-    for name in ("lr", "momentum", "weight_decay"):
-        value = settings[name]
-        if not isinstance(value, Tensor) and not (isinstance(value, (int, float)) and 0 <= value < math.inf):
-            raise InputError(name, f"must be a number of at least 0, not {value!r}")
-    if settings["adjust_lr_fn"] not in (None, "original", "match_rms_adamw"):
-        raise InputError(
-            "adjust_lr_fn", f"must be None, original or match_rms_adamw, not {settings['adjust_lr_fn']!r}"
-        )
-
-
-def _check_parameter(name: str, p: Tensor) -> None:
-    if hasattr(p, "full_tensor"):
-        raise InputError(
-            name,
-            "is a DTensor, which this optimizer does not take yet: polydesign export sign-m15-l1e-3-bf16 "
-            "--to torch-function writes a Muon that gathers it",
-        )
-    if p.is_complex():
-        raise InputError(
-            name, "is complex: give torch.view_as_real parts as parameters, or leave it to AdamW"
-        )
-    if not p.is_floating_point():
-        raise InputError(name, f"has dtype {str(p.dtype).removeprefix('torch.')}, which nothing can train")
-
-
-def _gradient(name: str, p: Tensor) -> Tensor:
-    grad = p.grad
-    assert grad is not None
-    if grad.layout != torch.strided:
-        raise InputError(f"gradient of {name}", "is sparse: make the layer with sparse=False")
-    return grad
-
-
-def _check_finite(names: list[str], grads: list[Tensor]) -> None:
-    """Refuse gradients that are not, before they reach the momentum. One look at the data."""
-    # float8 has no such norm; the entries of the empty are none.
-    sizes = [g.abs().amax() if g.numel() else g.new_zeros(()) for g in grads]
-    device = sizes[0].device
-    finite = torch.stack([size.float().isfinite().to(device) for size in sizes])
-    if not finite.all():
-        wrong = names[int((~finite).int().argmax())]
-        raise InputError(
-            f"gradient of {wrong}",
-            "holds NaN or infinity: look for what made it, or leave this step out, as "
-            "torch.amp.GradScaler does; nothing was changed. Plan(check=False) runs without this check",
-        )
-
-
-def _batches(parts: list[_Part]) -> Iterator[list[_Part]]:
-    """Parts whose matrices have one shape, or the transposed one, up to LARGEST_BATCH."""
-    alike: dict[Any, list[_Part]] = defaultdict(list)
-    for part in parts:
-        alike[(*sorted(part.sides), part.parameter.dtype, part.parameter.device)].append(part)
-    for found in alike.values():
-        batch, size = [], 0
-        for part in found:
-            more = part.piece.of(part.parameter).numel()
-            if batch and size + more > LARGEST_BATCH:
-                yield batch
-                batch, size = [], 0
-            batch.append(part)
-            size += more
-        yield batch
-
-
-def _joined(stacks: list[Tensor]) -> Tensor:
-    """One batch (b, m, n), m <= n unless there is one stack alone, which runs as it is."""
-    if len(stacks) == 1:
-        return stacks[0]
-    return torch.cat([M.mT if M.shape[-2] > M.shape[-1] else M for M in stacks])
-
-
-def _called(batch: list[_Part], counts: list[int]) -> list[tuple[str, tuple[int, int]]]:
-    """Name and shape of every matrix of a batch."""
-    found = []
-    for part, count in zip(batch, counts, strict=True):
-        piece = part.piece
-        whole = piece.size == part.parameter.shape[piece.dim]
-        rows = "" if whole else f"[{piece.start}:{piece.start + piece.size}]"
-        places = [f"[{k}]" for k in range(count)] if count > 1 else [""]
-        found += [(f"{part.name}{place}{rows}", part.sides) for place in places]
-    return found
-
-
-def _scale(name: str | None, rows: int, columns: int) -> float:
-    if name == "match_rms_adamw":
-        return 0.2 * math.sqrt(max(rows, columns))
-    return math.sqrt(max(1.0, rows / columns))
+@torch.compiler.disable(reason="Muon's step of DTensors runs collectives, and is not traced")
+def _apart(optimizer: Muon, closure: Callable[[], Any] | None) -> Any:
+    """A step outside the graph."""
+    return optimizer.step(closure)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from polydesign.optim.maps import ClampedSign, lowest
+from polydesign.optim.maps import ClampedSign
 from polydesign.runtime import Run
+from polydesign.runtime.normalize import nonzero
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Reading:
         residual: ‖X Xᵀ − I‖_F/√n of the result, n the shorter side.
         promised: What the table promises of that where no singular value is below l·ν.
         below: The share of the singular values that is.
+        table: What ran; with an adaptive plan the matrix decides it.
     """
 
     step: int
@@ -32,19 +34,20 @@ class Reading:
     residual: float
     promised: float
     below: float
+    table: str
 
 
 def read(
     M: Tensor, run: Run, sign: ClampedSign, step: int, names: list[tuple[str, tuple[int, int]]]
 ) -> list[Reading]:
     """A Reading for each matrix of a batch M (b, m, n) that ran as `run` says; it takes singular values."""
-    dtype = str(M.dtype).removeprefix("torch.")
     sigma = torch.linalg.svdvals(M.to(torch.promote_types(M.dtype, torch.float32)))
     norm = run.norm.reshape(-1)
-    ends = lowest(sign, dtype) * norm.clamp_min(sign.eps)
-    below = (sigma < ends[:, None]).double().mean(dim=-1)
+    # l·max(ν, eps), which l·ν and ν give; what is zero is below all of them.
+    ends = run.interval[..., 0].reshape(-1) * (norm.clamp_min(sign.eps) / nonzero(norm))
+    below = ((sigma < ends[:, None]) | (sigma == 0)).double().mean(dim=-1)
     rows = zip(names, norm.tolist(), run.residual.reshape(-1).tolist(), below.tolist(), strict=True)
     return [
-        Reading(step, name, shape, size, residual, run.promised, share)
+        Reading(step, name, shape, size, residual, run.promised, share, run.table)
         for (name, shape), size, residual, share in rows
     ]

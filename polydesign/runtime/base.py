@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from polydesign.model import ADAPTIVE, HALF, Plan, PromiseWarning, SafetyWarning, Table, stated
+from polydesign.model import ADAPTIVE, HALF, InputError, Plan, PromiseWarning, SafetyWarning, Table, stated
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime import opaque
 from polydesign.runtime.checks import (
@@ -21,10 +21,11 @@ from polydesign.runtime.checks import (
     check_table,
     check_unadapted,
     check_unchosen,
+    check_uncut,
     given_table,
 )
 from polydesign.runtime.run import Run
-from polydesign.runtime.sharded import layouts
+from polydesign.runtime.sharded import blocks, layouts
 from polydesign.runtime.sharded.layouts import by_shards
 from polydesign.runtime.surroundings import Back, each, given_back, pinned, plain, seen
 from polydesign.table.given import TableField
@@ -82,6 +83,8 @@ class Operator:
     """Whether the result is a number of singular values."""
     adapts: ClassVar[bool] = False
     """Whether it can choose its table by the matrix."""
+    cuts_rows: ClassVar[bool] = False
+    """Whether it runs blocks of rows as matrices of their own (Plan.blockwise with sizes)."""
     letter: ClassVar[str] = "M"
     """What messages call the matrix."""
     shardable: ClassVar[bool] = False
@@ -94,6 +97,8 @@ class Operator:
         self.__dict__.update(plan=plan, table=table, _resolved={}, _held={}, _number=opaque.numbered(self))
         if not self.adapts:
             check_unadapted(plan.normalization, self.word)
+        if not self.cuts_rows:
+            check_uncut(plan, self.word)
         self.check()
         check_unchosen(plan, self.table)
         if self.table is not None:
@@ -118,7 +123,7 @@ class Operator:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is of this object and process alone."""
-        own = ("_resolved", "_held", "_twin", "_number")
+        own = ("_resolved", "_held", "_twin", "_block", "_number")
         return {name: value for name, value in self.__dict__.items() if name not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -178,6 +183,8 @@ class Operator:
         """The tensor, or tensors."""
         if torch.compiler.is_dynamo_compiling():
             return opaque.call(self.__dict__["_number"], *data)
+        if not isinstance(self.plan.blockwise, bool):
+            return blocks.run(self.letter, self._of_a_block(), data[0], self.plan.blockwise)
         if self.shardable and len(data) == 1 and by_shards(data[0]):
             return layouts.run(self, data[0])
         if self.plan.check and not seen(*data):
@@ -195,6 +202,12 @@ class Operator:
 
     def run(self, *data: Any) -> Run:
         """The same result, bit for bit, with what was done and what came out."""
+        if not isinstance(self.plan.blockwise, bool):
+            raise InputError(
+                "plan.blockwise",
+                "has sizes, and a Run is of one matrix: leave it out, and run each of "
+                f"{self.letter}.split(sizes, dim=-2)",
+            )
         if self.plan.check and not seen(*data):
             return self._unchecked().run(*data)
         given, (data, back) = data, plain(data, counts=self.counts)
@@ -216,6 +229,14 @@ class Operator:
             twin.__dict__.update(plan=replace(plan, check=False))
             self.__dict__["_twin"] = twin
         return self.__dict__["_twin"]
+
+    def _of_a_block(self) -> Operator:
+        """The same operator, for a matrix that is a block."""
+        if "_block" not in self.__dict__:
+            block = copy(self)
+            block.__dict__.update(plan=replace(self.plan, blockwise=False))
+            self.__dict__["_block"] = block
+        return self.__dict__["_block"]
 
     def _given(self, result: Any, back: Back | None) -> Any:
         """The result in plan.out_dtype, complex or distributed where the data was."""

@@ -258,6 +258,16 @@ def check_unchosen(plan: Plan, table: Table | None) -> None:
             raise InputError(f"plan.{name}", "chooses a table where none is given: leave one of them out")
 
 
+def check_uncut(plan: Plan, operator: str) -> None:
+    """Refuse sizes of blocks, for an operator that does not run rows by blocks."""
+    if not isinstance(plan.blockwise, bool):
+        raise InputError(
+            "plan.blockwise",
+            f"has sizes, which are of msign, and {operator} runs whole matrices: leave it out, and call it "
+            "for each block",
+        )
+
+
 def check_undithered(plan: Plan, operator: str) -> None:
     """Refuse dither, for an operator that does not begin with msign."""
     if plan.dither:

@@ -38,6 +38,7 @@ from polydesign.runtime.checks import (
     check_scalar,
     check_square,
     check_table,
+    check_uncut,
     state_name,
     whole,
 )
@@ -86,6 +87,7 @@ def msign_differentiable(
     (M,), back = plain((M,))
     check_matrix("M", M)
     plan = check_plan(plan)
+    check_uncut(plan, "msign_differentiable")
     # [M, εI] may be wider than M, and the result is not.
     plan = replace(plan.in_dtype(state_name(plan, "M", M)), out_dtype=plan.out_dtype)
     check_number("eps", eps)

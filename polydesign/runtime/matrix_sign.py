@@ -36,6 +36,7 @@ class MatrixSign(Sign):
     word = "mcsgn"
     general = True
     adapts = False
+    cuts_rows = False
 
     def check(self) -> None:
         if self.plan.form != "direct":

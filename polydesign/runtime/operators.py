@@ -82,6 +82,7 @@ class Sign(Operator):
     general: ClassVar[bool] = False
     """Whether no step begins with a Gram matrix, as in mcsgn."""
     adapts: ClassVar[bool] = True
+    cuts_rows: ClassVar[bool] = True
 
     def check(self) -> None:
         if isinstance(self.table, Table):
@@ -140,13 +141,19 @@ class Sign(Operator):
                 check_vouched("M", M, how.table.schedule.interval[1])
         state = self.state(M, how)
         if how.normalization != ADAPTIVE:
-            return self._divided(M, state, NORMALIZATIONS[how.normalization], how.normalization), how
+            found = self._divided(M, state, NORMALIZATIONS[how.normalization], how.normalization)
+            return self.lowered(found, how), how
         key = (how.state, M.shape, M.device)
         chooser = Chooser(how.table, how.ladder, self.plan.every, self.__dict__["_held"], key)
         found = self._divided(M, state, partial(adaptive, fourth=chooser), ADAPTIVE)
         table = chooser.choice.table
         form, restarts = _form(self.plan, table.schedule, dtype_name(how.state))
-        return found, how._replace(table=table, form=form, restarts=restarts, choice=chooser.choice)
+        how = how._replace(table=table, form=form, restarts=restarts, choice=chooser.choice)
+        return self.lowered(found, how), how
+
+    def lowered(self, found: Normalized, how: Resolved) -> Normalized:
+        """For what divides by more than the norm: what it makes of the matrix once normalized."""
+        return found
 
     def _divided(
         self, M: Tensor, state: torch.dtype, divided: Callable[..., Normalized], name: str
@@ -252,6 +259,8 @@ class Sign(Operator):
 
 class AnySign(Sign):
     """Sign that runs a clip table too, for operators that are made of signs."""
+
+    cuts_rows = False
 
     @property
     def purposes(self) -> Sequence[str]:

@@ -55,7 +55,7 @@ def run(operator: Any, D: Any) -> Any:
         if plan.blockwise or not where.splits or not math.prod(where.shape):
             found = whole(X)
         else:
-            layout = _explained(operator, where, X, None).layout
+            layout = explained(operator, where, X, None).layout
             if layout == "gram":
                 found = _gram(operator, X, where, check)
             elif layout == "owner":
@@ -91,11 +91,15 @@ def explain(operator: Any, D: Any, machine: Machine | None = None) -> Explanatio
     where = placed(operator.letter, D)
     check_matrix(operator.letter, D._local_tensor)
     if operator.plan.blockwise:
-        raise InputError("plan.blockwise", "runs each shard by itself, and nothing travels: leave it out")
-    return _explained(operator, where, D._local_tensor, machine)
+        raise InputError(
+            "plan.blockwise",
+            "runs each shard, or blocks of rows, by themselves: leave it out, and give a block",
+        )
+    return explained(operator, where, D._local_tensor, machine)
 
 
-def _explained(operator: Any, where: Placed, X: Tensor, machine: Machine | None) -> Explanation:
+def explained(operator: Any, where: Placed, X: Tensor, machine: Machine | None = None) -> Explanation:
+    """The same of what lies there; X: of which a rank has this, without its values."""
     how = operator.resolved(state_name(operator.plan, operator.letter, X))
     work, turn, why_not = work_of(operator, how, where, X)
     machine = machine or cost.machine_of(where.mesh.device_type, work.coarse)
@@ -211,7 +215,7 @@ def _gram(operator: Any, X: Tensor, where: Placed, check: bool) -> Tensor:
     with pinned(X.device.type):
         if check:
             _look(operator, X, M, how, side)
-        ran = signed(M, how, state, plan, side)
+        ran = signed(M, operator, how, state, side)
         if check and plan.guards:
             _guard(operator, X, where, how, evidence(ran, side))
     found = (ran.X.mT if along == -2 else ran.X).to(how.state)

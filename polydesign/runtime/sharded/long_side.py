@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from polydesign.model import Plan
 from polydesign.runtime import ops
 from polydesign.runtime.evidence import ROUNDS, probes
 from polydesign.runtime.execute import Factor, factor, stretches
@@ -76,19 +75,19 @@ class Ran(NamedTuple):
     last: Factor
 
 
-def signed(M: Tensor, how: Any, state: torch.dtype, plan: Plan, side: OnRanks) -> Ran:
+def signed(M: Tensor, operator: Any, how: Any, state: torch.dtype, side: OnRanks) -> Ran:
     """The iteration on this rank's columns.
 
     Args:
         M: (..., m, k), k of the n columns, m <= n.
+        operator: A `Sign`, whose plan does not dither.
         how: The table, the normalization, and the form; a `base.Resolved`.
         state: What is iterated in.
-        plan: For its dither, which has no place here.
         side: The ranks that have the other columns.
     """
-    assert not plan.dither
+    assert not operator.plan.dither
     steps, A = how.table.schedule, None
-    found = NORMALIZATIONS[how.normalization](M, state, side)
+    found = operator.lowered(NORMALIZATIONS[how.normalization](M, state, side), how)
     X, A = found.matrix, found.gram
     last = None
     own = A

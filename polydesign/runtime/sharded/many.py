@@ -1,12 +1,13 @@
 """msign of many matrices at once, as an optimizer needs it once a step: batches, owners, and overlap.
 
-Matrices of one shape, dtype and placement run as one batch. Those that are split over a mesh of one
-dimension, or replicated on it, may go to owners (owners.py).
+Matrices of one shape, dtype and placement run as one batch. Those that one mesh dimension splits, or none,
+may go to owners (owners.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -18,8 +19,11 @@ from polydesign.runtime.checks import check_matrix, check_plan
 from polydesign.runtime.operators import Sign
 from polydesign.runtime.sharded import layouts
 from polydesign.runtime.sharded.owners import Batch, Owners
-from polydesign.runtime.sharded.placed import Placed, is_placed, placed
+from polydesign.runtime.sharded.placed import Placed, is_placed, place, placed
 from polydesign.table.given import Source
+
+LARGEST_BATCH = 1 << 27
+"""Entries of the whole matrices that run in one call, half a GB in float32; a larger one runs alone."""
 
 
 def sign_many(matrices: Sequence[Any], table: Source | None = None, plan: Plan | None = None) -> list[Any]:
@@ -44,23 +48,28 @@ def sign_many(matrices: Sequence[Any], table: Source | None = None, plan: Plan |
     plan = check_plan(plan)
     if isinstance(matrices, Tensor):
         raise InputError("matrices", "must be a list of matrices; for one tensor write msign(M)")
-    operator = made(Sign, table, plan)
+    return run_many(made(Sign, table, plan), matrices, [f"matrices[{k}]" for k in range(len(matrices))])
+
+
+def run_many(operator: Sign, matrices: Sequence[Any], names: Sequence[str]) -> list[Any]:
+    """What `sign_many` does, by an operator, for matrices that refusals call by these names."""
     with torch.no_grad():
         kinds: dict[Any, list[int]] = {}
-        for index, M in enumerate(matrices):
-            kinds.setdefault(_kind(f"matrices[{index}]", M), []).append(index)
+        for index, (name, M) in enumerate(zip(names, matrices, strict=True)):
+            kinds.setdefault(_kind(name, M), []).append(index)
         results: list[Any] = [None] * len(matrices)
-        owned: dict[Any, list[Batch]] = {}
+        owned: dict[tuple[Any, int], list[Batch]] = {}
         for indices in kinds.values():
-            batch = Batch(indices, [matrices[k].detach() for k in indices])
-            where = batch.where(plan)
-            if where is not None and _to_owners(operator, where, batch):
-                owned.setdefault(where.mesh, []).append(batch)
+            batch = Batch(indices, [matrices[k].detach() for k in indices], [names[k] for k in indices])
+            along = batch.along(operator.plan)
+            if along is not None and _to_owners(operator, along[0], batch):
+                owned.setdefault((along[0].mesh, along[1]), []).append(batch)
             else:
-                for index, X in zip(indices, _together(operator, batch), strict=True):
-                    results[index] = X
-        for mesh, batches in owned.items():
-            for index, X in Owners(operator, mesh, batches).results():
+                for part in _parts(batch):
+                    for index, X in zip(part.indices, _together(operator, part), strict=True):
+                        results[index] = X
+        for way, batches in owned.items():
+            for index, X in Owners(operator, *way, batches).results():
                 results[index] = X
     return results
 
@@ -72,6 +81,19 @@ def _kind(name: str, M: Any) -> Any:
     return M.shape, M.dtype, M.device, M.device_mesh, tuple(M.placements)
 
 
+def _parts(batch: Batch) -> Iterator[Batch]:
+    """As many matrices at once as LARGEST_BATCH says; the same on all ranks, which have to call alike."""
+    first, size = batch.matrices[0], batch.matrices[0].numel()
+    if is_placed(first):
+        where = placed(batch.names[0], first)
+        largest = place(where.mesh, where.placements, where.shape, [0] * where.mesh.ndim)
+        size = size if where.splits else math.prod(largest.local)
+    count = max(1, LARGEST_BATCH // max(1, size))
+    for start in range(0, len(batch.matrices), count):
+        some = slice(start, start + count)
+        yield Batch(batch.indices[some], batch.matrices[some], batch.names[some])
+
+
 def _stacked(batch: Batch) -> Any:
     """The matrices as one batch."""
     first = batch.matrices[0]
@@ -79,7 +101,7 @@ def _stacked(batch: Batch) -> Any:
         return torch.stack(batch.matrices)
     from torch.distributed.tensor import DTensor, Shard
 
-    placed(f"matrices[{batch.indices[0]}]", first)
+    placed(batch.names[0], first)
     moved = [Shard(one.dim % first.ndim + 1) if one.is_shard() else one for one in first.placements]
     shape = torch.Size((len(batch.matrices), *first.shape))
     stride = torch.empty(shape, device="meta").stride()

@@ -23,26 +23,34 @@ from polydesign.runtime.surroundings import seen
 
 
 class Batch(NamedTuple):
-    """Matrices of one shape, dtype and placement, and their indices in the list."""
+    """Matrices of one shape, dtype and placement, their indices in the list, and what refusals call them."""
 
     indices: list[int]
     matrices: list[Any]
+    names: list[str]
 
-    def where(self, plan: Plan) -> Placed | None:
-        """Where each lies, if it may go to an owner: on a mesh of one dimension, not split by its batch."""
+    def along(self, plan: Plan) -> tuple[Placed, int] | None:
+        """Where each lies, and the mesh dimension along which it may go to an owner.
+
+        The one that splits it; of a replicated one that of most ranks. None where several split it, or one
+        splits its batch.
+        """
         first = self.matrices[0]
         if not is_placed(first) or plan.blockwise or first.is_complex() or not first.numel():
             return None
-        where = placed(f"matrices[{self.indices[0]}]", first)
-        if where.mesh.ndim > 1 or where.mesh.size() == 1 or where.batched:
+        where = placed(self.names[0], first)
+        if where.mesh.size() == 1 or where.batched or len(where.splits) > 1:
             return None
-        return where
+        if where.splits:
+            return where, where.splits[0].dim
+        return where, max(range(where.mesh.ndim), key=where.mesh.size)
 
 
 class _Item(NamedTuple):
     """One matrix on its way: its index in the list, what this rank has of it, where it lies, its owner."""
 
     number: int
+    name: str
     local: Tensor
     where: Placed
     owner: int
@@ -56,22 +64,22 @@ class _Item(NamedTuple):
 
 
 class Owners:
-    """Batches that run at owners, on a mesh of one dimension."""
+    """Batches that run at owners along one dimension of a mesh; other dimensions do the same."""
 
-    def __init__(self, operator: Any, mesh: Any, batches: list[Batch]) -> None:
+    def __init__(self, operator: Any, mesh: Any, dim: int, batches: list[Batch]) -> None:
         self.operator, self.mesh = operator, mesh
-        self.group, self.rank, self.ranks = mesh.get_group(), mesh.get_local_rank(), mesh.size()
+        self.group, self.rank, self.ranks = mesh.get_group(dim), mesh.get_local_rank(dim), mesh.size(dim)
         # The largest work first: what travels meanwhile has the most to hide behind.
-        places = [(batch, placed("M", batch.matrices[0])) for batch in batches]
+        places = [(batch, placed(batch.names[0], batch.matrices[0])) for batch in batches]
         places.sort(key=lambda pair: (-_work(pair[1].shape), pair[0].indices))
         load = [(0.0, rank) for rank in range(self.ranks)]
         self.batches: list[list[_Item]] = []
         for batch, where in places:
             items = []
-            for index, M in zip(batch.indices, batch.matrices, strict=True):
+            for index, M, name in zip(*batch, strict=True):
                 done, owner = heapq.heappop(load)
                 heapq.heappush(load, (done + _work(where.shape), owner))
-                items.append(_Item(index, M.to_local(), where, owner))
+                items.append(_Item(index, name, M.to_local(), where, owner))
             self.batches.append(items)
 
     def results(self) -> list[tuple[int, Any]]:
@@ -87,7 +95,7 @@ class Owners:
                 if mine:
                     found = list(self.operator(torch.stack([self._whole(k, parts) for k in mine])).unbind())
             except Exception as raised:  # the others wait for what this rank sends
-                names = f" (M[k] is matrices[k] of {[item.number for item in mine]}, in this order)"
+                names = f" (M[k] is the k-th of {', '.join(item.name for item in mine)}, from 0)"
                 problem = problem or _named(raised, names)
             back.append(self._back(items, dict(zip((k.number for k in mine), found, strict=True)), dtype))
         results: list[tuple[int, Any]] = []

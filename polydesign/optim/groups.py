@@ -1,0 +1,105 @@
+"""Groups of parameters: their arguments, what they run, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from polydesign.model import InputError
+from polydesign.optim.maps import TORCH_COEFFICIENTS, TORCH_STEPS, ClampedSign, name_of, sign_of
+from polydesign.optim.matrices import Layout
+from polydesign.optim.shards import Spread, spread
+
+OWN = ("table", "plan", "matmuls", "error", "matrices", "split", "split_dim")
+"""Arguments of a group that torch.optim.Muon does not have."""
+
+CHOICES = ("table", "matmuls", "error", "ns_coefficients")
+"""Arguments that say which table runs, one of them."""
+
+KEPT = ("ns_coefficients", "ns_steps", "eps", "table")
+"""Keys of a group that say what runs: the arguments decide that, and no state that is loaded."""
+
+
+@dataclass(frozen=True)
+class Map:
+    """What a group runs, and on which matrices."""
+
+    sign: ClampedSign
+    layout: Layout
+
+    def spread(self, name: str, p: Tensor) -> Spread:
+        """Where a parameter lies that is a DTensor."""
+        return spread(name, p, self.layout, blockwise=bool(self.sign.plan.blockwise))
+
+
+def settled(
+    given: dict[str, Any], own: dict[str, Any], defaults: dict[str, Any]
+) -> tuple[dict[str, Any], Map]:
+    """A group as torch keeps it, and what it runs.
+
+    Args:
+        given: The group, with arguments of its own.
+        own: The optimizer's for OWN.
+        defaults: The optimizer's others.
+    """
+    given, own, settings = {**given}, {**own}, {**defaults}
+    if any(given.get(name) is not None for name in CHOICES):  # one of them replaces the other
+        own |= dict.fromkeys(CHOICES[:3])
+        settings["ns_coefficients"], settings["ns_steps"] = None, TORCH_STEPS
+    own |= {name: given.pop(name) for name in OWN if name in given}
+    settings |= given
+    _check(settings)
+    layout = Layout(own["matrices"], own["split"], own["split_dim"])
+    wishes = {name: own[name] for name in ("table", "plan", "matmuls", "error")}
+    known = {name: settings[name] for name in ("ns_coefficients", "ns_steps", "eps")}
+    sign = sign_of(**known, **wishes)
+    if not isinstance(sign.plan.blockwise, bool):
+        raise InputError("plan.blockwise", f"has sizes: write split={sign.plan.blockwise} in their place")
+    given["ns_steps"] = settings["ns_steps"]
+    given["ns_coefficients"] = tuple(settings["ns_coefficients"] or TORCH_COEFFICIENTS)
+    given["table"] = name_of(sign)
+    return given, Map(sign, layout)
+
+
+def names_of(group: dict[str, Any], index: int) -> list[str]:
+    """Of a group's parameters: their own where they were given with names."""
+    numbered = [f"param_groups[{index}].params[{k}]" for k in range(len(group["params"]))]
+    return list(group.get("param_names", numbered))
+
+
+def moving(group: dict[str, Any], index: int) -> list[tuple[str, Any]]:
+    """The parameters of a group that have a gradient, with their names."""
+    named = zip(names_of(group, index), group["params"], strict=True)
+    return [(name, p) for name, p in named if p.grad is not None]
+
+
+def _check(settings: dict[str, Any]) -> None:
+    lr = settings["lr"]
+    if isinstance(lr, Tensor) and lr.numel() != 1:
+        raise InputError("lr", f"must be one number, and is a tensor of shape {tuple(lr.shape)}")
+    for name in ("lr", "momentum", "weight_decay"):
+        value = settings[name]
+        if not isinstance(value, Tensor) and not (isinstance(value, (int, float)) and 0 <= value < math.inf):
+            raise InputError(name, f"must be a number of at least 0, not {value!r}")
+    if settings["adjust_lr_fn"] not in (None, "original", "match_rms_adamw"):
+        raise InputError(
+            "adjust_lr_fn", f"must be None, original or match_rms_adamw, not {settings['adjust_lr_fn']!r}"
+        )
+
+
+def check_parameter(name: str, p: Tensor) -> None:
+    if p.is_complex():
+        raise InputError(
+            name, "is complex: give torch.view_as_real parts as parameters, or leave it to AdamW"
+        )
+    if not p.is_floating_point():
+        raise InputError(name, f"has dtype {str(p.dtype).removeprefix('torch.')}, which nothing can train")
+
+
+def scale_of(name: str | None, rows: int, columns: int) -> float:
+    if name == "match_rms_adamw":
+        return 0.2 * math.sqrt(max(rows, columns))
+    return math.sqrt(max(1.0, rows / columns))
