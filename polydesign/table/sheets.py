@@ -58,11 +58,13 @@ def _promise(schedule: Schedule, certificate: Certificate | None) -> str:
 
 
 def _degrees(schedule: Schedule) -> str:
-    """3, 5 x 4 for a cubic and four quintics."""
+    """5 steps of degree 5; 5 steps of degree 3, 5 (4 times) for a cubic and four quintics."""
     runs = [(degree, len(list(run))) for degree, run in groupby(schedule.degrees)]
-    words = ", ".join(f"{degree}" if count == 1 else f"{degree} x {count}" for degree, count in runs)
+    words = [
+        f"{degree}" if len(runs) == 1 or times == 1 else f"{degree} ({times} times)" for degree, times in runs
+    ]
     count = len(schedule.steps)
-    return f"{count} step{'s' * (count > 1)} of degree {words}"
+    return f"{count} step{'s' * (count > 1)} of degree {', '.join(words)}"
 
 
 def _bounds(certificate: Certificate | None) -> list[tuple[str, str]]:

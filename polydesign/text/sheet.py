@@ -17,7 +17,7 @@ MOST_CHARACTERS = 100
 MOST_OF_NOTE = 400
 
 _LEFT = "text-align: left; vertical-align: top"
-_RIGHT = "text-align: right; vertical-align: top"
+_RIGHT = "text-align: right; vertical-align: top; white-space: nowrap"
 
 
 @dataclass(frozen=True, slots=True)
