@@ -87,7 +87,7 @@ Optimizer = Callable[[np.ndarray], np.ndarray]
 
 
 def theirs(M: np.ndarray) -> np.ndarray:
-    """What README's reader puts to the test, `orthogonalize` of `my_optimizer`."""
+    """What the reader of docs/conformance.md puts to the test, `orthogonalize` of `my_optimizer`."""
     return msign(torch.from_numpy(M), polydesign.load("sign-d5x6-l1e-3-bf16")).numpy()
 
 
@@ -149,10 +149,11 @@ def test_the_reader_of_a_kit_tells_tables_apart(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """README's command and reader alone; the default table of float32 is not the one of its kit."""
-    page = (ROOT / "README.md").read_text("utf-8")
+    """The page's command and reader alone; the default table of float32 is not the one of its kit."""
+    source = ROOT / "docs" / "conformance.md"
+    page = source.read_text("utf-8")
     (command,) = re.findall(r"^```sh\npolydesign conformance .* -o kit\n```$", page, flags=re.MULTILINE)
-    (reader,) = (block for _, block in blocks(ROOT / "README.md") if "from my_optimizer" in block)
+    (reader,) = (block for _, block in blocks(source) if "from my_optimizer" in block)
     (tmp_path / "page.md").write_text(f"{command}\n```python\n{reader}```\n", "utf-8")
     run(tmp_path / "page.md", tmp_path, monkeypatch, optimizer)
     printed = capsys.readouterr().out
