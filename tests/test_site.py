@@ -120,6 +120,7 @@ def check_reference(pages: dict[Path, Page]) -> None:
     ids = set().union(*(page.ids for path, page in pages.items() if path.parts[0] == "reference"))
     for place in reference.PLACES:
         module = importlib.import_module(place)
+        assert reference.public(place) == module.__all__
         for name in module.__all__:
             if not name.startswith("__") and (place == "polydesign" or name not in polydesign.__all__):
                 assert f"{place}.{name}" in ids

@@ -6,6 +6,7 @@ import io
 import warnings
 from html import escape
 from itertools import groupby
+from typing import Any
 
 from joblib import Parallel, delayed
 from matplotlib import style
@@ -70,8 +71,8 @@ def gallery(most: int | str = "all") -> dict[str, str | bytes]:
 
 def _drawn(entries: list[Entry]) -> list[tuple[str, bytes]]:
     """Card and picture of each, in a process a core where there are many."""
-    work = Parallel(n_jobs=-1 if len(entries) > 20 else 1)
-    return list(work(delayed(_of_entry)(one) for one in entries))
+    work: Any = Parallel(n_jobs=-1 if len(entries) > 20 else 1)
+    return work(delayed(_of_entry)(one) for one in entries)
 
 
 def _of_entry(one: Entry) -> tuple[str, bytes]:
