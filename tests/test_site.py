@@ -15,6 +15,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 from pages import ROOT
+from test_report_browser import BROWSER
 from test_verbs import private_imports
 
 import polydesign
@@ -82,6 +83,8 @@ def test_the_site(tmp_path: Path) -> None:
     check_gallery(tmp_path)
     check_reference(pages)
     check_search(tmp_path)
+    if BROWSER is not None:
+        check_filter(tmp_path)
 
 
 def broken_links(site: Path, pages: dict[Path, Page]) -> tuple[list[str], int]:
@@ -134,6 +137,28 @@ def check_search(site: Path) -> None:
     assert any("jordan" in entry["title"] or "sign-" in entry["title"] for entry in index["docs"])
 
 
+def check_filter(site: Path) -> None:
+    """In a browser the words of the address choose the cards that have them all."""
+    url = f"{(site / 'gallery' / 'index.html').as_uri()}?q=clip+bf16"
+    command = [
+        str(BROWSER),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--dump-dom",
+    ]
+    command += ["--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={site / 'profile'}", url]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False).stdout
+    sections = re.findall(r'<section class="card"(| hidden="")>(.*?)</section>', shown, re.DOTALL)
+    texts = [(not hidden, re.sub(r"<[^>]*>", "", text).lower()) for hidden, text in sections]
+    assert len(texts) > 8
+    assert [text for visible, text in texts if visible is not ("clip" in text and "bf16" in text)] == []
+    count = sum(visible for visible, _ in texts)
+    assert 0 < count < len(texts)
+    assert f"{count} of {len(texts)} tables" in shown
+
+
 def test_a_wrong_link_is_noticed(tmp_path: Path) -> None:
     """Negative control of the reader of links."""
     text = '<a href="nowhere/">a</a> <a href="#no">b</a> <a href="#yes">c</a> <h1 id="yes">d</h1>'
@@ -173,7 +198,7 @@ def test_a_docstring_becomes_markdown() -> None:
 def test_a_card_says_what_a_table_is() -> None:
     table = polydesign.load("sign-d5x5-l1e-3-bf16")
     text = card(table)
-    assert "|f(x) − 1| ≤ 0.194 on [0.001, 1], proved" in text
+    assert "|f(x) − 1| ≤ 0.194 on [0.001,\u00a01], proved" in text
     assert "polydesign search --degree 5 --steps 5" in text
     assert repr(table.as_tuples()[0]) in text
     assert picture(table) == picture(table)

@@ -106,7 +106,7 @@ def card(table: Table) -> str:
     low, high = map(short, schedule.interval)
     made, about = command(table)
     facts = [
-        f"|f(x) − 1| ≤ {stated_error(table, 3)} on [{low}, {high}], {how_known(table)}",
+        f"|f(x) − 1| ≤ {stated_error(table, 3)} on [{low},\u00a0{high}], {how_known(table)}",
         f"root {schedule.root}, {_degrees(table)}, {matmuls_of(table)} matrix products",
         f"{table.purpose}, {_precision(table)}, {table.form} form, {table.normalization}",
         *(line for line in (made_for(table), banded(table), *standings(table), cut_short(table)) if line),
