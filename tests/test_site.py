@@ -139,7 +139,7 @@ def check_search(site: Path) -> None:
 
 def check_filter(site: Path) -> None:
     """In a browser the words of the address choose the cards that have them all."""
-    url = f"{(site / 'gallery' / 'index.html').as_uri()}?q=clip+bf16"
+    url = f"{(site / 'gallery' / 'index.html').as_uri()}?q=clip+fp16"
     command = [
         str(BROWSER),
         "--headless",
@@ -153,7 +153,7 @@ def check_filter(site: Path) -> None:
     sections = re.findall(r'<section class="card"(| hidden="")>(.*?)</section>', shown, re.DOTALL)
     texts = [(not hidden, re.sub(r"<[^>]*>", "", text).lower()) for hidden, text in sections]
     assert len(texts) > 8
-    assert [text for visible, text in texts if visible is not ("clip" in text and "bf16" in text)] == []
+    assert [text for visible, text in texts if visible is not ("clip" in text and "fp16" in text)] == []
     count = sum(visible for visible, _ in texts)
     assert 0 < count < len(texts)
     assert f"{count} of {len(texts)} tables" in shown

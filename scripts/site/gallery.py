@@ -112,7 +112,7 @@ def card(table: Table) -> str:
         *(line for line in (made_for(table), banded(table), *standings(table), cut_short(table)) if line),
         f"source: {source or f'polydesign, {table.provenance.strategy}'}",
     ]
-    lines = "".join(f"<li>{escape(' '.join(fact.split()))}</li>" for fact in facts)
+    lines = "".join(f"<li>{escape(' '.join(fact.splitlines()))}</li>" for fact in facts)
     rows = "" if any(step.long for step in schedule.steps) else listing(table)
     uses = "\n".join([*(line for _, line in exports(table, without=DEAR)), "polydesign export --list"])
     again = f"<p>{escape(about)}</p>{_code(made)}" if made else ""
