@@ -6,11 +6,12 @@ STAMP := $(VENV)/.installed
 CONSUMERS := .venv-consumers
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types check test-machines test-consumers test-cluster test-all coeffs figures bench gpu clean
+.PHONY: help install demo test lint types check docs docs-serve test-machines test-consumers test-cluster test-all coeffs figures bench gpu clean
 
 help:
 	@echo "make demo     environment, install, search, verify, figure (in demo/)"
 	@echo "make test     environment, install, lint, types, tests"
+	@echo "make docs     the documentation as a site, in site/; make docs-serve serves it while pages are edited"
 	@echo "make test-machines  the tests of matrices and optimizers with other machines' kernels, 8 rows, seeds 0 to 4"
 	@echo "make test-consumers  other codebases and jax run our exports, in an environment of its own ($(CONSUMERS))"
 	@echo "make test-cluster  the sweeps' tests on a Dask cluster started here"
@@ -47,6 +48,13 @@ check: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 test: lint types check
+
+# Every warning is an error. The notice of MkDocs' future is not ours to heed in each build.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+docs-serve: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 # A table of what fails where.
 test-machines: install
@@ -85,4 +93,4 @@ gpu: install
 	$(BIN)/python scripts/benchmarks/gpu_check.py
 
 clean:
-	rm -rf $(VENV) $(CONSUMERS) demo build dist .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(CONSUMERS) demo site build dist .pytest_cache .ruff_cache .hypothesis .benchmarks

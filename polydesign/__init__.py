@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from polydesign.table import load, save
     from polydesign.table.listing import tables
     from polydesign.table.rows import from_rows
+    from polydesign.table.sheets import sheet_of  # noqa: F401, see below
     from polydesign.verification.conformance import conformance
     from polydesign.verification.doctor import doctor
     from polydesign.verification.verify import verify
@@ -79,6 +80,7 @@ __getattr__ = lazy(
         "table": "load save",
         "table.listing": "tables",
         "table.rows": "from_rows",
+        "table.sheets": "sheet_of",  # for the reprs of the words, which are in a room below; not public
         "verification.conformance": "conformance",
         "verification.doctor": "doctor",
         "verification.verify": "verify",

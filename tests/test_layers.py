@@ -71,7 +71,8 @@ def imported(path):
 
 
 def room(module):
-    """The room of polydesign.x.y; None for the package itself, which gives only its version."""
+    """The room of polydesign.x.y; None for the package itself, which gives its version, and to words the verbs that
+    are their methods too."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 and parts[1] in LEVELS else None
 

@@ -133,12 +133,12 @@ def save_figure(fig: Figure, path: str | Path) -> None:
     write_atomically(path, rendered(fig, kind))
 
 
-def rendered(fig: Figure, kind: str) -> bytes:
-    """The figure as png (160 dots an inch) or svg; the same figure, the same bytes."""
+def rendered(fig: Figure, kind: str, dpi: int = DPI) -> bytes:
+    """The figure as png or svg; the same figure, the same bytes."""
     unnamed = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}[kind]
     content = io.BytesIO()
     with style.context(STYLE):
-        fig.savefig(content, format=kind, dpi=DPI, metadata=unnamed)
+        fig.savefig(content, format=kind, dpi=dpi, metadata=unnamed)
     return content.getvalue()
 
 
@@ -152,9 +152,16 @@ def promise(table: Table) -> str:
     return f"{table.name}{root}: {promised}, {products} matrix product{'s' * (products != 1)}"
 
 
+class _Shown(Figure):
+    """A figure that a notebook shows without pyplot, which alone would tell it how."""
+
+    def _repr_png_(self) -> bytes:
+        return rendered(self, "png", dpi=80)
+
+
 def new_figure() -> Figure:
     """An empty figure, laid out as all are; `head` gives it its size."""
-    fig = Figure(layout="constrained")
+    fig = _Shown(layout="constrained")
     FigureCanvasAgg(fig)
     return fig
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import polydesign
 from polydesign.model.checks import InputError, check_integer, check_plain, dtype_name
 from polydesign.model.quoting import quoted
 
@@ -92,3 +93,10 @@ class Measurement:
             raise InputError("shape", f"must be (m, n) or (batch, m, n), not {quoted(self.shape)}")
         if self.holds != (self.worst is not None and self.worst <= self.allowed):
             raise InputError("holds", f"is {self.holds}, and worst is {self.worst}, allowed {self.allowed}")
+
+    def __repr__(self) -> str:
+        """One line, for `verify` gives a list of them."""
+        return f"<{polydesign.sheet_of(self).title}>"
+
+    def _repr_html_(self) -> str:
+        return polydesign.sheet_of(self).html()

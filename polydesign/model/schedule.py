@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+import polydesign
 from polydesign.model.checks import (
     LEAST_RATIO,
     MOST_HEADROOM,
@@ -233,6 +234,12 @@ class Schedule:
     def error(self) -> float:
         """max |f − 1| on the interval, as the last step states it."""
         return self.steps[-1].half_width
+
+    def __repr__(self) -> str:
+        return polydesign.sheet_of(self).text()
+
+    def _repr_html_(self) -> str:
+        return polydesign.sheet_of(self).html()
 
     def promise(self, power: int = 1) -> float:
         """(1 + E)ˢ − 1, the largest |f(x)ˢ − 1| that an error of E leaves; s = power."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import polydesign
 from polydesign.model.checks import (
     MOST_HEADROOM,
     PURPOSES,
@@ -22,6 +25,9 @@ from polydesign.model.measurement import Measurement
 from polydesign.model.quoting import quoted
 from polydesign.model.safety import Trial, standing
 from polydesign.model.schedule import Schedule
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _DECIMAL = r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?"
 _LONGEST = 100
@@ -84,6 +90,12 @@ class Certificate:
             bracket = getattr(self, name)
             if bracket is not None:
                 _check_bracket(name, bracket)
+
+    def __repr__(self) -> str:
+        return polydesign.sheet_of(self).text()
+
+    def _repr_html_(self) -> str:
+        return polydesign.sheet_of(self).html()
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +252,26 @@ class Table(metaclass=_Named):
                 "digits in powers of A: run its program, which export --to numpy or torch-function writes",
             )
         return list(self.schedule.rows)
+
+    def plot(self, measured: str | os.PathLike[str] | Sequence[Measurement] | None = None) -> Figure:
+        """The figure of `polydesign.plot`: its composed map, and the error of each step.
+
+        Args:
+            measured: Measurements with maps to draw on its own, or a file of them.
+
+        Returns:
+            A figure of matplotlib, which a notebook shows.
+
+        Raises:
+            InputError: For measurements of another table.
+        """
+        return polydesign.plot(self, measured=measured)
+
+    def __repr__(self) -> str:
+        return polydesign.sheet_of(self).text()
+
+    def _repr_html_(self) -> str:
+        return polydesign.sheet_of(self).html()
 
     def __getattr__(self, name: str) -> Any:
         # Code written before the file had a room of its own.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from polydesign.model import Table
 from polydesign.reporting.comparison import LOWERS, Row, compared_rows, to_json
 from polydesign.reporting.fresh import Matrices, table_of, worst_errors
-from polydesign.reporting.tables import text, to_csv
+from polydesign.reporting.tables import screen, text, to_csv
 from polydesign.table.given import Source
 from polydesign.verification.verify import Progress
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Tables of one root on equal terms; `print` shows it as the command line does.
+    """Tables of one root on equal terms; `print` shows it as the command line does, a notebook as tables.
 
     Attributes:
         tables: As they were given.
@@ -31,6 +31,14 @@ class Comparison:
 
     def __str__(self) -> str:
         return text(self.rows)
+
+    def __repr__(self) -> str:
+        """What is proved; the text, which has what was measured too, may be longer than a screen."""
+        shown = screen(self.rows)
+        return replace(shown, grids=shown.grids[:1], notes=("print() shows all of it",)).text()
+
+    def _repr_html_(self) -> str:
+        return screen(self.rows).html()
 
     def to_csv(self) -> str:
         """Every figure, a line a table."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from collections.abc import Container
 from typing import Any
 
 from polydesign.designer.methods import METHODS
@@ -102,14 +103,16 @@ def listing(table: Table) -> str:
     return "\n".join(["[", *rows, "]"])
 
 
-def exports(table: Table) -> list[tuple[str, str]]:
-    """What the table can be exported as: for whom, and the command line.
+def exports(table: Table, without: Container[str] = ()) -> list[tuple[str, str]]:
+    """What the table can be exported as: for whom, and the command line; without: targets to leave out.
 
     Without -o a command prints; a table that the catalogue has not is named by its file.
     """
     source = table.name if table.name in catalogue() or table.name in names() else f"{table.name}.json"
     found = []
     for name, target in TARGETS.items():
+        if name in without:
+            continue
         try:
             target.write(table)
         except InputError:  # it cannot express the table: `polydesign export` says why

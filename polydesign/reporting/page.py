@@ -14,17 +14,7 @@ from polydesign.model import DTYPES, InputError, Measurement, Table
 from polydesign.reporting import pictures
 from polydesign.reporting.chapter import Chapter, Picture, TextTable, chapter
 from polydesign.reporting.comparison import LOWERS, Row, Seen, check_names, compared_rows, stored
-from polydesign.reporting.tables import (
-    SHOWN,
-    degrees,
-    edge,
-    figures,
-    interval,
-    markdown_rows,
-    measured,
-    notes,
-    own,
-)
+from polydesign.reporting.tables import SHOWN, exact_cells, interval, markdown_rows, measured_cells, notes
 from polydesign.text.templates import environment
 
 GENERATOR = "polydesign report"
@@ -125,22 +115,10 @@ def _comparison(root: int, several: bool, tables: Sequence[Table], rows: Sequenc
     first = interval(rows[0].at[0])
     heading = ["table", "products", "excess", *(f"error{_NARROW}on {interval(at)}" for at in rows[0].at)]
     heading += ["/best", "safe edge"]
-    cells = [
-        (
-            row.name,
-            str(row.products),
-            f"{row.at[0].excess:.2f}",
-            *(figures(row, at)[0] for at in row.at),
-            figures(row, row.at[0])[1],
-            edge(row),
-        )
-        for row in rows
-    ]
+    cells = [exact_cells(row) for row in rows]
     heading_too = ["table", "degrees", "own interval", "proved", "/optimum", "f′(0)"]
     heading_too += [f"measured {DTYPES[dtype]}" for dtype in SHOWN]
-    cells_too = [
-        (row.name, degrees(row), *own(row), *(measured(row, dtype) for dtype in SHOWN)) for row in rows
-    ]
+    cells_too = [measured_cells(row) for row in rows]
     names = ", ".join(row.name for row in rows)
     return Beside(
         title=f"Comparison, root {root}" if several else "Comparison",

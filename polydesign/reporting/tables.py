@@ -16,6 +16,7 @@ from polydesign.designer.naming import runs
 from polydesign.model import DTYPES, HALF, STANDINGS
 from polydesign.reporting.comparison import AtLower, Row
 from polydesign.text.numbers import number, short
+from polydesign.text.sheet import Cells, Sheet
 
 SHOWN = ("bfloat16", "float16", "float32")
 """Precisions that have a column."""
@@ -103,6 +104,35 @@ def text(rows: Sequence[Row], width: int | None = None) -> str:
     return "\n\n".join([*blocks, "\n".join(_folded(note, room) for note in notes(rows))])
 
 
+def exact_cells(row: Row) -> tuple[str, ...]:
+    """What is proved: name, products, excess, the error on each interval, /best, the safe edge."""
+    errors = [figures(row, at)[0] for at in row.at]
+    excess = f"{row.at[0].excess:.2f}"
+    return (row.name, str(row.products), excess, *errors, figures(row, row.at[0])[1], edge(row))
+
+
+def measured_cells(row: Row) -> tuple[str, ...]:
+    """What holds on its own interval, and what was measured in each precision of SHOWN."""
+    return (row.name, degrees(row), *own(row), *(measured(row, dtype) for dtype in SHOWN))
+
+
+def screen(rows: Sequence[Row]) -> Sheet:
+    """What a notebook shows of a comparison."""
+    errors = (f"on {interval(at)}" for at in rows[0].at)
+    exact = ("table", "products", "excess", *errors, "/best", "safe edge")
+    about = ("table", "degrees", "interval", "proved", "/optimum", "f'(0)", *(DTYPES[one] for one in SHOWN))
+    grids = (
+        Cells(exact, tuple(map(exact_cells, rows)), left=1),
+        Cells(about, tuple(map(measured_cells, rows)), left=2),
+    )
+    count = f"{len(rows)} table{'s' * (len(rows) > 1)}"
+    return Sheet(
+        f"Comparison of {count}, root {rows[0].root}: errors on common intervals, proved",
+        grids=grids,
+        notes=tuple(notes(rows)),
+    )
+
+
 def _exact(rows: Sequence[Row]) -> Grid:
     grid = _grid()
     for heading in ("products", "excess", *(f"error on\n{interval(at)}" for at in rows[0].at)):
@@ -110,9 +140,7 @@ def _exact(rows: Sequence[Row]) -> Grid:
     grid.add_column("/best", justify="right", no_wrap=True)
     grid.add_column("safe edge", justify="right", no_wrap=True)
     for row in rows:
-        errors = [figures(row, at)[0] for at in row.at]
-        excess = f"{row.at[0].excess:.2f}"
-        grid.add_row(row.name, str(row.products), excess, *errors, figures(row, row.at[0])[1], edge(row))
+        grid.add_row(*exact_cells(row))
     return grid
 
 
@@ -122,7 +150,7 @@ def _measured(rows: Sequence[Row]) -> Grid:
     for heading in ("interval", "proved", "/optimum", "f'(0)", *(DTYPES[dtype] for dtype in SHOWN)):
         grid.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        grid.add_row(row.name, degrees(row), *own(row), *(measured(row, dtype) for dtype in SHOWN))
+        grid.add_row(*measured_cells(row))
     return grid
 
 

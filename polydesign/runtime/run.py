@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
+
+from polydesign.text.numbers import number
+from polydesign.text.sheet import Sheet
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +87,61 @@ class Run:
     def with_result(self) -> tuple[Any, Run]:
         """The result and the run, as the functions `..._with_info` give them."""
         return self.result, self
+
+    def __repr__(self) -> str:
+        return self._sheet().text()
+
+    def _repr_html_(self) -> str:
+        return self._sheet().html()
+
+    def _sheet(self) -> Sheet:
+        """Numbers of a batch as the least and the largest of them; the result by its shape alone."""
+        iterated = "" if self.state == self.dtype else f", iterated in {self.state}"
+        facts = [
+            ("result", _described(self.result)),
+            ("precision", f"{self.dtype}{iterated}"),
+            ("table", f"{self.table or 'none, or several'}"),
+            ("products", f"{self.matmuls}{f', {self.form} form' if self.form else ''}"),
+            ("restarts", ", ".join(map(str, self.restarts))),
+            ("residual", _spread(self.residual)),
+            ("promised", _spread(self.promised)),
+            ("divided by", _spread(self.norm)),
+            ("promised for", _interval(self.interval)),
+            ("formula", self.formula or ""),
+            ("rank", _spread(self.rank)),
+            ("choice", self.choice or ""),
+            *(("warning", line) for line in self.warnings),
+        ]
+        return Sheet(f"Run of {self.operator}", tuple(fact for fact in facts if fact[1]))
+
+
+def _described(result: Any) -> str:
+    if isinstance(result, tuple):
+        return "; ".join(map(_described, result))
+    if not isinstance(result, Tensor):
+        return type(result).__name__
+    return f"{' x '.join(map(str, result.shape)) or 'a number'}, {str(result.dtype)[6:]}, {result.device}"
+
+
+def _spread(values: Any) -> str:
+    """0.0123, or from the least to the largest of a batch; nothing where there is none."""
+    if values is None:
+        return ""
+    if not isinstance(values, Tensor):
+        return number(float(values), 4)
+    if not values.numel():
+        return "none: the batch is empty"
+    try:
+        least, most = (float(end) for end in torch.aminmax(values.detach().to(torch.float64)))
+    except (RuntimeError, NotImplementedError):  # without data: meta, fake, or inside of vmap
+        return f"of shape {tuple(values.shape)}"
+    if math.isnan(least):
+        return "nan"
+    return number(least, 4) if least == most else f"{number(least, 4)} to {number(most, 4)}"
+
+
+def _interval(ends: Any) -> str:
+    if ends is None or not ends.numel():
+        return ""
+    low, high = (_spread(ends[..., index]) for index in (0, 1))
+    return f"values between {low} and {high}" if ends.ndim == 1 else f"values between ({low}) and ({high})"
