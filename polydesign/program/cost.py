@@ -187,6 +187,22 @@ def count(
     return found
 
 
+def count_powered(schedule: Schedule, power: int) -> Products:
+    """The products of U Σᵖ Vᵀ, p = 1 − 2s/r, s = power, by kind, of a schedule of even root r.
+
+    A step: those of q, XᵀX, X W^(r/2) and Y Wˢ, which are one where s = r/2, and those of the powers of W;
+    the last leaves X alone.
+    """
+    half = schedule.root // 2
+    found = Products()
+    for index, step in enumerate(schedule.steps):
+        last = index == len(schedule.steps) - 1
+        powers = power_products(power) if last else power_products(power, half)
+        wide = 1 if last or power == half else 2
+        found += Products(gram=1, wide=wide, symmetric=step.program.products + powers)
+    return found
+
+
 def cost(steps: Steps, prices: Prices, **how: Any) -> float:
     """What the steps cost in the unit of the prices, of `flops`, a calibration, or UNIT; how: of `count`."""
     return prices.of(count(steps, **how))

@@ -116,7 +116,7 @@ def of_inverse(
     dtype, (s, r) = row_dtype(state), exponents
     X = X.detach().to(dtype)
     wide = [factor.detach().to(dtype) for factor in factors]
-    V = _signs(X)
+    V = signs_of(X)
     D = found = _times(V, wide)
     size = nonzero(_norm(D))
     growth = _norm(_times(D, wide)) / size
@@ -144,7 +144,7 @@ def of_root(X: Tensor, G: Tensor, state: torch.dtype, root: int, lower: float, p
     """
     dtype = row_dtype(state)
     X, G = X.detach().to(dtype), G.detach().to(dtype)
-    V = _signs(X)
+    V = signs_of(X)
     exact, found = V @ X, V
     for _ in range(root):
         found = found @ G
@@ -172,7 +172,7 @@ def promise(error: float, exponent: int) -> float:
     return found if Fraction(found) >= exact else math.nextafter(found, math.inf)
 
 
-def _signs(X: Tensor) -> Tensor:
+def signs_of(X: Tensor) -> Tensor:
     """V (..., k, n) with entries ±1, the same on every call and device; the identity where n is small."""
     n = X.shape[-1]
     if n <= WHOLE:
