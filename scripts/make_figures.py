@@ -165,6 +165,8 @@ DATA = {
     "rounding_model": "calibrate_rounding",
     "small_state": "small_state",
     "silent_faults": "silent_faults",
+    "spectral_powers": "spectral_powers",
+    "split_roots": "split_roots",
     "stress_certificates": "stress_certificates",
     "stress_defaults": "stress_defaults",
     "triangular_cost": "triangular_cost",

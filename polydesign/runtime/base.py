@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from polydesign.model import ADAPTIVE, HALF, Plan, PromiseWarning, SafetyWarning, Table, stated
+from polydesign.model import ADAPTIVE, HALF, InputError, Plan, PromiseWarning, SafetyWarning, Table, stated
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime import opaque
 from polydesign.runtime.checks import (
@@ -84,6 +84,8 @@ class Operator:
     """Whether it can choose its table by the matrix."""
     letter: ClassVar[str] = "M"
     """What messages call the matrix."""
+    steps_apart: ClassVar[bool] = False
+    """Whether each step may have a precision of its own."""
     shardable: ClassVar[bool] = False
     """Whether it is a function of one matrix, to one of its shape, and runs DTensors by shards (sharded/)."""
 
@@ -94,6 +96,8 @@ class Operator:
         self.__dict__.update(plan=plan, table=table, _resolved={}, _held={}, _number=opaque.numbered(self))
         if not self.adapts:
             check_unadapted(plan.normalization, self.word)
+        if plan.precision is not None and not self.steps_apart:
+            raise InputError("plan.precision", f"is of inverse_root, and {self.word} has one: leave it out")
         self.check()
         check_unchosen(plan, self.table)
         if self.table is not None:

@@ -229,10 +229,10 @@ def power_of(W: Tensor, exponent: int) -> Tensor:
     return _powers(W, (exponent,))[exponent]
 
 
-def inner(code: Program, A: Tensor) -> Tensor:
+def inner(code: Program, A: Tensor, algebra: Algebra = _SYMMETRIC) -> Tensor:
     """q(A): the program's Q(A) with its constant on the diagonal. A new tensor, never A itself."""
     index, weight = code.result
-    Q = code.registers(A, _SYMMETRIC)[index]
+    Q = code.registers(A, algebra)[index]
     fresh = index != GRAM and isinstance(weight, int) and weight == 1
     return ops.add_to_diagonal_(Q if fresh else weight * Q, code.constant)
 

@@ -155,6 +155,18 @@ def of_root(X: Tensor, G: Tensor, state: torch.dtype, root: int, lower: float, p
     return Evidence(_norm(found - exact) / size, torch.full_like(size, noise), promised, most)
 
 
+def between(X: Tensor, G: Tensor, root: int, promised: float, noise: float) -> Evidence:
+    """From X and G, which should be X^(−1/r), r even: how far G^(r/2) X G^(r/2) is from I, where G is large.
+
+    Rounding of a size of 1/256 leaks from large eigenvalues into small ones, and GʳX would show it Gʳ times.
+    """
+    dtype, half = torch.float32, [G.detach().float()] * (root // 2)
+    X = X.detach().to(dtype)
+    D = signs_of(X) @ half[0]
+    found, size = _times(_times(D, half) @ X, half), nonzero(_norm(D))
+    return Evidence(_norm(found - D) / size, torch.full_like(size, noise), promised, math.inf)
+
+
 def _times(rows: Tensor, factors: Sequence[Tensor]) -> Tensor:
     for factor in factors:
         rows = rows @ factor
