@@ -171,6 +171,8 @@ DATA = {
     "sharded_scaling": "sharded_scaling",
     "small_state": "small_state",
     "silent_faults": "silent_faults",
+    "spectral_powers": "spectral_powers",
+    "split_roots": "split_roots",
     "stress_certificates": "stress_certificates",
     "stress_defaults": "stress_defaults",
     "triangular_cost": "triangular_cost",

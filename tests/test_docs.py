@@ -187,6 +187,7 @@ MEASURED = {
     "bilinear_step": "bilinear_step",
     "small_state": "small_state",
     "dither": "dither",
+    "split_roots": "split_roots",
     "muon_step": "muon_step",
 }
 

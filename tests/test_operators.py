@@ -17,7 +17,18 @@ from torch import Tensor
 import polydesign
 from polydesign import runtime
 from polydesign.model import InputError, Plan, Table
-from polydesign.runtime import Operator, Run, base, block_sign, defaults, operators, ops, prepare, signs
+from polydesign.runtime import (
+    Operator,
+    Run,
+    base,
+    block_sign,
+    defaults,
+    operators,
+    ops,
+    powers,
+    prepare,
+    signs,
+)
 
 pytestmark = pytest.mark.numerics
 
@@ -87,6 +98,8 @@ ROWS = [
     Row(runtime.SpectralStep, (1.0,), (M,), THRESHOLD, other=CLIP),
     Row(runtime.SpectralRelu, (1.0,), (M,), THRESHOLD, CLIP, SIGN),
     Row(runtime.SpectralPolynomial, ((0.5, 1.0, 0.25),), (M,), [({"c": ()}, "c: is empty"), ({"c": (0.0, float("nan"))}, "c[1]: "), AOL], other=CLIP),
+    Row(runtime.SpectralPower, (0.5,), (M,), [({"p": 0.1}, "p: must be 1 - 2·s/r with whole s and r <= 16, and is 0.1: the nearest is p=0.0909091, 1/11"), ({"p": 2.0}, "p: must lie between -1 and 1"), ({"p": "1"}, "p: "), GRAM, AOL], ROOT, SIGN),
+    Row(runtime.SoftClip, (1.0,), (M,), [({"high": 0.0}, "high: must be positive"), ({"high": "1"}, "high: "), AOL], other=CLIP),
     Row(runtime.Truncate, (1.0,), (M,), THRESHOLD, other=CLIP),
     Row(runtime.RangeProjector, (1.0,), (M,), [({"side": "both"}, "side: 'both' is not one of left, right"), *THRESHOLD], other=CLIP, rest={"side": "right"}),
     Row(runtime.EffectiveRank, (1.0,), (M,), THRESHOLD, other=CLIP),
@@ -184,6 +197,7 @@ def blinded(patch: pytest.MonkeyPatch) -> None:
         *((defaults, "load"), (defaults, "entries"), (operators, "choose_restarts")),
         *((module, "chosen") for module in (operators, signs, block_sign)),
         (prepare, "default_table"),
+        (powers, "power_table"),
         *((signs, "loaded"), (block_sign, "sector_table")),
     ):
         patch.setattr(module, name, raising)

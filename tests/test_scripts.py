@@ -484,6 +484,29 @@ def test_the_default_side_is_the_measured_one() -> None:
     assert max(inside) <= script.MOST < max(beyond)
 
 
+def test_what_rounding_does_to_spectral_powers(tmp_path: Path) -> None:
+    target = tmp_path / "spectral_powers.json"
+    result = run("spectral_powers.py", "--small", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    script = loaded("spectral_powers")
+    for path in (target, script.OUTPUT):
+        body = json.loads(path.read_text())
+        for row in body["powers"]:
+            assert max(row["units"], row["residual_units"]) <= script.ROUNDINGS[row["dtype"]]
+        assert all(row["error"] <= 0.25 for row in body["clips"])
+
+
+def test_what_split_steps_do(tmp_path: Path) -> None:
+    target = tmp_path / "split_roots.json"
+    result = run("split_roots.py", "--small", "-o", target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    script = loaded("split_roots")
+    for path, tried in ((target, 70), (script.OUTPUT, 260)):
+        body = json.loads(path.read_text())
+        assert all(row["tried"] == tried for row in body["rows"] if row["way"] in script.WAYS)
+        assert all(row["lost"] == 0 for row in body["rows"] if row["way"] in ("split", "hunted"))
+
+
 def test_what_dither_does(tmp_path: Path) -> None:
     target = tmp_path / "dither.json"
     result = run("dither.py", "--small", "-o", target)

@@ -41,8 +41,8 @@ class Shape(click.ParamType):
 )
 @click.option(
     "--operator",
-    help="msign, mcsgn, spectral_clip, range_projector, inverse_root, root, inverse, "
-    "matmul_inverse_root, lyapunov, riccati, msign_derivative, principal_sqrt_and_inverse_sqrt.  "
+    help="msign, mcsgn, spectral_clip, soft_clip, spectral_power, range_projector, inverse_root, root, "
+    "inverse, matmul_inverse_root, lyapunov, riccati, msign_derivative, principal_sqrt_and_inverse_sqrt.  "
     "[default: msign for root 2, inverse for root 1, inverse_root for others]",
 )
 @click.option("--power", type=click.IntRange(1), default=1, show_default=True, help="s of P^(-s/r).")

@@ -21,6 +21,12 @@ FLOAT32_SIDE = 32
 """The default. Up to this side a state in float32 takes at most a tenth longer than one in a half precision,
 and less in most cases, alone and in a batch (scripts/benchmarks/small_state.py, on a CPU)."""
 
+SPLIT = "split"
+"""A step whose matrices are sums of two bfloat16 numbers, where that matters: three products for one."""
+
+STEP_PRECISIONS = (SPLIT, "bfloat16", "float16", "float32")
+"""What a step may run in (Plan.precision)."""
+
 LAYOUTS = ("gram", "owner", "gather")
 """How the ranks of a mesh share the work of sharded matrices."""
 
@@ -67,6 +73,11 @@ class Plan:
             Sizes such as (512, 128, 128), of msign: so many rows each, of every matrix, sharded or not, are
             matrices of their own, as in a fused projection. Both are other maps than the one of the whole
             matrix, and run only where they are asked for.
+        precision: Of `inverse_root` with an even root, power 1 and a half precision: what the products of
+            each step run in, a word or a tuple, of which the last goes on: ("split", "bf16"). P and the
+            result are then held in float32 between the steps, products are summed in it, and P stays
+            symmetric. In a step that is split, q(P) is formed in dtype, and what the next P depends on in
+            pairs of bfloat16 numbers, three products for one (runtime/stepwise.py).
 
     Raises:
         InputError: A field is not one of its words, or two of them do not go together.
@@ -86,6 +97,7 @@ class Plan:
     every: int = 1
     layout: str | None = None
     blockwise: bool | tuple[int, ...] = False
+    precision: Any = None
 
     def __post_init__(self) -> None:
         if self.matmuls is not None:
@@ -108,6 +120,7 @@ class Plan:
             if self.blockwise is True:
                 raise InputError("layout", "is of whole matrices, and blockwise of shards: say one of them")
         self._check_adaptive()
+        self._check_precision()
         for name in ("compile", "dither"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(name, f"must be True or False, not {getattr(self, name)!r}")
@@ -138,6 +151,21 @@ class Plan:
         for index, size in enumerate(sizes):
             check_integer(f"blockwise[{index}]", size, 1)
         object.__setattr__(self, "blockwise", tuple(sizes))
+
+    def _check_precision(self) -> None:
+        if self.precision is None:
+            return
+        given = self.precision if isinstance(self.precision, (tuple, list)) else (self.precision,)
+        if not given:
+            raise InputError("precision", 'is empty: write one word a step, such as ("split", "bf16")')
+        words = tuple(SPLIT if word == SPLIT else _step_precision(word) for word in given)
+        if self.dtype in ("float32", "float64"):
+            raise InputError(
+                "precision", f'goes with a half precision, and dtype is {self.dtype}: write dtype="bf16"'
+            )
+        if self.compile is True:
+            raise InputError("compile", "runs one precision, and there is one a step: leave one of them out")
+        object.__setattr__(self, "precision", words)
 
     def _check_adaptive(self) -> None:
         check_integer("every", self.every, 1)
@@ -180,3 +208,12 @@ class Plan:
         """The same plan in this precision and for results in it, without dither where that does nothing."""
         dither = self.dither and dtype_name(dtype) in ("bfloat16", "float16")
         return replace(self, dtype=dtype, out_dtype=None, dither=dither)
+
+
+def _step_precision(word: Any) -> str:
+    try:
+        name = dtype_name(word, "precision")
+    except InputError:
+        name = str(word)
+    check_choice("precision", name, STEP_PRECISIONS)
+    return name

@@ -187,6 +187,40 @@ def count(
     return found
 
 
+def count_powered(schedule: Schedule, power: int) -> Products:
+    """The products of U Σᵖ Vᵀ, p = 1 − 2s/r, s = power, by kind, of a schedule of even root r.
+
+    A step: those of q, XᵀX, X W^(r/2) and Y Wˢ, which are one where s = r/2, and those of the powers of W;
+    the last leaves X alone.
+    """
+    half = schedule.root // 2
+    found = Products()
+    for index, step in enumerate(schedule.steps):
+        last = index == len(schedule.steps) - 1
+        powers = power_products(power) if last else power_products(power, half)
+        wide = 1 if last or power == half else 2
+        found += Products(gram=1, wide=wide, symmetric=step.program.products + powers)
+    return found
+
+
+def count_stepwise(schedule: Schedule, precision: Sequence[str]) -> Products:
+    """The products of P^(−1/r), r even, with a precision a step, by kind; precision: the last word goes on.
+
+    A step: those of q, of W^(r/2), two of P ← H P H, and one of G ← G W; the first takes G = W, and the last
+    leaves P alone. In a split step each but those of q counts three times, as so many products of bfloat16
+    run, and in one in bfloat16 that with P, as a pair of numbers, twice; products of float32, which cost
+    more, count as one.
+    """
+    found = 0
+    for index, step in enumerate(schedule.steps):
+        word = precision[min(index, len(precision) - 1)]
+        last = index == len(schedule.steps) - 1
+        updates = 0 if last else power_products(schedule.root // 2) + 2
+        found += step.program.products + (3 if word == "split" else 1) * (updates + (index > 0))
+        found += word == "bfloat16" and not last
+    return Products(symmetric=found)
+
+
 def cost(steps: Steps, prices: Prices, **how: Any) -> float:
     """What the steps cost in the unit of the prices, of `flops`, a calibration, or UNIT; how: of `count`."""
     return prices.of(count(steps, **how))

@@ -40,6 +40,7 @@ from polydesign.runtime.lowrank import (
 )
 from polydesign.runtime.matrix_sign import MatrixSign, mcsgn, mcsgn_with_info
 from polydesign.runtime.operators import Sign, msign, msign_with_info
+from polydesign.runtime.powers import SpectralPower, spectral_power
 from polydesign.runtime.roots import (
     Inverse,
     InverseRoot,
@@ -60,6 +61,7 @@ from polydesign.runtime.run import Run
 from polydesign.runtime.sharded.cost import Machine
 from polydesign.runtime.sharded.layouts import explain
 from polydesign.runtime.sharded.many import sign_many
+from polydesign.runtime.soft_clipping import SoftClip, soft_clip
 from polydesign.runtime.spectral import (
     SpectralPolynomial,
     SpectralRelu,
@@ -76,8 +78,16 @@ from polydesign.search.sector import sector_table
 
 __all__ = ["Clip", "ColumnRow", "EffectiveRank", "GeometricFactor", "Inverse", "InverseRoot", "Lyapunov"]
 __all__ += ["Machine", "MatmulInverseRoot", "MatrixSign", "Operator", "Plan", "PrincipalSqrtAndInverseSqrt"]
-__all__ += ["PseudoInverse", "RangeProjector", "Riccati", "Root", "Run", "Sign", "SpectralPolynomial"]
-__all__ += ["SpectralRelu", "SpectralStep", "SqrtAndInverseSqrt", "Sylvester", "Truncate"]
+__all__ += ["PseudoInverse", "RangeProjector", "Riccati", "Root", "Run", "Sign", "SoftClip"]
+__all__ += [
+    "SpectralPolynomial",
+    "SpectralPower",
+    "SpectralRelu",
+    "SpectralStep",
+    "SqrtAndInverseSqrt",
+    "Sylvester",
+    "Truncate",
+]
 __all__ += ["TwoSidedInverseRoot"]
 __all__ += ["bilinear", "column_row", "effective_rank", "geometric_factor", "hippo_legs", "hippo_legt"]
 __all__ += ["explain", "inverse", "inverse_root", "inverse_root_differentiable", "inverse_root_with_info"]
@@ -86,7 +96,8 @@ __all__ += ["matmul_inverse_root_with_info", "mcsgn", "mcsgn_with_info", "monarc
 __all__ += ["monarch_project", "msign", "msign_differentiable", "msign_with_info"]
 __all__ += ["principal_sqrt_and_inverse_sqrt", "pseudo_inverse", "pseudo_inverse_with_info"]
 __all__ += ["range_projector", "riccati", "riccati_with_info", "root", "sector_table", "sign_many"]
-__all__ += ["spectral_clip"]
-__all__ += ["spectral_clip_with_info", "spectral_polynomial", "spectral_relu", "spectral_step"]
+__all__ += ["soft_clip", "spectral_clip"]
+__all__ += ["spectral_clip_with_info", "spectral_polynomial", "spectral_power", "spectral_relu"]
+__all__ += ["spectral_step"]
 __all__ += ["spectral_truncate", "spectral_truncate_with_info", "sqrt_and_inverse_sqrt", "sylvester"]
 __all__ += ["sylvester_with_info", "triangular_inverse", "two_sided_inverse_root"]

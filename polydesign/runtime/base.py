@@ -87,6 +87,8 @@ class Operator:
     """Whether it runs blocks of rows as matrices of their own (Plan.blockwise with sizes)."""
     letter: ClassVar[str] = "M"
     """What messages call the matrix."""
+    steps_apart: ClassVar[bool] = False
+    """Whether each step may have a precision of its own."""
     shardable: ClassVar[bool] = False
     """Whether it is a function of one matrix, to one of its shape, and runs DTensors by shards (sharded/)."""
 
@@ -99,6 +101,8 @@ class Operator:
             check_unadapted(plan.normalization, self.word)
         if not self.cuts_rows:
             check_uncut(plan, self.word)
+        if plan.precision is not None and not self.steps_apart:
+            raise InputError("plan.precision", f"is of inverse_root, and {self.word} has one: leave it out")
         self.check()
         check_unchosen(plan, self.table)
         if self.table is not None:

@@ -143,6 +143,16 @@ def bound(signs: Signs, M: Tensor) -> float:
     return largest
 
 
+def guard_small(high: float, result: Tensor) -> None:
+    """Warn where entries of a result whose singular values are at most high have no place in its dtype."""
+    least = torch.finfo(result.dtype).smallest_normal
+    if high < least * max(result.shape[-2:]) ** 0.5 and result.numel():
+        outside(
+            f"high: is {high:.3g}, and entries of such a matrix are below {least:.2g}, where "
+            f'{dtype_name(result.dtype)} loses digits: write Plan(out_dtype="float32")'
+        )
+
+
 FORMULAS: dict[str, Callable[[Signs, Tensor, float, float], Tensor]] = {
     "composed": _composed,
     "nested": _nested,
@@ -221,12 +231,7 @@ class Clip(SpectralOperator):
 
     def guard(self, result: Tensor, found: Signs, *data: Tensor) -> None:
         super().guard(result, found, *data)
-        least = torch.finfo(result.dtype).smallest_normal
-        if self.high < least * max(result.shape[-2:]) ** 0.5 and result.numel():
-            outside(
-                f"high: is {self.high:.3g}, and entries of such a matrix are below {least:.2g}, where "
-                f'{dtype_name(result.dtype)} loses digits: write Plan(out_dtype="float32")'
-            )
+        guard_small(self.high, result)
 
     def combine(self, signs: Signs, M: Tensor) -> Tensor:
         clip = FORMULAS[self.formula]

@@ -48,6 +48,13 @@ def coupled(
     return _run(_coupled, P, G, *_split(schedule), schedule.root, power, keep)
 
 
+def powered(
+    X: Tensor, schedule: Schedule, *, power: int, A: Tensor | None = None, keep: bool = False
+) -> Coupled:
+    """execute.powered, compiled without a break in the graph."""
+    return _run(_powered, X, *_split(schedule), schedule.root, power, A, keep)
+
+
 def _direct(X: Tensor, layout: Layout, numbers: Tensor, A: Tensor | None = None) -> Tensor:
     return execute.direct(X, _programs(layout, numbers), A)
 
@@ -70,6 +77,12 @@ def _coupled(
     keep: bool = False,
 ) -> Coupled:
     return execute.coupled(P, G, _programs(layout, numbers), root=root, power=power, keep=keep)
+
+
+def _powered(
+    X: Tensor, layout: Layout, numbers: Tensor, root: int, power: int, A: Tensor | None, keep: bool
+) -> Coupled:
+    return execute.powered(X, _programs(layout, numbers), root=root, power=power, A=A, keep=keep)
 
 
 def _programs(layout: Layout, numbers: Tensor) -> list[Program]:

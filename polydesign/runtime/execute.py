@@ -191,15 +191,48 @@ def coupled(
     return Coupled(G, kept)
 
 
+def powered(
+    X: Tensor,
+    steps: Steps,
+    *,
+    power: int,
+    root: int | None = None,
+    A: Tensor | None = None,
+    keep: bool = False,
+) -> Coupled:
+    """W = q(XᵀX), Y ← Y Wˢ, X ← X W^(r/2), step after step, Y beginning as X: X → U Vᵀ, Y → U Σ^(1−2s/r) Vᵀ.
+
+    X: (..., m, n) with m >= n, normalized; r even. It is `coupled` for P = XᵀX and G = X but for what is
+    stored: XᵀX is formed anew, so that it is positive whatever is rounded, and a singular value σ suffers
+    u/σ and not u/σ². Products are as many: W^(r/2) is on the way to Wʳ. A: XᵀX where it is there already.
+    The last step does not update X. root, keep: as of `coupled`.
+    """
+    if root is None:
+        steps = list(steps.steps if isinstance(steps, Schedule) else steps)
+        (root,) = {step.root for step in steps if isinstance(step, Step)}
+    codes, half = _programs(steps), root // 2
+    Y, kept = X, ()
+    for index, code in enumerate(codes):
+        last, both = index == len(codes) - 1, power == half
+        W = inner(code, ops.sym_mm(X.mT, X) if A is None else A)
+        powers, A = _powers(W, (power,) if last else (power, half)), None
+        Y = ops.mm(Y, powers[power])
+        if keep:
+            kept += (W.detach(),)
+        if not last:
+            X = Y if both else ops.mm(X, powers[half])
+    return Coupled(Y, kept)
+
+
 def power_of(W: Tensor, exponent: int) -> Tensor:
     """Wᵉ of symmetric W, by repeated squaring."""
     return _powers(W, (exponent,))[exponent]
 
 
-def inner(code: Program, A: Tensor) -> Tensor:
+def inner(code: Program, A: Tensor, algebra: Algebra = _SYMMETRIC) -> Tensor:
     """q(A): the program's Q(A) with its constant on the diagonal. A new tensor, never A itself."""
     index, weight = code.result
-    Q = code.registers(A, _SYMMETRIC)[index]
+    Q = code.registers(A, algebra)[index]
     fresh = index != GRAM and isinstance(weight, int) and weight == 1
     return ops.add_to_diagonal_(Q if fresh else weight * Q, code.constant)
 

@@ -266,10 +266,10 @@ class AnySign(Sign):
     def purposes(self) -> Sequence[str]:
         return (*SIGNS, "clip")
 
-    def counted(self, M: Tensor) -> tuple[Tensor, int, torch.dtype]:
-        """The result, the products that ran, and in what; no residual, so nothing more runs."""
+    def counted(self, M: Tensor) -> tuple[Tensor, int, torch.dtype, Found]:
+        """The result, the products that ran, in what, and from what; no residual, so nothing more runs."""
         X, found = self.compute(M)
-        return X, self.count(found), self.state(M, found[1])
+        return X, self.count(found), self.state(M, found[1]), found
 
 
 def msign(M: Tensor, table: Source | None = None, plan: Plan | None = None) -> Tensor:

@@ -54,6 +54,16 @@ def mm_add(c: Tensor, a: Tensor, b: Tensor, *, alpha: Any, beta: Any) -> Tensor:
     return torch.baddbmm(c, a, b, alpha=alpha, beta=beta).unflatten(0, batch)
 
 
+def rounded_mm(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
+    """a·b of a and b rounded to this dtype, in float32: what is summed is not rounded again."""
+    x, y = a.to(dtype), b.to(dtype)
+    if x.is_cuda and dtype.itemsize == 2 and not _differentiated(a, b, a):
+        x, y = (t.reshape(-1, *t.shape[-2:]) for t in (x, y))
+        return torch.bmm(x, y, out_dtype=torch.float32).reshape(*a.shape[:-1], b.shape[-1])
+    # A product of two halves is exact in float32.
+    return mm(x.float(), y.float())
+
+
 def sym_mm(a: Tensor, b: Tensor) -> Tensor:
     """a·b where the product is known to be symmetric."""
     return mm(a, b)

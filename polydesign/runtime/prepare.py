@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from polydesign.model import (
+    HALF,
     InputError,
     PromiseWarning,
     Schedule,
@@ -18,7 +19,7 @@ from polydesign.model import (
     dtype_name,
 )
 from polydesign.model.precision import UNIT_ROUNDOFF
-from polydesign.program.cost import matmuls
+from polydesign.program.cost import count_stepwise, matmuls
 from polydesign.runtime import compiled, execute, ops
 from polydesign.runtime.base import Operator, Resolved
 from polydesign.runtime.checks import (
@@ -35,8 +36,9 @@ from polydesign.runtime.doubts import doubt_eps, doubt_zero, doubts_of, unfit
 from polydesign.runtime.evidence import refuted as refuted_as
 from polydesign.runtime.normalize import NORMALIZATIONS, work_dtype
 from polydesign.runtime.rescaling import divisor, symmetric_part
-from polydesign.runtime.root_evidence import Doubt, look, of_inverse, promise
+from polydesign.runtime.root_evidence import Doubt, between, look, of_inverse, promise
 from polydesign.runtime.run import Run
+from polydesign.runtime.stepwise import EXPLAINED, split_table, stepwise
 
 CUT = 4.0
 """Times u of P: below that, relative to its largest eigenvalue, P is rounding."""
@@ -106,7 +108,10 @@ class CoupledOperator(Operator):
         check_scalar(self.normalization, self.word)
 
     def decide(self, dtype: str) -> Resolved:
-        table = default_table(self.order, dtype, self.plan) if self.table is None else self.table
+        if self.plan.precision is not None and dtype in HALF and self.table is None:
+            table = split_table(self.order, dtype)
+        else:
+            table = default_table(self.order, dtype, self.plan) if self.table is None else self.table
         return Resolved(
             table, getattr(torch, dtype), self.plan.normalization or table.normalization, "coupled"
         )
@@ -129,6 +134,10 @@ class CoupledOperator(Operator):
         P = data[-1]
         check_square("P", P)
         dtype = state_name(self.plan, "P", P)
+        if self.plan.precision is not None and dtype not in HALF:
+            raise InputError(
+                "plan.precision", f'goes with a half precision, and the state is {dtype}: write dtype="bf16"'
+            )
         how: Resolved = self.resolved(dtype)
         out: torch.dtype = getattr(torch, self.plan.out_dtype or dtype)
         found = Iterations(how, out, judged)
@@ -192,6 +201,8 @@ class CoupledOperator(Operator):
         For s = power > r Wˢ would be too small where W is, and G lose there what later steps do not give
         back: then P^(−1/r) runs, and its power is taken, in float32 or better.
         """
+        if self.apart(how):
+            return self._stepwise(side, how)
         high, schedule = power > self.order, how.how.table.schedule
         run = compiled.coupled if self.plan.compile else execute.coupled
         once = 1 if high else power
@@ -208,6 +219,20 @@ class CoupledOperator(Operator):
             found = execute.power_of(found.to(torch.promote_types(found.dtype, torch.float32)), power)
             found = found if G is None else ops.mm(G.to(found.dtype), found)
         ended = Ended(side, found, power, G is None, evidence)
+        how.ended.append(ended)
+        return ended
+
+    def apart(self, how: Iterations) -> bool:
+        """Whether steps have precisions of their own: not where a result is computed again in float32."""
+        return self.plan.precision is not None and how.how.state.itemsize == 2
+
+    def _stepwise(self, side: Side, how: Iterations) -> Ended:
+        schedule, state = how.how.table.schedule, how.how.state
+        found, evidence = stepwise(side.wide.float(), schedule, self.plan.precision, state).G, None
+        if how.judged:
+            promised = promise(schedule.error, self.order)
+            evidence = between(side.wide, found, self.order, promised, EXPLAINED[dtype_name(state)])
+        ended = Ended(side, found, 1, True, evidence)
         how.ended.append(ended)
         return ended
 
@@ -263,7 +288,10 @@ class CoupledOperator(Operator):
             residual = torch.maximum(residual, evidence.residual) if number else evidence.residual
             norm, promised = side.norm, max(promised, evidence.promised)
             count += side.products
-            count += matmuls(schedule, form="coupled", power=power, from_identity=identity)
+            if self.apart(found):
+                count += count_stepwise(schedule, self.plan.precision).total
+            else:
+                count += matmuls(schedule, form="coupled", power=power, from_identity=identity)
         return Run(
             operator=self.word,
             result=result,

@@ -116,7 +116,7 @@ def of_inverse(
     dtype, (s, r) = row_dtype(state), exponents
     X = X.detach().to(dtype)
     wide = [factor.detach().to(dtype) for factor in factors]
-    V = _signs(X)
+    V = signs_of(X)
     D = found = _times(V, wide)
     size = nonzero(_norm(D))
     growth = _norm(_times(D, wide)) / size
@@ -144,7 +144,7 @@ def of_root(X: Tensor, G: Tensor, state: torch.dtype, root: int, lower: float, p
     """
     dtype = row_dtype(state)
     X, G = X.detach().to(dtype), G.detach().to(dtype)
-    V = _signs(X)
+    V = signs_of(X)
     exact, found = V @ X, V
     for _ in range(root):
         found = found @ G
@@ -153,6 +153,18 @@ def of_root(X: Tensor, G: Tensor, state: torch.dtype, root: int, lower: float, p
     noise = UNIT_ROUNDOFF[name] * root * (RESIDUAL_ROUNDINGS[name] + 4 * growth)
     most = MOST_EXPLAINED[name]
     return Evidence(_norm(found - exact) / size, torch.full_like(size, noise), promised, most)
+
+
+def between(X: Tensor, G: Tensor, root: int, promised: float, noise: float) -> Evidence:
+    """From X and G, which should be X^(−1/r), r even: how far G^(r/2) X G^(r/2) is from I, where G is large.
+
+    Rounding of a size of 1/256 leaks from large eigenvalues into small ones, and GʳX would show it Gʳ times.
+    """
+    dtype, half = torch.float32, [G.detach().float()] * (root // 2)
+    X = X.detach().to(dtype)
+    D = signs_of(X) @ half[0]
+    found, size = _times(_times(D, half) @ X, half), nonzero(_norm(D))
+    return Evidence(_norm(found - D) / size, torch.full_like(size, noise), promised, math.inf)
 
 
 def _times(rows: Tensor, factors: Sequence[Tensor]) -> Tensor:
@@ -172,7 +184,7 @@ def promise(error: float, exponent: int) -> float:
     return found if Fraction(found) >= exact else math.nextafter(found, math.inf)
 
 
-def _signs(X: Tensor) -> Tensor:
+def signs_of(X: Tensor) -> Tensor:
     """V (..., k, n) with entries ±1, the same on every call and device; the identity where n is small."""
     n = X.shape[-1]
     if n <= WHOLE:

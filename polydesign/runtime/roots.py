@@ -61,11 +61,31 @@ class InverseRoot(_Power):
     """
 
     word = "inverse_root"
+    steps_apart = True
+
+    def check(self) -> None:
+        super().check()
+        if self.plan.precision is None:
+            return
+        if self.root % 2:
+            raise InputError(
+                "plan.precision",
+                f"goes with an even root, as P ← H P H has H = W^(r/2), not {self.root}: leave it",
+            )
+        if self.power != 1:
+            raise InputError(
+                "plan.precision",
+                f"was measured for power 1, and this is {self.power}: leave it out, or take the power of "
+                "inverse_root(P, root)",
+            )
+        for name in ("matmuls", "error"):
+            if self.table is None and getattr(self.plan, name) is not None:
+                raise InputError(f"plan.{name}", "is of tables for one precision: leave it out, or precision")
 
     @property
     def shardable(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """A damping for each matrix of a batch does not go with a part of it."""
-        return not isinstance(self.eps, Tensor) or not self.eps.ndim
+        return self.plan.precision is None and (not isinstance(self.eps, Tensor) or not self.eps.ndim)
 
     def work(self, how: Iterations, P: Tensor) -> Tensor:
         side = self.prepare(P, how)

@@ -37,10 +37,12 @@ class Signs:
     of M's dtype and the state's. table: the one given, or None; tables: what was decided. used: the table
     that ran, where it was given or is the clip table. matmuls: the products so far. part: the projector that
     the result is made of, and inverse: the Run of an inverse, where there is one. lowest: the lowest
-    precision that a sign was iterated in. out: the dtype of the result, None for the state's.
+    precision that a sign was iterated in. last: what the last sign started from and how it ran. out: the
+    dtype of the result, None for the state's.
     """
 
     lowest: torch.dtype | None = None
+    last: Any = None
     out: torch.dtype | None = None
     part: Any = None
     inverse: Run | None = None
@@ -62,7 +64,7 @@ class Signs:
         """
         name = "none" if normalized else self.plan.normalization
         plan = replace(self.plan, check=False, normalization=name, matmuls=None, error=None)
-        found, count, ran = made(AnySign, table or self.tables.sign, plan).counted(X)
+        found, count, ran, self.last = made(AnySign, table or self.tables.sign, plan).counted(X)
         self.matmuls += count
         self.lowest = ran if self.lowest in (None, ran) else self.state
         return found.to(self.wide)

@@ -78,7 +78,8 @@ class MeasuredOperator:
     positive: whether it takes symmetric positive P; singular: whether P may then have a null space. polar:
     whether the result is a polar factor. takes_power: whether it has a power s. root: the only root it has,
     None for any. stepwise: whether a table of fewer steps gives what a value is after these. rooted: whether
-    x goes as the root of an eigenvalue where `root` is given, as it does where that is None.
+    x goes as the root of an eigenvalue where `root` is given, as it does where that is None. squared: whether
+    that is an eigenvalue of MᵀM.
     """
 
     case: Callable[[Setting], Case]
@@ -89,6 +90,7 @@ class MeasuredOperator:
     root: int | None = None
     stepwise: bool = True
     rooted: bool = False
+    squared: bool = False
 
 
 def wide(X: Tensor) -> Tensor:

@@ -122,6 +122,11 @@ def clipped(sigma: Tensor, low: float, high: float) -> Tensor:
     return sigma.clamp(min=max(low, 0.0), max=high)
 
 
+def softly_clipped(sigma: Tensor, high: float) -> Tensor:
+    """σ/√(1 + σ²/c²), c = high."""
+    return sigma / (1 + (sigma / high).square()).sqrt()
+
+
 def msign_derivative(M: Tensor, D: Tensor) -> Tensor:
     """The derivative of U Vᵀ at M = U Σ Vᵀ (..., m, n), of full rank, along D, by a decomposition in float64.
 

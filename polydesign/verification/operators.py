@@ -10,12 +10,15 @@ from polydesign.verification.equations import lyapunov_case, riccati_case
 from polydesign.verification.identities import principal_case
 from polydesign.verification.lowrank import projector_case
 from polydesign.verification.polar import mcsgn_case, msign_case
+from polydesign.verification.powers import power_case, soft_clip_case
 from polydesign.verification.roots import inverse_root_case, matmul_inverse_root_case, root_case
 
 OPERATORS: dict[str, MeasuredOperator] = {
     "msign": MeasuredOperator(msign_case, positive=False, polar=True, root=2),
     "mcsgn": MeasuredOperator(mcsgn_case, singular=True, root=2),
     "spectral_clip": MeasuredOperator(clip_case, positive=False, root=2),
+    "soft_clip": MeasuredOperator(soft_clip_case, positive=False, root=2),
+    "spectral_power": MeasuredOperator(power_case, positive=False, takes_power=True, squared=True),
     "range_projector": MeasuredOperator(projector_case, positive=False, root=2),
     "inverse_root": MeasuredOperator(inverse_root_case, takes_power=True),
     "root": MeasuredOperator(root_case, singular=True),

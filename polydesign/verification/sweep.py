@@ -183,8 +183,10 @@ def _lower_end(x: Tensor, schedule: Schedule, how: MeasuredOperator) -> float | 
     return (schedule.interval[0] / x.amax(dim=-1).min().item()) ** _root(schedule, how)
 
 
-def _root(schedule: Schedule, how: MeasuredOperator) -> int:
+def _root(schedule: Schedule, how: MeasuredOperator) -> float:
     """x is a singular value or eigenvalue to the power 1/r; for msign and mcsgn it is one itself."""
+    if how.squared:
+        return schedule.root / 2
     return 1 if how.root == 2 and not how.rooted else schedule.root
 
 
@@ -215,7 +217,7 @@ def _matrices(
     power: int,
 ) -> Sample:
     if not how.positive:
-        return sample(spectrum, shape, seed=seed, lower=schedule.interval[0])
+        return sample(spectrum, shape, seed=seed, lower=schedule.interval[0] ** _root(schedule, how))
     lower = lowest_eigenvalue(schedule, dtype, min(shape), power)
     return sample_positive(spectrum, shape, seed=seed, lower=lower, singular=how.singular)
 
