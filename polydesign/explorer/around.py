@@ -18,8 +18,11 @@ from polydesign.table.catalogue import glance
 from polydesign.table.listing import group, tables
 from polydesign.text.numbers import number, short
 
-MORE = 4
+MORE = 3
 """Products beyond those of the design up to which the front is drawn."""
+
+LEAST_SHOWN = 1e-3
+"""Of the design's error: what lies below it is further away than a few products."""
 
 _GRID = 4001
 _GROUPS = {"published": "published", "sign": "ours", "bands": "ours, bands", "roots": "ours"}
@@ -118,11 +121,12 @@ def products_figure(
         data.append(_dots([(name, "", products, max(error, SMALLEST))], marker, name))
     at = shown[1]
     seen = [e for one in data for c, e in zip(one["x"], one["y"], strict=True) if abs(c - at) <= MORE + 0.5]
-    low, high = math.log10(min(seen)), math.log10(max(seen))
+    low, high = math.log10(max(min(seen), shown[2] * LEAST_SHOWN)), math.log10(max(seen))
     pad = 0.08 * (high - low) + 0.1
     lower = found["lower"] if found else None
     layout = look.layout(
         330,
+        len(data),
         xaxis=look.axis("matrix products", range=[at - MORE - 0.6, at + MORE + 0.6], dtick=1),
         yaxis=look.axis(
             f"error on [{short(lower)}, 1]" if lower else "error", type="log", range=[low - pad, high + pad]

@@ -12,10 +12,10 @@ from polydesign.explorer.around import products_figure, worst
 from polydesign.explorer.comparing import register_comparing
 from polydesign.explorer.desk import Desk, design_key
 from polydesign.explorer.jobs import BrokenError, StaleError
-from polydesign.explorer.looks import look
+from polydesign.explorer.looks import Look, look
 from polydesign.explorer.state import MOST_PASTED, State
 from polydesign.explorer.taking import register_running, register_taking
-from polydesign.explorer.words import listed_degrees, made_of, problem_words, steps_table, summary
+from polydesign.explorer.words import listed_degrees, problem_words, refused, said, steps_table
 from polydesign.model import InputError
 from polydesign.program.cost import matmuls
 
@@ -45,8 +45,6 @@ ROWS = ("root", "lower", "degrees", "products", "band", "headroom", "floor", "ta
 MOST_CHECKED = 10_000
 """Products of what the browser gives back."""
 
-_FIGURES = ("map", "difference", "steps")
-
 
 def register(app: Dash, desk: Desk, start: State) -> None:
     """Connect the page's parts; start: what it shows without a link."""
@@ -62,7 +60,7 @@ def _in_the_browser(app: Dash) -> None:
     def function(name: str) -> ClientsideFunction:
         return ClientsideFunction("explorer", name)
 
-    app.clientside_callback(function("dark"), Output("dark", "data"), Input("session", "data"))
+    app.clientside_callback(function("screen"), Output("screen", "data"), Input("session", "data"))
     app.clientside_callback(
         function("lower"),
         [Output("lower", "value"), Output("lower-number", "value")],
@@ -93,6 +91,7 @@ def _in_the_browser(app: Dash) -> None:
         [Output(f"tab-{name}", "hidden") for name in ("design", "compare", "run", "take")],
         Input("tab", "value"),
     )
+    app.clientside_callback(function("later"), Output("steps-box", "title"), Input("later", "data"))
     app.clientside_callback(function("settle"), Output("link", "children"), Input("query", "data"))
 
 
@@ -103,6 +102,7 @@ def _restoring(app: Dash, start: State) -> None:
             "pasted": Output("paste", "value"),
             "problem": Output("link-problem", "children"),
             "read": Output("link-read", "data"),
+            "offered": Output("reference", "options"),
         },
         inputs={"search": Input("url", "search")},
     )
@@ -120,7 +120,13 @@ def _restoring(app: Dash, start: State) -> None:
             "spectra": list(state.spectra),
             "reference": state.reference or None,
         }
-        return {"controls": values, "pasted": state.pasted, "problem": problem, "read": True}
+        return {
+            "controls": values,
+            "pasted": state.pasted,
+            "problem": problem,
+            "read": True,
+            "offered": values["over"],
+        }
 
 
 def _designing(app: Dash, desk: Desk) -> None:
@@ -128,16 +134,14 @@ def _designing(app: Dash, desk: Desk) -> None:
 
     @app.callback(
         output={
-            **{name: Output(f"{name}-figure", "figure") for name in _FIGURES},
-            "hidden": Output("difference-box", "hidden"),
-            "summary": Output("summary", "children"),
-            "problem": Output("problem", "children"),
-            "notes": Output("notes", "children"),
+            "map": Output("map-figure", "figure"),
+            "later": Output("later", "data"),
+            "said": Output("said", "children"),
             "query": Output("query", "data"),
         },
         inputs={
             "values": controls,
-            "dark": Input("dark", "data"),
+            "screen": Input("screen", "data"),
             "key": Input("pasted-key", "data"),
             "points": Input("points", "data"),
         },
@@ -148,90 +152,76 @@ def _designing(app: Dash, desk: Desk) -> None:
         },
     )
     def preview(
-        values: dict[str, Any], dark: Any, key: Any, points: Any, pasted: Any, found: Any, session: str
+        values: dict[str, Any], screen: Any, key: Any, points: Any, pasted: Any, found: Any, session: str
     ) -> dict[str, Any]:
-        nothing = dict.fromkeys((*_FIGURES, "hidden", "summary", "problem", "notes", "query"), no_update)
+        nothing = dict.fromkeys(("map", "later", "said", "query"), no_update)
         try:
             state = _state(values, pasted)
-            view, problems = desk.view(session, state, bool(dark), key, _points(points, state))
+            view, problems = desk.view(session, state, _screen(screen), key, _points(points, state))
             before = _before(found, state)
             drawn = desk.preview(session, state, view, before.get("degrees"), before.get("lower"))
         except StaleError:
             return nothing
         except (InputError, BrokenError) as problem:
-            return nothing | {"problem": problem_words(problem), "query": None}
-        return (
-            nothing
-            | _shown(drawn)
-            | {
-                "summary": summary(state, drawn, None),
-                "problem": "",
-                "notes": made_of(problems, drawn["left_out"]),
-                "query": {"query": state.to_query(), "point": _point(drawn)},
-            }
-        )
+            return nothing | {"said": refused(problem), "query": None}
+        return _drawn(drawn) | {
+            "said": said(state, drawn, None, problems),
+            "query": {"query": state.to_query(), "point": _point(drawn)},
+        }
 
     @app.callback(
         output={
-            **{name: Output(f"{name}-figure", "figure", allow_duplicate=True) for name in _FIGURES},
-            "summary": Output("summary", "children", allow_duplicate=True),
-            "problem": Output("problem", "children", allow_duplicate=True),
-            "notes": Output("notes", "children", allow_duplicate=True),
+            "map": Output("map-figure", "figure", allow_duplicate=True),
+            "later": Output("later", "data", allow_duplicate=True),
+            "said": Output("said", "children", allow_duplicate=True),
             "found": Output("found", "data"),
             "numbers": Output("numbers", "children"),
         },
         inputs={"settled": Input("settled", "data")},
         state={
-            "dark": Held("dark", "data"),
+            "screen": Held("screen", "data"),
             "key": Held("pasted-key", "data"),
             "points": Held("points", "data"),
             "session": Held("session", "data"),
         },
         prevent_initial_call=True,
     )
-    def exact(settled: Any, dark: Any, key: Any, points: Any, session: str) -> dict[str, Any]:
-        nothing = dict.fromkeys((*_FIGURES, "summary", "problem", "notes", "found", "numbers"), no_update)
+    def exact(settled: Any, screen: Any, key: Any, points: Any, session: str) -> dict[str, Any]:
+        nothing = dict.fromkeys(("map", "later", "said", "found", "numbers"), no_update)
         if not settled:
             return nothing
         try:
             state = State.from_query(settled["query"])
-            view, problems = desk.view(session, state, bool(dark), key, _points(points, state))
+            view, problems = desk.view(session, state, _screen(screen), key, _points(points, state))
             table, drawn, heard = desk.exact(session, state, view)
         except StaleError:
             return nothing
         except (InputError, BrokenError) as problem:
-            return nothing | {"problem": problem_words(problem)}
-        shown = _shown(drawn)
-        shown.pop("hidden")
-        return (
-            nothing
-            | shown
-            | {
-                "summary": summary(state, drawn, table),
-                "notes": made_of([*problems, *heard], drawn["left_out"]),
-                "found": {"query": settled["query"], "point": _point(drawn)},
-                "numbers": steps_table(table.schedule),
-            }
-        )
+            return nothing | {"said": refused(problem)}
+        return _drawn(drawn) | {
+            "said": said(state, drawn, table, [*problems, *heard]),
+            "found": {"query": settled["query"], "point": _point(drawn)},
+            "numbers": steps_table(table.schedule),
+        }
 
     @app.callback(
         output=Output("products-figure", "figure"),
         inputs={"settled": Input("settled", "data"), "found": Input("found", "data")},
         state={
-            "dark": Held("dark", "data"),
+            "screen": Held("screen", "data"),
             "key": Held("pasted-key", "data"),
             "session": Held("session", "data"),
         },
         prevent_initial_call=True,
     )
-    def products(settled: Any, found: Any, dark: Any, key: Any, session: str) -> Any:
+    def products(settled: Any, found: Any, screen: Any, key: Any, session: str) -> Any:
         if not settled:
             raise PreventUpdate
         try:
             state = State.from_query(settled["query"])
             exactly = bool(found) and found["query"] == settled["query"]
             point = _checked(found["point"] if exactly else settled["point"])
-            view, _ = desk.view(session, state, bool(dark), key, None)
+            view, _ = desk.view(session, state, _screen(screen), key, None)
             around = desk.around(session, state, point["lower"], point["products"])
         except (StaleError, InputError, BrokenError):
             raise PreventUpdate from None  # what is wrong stands above the map
@@ -241,7 +231,7 @@ def _designing(app: Dash, desk: Desk) -> None:
             if one.root == state.root
         ]
         return products_figure(
-            around, ("the design", point["products"], point["error"]), over, look(bool(dark))
+            around, ("the design", point["products"], point["error"]), over, _screen(screen)
         )
 
 
@@ -251,10 +241,16 @@ def _state(values: dict[str, Any], pasted: Any) -> State:
     return State.of_controls({**values, "reference": values["reference"] or "", "pasted": text})
 
 
-def _shown(drawn: dict[str, Any]) -> dict[str, Any]:
-    """The figures; what has none is hidden."""
-    figures = {name: one if one is not None else no_update for name, one in drawn["figures"].items()}
-    return figures | {"hidden": drawn["figures"]["difference"] is None}
+def _screen(told: Any) -> Look:
+    """Light or dark, wide or narrow, as the browser tells."""
+    told = told if isinstance(told, dict) else {}
+    return look(bool(told.get("dark")), narrow=bool(told.get("narrow")))
+
+
+def _drawn(drawn: dict[str, Any]) -> dict[str, Any]:
+    """The map, and the figures that the browser draws in the frame after it."""
+    figures = drawn["figures"]
+    return {"map": figures["map"], "later": {name: figures[name] for name in ("steps", "difference")}}
 
 
 def _point(drawn: dict[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def register_comparing(app: Dash, desk: Desk) -> None:
 
     @app.callback(
         output={
-            "reference": Output("reference", "options"),
+            "reference": Output("reference", "options", allow_duplicate=True),
             "value": Output("reference", "value", allow_duplicate=True),
             "taken": Output("taken", "options"),
         },

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from polydesign.explorer.jobs import BrokenError, Pool, StaleError
+from polydesign.explorer.looks import Look
 from polydesign.explorer.state import State
 from polydesign.explorer.work import View
 from polydesign.model import InputError, Schedule, Table, quoted
@@ -50,13 +51,18 @@ class Kept:
 
 @dataclass
 class Running:
-    """A run on matrices. key: of the design. told: (done, in all, spectrum), None before it begins."""
+    """A run on matrices.
+
+    key: of the design. told: (done, in all, spectrum), None before it begins. seen: whether the page has what
+    came of it.
+    """
 
     key: str
     told: tuple[int, int, str] | None = None
     result: dict[str, Any] | None = None
     problem: str | None = None
     over: bool = False
+    seen: bool = False
 
 
 @dataclass
@@ -83,6 +89,7 @@ class Desk:
         """Start the processes, so that the first slider does not wait for them."""
         try:
             self.quick.run("-", "warm", "preview", State(), View(), None, None, limit=60)
+            self.slow.run("-", "warm", "exact", State(), View())
         except (InputError, StaleError, BrokenError):
             return  # the page says what is wrong
 
@@ -107,7 +114,7 @@ class Desk:
         return found
 
     def view(
-        self, session: str, state: State, dark: bool, pasted: str | None, points: Any
+        self, session: str, state: State, look: Look, pasted: str | None, points: Any
     ) -> tuple[View, list[str]]:
         """What is drawn beside the design, and what could not be."""
         over, problems = [], []
@@ -116,7 +123,7 @@ class Desk:
                 over.append((name, self.schedule(session, name, pasted)))
             except InputError as problem:
                 problems.append(str(problem))
-        return View(tuple(over), dark, points), problems
+        return View(tuple(over), look, points), problems
 
     def preview(
         self, session: str, state: State, view: View, degrees: Sequence[int] | None, lower: float | None

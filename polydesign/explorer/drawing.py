@@ -14,13 +14,13 @@ from polydesign.explorer.looks import SYMBOLS, Look
 from polydesign.model import Schedule, Step
 from polydesign.text.numbers import number, short
 
-BINS = 500
+BINS = 400
 """Of a curve: of the points in each, the lowest and the highest are drawn, so that no extreme is lost."""
 
 THIN = 0.1
 """From this error on the deviation from 1 has an axis of its own."""
 
-PER_STEP = 161
+PER_STEP = 121
 """Points of a step's error."""
 
 Named = tuple[str, Schedule]
@@ -66,7 +66,10 @@ def map_figure(
     pad = 0.06 * (top - bottom)
     floor = 0.42 if thin else 0.0
     layout = look.layout(
-        460 if thin else 360,
+        (340 if thin else 240) if look.narrow else (460 if thin else 360),
+        sum(one.get("showlegend", True) for one in traces),
+        showlegend=bool(over or points),
+        meta={"lower": schedule.interval[0], "degrees": list(schedule.degrees)},
         xaxis=look.axis(
             "x, singular value after normalization" if schedule.root == 2 else "x",
             type="log",
@@ -74,7 +77,9 @@ def map_figure(
             anchor="y2" if thin else "y",
             dtick=1,
         ),
-        yaxis=look.axis("f(x)", range=[bottom - pad, top + pad], domain=[floor, 1]),
+        yaxis=look.axis(
+            "f(x); grey: promised, lighter: rounded", range=[bottom - pad, top + pad], domain=[floor, 1]
+        ),
         shapes=[_upright(look, end) for end in schedule.interval],
     )
     if thin:
@@ -128,6 +133,7 @@ def difference_figure(others: Sequence[Named], reference: Named, look: Look) -> 
         traces.append(_PLAIN | {"x": _packed(x), "y": _packed(away), "name": label, "line": style})
     layout = look.layout(
         260,
+        len(traces),
         xaxis=look.axis("x", type="log", range=[np.log10(low / 10), np.log10(1.15 * high)], dtick=1),
         yaxis=look.axis(f"f − f of {name}"[:40], range=[-1.1 * peak, 1.1 * peak]),
         showlegend=True,
@@ -177,7 +183,7 @@ def steps_figure(schedule: Schedule, look: Look) -> dict[str, Any]:
     layout = look.layout(
         230,
         xaxis=look.axis(
-            "step",
+            "",
             range=[0, count],
             tickvals=[index + 0.5 for index in range(count)],
             ticktext=ticks,

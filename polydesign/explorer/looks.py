@@ -5,7 +5,7 @@ Whatever a colour tells, a line style or a marker tells too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from polydesign.drawing.overlaid import INKS
@@ -28,22 +28,20 @@ class Look:
     band: str
     allowed: str
     inks: tuple[str, ...]
+    narrow: bool = False
 
-    def layout(self, height: int, **more: Any) -> dict[str, Any]:
-        """The layout that all figures share."""
+    def layout(self, height: int, names: int = 0, **more: Any) -> dict[str, Any]:
+        """The layout that all figures share; names: how many the legend has."""
+        small = {"orientation": "h", "x": 0, "bgcolor": "rgba(0,0,0,0)", "traceorder": "normal"}
+        below = {"y": -0.3, "yanchor": "top", "font": {"size": 10}}
+        legend = small | (below if self.narrow else {"y": 1.02, "yanchor": "bottom"})
         return {
-            "height": height,
-            "margin": {"l": 56, "r": 10, "t": 30, "b": 40},
+            "height": height + (16 * -(-names // 2) if self.narrow else 0),
+            "margin": {"l": 46 if self.narrow else 56, "r": 8, "t": 12 if self.narrow else 30, "b": 40},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "font": {"color": self.ink, "size": 12, "family": "system-ui, sans-serif"},
-            "legend": {
-                "orientation": "h",
-                "x": 0,
-                "y": 1.02,
-                "yanchor": "bottom",
-                "bgcolor": "rgba(0,0,0,0)",
-            },
+            "legend": legend,
             "hovermode": "closest",
             "dragmode": False,
             "uirevision": "kept",
@@ -77,6 +75,6 @@ LIGHT = Look("#1a1a1a", "#666666", "#e4e4e4", "rgba(90,90,90,0.22)", "rgba(90,90
 DARK = Look("#f0f0f0", "#a0a0a0", "#3a3d42", "rgba(220,220,220,0.22)", "rgba(220,220,220,0.10)", _LIGHTER)
 
 
-def look(dark: bool) -> Look:
-    """For a light or a dark page."""
-    return DARK if dark else LIGHT
+def look(dark: bool, *, narrow: bool = False) -> Look:
+    """For a light or a dark page, on a wide or a narrow screen."""
+    return replace(DARK if dark else LIGHT, narrow=narrow)

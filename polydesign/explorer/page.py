@@ -29,7 +29,7 @@ SPECTRA = (
 )
 """Test matrices that are offered."""
 
-STORES = ("dark", "query", "settled", "found", "pasted-key", "points", "link-read")
+STORES = ("screen", "query", "settled", "found", "pasted-key", "points", "link-read", "later")
 """What callbacks tell each other; callbacks.py says what is in them."""
 
 FIGURES = {
@@ -66,10 +66,9 @@ def layout(names: Sequence[str], start: State) -> Any:
                 [
                     html.Section(
                         [
-                            html.Div(id="summary", className="summary", **_live("status")),
                             html.Div(id="link-problem", className="problem", **_live("alert")),
-                            html.Div(id="problem", className="problem", **_live("alert")),
-                            html.Div(id="notes", className="notes"),
+                            html.Div(id="said", className="said", **_live("status")),
+                            html.Div(id="download-problem", className="problem", **_live("alert")),
                             _figure("map"),
                         ],
                         className="top",
@@ -78,7 +77,7 @@ def layout(names: Sequence[str], start: State) -> Any:
                         [
                             _choice("tab", "Part", {k: label for k, (label, _) in tabs.items()}, "design"),
                             *(
-                                html.Div(inside, id=f"tab-{k}", className="tab", hidden=k != "design")
+                                html.Div(inside, id=f"tab-{k}", className="part", hidden=k != "design")
                                 for k, (_, inside) in tabs.items()
                             ),
                         ],

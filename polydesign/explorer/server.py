@@ -37,6 +37,8 @@ class _Quiet(WSGIRequestHandler):
     """Says nothing of each request, and gives up a connection on which nothing comes."""
 
     timeout = SECONDS
+    protocol_version = "HTTP/1.1"  # connections are kept: a slider asks twenty times a second
+    disable_nagle_algorithm = True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None: ...
 

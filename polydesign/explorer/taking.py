@@ -57,7 +57,7 @@ def register_running(app: Dash, desk: Desk) -> None:
     def look(tick: Any, session: str) -> dict[str, Any]:
         nothing = dict.fromkeys(("tick", "cancel", "words", "value", "max", "rows", "points"), no_update)
         running = desk.running(session)
-        if running is None:
+        if running is None or running.seen:
             return nothing | {"tick": True, "cancel": True}
         if not running.over:
             if running.told is None:
@@ -65,7 +65,7 @@ def register_running(app: Dash, desk: Desk) -> None:
             done, total, spectrum = running.told
             words = f"{done} of {total} done, now {spectrum}"
             return nothing | {"words": words, "value": str(done), "max": str(total)}
-        ended = nothing | {"tick": True, "cancel": True}
+        ended, running.seen = nothing | {"tick": True, "cancel": True}, True
         if running.problem is not None or running.result is None:
             return ended | {"words": running.problem or "nothing came of it", "value": "0"}
         result = running.result
@@ -113,7 +113,7 @@ def register_taking(app: Dash, desk: Desk) -> None:
     @app.callback(
         output={
             "file": Output("file", "data"),
-            "problem": Output("problem", "children", allow_duplicate=True),
+            "problem": Output("download-problem", "children"),
         },
         inputs={"pressed": Input("download", "n_clicks")},
         state={
@@ -133,4 +133,4 @@ def register_taking(app: Dash, desk: Desk) -> None:
             return dict.fromkeys(("file", "problem"), no_update)
         except (InputError, BrokenError) as problem:
             return {"file": no_update, "problem": problem_words(problem)}
-        return {"file": dcc.send_string(text, f"{table.name}.json"), "problem": no_update}
+        return {"file": dcc.send_string(text, f"{table.name}.json"), "problem": ""}

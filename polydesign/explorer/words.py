@@ -48,8 +48,13 @@ def problem_words(problem: Exception) -> str:
     return str(problem)
 
 
-def summary(state: State, drawn: dict[str, Any], table: Table | None) -> list[Any]:
-    """What is drawn, in a sentence; table: the table that design made, None for a preview."""
+def refused(problem: Exception) -> Any:
+    """A refusal, in place of what was said of the design."""
+    return html.Div(problem_words(problem), className="problem", id="problem", role="alert")
+
+
+def said(state: State, drawn: dict[str, Any], table: Table | None, notes: Sequence[str]) -> list[Any]:
+    """What is drawn, in a sentence, and notes; table: that which design made, None for a preview."""
     low = short(float(f"{drawn['lower']:.6g}"))
     if table is not None and table.certificate is not None:
         bound = in_digits(table.certificate.error[1], 4, ROUND_CEILING)
@@ -64,15 +69,11 @@ def summary(state: State, drawn: dict[str, Any], table: Table | None) -> list[An
         html.Span(standing, className="standing"),
     ]
     if drawn["allowed"] is not None:
-        parts.append(f". Rounding in {state.dtype} may add {number(drawn['allowed'], 2)}, by the model")
-    return parts
-
-
-def made_of(problems: Sequence[str], left_out: Sequence[str]) -> list[Any]:
-    """Notes below the summary."""
-    notes = [*dict.fromkeys(problems)]
-    notes += [f"{name} is of another root, and not drawn." for name in left_out]
-    return [html.P(one) for one in notes]
+        more = number(drawn["allowed"], 2)
+        parts.append(f". In {state.dtype} rounding may add {more} in a {state.shape} matrix.")
+    apart = [f"{name} is of another root, and not drawn." for name in drawn["left_out"]]
+    listed = [html.P(one) for one in dict.fromkeys([*notes, *apart])]
+    return [html.Div(parts, className="summary", id="summary"), html.Div(listed, className="notes")]
 
 
 def listed_degrees(degrees: Sequence[int]) -> str:

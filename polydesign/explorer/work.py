@@ -18,7 +18,7 @@ import polydesign
 from polydesign.explorer import designs
 from polydesign.explorer.around import around
 from polydesign.explorer.drawing import Named, difference_figure, map_figure, steps_figure
-from polydesign.explorer.looks import look
+from polydesign.explorer.looks import LIGHT, Look
 from polydesign.explorer.state import State
 from polydesign.identification.scanning import inventory
 from polydesign.identification.sources import holds_several
@@ -42,7 +42,7 @@ class View:
     """What is drawn beside the design: other tables by name, and measured points."""
 
     over: tuple[Named, ...] = ()
-    dark: bool = False
+    look: Look = LIGHT
     points: dict[str, tuple[list[float], list[float]]] | None = None
 
 
@@ -60,7 +60,7 @@ def exact(state: State, view: View, tell: Callable[[Any], None]) -> tuple[Table,
 
 
 def _drawn(state: State, schedule: Schedule, view: View, final: bool) -> dict[str, Any]:
-    seen = look(view.dark)
+    seen = view.look
     shown: Named = ("the design", schedule)
     over = [one for one in view.over if one[1].root == schedule.root]
     allowed = None

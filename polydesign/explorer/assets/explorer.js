@@ -14,10 +14,12 @@
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     explorer: {
-      dark: () => {
-        const wanted = window.matchMedia("(prefers-color-scheme: dark)");
-        wanted.onchange = () => set_props("dark", { data: wanted.matches });
-        return wanted.matches;
+      screen: () => {
+        const dark = window.matchMedia("(prefers-color-scheme: dark)");
+        const narrow = window.matchMedia("(max-width: 860px)");
+        const seen = () => ({ dark: dark.matches, narrow: narrow.matches });
+        dark.onchange = narrow.onchange = () => set_props("screen", { data: seen() });
+        return seen();
       },
       lower: (slider, number) => {
         if (triggered() === "lower") return [kept(), written(10 ** slider)];
@@ -46,6 +48,14 @@
         return shown.map((one) => ({ display: one ? "" : "none" }));
       },
       tabs: (tab) => ["design", "compare", "run", "take"].map((one) => one !== tab),
+      later: (figures) => {
+        if (figures) window.requestAnimationFrame(() => window.setTimeout(() => {
+          set_props("steps-figure", { figure: figures.steps });
+          set_props("difference-box", { hidden: !figures.difference });
+          if (figures.difference) set_props("difference-figure", { figure: figures.difference });
+        }));
+        return kept();
+      },
       settle: (made) => {
         window.clearTimeout(waiting);
         if (!made) return kept();
