@@ -91,7 +91,7 @@ def map_figure(
 def _band(schedule: Schedule, look: Look, more: float, place: str) -> list[dict[str, Any]]:
     """1 ± (E + more) over the interval; and the same about 0 on the second axis."""
     error, ends = schedule.error + more, list(schedule.interval)
-    colour, dash = (look.allowed, "dot") if more else (look.band, "dash")
+    colour, dash = (look.allowed, "1px,6px") if more else (look.band, "solid")
     name = f"± {number(error, 3, up=True)} with rounding" if more else f"1 ± {number(error, 3, up=True)}"
     edge = {"x": ends, "line": {"color": look.soft, "width": 1, "dash": dash}, "hoverinfo": "skip"}
     found: list[dict[str, Any]] = []
