@@ -18,6 +18,9 @@ from typing import Any
 from polydesign.explorer.work import MODULE, serve
 from polydesign.model import InputError
 
+_START = 120.0
+"""Seconds that a process may take to start, which is not the time of what it is asked for."""
+
 _GLANCE = 0.02
 """Seconds between two looks at whether running work is stale."""
 
@@ -41,6 +44,7 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs,), daemon=True)
         self.process.start()
+        self.ready = False
         theirs.close()
 
     def end(self) -> None:
@@ -55,7 +59,7 @@ class Pool:
     Args:
         workers: Processes, started when they are needed.
         each: How many of them a session may have at a time.
-        limit: Seconds that work may take, waiting for a process included.
+        limit: Seconds that work may take, waiting for a process included, but not for one to start.
         ends_stale: Whether running work is ended when it is stale; short work is better let finish, since a
             new process has nothing in its caches.
         preload: Modules from which processes are forked.
@@ -101,7 +105,7 @@ class Pool:
             done = False
             try:
                 worker.pipe.send((task, args))
-                result = self._answer(worker, key, ticket, deadline, watch)
+                result = self._answer(worker, key, ticket, deadline, limit, watch)
                 done = True
             except InputError as problem:
                 done = not isinstance(problem, LimitError)
@@ -165,11 +169,16 @@ class Pool:
         key: tuple[str, str],
         ticket: int,
         deadline: float,
+        limit: float,
         watch: Callable[[Any], None] | None,
     ) -> tuple[str, Any]:
+        deadline = deadline if worker.ready else time.monotonic() + _START
         while True:
             if worker.pipe.poll(_GLANCE):
                 kind, *rest = worker.pipe.recv()
+                if kind == "ready":
+                    worker.ready, deadline = True, time.monotonic() + limit
+                    continue
                 if kind == "told":
                     if watch is not None:
                         watch(rest[0])
@@ -180,9 +189,7 @@ class Pool:
             if self.ends_stale and self._stale(key, ticket):
                 raise StaleError
             if time.monotonic() > deadline:
-                raise LimitError(
-                    "time", f"was over before there was a result ({self.limit:g} s): ask for less"
-                )
+                raise LimitError("time", f"was over before there was a result ({limit:g} s): ask for less")
 
     def _give_back(self, worker: _Worker, done: bool) -> None:
         kept = done and not self._closed and worker.process.is_alive()

@@ -183,10 +183,11 @@ TASKS: dict[str, Callable[..., Any]] = {
 def serve(pipe: Any) -> None:
     """Do what comes over the pipe until it is closed: (name of a task, its arguments).
 
-    Answers are ("told", progress), and then one of ("done", result), ("refused", field, problem) and
-    ("failed", words).
+    It begins with ("ready",). Answers are ("told", progress), and then one of ("done", result), ("refused",
+    field, problem) and ("failed", words).
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this
+    pipe.send(("ready",))
     while True:
         try:
             name, args = pipe.recv()
