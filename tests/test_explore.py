@@ -41,7 +41,7 @@ from polydesign.table import load
 # Links
 
 degrees = st.lists(st.sampled_from((3, 5, 7, 9, 17)), min_size=1, max_size=state.MOST_STEPS).map(tuple)
-names = st.lists(st.from_regex(r"[\w.+-]{1,20}", fullmatch=True).filter(str.isascii), max_size=4, unique=True)
+names = st.lists(st.text("abcXYZ019._+-:", min_size=1, max_size=20), max_size=4, unique=True)
 text = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Zl", "Zp")), max_size=60)
 states = st.builds(
     State,
@@ -121,7 +121,8 @@ def test_what_is_no_list_of_degrees_is_refused(written: str) -> None:
 
 
 def points(trace: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    return tuple(np.frombuffer(base64.b64decode(trace[axis]["bdata"]), "<f4") for axis in ("x", "y"))  # type: ignore[return-value]
+    x, y = (np.frombuffer(base64.b64decode(trace[axis]["bdata"]), "<f4") for axis in ("x", "y"))
+    return x, y
 
 
 @pytest.mark.parametrize(
@@ -173,10 +174,11 @@ def test_the_map_that_is_drawn_is_the_schedule_s() -> None:
     (trace,) = [one for one in drawn["figures"]["map"]["data"] if one.get("name") == "the design"]
     x, y = points(trace)
     # float32 moves x by 6e-8 of itself, and the map rises by less than 1e4 there.
+    x, y = x[x <= 1], y[x <= 1]
     assert np.max(np.abs(schedule(x.astype(float)) - y)) < 1e4 * np.finfo(np.float32).eps
     full_x, full = curve(schedule, 1e-3, 1.0)
     inside = full_x <= 1
-    assert np.max(y[x <= 1]) == np.float32(np.max(full[inside]))  # thinning loses no extreme
+    assert np.max(y) == np.float32(np.max(full[inside]))  # thinning loses no extreme
 
 
 def test_tables_around_a_design_err_by_what_they_prove() -> None:
@@ -285,10 +287,10 @@ def port(desk: Desk) -> Iterator[int]:
 
 
 def answer(
-    port: int, method: str = "GET", path: str = "/", body: bytes = b"", **headers: str
+    port: int, method: str = "GET", path: str = "/", body: bytes = b"", headers: dict[str, str] | None = None
 ) -> tuple[int, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    named = {key.replace("_", "-"): value for key, value in headers.items()}
+    named = {key.replace("_", "-"): value for key, value in (headers or {}).items()}
     connection.request(method, path, body or None, {"Content-Type": "application/json", **named})
     response = connection.getresponse()
     found = (response.status, response.read())
@@ -320,16 +322,16 @@ def test_it_listens_on_this_machine_alone(port: int) -> None:
 )
 def test_only_this_page_is_answered(port: int, headers: dict[str, str], status: int) -> None:
     made = {key: value.replace("{port}", str(port)) for key, value in headers.items()}
-    assert answer(port, **made)[0] == status
-    assert answer(port, path="/_dash-layout", **made)[0] == status
+    assert answer(port, headers=made)[0] == status
+    assert answer(port, path="/_dash-layout", headers=made)[0] == status
 
 
 def test_a_post_says_where_it_is_from_and_is_not_large(port: int) -> None:
     path, own = "/_dash-update-component", f"http://127.0.0.1:{port}"
     assert answer(port, "POST", path, b"{}")[0] == 403
-    assert answer(port, "POST", path, b"{}", Origin="http://evil.example")[0] == 403
-    assert answer(port, "POST", path, b" " * 1000, Origin=own)[0] not in (403, 413)
-    assert answer(port, "POST", path, b" ", Origin=own, Content_Length=str(MOST_BYTES + 1))[0] == 413
+    assert answer(port, "POST", path, b"{}", {"Origin": "http://evil.example"})[0] == 403
+    assert answer(port, "POST", path, b" " * 1000, {"Origin": own})[0] not in (403, 413)
+    assert answer(port, "POST", path, b" ", {"Origin": own, "Content_Length": str(MOST_BYTES + 1)})[0] == 413
 
 
 def test_nothing_is_fetched_from_elsewhere(port: int) -> None:

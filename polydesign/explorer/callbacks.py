@@ -154,7 +154,7 @@ def _designing(app: Dash, desk: Desk) -> None:
     def preview(
         values: dict[str, Any], screen: Any, key: Any, points: Any, pasted: Any, found: Any, session: str
     ) -> dict[str, Any]:
-        nothing = dict.fromkeys(("map", "later", "said", "query"), no_update)
+        nothing: dict[str, Any] = dict.fromkeys(("map", "later", "said", "query"), no_update)
         try:
             state = _state(values, pasted)
             view, problems = desk.view(session, state, _screen(screen), key, _points(points, state))
@@ -187,7 +187,7 @@ def _designing(app: Dash, desk: Desk) -> None:
         prevent_initial_call=True,
     )
     def exact(settled: Any, screen: Any, key: Any, points: Any, session: str) -> dict[str, Any]:
-        nothing = dict.fromkeys(("map", "later", "said", "found", "numbers"), no_update)
+        nothing: dict[str, Any] = dict.fromkeys(("map", "later", "said", "found", "numbers"), no_update)
         if not settled:
             return nothing
         try:
@@ -260,7 +260,7 @@ def _point(drawn: dict[str, Any]) -> dict[str, Any]:
 def _checked(point: Any) -> dict[str, Any]:
     """What the browser gives back of a point, if it can be one. Raises InputError."""
     try:
-        made = {"lower": float(point["lower"]), "error": float(point["error"])}
+        made: dict[str, Any] = {"lower": float(point["lower"]), "error": float(point["error"])}
         made |= {"products": int(point["products"]), "degrees": tuple(map(int, point["degrees"]))}
     except (KeyError, TypeError, ValueError) as problem:
         raise InputError("point", "is none of this page: load it again") from problem

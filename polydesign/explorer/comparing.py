@@ -48,7 +48,7 @@ def register_comparing(app: Dash, desk: Desk) -> None:
         pressed: Any, dropped: Any, which: Any, link: Any, text: Any, file: Any, over: Any, session: str
     ) -> dict[str, Any]:
         keys = ("words", "key", "over", "paste", "lists", "hidden", "instead")
-        nothing = dict.fromkeys(keys, no_update)
+        nothing: dict[str, Any] = dict.fromkeys(keys, no_update)
         name = ""
         if ctx.triggered_id == "which" and not which:
             return nothing

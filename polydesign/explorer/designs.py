@@ -40,7 +40,8 @@ def table(state: State, tell: Callable[[str], None] = nobody) -> Table:
     asked: dict[str, Any] = {"root": state.root, "dtype": state.dtype, "doing": tell}
     if state.purpose == "root":
         asked["purpose"] = "root"
-    degrees, lower = state.degrees, {"lower": state.lower}
+    degrees = state.degrees
+    lower: dict[str, Any] = {"lower": state.lower}
     if state.goal == "band":
         lower = {"band": state.band}
     if state.goal == "products":

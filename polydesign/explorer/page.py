@@ -12,7 +12,7 @@ from dash import dcc, html
 from polydesign.explorer import state as limits
 from polydesign.explorer.desk import DESIGN, PASTED
 from polydesign.explorer.state import GOALS, PURPOSES, SAFETIES, SHAPES, State
-from polydesign.explorer.words import listed_degrees
+from polydesign.explorer.words import aria, listed_degrees
 from polydesign.exporters.targets import TARGETS
 from polydesign.model import DTYPES
 
@@ -107,7 +107,7 @@ def _live(role: str) -> dict[str, Any]:
 
 def _figure(name: str) -> Any:
     graph = dcc.Graph(id=f"{name}-figure", config=_CONFIG, figure=_EMPTY)
-    return html.Div(graph, id=f"{name}-box", role="img", className="figure", **{"aria-label": FIGURES[name]})
+    return html.Div(graph, id=f"{name}-box", role="img", className="figure", **aria(label=FIGURES[name]))
 
 
 _EMPTY: dict[str, Any] = {
@@ -171,9 +171,7 @@ def _design(start: State) -> Any:
             "lower",
             "Lower end l",
             _slider("lower", -8, -0.5, 0.01, log10(start.lower), {k: f"1e{k}" for k in (-8, -6, -4, -2)}),
-            dcc.Input(
-                id="lower-number", type="text", value=f"{start.lower:.3g}", debounce=True, inputMode="decimal"
-            ),
+            dcc.Input(id="lower-number", type="text", value=f"{start.lower:.3g}", debounce=True),
         ),
         html.Div(
             [
@@ -255,7 +253,7 @@ def _compare(names: Sequence[str], start: State) -> Any:
             hidden=True,
         ),
         html.Div(id="instead", className="buttons"),
-        html.Pre(id="identified", tabIndex=0, **{"aria-label": "What the list is"}),
+        html.Pre(id="identified", tabIndex=0, **aria(label="What the list is")),
         _row(
             "Tables drawn over the design",
             dcc.Dropdown(id="over", options=options, value=list(start.over), multi=True),
@@ -271,7 +269,7 @@ def _compare(names: Sequence[str], start: State) -> Any:
 
 def _paste(start: State) -> Any:
     return dcc.Textarea(
-        id="paste", value=start.pasted, rows=5, spellCheck="false", placeholder="[(3.4445, -4.7750, 2.0315)]"
+        id="paste", value=start.pasted, rows=5, spellCheck=False, placeholder="[(3.4445, -4.7750, 2.0315)]"
     )
 
 
@@ -292,7 +290,7 @@ def _run(start: State) -> Any:
             ],
             className="buttons",
         ),
-        html.Progress(id="progress", value="0", max="1", **{"aria-label": "progress of the run"}),
+        html.Progress(id="progress", value="0", max="1", **aria(label="progress of the run")),
         html.Div(id="running", **_live("status")),
         html.Div(id="runs"),
     ]
@@ -335,4 +333,4 @@ def _copied(name: str, title: str) -> Any:
         ],
         className="pair",
     )
-    return html.Div([head, html.Pre(id=name, tabIndex=0, **{"aria-labelledby": f"{name}-title"})])
+    return html.Div([head, html.Pre(id=name, tabIndex=0, **aria(labelledby=f"{name}-title"))])

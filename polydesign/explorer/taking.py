@@ -55,7 +55,9 @@ def register_running(app: Dash, desk: Desk) -> None:
         prevent_initial_call=True,
     )
     def look(tick: Any, session: str) -> dict[str, Any]:
-        nothing = dict.fromkeys(("tick", "cancel", "words", "value", "max", "rows", "points"), no_update)
+        nothing: dict[str, Any] = dict.fromkeys(
+            ("tick", "cancel", "words", "value", "max", "rows", "points"), no_update
+        )
         running = desk.running(session)
         if running is None or running.seen:
             return nothing | {"tick": True, "cancel": True}
@@ -92,7 +94,7 @@ def register_taking(app: Dash, desk: Desk) -> None:
         state={"session": Held("session", "data")},
     )
     def take(tab: str, taken: Any, target: Any, settled: Any, session: str) -> dict[str, Any]:
-        nothing = dict.fromkeys(("export", "command"), no_update)
+        nothing: dict[str, Any] = dict.fromkeys(("export", "command"), no_update)
         if tab != "take" or not settled:
             return nothing
         try:

@@ -98,8 +98,13 @@ def run_rows(rows: Sequence[Sequence[Any]]) -> Any:
     return table_of(head, [(*map(str, row[:4]), "holds" if row[4] else "FAILED") for row in rows])
 
 
+def aria(**said: str) -> dict[str, Any]:
+    """Attributes for screen readers: label="…" for aria-label."""
+    return {f"aria-{name}": text for name, text in said.items()}
+
+
 def table_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
     """A table that scrolls in a box of its own where it is wide."""
     body = [html.Tr([html.Td(cell) for cell in row]) for row in rows]
     table = html.Table([html.Thead(html.Tr([html.Th(cell, scope="col") for cell in head])), html.Tbody(body)])
-    return html.Div(table, className="scroll", tabIndex=0, role="region", **{"aria-label": "table"})
+    return html.Div(table, className="scroll", tabIndex=0, role="region", **aria(label="table"))

@@ -82,6 +82,7 @@ def timed(page: Chrome, address: str, moves: int) -> dict[str, Any]:
     WebDriverWait(page, 60, 0.05).until(proved)
     page.execute_script(WATCH)
     thumb = page.find_element(By.CSS_SELECTOR, "#lower-row [role=slider]")
+    start = time.monotonic()
     for number in range(moves):
         thumb.send_keys(Keys.ARROW_RIGHT if number % 40 < 20 else Keys.ARROW_LEFT)
         start = time.monotonic()
