@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from dash import ClientsideFunction, Dash, Input, Output, no_update
+from dash import ClientsideFunction, Dash, Input, Output, ctx, no_update
 from dash import State as Held
 from dash.exceptions import PreventUpdate
 
+from polydesign.explorer import designs
 from polydesign.explorer.around import products_figure, worst
 from polydesign.explorer.comparing import register_comparing
 from polydesign.explorer.desk import Desk, design_key
 from polydesign.explorer.jobs import BrokenError, StaleError
 from polydesign.explorer.looks import Look, look
-from polydesign.explorer.state import MOST_PASTED, State
+from polydesign.explorer.state import State, fits_link
 from polydesign.explorer.taking import register_running, register_taking
 from polydesign.explorer.words import listed_degrees, problem_words, refused, said, steps_table
 from polydesign.model import InputError
@@ -198,7 +199,9 @@ def _designing(app: Dash, desk: Desk) -> None:
             return nothing
         except (InputError, BrokenError) as problem:
             return nothing | {"said": refused(problem)}
-        return _drawn(drawn) | {
+        # A preview that is precise has drawn the same.
+        shown = dict.fromkeys(("map", "later"), no_update) if designs.precise(state) else _drawn(drawn)
+        return shown | {
             "said": said(state, drawn, table, [*problems, *heard]),
             "found": {"query": settled["query"], "point": _point(drawn)},
             "numbers": steps_table(table.schedule),
@@ -220,6 +223,8 @@ def _designing(app: Dash, desk: Desk) -> None:
         try:
             state = State.from_query(settled["query"])
             exactly = bool(found) and found["query"] == settled["query"]
+            if ctx.triggered_id == "found" and (not exactly or designs.precise(state)):
+                raise PreventUpdate  # the preview had the same point
             point = _checked(found["point"] if exactly else settled["point"])
             view, _ = desk.view(session, state, _screen(screen), key, None)
             around = desk.around(session, state, point["lower"], point["products"])
@@ -236,8 +241,8 @@ def _designing(app: Dash, desk: Desk) -> None:
 
 
 def _state(values: dict[str, Any], pasted: Any) -> State:
-    """Of the controls. A long list is shown, and no link has it."""
-    text = pasted if isinstance(pasted, str) and len(pasted) <= MOST_PASTED else ""
+    """Of the controls. A list that is no part of a link is shown all the same."""
+    text = pasted if isinstance(pasted, str) and fits_link(pasted) else ""
     return State.of_controls({**values, "reference": values["reference"] or "", "pasted": text})
 
 

@@ -22,7 +22,7 @@ DESIGN, PASTED = "design", "pasted"
 MOST_TEXT = 400_000
 """Characters of a text that identify reads."""
 
-QUICK_LIMIT, LIMIT, RUN_LIMIT = 5.0, 60.0, 300.0
+QUICK_LIMIT, LIMIT, RUN_LIMIT = 10.0, 120.0, 300.0
 """Seconds for a preview, for other work, and for a run on matrices, waiting for a process included."""
 
 SETTLE = 0.05

@@ -21,6 +21,9 @@ from polydesign.model import InputError
 _START = 120.0
 """Seconds that a process may take to start, which is not the time of what it is asked for."""
 
+_PATIENCE = 0.3
+"""Seconds that stale work may go on: what is short ends by itself, and its process keeps its caches."""
+
 _GLANCE = 0.02
 """Seconds between two looks at whether running work is stale."""
 
@@ -106,7 +109,7 @@ class Pool:
             try:
                 worker.pipe.send((task, args))
                 result = self._answer(worker, key, ticket, deadline, limit, watch)
-                done = True
+                done, stale = True, self.ends_stale and self._stale(key, ticket)
             except InputError as problem:
                 done = not isinstance(problem, LimitError)
                 raise
@@ -118,6 +121,8 @@ class Pool:
             with self._changed:
                 if self._latest.get(key) == ticket:
                     del self._latest[key]
+        if stale:
+            raise StaleError
         if result[0] == "failed":
             raise BrokenError(result[1])
         return result[1]
@@ -172,7 +177,7 @@ class Pool:
         limit: float,
         watch: Callable[[Any], None] | None,
     ) -> tuple[str, Any]:
-        deadline = deadline if worker.ready else time.monotonic() + _START
+        deadline, patience = deadline if worker.ready else time.monotonic() + _START, 0.0
         while True:
             if worker.pipe.poll(_GLANCE):
                 kind, *rest = worker.pipe.recv()
@@ -187,7 +192,9 @@ class Pool:
                     raise InputError(*rest)
                 return kind, rest[0]
             if self.ends_stale and self._stale(key, ticket):
-                raise StaleError
+                patience = patience or time.monotonic() + _PATIENCE
+                if time.monotonic() > patience:
+                    raise StaleError
             if time.monotonic() > deadline:
                 raise LimitError("time", f"was over before there was a result ({limit:g} s): ask for less")
 

@@ -17,6 +17,7 @@ from polydesign.model import (
     check_plain,
     check_purpose,
     dtype_name,
+    obeyed,
     quoted,
 )
 
@@ -140,7 +141,7 @@ class State:
             raise InputError("reference", f"{quoted(self.reference)} is not among the tables that are shown")
         if len(self.pasted) > MOST_PASTED:
             raise InputError("pasted", f"has {len(self.pasted)} characters, and a link {MOST_PASTED} at most")
-        check_plain("pasted", self.pasted.replace("\n", "").replace("\t", ""))
+        check_plain("pasted", _unbroken(self.pasted))
 
     def to_query(self) -> str:
         """The query of a link: what is not as it is anyway."""
@@ -190,6 +191,15 @@ class State:
             if value is None:
                 raise InputError(name, "is empty, or no number that it may be: give one")
         return cls(**given)
+
+
+def fits_link(text: str) -> bool:
+    """Whether a pasted list may be part of a link."""
+    return len(text) <= MOST_PASTED and obeyed(_unbroken(text)) is None
+
+
+def _unbroken(text: str) -> str:
+    return text.replace("\r", "").replace("\n", "").replace("\t", "")
 
 
 def degrees_of(text: str) -> tuple[int, ...]:

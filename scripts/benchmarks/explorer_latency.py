@@ -107,7 +107,7 @@ def timed(page: Chrome, address: str, moves: int) -> dict[str, Any]:
 @click.option("--moves", default=200, show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=OUTPUT)
 def main(moves: int, output: Path) -> None:
-    desk = Desk()
+    desk = Desk(preload=("polydesign.explorer.server",))  # a process that is forked imports this script again
     server = bound(desk)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     page = None
