@@ -112,6 +112,8 @@ class Pool:
                 done, stale = True, self.ends_stale and self._stale(key, ticket)
             except InputError as problem:
                 done = not isinstance(problem, LimitError)
+                if self.ends_stale and self._stale(key, ticket):
+                    raise StaleError from problem
                 raise
             except (EOFError, OSError) as problem:
                 raise BrokenError("the process ended before it had an answer") from problem
