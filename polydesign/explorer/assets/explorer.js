@@ -4,8 +4,8 @@
   const kept = () => window.dash_clientside.no_update; // Dash is loaded after this file
   const set_props = (...given) => window.dash_clientside.set_props(...given);
   const triggered = () => window.dash_clientside.callback_context.triggered_id;
-  const SETTLED = 120; // milliseconds without a change, before anything long begins
-  let waiting = null;
+  const SETTLED = 300; // milliseconds without a change, before anything long begins; on a slow machine more
+  let waiting = null, moved = null;
 
   const written = (x) => {
     const short = Number(x.toPrecision(3));
@@ -22,11 +22,13 @@
         return seen();
       },
       lower: (slider, number) => {
+        moved = performance.now();
         if (triggered() === "lower") return [kept(), written(10 ** slider)];
         const x = Number(number);
         return [x > 0 ? Math.log10(x) : kept(), kept()];
       },
       alike: (slider, number) => {
+        moved = performance.now();
         const by = triggered();
         if (by && !by.endsWith("-number")) return [kept(), slider];
         return [number === null || number === undefined ? kept() : number, kept()];
@@ -51,16 +53,19 @@
       later: (figures) => {
         if (figures) window.requestAnimationFrame(() => window.setTimeout(() => {
           set_props("steps-figure", { figure: figures.steps });
-          set_props("difference-box", { hidden: !figures.difference });
+          const box = document.getElementById("difference-box");
+          if (box.hidden === !!figures.difference) set_props("difference-box", { hidden: !figures.difference });
           if (figures.difference) set_props("difference-figure", { figure: figures.difference });
         }));
         return kept();
       },
       settle: (made) => {
         window.clearTimeout(waiting);
+        const took = moved === null ? 0 : Math.min(performance.now() - moved, 2000);
+        moved = null;
         if (!made) return kept();
         window.history.replaceState(null, "", made.query ? `?${made.query}` : window.location.pathname);
-        waiting = window.setTimeout(() => set_props("settled", { data: made }), SETTLED);
+        waiting = window.setTimeout(() => set_props("settled", { data: made }), Math.max(SETTLED, 1.5 * took));
         return window.location.href;
       },
     },
