@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -366,3 +367,14 @@ def test_two_tables_of_one_name_are_refused() -> None:
     result = CliRunner().invoke(main, ["explore", "jordan_5", "jordan_5", "--no-open"])
     assert result.exit_code == 2
     assert "two are called jordan_5" in result.output
+
+
+def test_the_page_states_what_was_measured() -> None:
+    root = Path(__file__).parent.parent
+    body = json.loads((root / "figures" / "explorer_latency.json").read_text("utf-8"))
+    page = (root / "docs" / "explore.md").read_text("utf-8")
+    assert f"{body['machine']['date']};" in page
+    for name, row in body["slider"].items():
+        cells = [f"{row['median_ms']:.0f} ms", f"{row['worst_ms'] / 1000:.1f} s"]
+        cells += [f"{row['request_median_ms']:.0f} ms", f"{row['proved_after_s']:.1f} s"]
+        assert f"| {name} | {' | '.join(cells)} |" in page

@@ -71,15 +71,13 @@ def map_figure(
         showlegend=bool(over or points),
         meta={"lower": schedule.interval[0], "degrees": list(schedule.degrees)},
         xaxis=look.axis(
-            "x, singular value after normalization" if schedule.root == 2 else "x",
+            "x; grey: promised, lighter: with rounding",
             type="log",
             range=[np.log10(low / 10), np.log10(1.15 * high)],
             anchor="y2" if thin else "y",
             dtick=1,
         ),
-        yaxis=look.axis(
-            "f(x); grey: promised, lighter: rounded", range=[bottom - pad, top + pad], domain=[floor, 1]
-        ),
+        yaxis=look.axis("f(x)", range=[bottom - pad, top + pad], domain=[floor, 1]),
         shapes=[_upright(look, end) for end in schedule.interval],
     )
     if thin:

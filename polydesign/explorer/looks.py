@@ -37,7 +37,7 @@ class Look:
         legend = small | (below if self.narrow else {"y": 1.02, "yanchor": "bottom"})
         return {
             "height": height + (16 * -(-names // 2) if self.narrow else 0),
-            "margin": {"l": 46 if self.narrow else 56, "r": 8, "t": 12 if self.narrow else 30, "b": 40},
+            "margin": {"l": 62, "r": 8, "t": 12 if self.narrow else 30, "b": 40},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "font": {"color": self.ink, "size": 12, "family": "system-ui, sans-serif"},
