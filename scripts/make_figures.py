@@ -163,6 +163,7 @@ DATA = {
     "derivative_memory": "derivative_memory",
     "dither": "dither",
     "equations": "solve_equations",
+    "explorer_latency": "explorer_latency",
     "gram_restarts": "gram_restarts",
     "guard_cost": "guard_cost",
     "muon_step": "muon_step",

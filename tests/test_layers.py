@@ -28,8 +28,9 @@ LEVELS = {
     "optim": 6,
     "designer": 7,
     "reporting": 8,
-    "cli": 9,
-    "__main__": 10,
+    "explorer": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 TORCH = (
     *("runtime", "verification", "optim"),

@@ -23,6 +23,7 @@ try:
     from polydesign.cli.conformance import conformance
     from polydesign.cli.design import search
     from polydesign.cli.doctor import doctor
+    from polydesign.cli.explore import explore
     from polydesign.cli.export import export
     from polydesign.cli.fold import fold, unfold
     from polydesign.cli.identify import identify
@@ -129,7 +130,7 @@ def main() -> None:
 
 for _command in (
     *(search, sweep, certify, verify, bench, doctor, advise),
-    *(list_tables, show, compare, plot, report, export, conformance, completion),
+    *(list_tables, show, compare, plot, explore, report, export, conformance, completion),
     *(identify, import_, fold, unfold),
 ):
     main.add_command(completed(_command))
