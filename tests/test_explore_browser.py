@@ -121,7 +121,13 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     downloads = tmp_path_factory.mktemp("downloads")
     options = webdriver.ChromeOptions()
     options.binary_location = BROWSER
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage"):
+    for word in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--disable-dev-shm-usage",
+    ):
         options.add_argument(word)
     options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
     options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
@@ -133,7 +139,10 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         desk.close()
         pytest.skip(f"{BROWSER} does not start here: {str(problem)[:200]}")
     page = Page(browser, server.port, downloads)
-    clipboard = {"origin": f"http://127.0.0.1:{server.port}", "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+    clipboard = {
+        "origin": f"http://127.0.0.1:{server.port}",
+        "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"],
+    }
     browser.execute_cdp_cmd("Browser.grantPermissions", clipboard)
     page.screen(DESK)
     page.open()
