@@ -17,8 +17,8 @@ What counts was fixed before anything ran:
 - a learning rate at an end of the grid is said to be so, and then nothing is concluded for that map.
 
 The size was set by the time that a step takes beside other work, and the middle of the grid by three rates of
-Jordan's map on a seed that is in no comparison: the GPT has 2 layers of width 64 and trains 250 steps of 16
-windows of 64 bytes, the net has 16, 32 and 32 channels and trains 250 steps of 32 images.
+Jordan's map on a seed that is in no comparison: the GPT has 2 layers of width 64 and trains 150 steps of 16
+windows of 64 bytes, the net has 16, 32 and 32 channels and trains 150 steps of 32 images.
 
 Every run is written to the file as soon as it ends, and is not run again: stop it and start it again at will.
 Writes figures/does_it_matter.json, and prints tables of what is there. --quick is a size for trying the
@@ -28,7 +28,6 @@ script, --large one for a GPU.
 from __future__ import annotations
 
 import json
-import math
 import multiprocessing
 import time
 from collections.abc import Iterator
@@ -40,11 +39,10 @@ from typing import Any
 
 import click
 import torch
-from scipy import stats
 from small_models import TASKS, Size
-from small_runs import trained
+from small_results import CHOOSING, asked_rates, chosen_rate, key_of, markdown, size_of, summary
+from small_runs import MAPS, table_of, trained
 
-import polydesign
 from polydesign.model import Table
 from polydesign.program.cost import matmuls_of
 from polydesign.text.files import write_atomically
@@ -53,31 +51,13 @@ from polydesign.verification.sweep import device_name, resolve_device
 
 OUTPUT = Path(__file__).resolve().parents[2] / "figures" / "does_it_matter.json"
 
-MAPS: dict[str, str | dict[str, Any] | None] = {
-    "jordan_5": "jordan_5",
-    "polar_express_nanochat": "polar_express_nanochat",
-    "cubic5": "cubic5",
-    "ours, 0.3 at 10": {"degree": (17, 17), "error": 0.3, "lower": "min", "dtype": "float32"},
-    "ours, 0.3 at 13": {"degree": (17, 9, 9), "error": 0.3, "lower": "min", "dtype": "float32"},
-    "ours, least error at 18": "sign-m18-l1e-3-fp32",
-    "exact": None,
-}
-"""Name -> a table of the catalogue, what is asked of `design`, or the decomposition. Degrees are those whose
-interval reaches furthest down for so many products."""
-
-CHOOSING = 0
-"""The seed on which learning rates are chosen; those of Size.seeds are for what is compared."""
-LEVEL, POWER = 0.95, 0.8
-"""Of the intervals, and of `detectable`."""
-
-
 Work = tuple[str, str, float, int]
 """Task, map, rate and seed of a run."""
 
 RATES = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
 SIZES = {
     "quick": Size(1, 32, 16, 4, 6, 8, 16, (0.01, 0.02, 0.04), (1, 2), 4, 2),
-    "cpu": Size(2, 64, 64, 16, 250, 16, 32, RATES),
+    "cpu": Size(2, 64, 64, 16, 150, 16, 32, RATES),
     "large": Size(8, 512, 512, 64, 4000, 128, 512, RATES, held_out=128),
 }
 
@@ -93,129 +73,6 @@ def planned(body: dict[str, Any], task: str, size: Size, maps: list[str]) -> Ite
                 yield name, best, seed
 
 
-def key_of(task: str, name: str, rate: float, seed: int) -> str:
-    return f"{task}/{name}/{rate:g}/{seed}"
-
-
-def losses_of(body: dict[str, Any], task: str, size: Size, name: str) -> dict[float, float]:
-    """Rate -> loss on the seed for choosing, of what has run; infinite where training broke."""
-    runs = {rate: body["runs"].get(key_of(task, name, rate, CHOOSING)) for rate in size.rates}
-    return {
-        rate: math.inf if run["loss"] is None else run["loss"]
-        for rate, run in runs.items()
-        if run is not None
-    }
-
-
-def asked_rates(body: dict[str, Any], task: str, size: Size, name: str) -> list[float]:
-    """The middle of the grid and its neighbours, and those of the best one so far."""
-    losses = losses_of(body, task, size, name)
-    best = min(losses, key=lambda rate: losses[rate]) if losses else size.rates[len(size.rates) // 2]
-    place, middle = size.rates.index(best), len(size.rates) // 2
-    near = {*range(middle - 1, middle + 2), *range(place - 1, place + 2)}
-    return [rate for k, rate in enumerate(size.rates) if k in near]
-
-
-def chosen_rate(body: dict[str, Any], task: str, size: Size, name: str) -> float | None:
-    """The rate with the least loss on the seed for choosing; None until its neighbours have run."""
-    losses = losses_of(body, task, size, name)
-    if any(rate not in losses for rate in asked_rates(body, task, size, name)):
-        return None
-    best = min(losses, key=lambda rate: losses[rate])
-    return best if math.isfinite(losses[best]) else None
-
-
-def summary(body: dict[str, Any], task: str, size: Size) -> list[dict[str, Any]]:
-    """A row a map: mean and interval of the loss, and of the paired difference to the exact one."""
-    losses = {}
-    for name in MAPS:
-        rate = chosen_rate(body, task, size, name)
-        runs = (
-            [] if rate is None else [body["runs"].get(key_of(task, name, rate, seed)) for seed in size.seeds]
-        )
-        losses[name] = (rate, [run["loss"] for run in runs if run is not None and run["loss"] is not None])
-    rows, (_, exact) = [], losses["exact"]
-    for name, (rate, found) in losses.items():
-        row: dict[str, Any] = {
-            "map": name,
-            "products": body["products"].get(name),
-            "rate": rate,
-            "runs": len(found),
-        }
-        row["at_the_end"] = rate in (size.rates[0], size.rates[-1])
-        if len(found) == len(size.seeds):
-            row["loss"], row["interval"], _ = interval(found, LEVEL)
-            if name != "exact" and len(exact) == len(found):
-                level = 1 - (1 - LEVEL) / (len(MAPS) - 1)
-                pairs = [a - b for a, b in zip(found, exact, strict=True)]
-                row["difference"], row["of_difference"], error = interval(pairs, level)
-                freedom = len(pairs) - 1
-                row["detectable"] = error * float(
-                    stats.t.ppf((1 + level) / 2, freedom) + stats.t.ppf(POWER, freedom)
-                )
-                row["differs"] = not row["of_difference"][0] <= 0 <= row["of_difference"][1]
-        rows.append(row)
-    return rows
-
-
-def interval(values: list[float], level: float) -> tuple[float, tuple[float, float], float]:
-    """Mean, its interval, and its standard error."""
-    count = len(values)
-    mean = sum(values) / count
-    error = math.sqrt(sum((x - mean) ** 2 for x in values) / (count - 1) / count)
-    half = error * float(stats.t.ppf((1 + level) / 2, count - 1))
-    return mean, (mean - half, mean + half), error
-
-
-def markdown(body: dict[str, Any]) -> str:
-    """The tables of what is there."""
-    size, lines = size_of(body), []
-    for task in body["data"]:
-        lines += [
-            f"**{task}**: {body['data'][task]['about']}",
-            "",
-            "| map | products | rate | loss, 95 % | less exact's | detectable | |",
-            "|---|---:|---:|---:|---:|---:|---|",
-        ]
-        for row in summary(body, task, size):
-            rate = (
-                "–"
-                if row["rate"] is None
-                else f"{row['rate']:g}" + (" (an end)" if row["at_the_end"] else "")
-            )
-            loss = difference = detectable = verdict = "–"
-            if "loss" in row:
-                loss = f"{row['loss']:.4f} ({row['interval'][0]:.4f} to {row['interval'][1]:.4f})"
-            if "difference" in row:
-                low, high = row["of_difference"]
-                difference, detectable = (
-                    f"{row['difference']:+.4f} ({low:+.4f} to {high:+.4f})",
-                    f"{row['detectable']:.4f}",
-                )
-                verdict = "differs" if row["differs"] else "no difference shown"
-                verdict = "rate at an end" if row["at_the_end"] else verdict
-            products = "–" if row["products"] is None else row["products"]
-            lines.append(
-                f"| {row['map']} | {products} | {rate} | {loss} | {difference} | {detectable} | {verdict} |"
-            )
-        lines.append("")
-    return "\n".join(lines).rstrip()
-
-
-def table_of(wish: str | dict[str, Any] | None) -> Table | None:
-    if isinstance(wish, dict):
-        return polydesign.design(**wish)
-    return None if wish is None else polydesign.load(wish)
-
-
-def size_of(body: dict[str, Any]) -> Size:
-    """Of what the file has; JSON has lists for tuples."""
-    fields: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in body["size"].items()
-    }
-    return Size(**fields)
-
-
 def begun(output: Path, size: Size) -> dict[str, Any]:
     """What the file has, if it is of this size."""
     if not output.exists():
@@ -224,6 +81,16 @@ def begun(output: Path, size: Size) -> dict[str, Any]:
     if size_of(body) != size:
         raise click.UsageError(f"{output} is of another size: write to another file with -o")
     return body
+
+
+def stored(body: dict[str, Any]) -> str:
+    """As JSON, a line a run, with what the runs show."""
+    size = size_of(body)
+    rest = {key: value for key, value in body.items() if key not in ("summary", "runs")}
+    rest["summary"] = {task: summary(body, task, size) for task in body["data"]}
+    runs = ",\n".join(f"  {json.dumps(key)}: {json.dumps(run)}" for key, run in sorted(body["runs"].items()))
+    head = json.dumps(rest, indent=1).removesuffix("\n}")
+    return f'{head},\n "runs": {{\n{runs}\n }}\n}}\n'
 
 
 @click.command(help=__doc__)
@@ -302,7 +169,7 @@ def main(
             for future in wait(under_way, return_when=FIRST_COMPLETED).done:
                 key = key_of(*under_way.pop(future))
                 body["runs"][key] = future.result()
-                write_atomically(output, json.dumps(body, indent=1) + "\n")
+                write_atomically(output, stored(body))
                 click.echo(f"{key}: {body['runs'][key]['loss']}", err=True)
     if next_of(set()) is not None:
         click.echo(f"stopped after {hours:g} hours; start it again to go on", err=True)

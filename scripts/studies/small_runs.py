@@ -17,6 +17,24 @@ from polydesign.optim import Muon
 from polydesign.optim.maps import ClampedSign
 from polydesign.optim.spectra import spectrum
 
+MAPS: dict[str, str | dict[str, Any] | None] = {
+    "jordan_5": "jordan_5",
+    "polar_express_nanochat": "polar_express_nanochat",
+    "cubic5": "cubic5",
+    "ours, 0.3 at 10": {"degree": (17, 17), "error": 0.3, "lower": "min", "dtype": "float32"},
+    "ours, 0.3 at 13": {"degree": (17, 9, 9), "error": 0.3, "lower": "min", "dtype": "float32"},
+    "ours, least error at 18": "sign-m18-l1e-3-fp32",
+    "exact": None,
+}
+"""Name -> a table of the catalogue, what is asked of `design`, or the decomposition. Degrees are those whose
+interval reaches furthest down for so many products."""
+
+
+def table_of(wish: str | dict[str, Any] | None) -> Table | None:
+    if isinstance(wish, dict):
+        return polydesign.design(**wish)
+    return None if wish is None else polydesign.load(wish)
+
 
 class ExactSign(ClampedSign):
     """U V^T by a decomposition in float64; what is zero but for rounding stays zero."""
