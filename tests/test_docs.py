@@ -179,6 +179,7 @@ MEASURED = {
     "small_state": "small_state",
     "dither": "dither",
     "muon_step": "muon_step",
+    "does_it_matter": "does_it_matter",
 }
 
 

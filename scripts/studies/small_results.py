@@ -33,11 +33,12 @@ def losses_of(body: dict[str, Any], task: str, size: Size, name: str) -> dict[fl
 
 
 def asked_rates(body: dict[str, Any], task: str, size: Size, name: str) -> list[float]:
-    """The middle of the grid and its neighbours, and those of the best one so far."""
-    losses = losses_of(body, task, size, name)
-    best = min(losses, key=lambda rate: losses[rate]) if losses else size.rates[len(size.rates) // 2]
-    place, middle = size.rates.index(best), len(size.rates) // 2
-    near = {*range(middle - 1, middle + 2), *range(place - 1, place + 2)}
+    """The middle of the grid and its neighbours; once these have run, also those of the best so far."""
+    losses, middle = losses_of(body, task, size, name), len(size.rates) // 2
+    near = {middle - 1, middle, middle + 1}
+    if all(size.rates[k] in losses for k in near):
+        place = size.rates.index(min(losses, key=lambda rate: losses[rate]))
+        near |= {place - 1, place + 1}
     return [rate for k, rate in enumerate(size.rates) if k in near]
 
 
