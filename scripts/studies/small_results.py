@@ -193,7 +193,7 @@ def _advised(runs: dict[str, list[dict[str, Any]]]) -> str:
         tables = Counter("none" if one["one"] is None else f"`{one['one']}`" for one in served)
         named = ", ".join(f"{table} {count}×" for table, count in tables.most_common())
         ends = max(one["worst"] for one in served)
-        lines.append([f"{error:g}", named, f"{ends:.2g}"])
+        lines.append([f"{error:g}", named, f"{ends:.3g}"])
     return _table(heads, rows) + "\n\n" + _table(["error", "one table for all", "served σ end within"], lines)
 
 
