@@ -153,6 +153,30 @@ def test_rates_are_climbed_from_the_middle() -> None:
     assert len(body["runs"]) == 5  # of seven
 
 
+def test_what_is_stored_is_what_the_runs_show() -> None:
+    """Of the study on the page; and advise: its exact figures are NumPy's, and what a table serves is served."""
+    script = loaded("does_it_matter")
+    body = json.loads(script.OUTPUT.read_text())
+    size = script.SIZES["cpu"]
+    assert script.size_of(body) == size
+    for task, rows in body["summary"].items():
+        for stored, row in zip(rows, script.summary(body, task, size), strict=True):
+            for key in ("map", "products", "rate", "runs", "at_the_end", "differs"):
+                assert stored.get(key) == row.get(key)
+            for key in ("loss", "interval", "difference", "of_difference", "detectable"):
+                assert stored.get(key) == (pytest.approx(row[key]) if key in row else None)
+    served = [one for found in body["runs"].values() for one in found["advice"]["serves"]]
+    assert len(served) == 3 * len(body["runs"]) > 0
+    assert all(one["worst"] <= one["error"] for one in served)
+    for found in body["runs"].values():
+        exact = found["advice"]["exact"]
+        assert max(exact["rho"], exact["high"]) < 1e-12
+        assert exact["low"] < 1e-3  # rounding, over a least σ that may itself be as small as 1e-12
+        assert exact["below_1e-3"] == exact["below_1e-4"] == 0
+    # A broken run has nothing that advise reads, and no loss; none of these broke.
+    assert all(found["loss"] is not None for found in body["runs"].values())
+
+
 def test_the_benchmark_of_a_step(tmp_path: Path) -> None:
     target = tmp_path / "steps.json"
     found = run("muon_step.py", "--small", "--rounds", 1, "-o", target)

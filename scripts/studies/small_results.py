@@ -186,7 +186,7 @@ def _advised(runs: dict[str, list[dict[str, Any]]]) -> str:
     for word in ("exact", "estimated"):
         worst = {key: max(one[word][key] for one in every) for key in every[0][word]}
         cells = [worst[key] for key in ("rho", "high", "low", "below_1e-3", "below_1e-4")]
-        rows.append([word, *(f"{one:.1g}" for one in cells)])
+        rows.append([word, *(f"{one:.2g}" for one in cells)])
     lines = []
     for k, error in enumerate(one["error"] for one in every[0]["serves"]):
         served = [one["serves"][k] for one in every]
