@@ -120,6 +120,10 @@ def error_against_products(folder: Path) -> None:
     script("budget_figure")["figure"](False, data("budget_targets"), folder)
 
 
+def does_it_matter(folder: Path) -> None:
+    script("matter_figure")["figure"](data("does_it_matter"), folder)
+
+
 def root_fronts(folder: Path) -> None:
     script("root_fronts")["figure"](data("budget_targets")["roots"]["rows"], folder)
 
@@ -143,6 +147,7 @@ MAKERS: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "sign-d5x6-l1e-3": (six_quintics, (".svg",)),
     "five-quintics": (five_quintics, (".png",)),
     "error_against_products": (error_against_products, (".png", ".svg")),
+    "does_it_matter": (does_it_matter, (".png",)),
     "root_fronts": (root_fronts, (".png", ".svg")),
     "rounding_model": (rounding_model, (".png",)),
     "matrix_sign": (matrix_sign, (".png",)),
@@ -162,6 +167,7 @@ DATA = {
     "clipping": "clipping",
     "derivative_memory": "derivative_memory",
     "dither": "dither",
+    "does_it_matter": "does_it_matter",
     "equations": "solve_equations",
     "explorer_latency": "explorer_latency",
     "gram_restarts": "gram_restarts",

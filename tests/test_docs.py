@@ -189,6 +189,7 @@ MEASURED = {
     "dither": "dither",
     "split_roots": "split_roots",
     "muon_step": "muon_step",
+    "does_it_matter": "does_it_matter",
 }
 
 

@@ -4,7 +4,8 @@ A GPT on bytes of Python's own library, and a convolutional net on images that a
 polydesign.optim.Muon with seven maps of the singular values: the literature's (Jordan's five quintics, Polar
 Express as nanochat has it, cubic5), ours for an error of 0.3 at 10 and at 13 products, ours with the least
 error at 18 products, and the exact U V^T. All run in float32, so that rounding is no part of it. For each map
-the learning rate is chosen on seed 0; then five new seeds run at it, the same ones for every map: one seed,
+the learning rate is chosen on seed 0, on a grid of factors of two: from its middle towards less loss, until
+both neighbours of the best have run. Then five new seeds run at it, the same ones for every map: one seed,
 one initialization and one order of the data.
 
 What counts was fixed before anything ran:
@@ -15,6 +16,10 @@ What counts was fixed before anything ran:
   does not differ, differences up to that are not ruled out;
 - a learning rate at an end of the grid is said to be so, and then nothing is concluded for that map.
 
+The size was set by the time that a step takes beside other work, and the middle of the grid by three rates of
+Jordan's map on a seed that is in no comparison: the GPT has 2 layers of width 64 and trains 150 steps of 16
+windows of 64 bytes, the net has 16, 32 and 32 channels and trains 150 steps of 32 images.
+
 Every run is written to the file as soon as it ends, and is not run again: stop it and start it again at will.
 Writes figures/does_it_matter.json, and prints tables of what is there. --quick is a size for trying the
 script, --large one for a GPU.
@@ -23,24 +28,22 @@ script, --large one for a GPU.
 from __future__ import annotations
 
 import json
-import math
+import multiprocessing
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import click
 import torch
-from scipy import stats
 from small_models import TASKS, Size
-from torch import Tensor
+from small_results import CHOOSING, asked_rates, chosen_rate, key_of, markdown, size_of, summary
+from small_runs import MAPS, table_of, trained
 
-import polydesign
-from polydesign.model import Plan, Table
-from polydesign.optim import Muon
-from polydesign.optim.maps import ClampedSign
-from polydesign.optim.spectra import spectrum
+from polydesign.model import Table
 from polydesign.program.cost import matmuls_of
 from polydesign.text.files import write_atomically
 from polydesign.verification.machine import machine
@@ -48,233 +51,26 @@ from polydesign.verification.sweep import device_name, resolve_device
 
 OUTPUT = Path(__file__).resolve().parents[2] / "figures" / "does_it_matter.json"
 
-MAPS: dict[str, str | dict[str, Any] | None] = {
-    "jordan_5": "jordan_5",
-    "polar_express_nanochat": "polar_express_nanochat",
-    "cubic5": "cubic5",
-    "ours, 0.3 at 10": {"degree": (17, 17), "error": 0.3, "lower": "min", "dtype": "float32"},
-    "ours, 0.3 at 13": {"degree": (17, 9, 9), "error": 0.3, "lower": "min", "dtype": "float32"},
-    "ours, least error at 18": "sign-m18-l1e-3-fp32",
-    "exact": None,
-}
-"""Name -> a table of the catalogue, what is asked of `design`, or the decomposition. Degrees are those whose
-interval reaches furthest down for so many products."""
+Work = tuple[str, str, float, int]
+"""Task, map, rate and seed of a run."""
 
-CHOOSING = 0
-"""The seed on which learning rates are chosen; those of Size.seeds are for what is compared."""
-LEVEL, POWER = 0.95, 0.8
-"""Of the intervals, and of `detectable`."""
-
-
-RATES = (0.005, 0.01, 0.02, 0.04, 0.08)
+RATES = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
 SIZES = {
     "quick": Size(1, 32, 16, 4, 6, 8, 16, (0.01, 0.02, 0.04), (1, 2), 4, 2),
-    "cpu": Size(2, 128, 128, 16, 400, 32, 64, RATES),
+    "cpu": Size(2, 64, 64, 16, 150, 16, 32, RATES),
     "large": Size(8, 512, 512, 64, 4000, 128, 512, RATES, held_out=128),
 }
 
 
-class ExactSign(ClampedSign):
-    """U V^T by a decomposition in float64; what is zero but for rounding stays zero."""
-
-    word: ClassVar[str] = "exact"
-
-    def compute(self, M: Tensor) -> tuple[Tensor, Any]:
-        U, sigma, V = torch.linalg.svd(M.double(), full_matrices=False)
-        kept = sigma > max(M.shape[-2:]) * torch.finfo(M.dtype).eps * sigma.amax(dim=-1, keepdim=True)
-        return ((U * kept[..., None, :]) @ V).to(M.dtype), None
-
-
-def optimizer_of(name: str, table: Table | None, params: list[Any], rate: float) -> Muon:
-    plan = Plan("float32", check=False)
-    if table is not None:
-        return Muon(params, lr=rate, weight_decay=0.0, table=table, plan=plan)
-    found = Muon(params, lr=rate, weight_decay=0.0, plan=plan)
-    found._maps = [replace(one, sign=ExactSign(None, plan)) for one in found._maps]
-    return found
-
-
-# A run.
-
-
-def trained(
-    task: Any, name: str, table: Table | None, rate: float, seed: int, place: torch.device
-) -> dict[str, Any]:
-    """Train one model and say what came out. What the seed decides is the same for every map and rate."""
-    size, start = task.size, time.perf_counter()
-    torch.manual_seed(seed)
-    model = task.model().to(place)
-    matrices = model.matrices()
-    chosen = {id(p) for _, p in matrices}
-    muon = optimizer_of(name, table, matrices, rate)
-    adam = torch.optim.AdamW(
-        [p for p in model.parameters() if id(p) not in chosen], lr=2e-3, weight_decay=0.0
-    )
-    generator = torch.Generator().manual_seed(1_000 + seed)
-    looks, seen = {round(size.steps * (k + 1) / size.looks) for k in range(size.looks)}, []
-    loss = torch.tensor(math.nan)
-    for step in range(1, size.steps + 1):
-        part = min(1.0, (size.steps - step + 1) / (0.4 * size.steps))  # constant, then down to zero
-        muon.param_groups[0]["lr"], adam.param_groups[0]["lr"] = rate * part, 2e-3 * part
-        x, y = (one.to(place) for one in task.drawn(generator))
-        loss = task.loss(model, x, y)
-        loss.backward()
-        muon.step()
-        adam.step()
-        muon.zero_grad()
-        adam.zero_grad()
-        if step in looks:
-            seen.append({"step": step, **spectra_of(muon, matrices)})
-    fixed = torch.Generator().manual_seed(7)  # one set for every run
-    with torch.no_grad():
-        batches = [task.drawn(fixed, held_out=True) for _ in range(size.held_out)]
-        losses = [task.loss(model, x.to(place), y.to(place)).item() for x, y in batches]
-    found = sum(losses) / len(losses)
-    return {
-        "loss": found if math.isfinite(found) else None,
-        "training": loss.item() if torch.isfinite(loss) else None,
-        "momentum": seen,
-        "seconds": round(time.perf_counter() - start, 1),
-    }
-
-
-def spectra_of(muon: Muon, matrices: list[tuple[str, Any]]) -> dict[str, Any]:
-    """What advise says of the momenta, as means over the layers."""
-    found = []
-    for name, p in matrices:
-        M = muon.state[p]["momentum_buffer"].flatten(1)
-        one = spectrum(M, name) if M.isfinite().all() else None
-        found += [] if one is None else [one]
-    if not found:
-        return {}
-
-    def mean(values: list[float]) -> float:
-        return float(f"{sum(values) / len(found):.3g}")
-
-    return {
-        "rho": mean([one.rho for one in found]),
-        "below_1e-3": mean([one.below[0] for one in found]),
-        "below_1e-4": mean([one.below[1] for one in found]),
-        "quantiles": [mean([one.quantiles[k] for one in found]) for k in range(7)],
-    }
-
-
-# The study.
-
-
 def planned(body: dict[str, Any], task: str, size: Size, maps: list[str]) -> Iterator[tuple[str, float, int]]:
-    """What to run next: all rates of all maps first, so that what is cut short is cut evenly."""
+    """What is known to be needed: rates of all maps first, so that what is cut short is cut evenly."""
     for name in maps:
-        yield from ((name, rate, CHOOSING) for rate in size.rates)
+        yield from ((name, rate, CHOOSING) for rate in asked_rates(body, task, size, name))
     for seed in size.seeds:
         for name in maps:
             best = chosen_rate(body, task, size, name)
             if best is not None:
                 yield name, best, seed
-
-
-def key_of(task: str, name: str, rate: float, seed: int) -> str:
-    return f"{task}/{name}/{rate:g}/{seed}"
-
-
-def chosen_rate(body: dict[str, Any], task: str, size: Size, name: str) -> float | None:
-    """The rate with the least loss on the seed for choosing; None until all of them ran."""
-    runs = {rate: body["runs"].get(key_of(task, name, rate, CHOOSING)) for rate in size.rates}
-    if None in runs.values():
-        return None
-    finite = {rate: run["loss"] for rate, run in runs.items() if run["loss"] is not None}
-    return min(finite, key=lambda rate: finite[rate]) if finite else None
-
-
-def summary(body: dict[str, Any], task: str, size: Size) -> list[dict[str, Any]]:
-    """A row a map: mean and interval of the loss, and of the paired difference to the exact one."""
-    losses = {}
-    for name in MAPS:
-        rate = chosen_rate(body, task, size, name)
-        runs = (
-            [] if rate is None else [body["runs"].get(key_of(task, name, rate, seed)) for seed in size.seeds]
-        )
-        losses[name] = (rate, [run["loss"] for run in runs if run is not None and run["loss"] is not None])
-    rows, (_, exact) = [], losses["exact"]
-    for name, (rate, found) in losses.items():
-        row: dict[str, Any] = {
-            "map": name,
-            "products": body["products"].get(name),
-            "rate": rate,
-            "runs": len(found),
-        }
-        row["at_the_end"] = rate in (size.rates[0], size.rates[-1])
-        if len(found) == len(size.seeds):
-            row["loss"], row["interval"], _ = interval(found, LEVEL)
-            if name != "exact" and len(exact) == len(found):
-                level = 1 - (1 - LEVEL) / (len(MAPS) - 1)
-                pairs = [a - b for a, b in zip(found, exact, strict=True)]
-                row["difference"], row["of_difference"], error = interval(pairs, level)
-                freedom = len(pairs) - 1
-                row["detectable"] = error * float(
-                    stats.t.ppf((1 + level) / 2, freedom) + stats.t.ppf(POWER, freedom)
-                )
-                row["differs"] = not row["of_difference"][0] <= 0 <= row["of_difference"][1]
-        rows.append(row)
-    return rows
-
-
-def interval(values: list[float], level: float) -> tuple[float, tuple[float, float], float]:
-    """Mean, its interval, and its standard error."""
-    count = len(values)
-    mean = sum(values) / count
-    error = math.sqrt(sum((x - mean) ** 2 for x in values) / (count - 1) / count)
-    half = error * float(stats.t.ppf((1 + level) / 2, count - 1))
-    return mean, (mean - half, mean + half), error
-
-
-def markdown(body: dict[str, Any]) -> str:
-    """The tables of what is there."""
-    size, lines = size_of(body), []
-    for task in body["data"]:
-        lines += [
-            f"**{task}**: {body['data'][task]['about']}",
-            "",
-            "| map | products | rate | loss, 95 % | less exact's | detectable | |",
-            "|---|---:|---:|---:|---:|---:|---|",
-        ]
-        for row in summary(body, task, size):
-            rate = (
-                "–"
-                if row["rate"] is None
-                else f"{row['rate']:g}" + (" (an end)" if row["at_the_end"] else "")
-            )
-            loss = difference = detectable = verdict = "–"
-            if "loss" in row:
-                loss = f"{row['loss']:.4f} ({row['interval'][0]:.4f} to {row['interval'][1]:.4f})"
-            if "difference" in row:
-                low, high = row["of_difference"]
-                difference, detectable = (
-                    f"{row['difference']:+.4f} ({low:+.4f} to {high:+.4f})",
-                    f"{row['detectable']:.4f}",
-                )
-                verdict = "differs" if row["differs"] else "no difference shown"
-                verdict = "rate at an end" if row["at_the_end"] else verdict
-            products = "–" if row["products"] is None else row["products"]
-            lines.append(
-                f"| {row['map']} | {products} | {rate} | {loss} | {difference} | {detectable} | {verdict} |"
-            )
-        lines.append("")
-    return "\n".join(lines).rstrip()
-
-
-def table_of(wish: str | dict[str, Any] | None) -> Table | None:
-    if isinstance(wish, dict):
-        return polydesign.design(**wish)
-    return None if wish is None else polydesign.load(wish)
-
-
-def size_of(body: dict[str, Any]) -> Size:
-    """Of what the file has; JSON has lists for tuples."""
-    fields: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in body["size"].items()
-    }
-    return Size(**fields)
 
 
 def begun(output: Path, size: Size) -> dict[str, Any]:
@@ -287,13 +83,24 @@ def begun(output: Path, size: Size) -> dict[str, Any]:
     return body
 
 
+def stored(body: dict[str, Any]) -> str:
+    """As JSON, a line a run, with what the runs show."""
+    size = size_of(body)
+    rest = {key: value for key, value in body.items() if key not in ("summary", "runs")}
+    rest["summary"] = {task: summary(body, task, size) for task in body["data"]}
+    runs = ",\n".join(f"  {json.dumps(key)}: {json.dumps(run)}" for key, run in sorted(body["runs"].items()))
+    head = json.dumps(rest, indent=1).removesuffix("\n}")
+    return f'{head},\n "runs": {{\n{runs}\n }}\n}}\n'
+
+
 @click.command(help=__doc__)
 @click.option("--quick", is_flag=True, help="The smallest size: to try the script.")
 @click.option("--large", is_flag=True, help="A size for a GPU.")
 @click.option("--task", "tasks", type=click.Choice(list(TASKS)), multiple=True, help="[default: both]")
 @click.option("--map", "maps", type=click.Choice(list(MAPS)), multiple=True, help="[default: all]")
 @click.option("--hours", default=6.0, show_default=True, help="No run is begun after that.")
-@click.option("--threads", default=2, show_default=True)
+@click.option("--threads", default=1, show_default=True, help="Of each process.")
+@click.option("--processes", default=2, show_default=True, help="Runs at a time; 1: none but this process.")
 @click.option("--device", default="cpu", show_default=True, help="auto, cpu or cuda.")
 @click.option("--show", is_flag=True, help="Run nothing: print the tables of what is there.")
 @click.option("-o", "--output", type=Path, default=OUTPUT, help="[default: figures/does_it_matter.json]")
@@ -304,6 +111,7 @@ def main(
     maps: tuple[str, ...],
     hours: float,
     threads: int,
+    processes: int,
     device: str,
     show: bool,
     output: Path,
@@ -313,7 +121,6 @@ def main(
     if show:
         click.echo(markdown(body))
         return
-    torch.set_num_threads(threads)
     place = resolve_device(device)
     found = {name: table_of(MAPS[name]) for name in maps or MAPS}
     for name, table in found.items():
@@ -329,26 +136,71 @@ def main(
         "torch": torch.__version__,
         "device": device_name(place),
         "threads": threads,
+        "processes": processes,
     }
     for task in tasks or TASKS:
-        data = TASKS[task](size)
+        data = data_of(task, size)
         known = body["data"].setdefault(task, {"about": data.about, "sha256": data.digest})
         if known["sha256"] != data.digest:
             raise click.UsageError(
                 f"{output} was begun with other data ({task}): write to another file with -o"
             )
-        for name, rate, seed in planned(body, task, size, list(found)):
-            key = key_of(task, name, rate, seed)
-            if key in body["runs"]:
-                continue
-            if time.monotonic() > end:
-                click.echo(f"stopped after {hours:g} hours; start it again to go on", err=True)
-                click.echo(markdown(body))
-                return
-            body["runs"][key] = trained(data, name, found[name], rate, seed, place)
-            write_atomically(output, json.dumps(body, indent=1) + "\n")
-            click.echo(f"{key}: {body['runs'][key]['loss']}", err=True)
+
+    def next_of(under_way: set[Work]) -> Work | None:
+        for task in tasks or TASKS:
+            for name, rate, seed in planned(body, task, size, list(found)):
+                work = (task, name, rate, seed)
+                if work not in under_way and key_of(*work) not in body["runs"]:
+                    return work
+        return None
+
+    with executor(processes) as pool:
+        under_way: dict[Future[dict[str, Any]], Work] = {}
+        while True:
+            while len(under_way) < processes and time.monotonic() < end:
+                work = next_of(set(under_way.values()))
+                if work is None:
+                    break
+                task, name, rate, seed = work
+                asked = (size, task, name, found[name], rate, seed, device, threads)
+                under_way[pool.submit(run_of, *asked)] = work
+            if not under_way:
+                break
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                key = key_of(*under_way.pop(future))
+                body["runs"][key] = future.result()
+                write_atomically(output, stored(body))
+                click.echo(f"{key}: {body['runs'][key]['loss']}", err=True)
+    if next_of(set()) is not None:
+        click.echo(f"stopped after {hours:g} hours; start it again to go on", err=True)
     click.echo(markdown(body))
+
+
+class Here(Executor):
+    """Runs in this process, when asked."""
+
+    def submit(self, fn: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*arguments, **named))
+        return future
+
+
+def executor(processes: int) -> Executor:
+    if processes == 1:
+        return Here()
+    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+
+
+@lru_cache
+def data_of(task: str, size: Size) -> Any:
+    return TASKS[task](size)
+
+
+def run_of(
+    size: Size, task: str, name: str, table: Table | None, rate: float, seed: int, device: str, threads: int
+) -> dict[str, Any]:
+    torch.set_num_threads(threads)
+    return trained(data_of(task, size), name, table, rate, seed, resolve_device(device))
 
 
 if __name__ == "__main__":
