@@ -64,7 +64,9 @@ def reported(pytester: pytest.Pytester) -> Callable[..., Any]:
 
     def run(line: str, *options: str) -> Any:
         pytester.makepyfile(FILE.format(name=NAME, line=line))
-        return pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "error", *options)
+        return pytester.runpytest_inprocess(
+            "-p", "no:cacheprovider", "-p", "no:dash", "-W", "error", *options
+        )
 
     return run
 

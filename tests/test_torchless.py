@@ -25,7 +25,7 @@ for arguments in json.load(sys.stdin):
 
 WORKS = [
     ["search", "--degree", "5", "--steps", "2", "--dtype", "fp32", "-o", "-"],
-    ["search", "--matmuls", "6", "--dtype", "fp32", "--no-measure", "-o", "-"],
+    ["search", "--matmuls", "6", "--degree", "3,5", "--dtype", "fp32", "--no-measure", "-o", "-"],
     ["search", "--method", "clip", "--degree", "9", "--steps", "3", "--lower", "0.1", "-o", "-"],
     ["certify", OURS],
     ["identify", "jordan_5"],
@@ -120,7 +120,7 @@ polydesign.unfold(polydesign.fold(table, 1.001), 1.001)
 polydesign.export({OURS!r}, "optax"), polydesign.tables(), polydesign.plot({OURS!r})
 polydesign.compare([{OURS!r}, "jordan_5"]).figure()
 polydesign.report([{OURS!r}], "page"), polydesign.conformance({OURS!r}, "kit")
-polydesign.design(matmuls=6, dtype="fp32", measure=False)
+polydesign.design(matmuls=6, degree=(3, 5), dtype="fp32", measure=False)
 help(polydesign)
 try:
     polydesign.verify({OURS!r})

@@ -307,7 +307,7 @@ def test_a_given_p(seed: int) -> None:
         (
             4,
             {"operator": "rot"},
-            r"^operator: 'rot' is not one of msign, mcsgn, spectral_clip, range_projector, inverse_root, root",
+            r"^operator: 'rot' is not one of msign, mcsgn, spectral_clip, soft_clip, range_projector, inverse_root, root",
         ),
         (
             4,

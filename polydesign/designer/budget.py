@@ -6,7 +6,7 @@ search; this joins them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -184,7 +184,11 @@ class Budget(Strategy):
             )
             for form in (("direct", "gram") if wanted == "auto" else (wanted,))
         ]
-        measure = partial(self._measured, task) if self.measure else None
+        measure = None
+        if self.measure:
+            from polydesign.verification.select import select  # torch, missed before the search, not after it
+
+            measure = partial(self._measured, select, task)
         if task.smallest and settles(terms[0]) and wanted == "direct":
             goal = both(self.matmuls, task.error)
             chosen, measured, count = widest_surviving(terms[0], *goal, measure)
@@ -224,10 +228,14 @@ class Budget(Strategy):
             }
         return Found(proposal.schedule, parameters, dtype=dtype, form=chosen.form, observed=observed)
 
-    def _measured(self, task: Task, candidates: list[Candidate], enough: float | None) -> Sequence[Measured]:
+    def _measured(
+        self,
+        select: Callable[..., Sequence[Measured]],
+        task: Task,
+        candidates: list[Candidate],
+        enough: float | None,
+    ) -> Sequence[Measured]:
         """Candidates on matrices of the shape, in their form: what the search chooses by."""
-        from polydesign.verification.select import select  # torch
-
         forms = [{"form": c.form, "restarts": c.restarts} if c.form in FORMS else {} for c in candidates]
         return select(
             [_candidate(index, one, task) for index, one in enumerate(candidates)],
