@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from polydesign.model import InputError
-from polydesign.runtime.normalize import POWER_MARGIN
+from polydesign.runtime.normalize import POWER_MARGIN, schatten4, schatten8
+from polydesign.runtime.surroundings import pinned
 
 EXACT_SIDE = 1024
 """The shorter side up to which a decomposition is computed: about two seconds of one core."""
@@ -38,13 +39,13 @@ class Spectrum:
     Attributes:
         name: Of its tensor, with the place in a stack in brackets.
         shape: Rows and columns.
-        exact: Whether all of them were computed, in float64. Otherwise all that follows is estimated from
-            random vectors, and `low` is above the least one.
+        exact: Whether all of them were computed, in float64. Otherwise all that follows but the norm and
+            the divisors is estimated from random vectors, and `low` is above the least one.
         norm: ‖M‖_F.
         low: The least singular value, over ‖M‖_F.
         high: The largest, over ‖M‖_F.
         divisors: Normalization -> what it divides by, over ‖M‖_F; power with the exact σ₁ in place of its
-            own estimate.
+            own estimate. Where the rest is estimated, those of Schatten are computed in float32.
         below: The shares below SHARES·‖M‖_F.
         spread: Standard errors of these; zero where they are exact.
         quantiles: QUANTILES of the singular values, over ‖M‖_F.
@@ -98,10 +99,14 @@ def spectrum(M: Tensor, name: str, *, exact: bool | None = None, seed: int = 0) 
         sigma, weights = _estimated(W / norm, seed)
     count = W.shape[0]
     weights = torch.full_like(sigma, 1 / count) if weights is None else weights
-    fourth, eighth = ((weights * sigma**p).sum(dim=-1).mean().item() * count for p in (4, 8))
+    if W.dtype == torch.float64:
+        fourth, eighth = ((sigma**p).sum().item() ** (1 / p) for p in (4, 8))
+    else:  # eight vectors say little of a sum that one σ dominates, and two products say it all
+        with pinned(W.device.type):
+            fourth, eighth = (divide(W / norm, W.dtype).norm().item() for divide in (schatten4, schatten8))
     # What a recurrence that has ended early leaves has no weight.
     low, high = sigma[weights > UNSEEN].min().item(), min(1.0, sigma.max().item())
-    schatten4 = min(1.0, max(fourth**0.25, high))
+    least = min(1.0, max(fourth, high))
     below = torch.stack([(weights * (sigma < share)).sum(dim=-1) for share in SHARES])
     spread = below.std(dim=-1, correction=min(1, len(sigma) - 1)) / len(sigma) ** 0.5
     return Spectrum(
@@ -113,9 +118,9 @@ def spectrum(M: Tensor, name: str, *, exact: bool | None = None, seed: int = 0) 
         high=high,
         divisors={
             "frobenius": 1.0,
-            "schatten4": schatten4,
-            "schatten8": min(schatten4, max(eighth**0.125, high)),
-            "power": min(schatten4, POWER_MARGIN * high),
+            "schatten4": least,
+            "schatten8": min(least, max(eighth, high)),
+            "power": min(least, POWER_MARGIN * high),
         },
         below=tuple(below.mean(dim=-1).clamp(0, 1).tolist()),
         spread=tuple(spread.tolist()),
