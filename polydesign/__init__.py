@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from polydesign.table import load, save
     from polydesign.table.listing import tables
     from polydesign.table.rows import from_rows
-    from polydesign.table.sheets import sheet_of  # noqa: F401, see below
+    from polydesign.table.sheets import sheet_of as sheet_of  # not public, see below
     from polydesign.verification.conformance import conformance
     from polydesign.verification.doctor import doctor
     from polydesign.verification.verify import verify
