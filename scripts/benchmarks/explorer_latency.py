@@ -118,7 +118,7 @@ def timed(page: Chrome, address: str, moves: int) -> dict[str, Any]:
 
 
 @click.command(help=__doc__)
-@click.option("--moves", default=200, show_default=True)
+@click.option("--moves", type=click.IntRange(5 * AT_ONCE), default=200, show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=OUTPUT)
 def main(moves: int, output: Path) -> None:
     desk = Desk(preload=("polydesign.explorer.server",))  # a process that is forked imports this script again
