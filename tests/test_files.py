@@ -154,6 +154,7 @@ def test_as_many_measurements_as_a_file_may_have_take_seconds(tmp_path: Path) ->
     assert time.process_time() - start < 15
 
 
+@pytest.mark.few(12)
 @pytest.mark.parametrize("key", ["folded", "recommended_factor", "cushion", "tail", "rows", "interval"])
 @pytest.mark.parametrize("value", ["x", "", None, [1], {}, 1e308, -1, True, "gone"])
 def test_parameters_of_a_published_table_are_what_a_file_likes(tmp_path: Path, key: str, value: Any) -> None:
@@ -254,6 +255,19 @@ def test_measurements_that_are_none(tmp_path: Path, content: str) -> None:
         assert (code, str(path) in output, len(output) < 500) == (2, True, True), output
 
 
+MEASURED = TABLE["error"]["measured"][0] | {
+    "table": TABLE["name"],
+    "map": {"x": [1.0], "predicted": [1.0], "measured": [None]},
+}
+
+
+def test_a_right_measurement_is_taken(tmp_path: Path) -> None:
+    """Negative control of the next one."""
+    path = tmp_path / "m.json"
+    path.write_text(json.dumps([MEASURED]))
+    assert run("plot", TABLE["name"], "--measured", path, "-o", tmp_path / "p.svg")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -271,12 +285,8 @@ def test_measurements_that_are_none(tmp_path: Path, content: str) -> None:
 def test_a_wrong_measurement_is_refused_by_its_field(
     tmp_path: Path, change: Callable[[Any], None], field: str
 ) -> None:
-    entry = TABLE["error"]["measured"][0] | {"table": TABLE["name"]}
-    entry |= {"map": {"x": [1.0], "predicted": [1.0], "measured": [None]}}
     path = tmp_path / "m.json"
-    path.write_text(json.dumps([entry]))
-    assert run("plot", TABLE["name"], "--measured", path, "-o", tmp_path / "p.svg")[0] == 0
-    path.write_text(edited([entry], change))  # pyright: ignore[reportArgumentType]
+    path.write_text(edited([MEASURED], change))  # pyright: ignore[reportArgumentType]
     code, output = run("plot", TABLE["name"], "--measured", path, "-o", tmp_path / "p.svg")
     assert (code, f"{path}: {field}" in output) == (2, True), output
 
