@@ -141,6 +141,10 @@ def sharded_scaling(folder: Path) -> None:
     script("layouts_figure")["figure"](data("sharded_scaling"), folder)
 
 
+def explorer(folder: Path) -> None:
+    script("explorer_picture")["main"].callback(output=folder / "explorer.png")
+
+
 MAKERS: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "measured": (error_table, (".json",)),
     "sign-d5x6-l1e-3-bf16": (six_quintics_measured, (".png",)),
@@ -152,6 +156,7 @@ MAKERS: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "rounding_model": (rounding_model, (".png",)),
     "matrix_sign": (matrix_sign, (".png",)),
     "sharded_scaling": (sharded_scaling, (".png",)),
+    "explorer": (explorer, (".png",)),
 }
 """Name -> what writes its files into a folder, and their suffixes."""
 
