@@ -41,7 +41,7 @@ lint: install
 	$(BIN)/ruff format --check .
 
 types: install
-	$(BIN)/basedpyright
+	$(BIN)/basedpyright --threads $$(getconf _NPROCESSORS_ONLN)
 
 # A process a core, one thread each.
 check: install
