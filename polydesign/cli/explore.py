@@ -36,4 +36,7 @@ def explore(tables: tuple[str, ...], port: int, no_open: bool) -> None:
         loaded[table.name] = table
     from polydesign.explorer.server import explore as serve
 
-    serve(loaded, port=port, browser=not no_open, preload=("polydesign.cli",))
+    def told(address: str) -> None:
+        click.echo(f"{address} (Ctrl-C ends it)")
+
+    serve(loaded, told, port=port, browser=not no_open, preload=("polydesign.cli",))

@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dash import Dash
@@ -111,16 +111,22 @@ def bound(desk: Desk, port: int = 0, start: State | None = None) -> BaseWSGIServ
 
 
 def explore(
-    tables: Mapping[str, Table], *, port: int = 0, browser: bool = True, preload: tuple[str, ...] = ()
+    tables: Mapping[str, Table],
+    told: Callable[[str], None],
+    *,
+    port: int = 0,
+    browser: bool = True,
+    preload: tuple[str, ...] = (),
 ) -> None:
     """Serve the page until Ctrl-C, with these tables drawn over the design.
 
-    preload: modules from which processes are forked, such as the caller's own.
+    told: called with the address, once it can be opened. preload: modules from which processes are forked,
+    such as the caller's own.
     """
     desk = Desk(dict(tables), preload)
     server = bound(desk, port, opening(tables))
     address = f"http://{HOST}:{server.port}/"
-    print(f"{address} (Ctrl-C ends it)", flush=True)
+    told(address)
     threading.Thread(target=desk.warm, daemon=True).start()
     if browser:
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
