@@ -117,7 +117,11 @@ def five_quintics(folder: Path) -> None:
 
 
 def error_against_products(folder: Path) -> None:
-    script("budget_figure")["figure"](False, data("budget_targets"), folder)
+    script("budget_figure")["figure"](False, folder)
+
+
+def half_precision(folder: Path) -> None:
+    script("half_precision_figure")["figure"](data("half_precision"), folder)
 
 
 def does_it_matter(folder: Path) -> None:
@@ -151,6 +155,7 @@ MAKERS: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "sign-d5x6-l1e-3": (six_quintics, (".svg",)),
     "five-quintics": (five_quintics, (".png",)),
     "error_against_products": (error_against_products, (".png", ".svg")),
+    "half_precision": (half_precision, (".png", ".svg")),
     "does_it_matter": (does_it_matter, (".png",)),
     "root_fronts": (root_fronts, (".png", ".svg")),
     "rounding_model": (rounding_model, (".png",)),
@@ -177,6 +182,7 @@ DATA = {
     "explorer_latency": "explorer_latency",
     "gram_restarts": "gram_restarts",
     "guard_cost": "guard_cost",
+    "half_precision": "half_precision",
     "muon_step": "muon_step",
     "reachable": "reachable",
     "rounding_model": "calibrate_rounding",

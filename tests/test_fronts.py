@@ -20,23 +20,16 @@ def lines(axes):
 
 def test_everything_given_is_drawn() -> None:
     groups = {"theirs": [(15, 0.1), (24, 1e-26)], "_$others": [(18, 0.02)]}
-    fig = front_figure(FRONT[::-1], [(6, 0.8)], groups, {"ours": [(15, 0.05)], "by hand": [(15, 0.1)]})
-    exact, measured = fig.axes
+    fig = front_figure(FRONT[::-1], [(6, 0.8)], groups)
+    (exact,) = fig.axes
     drawn = lines(exact)
     assert drawn["ours, the exact front"] == FRONT
     assert drawn["limit by degree"] == [(6, 0.8)]
     assert drawn["theirs"] == [(15, 0.1), (24, LEAST)]
     assert drawn[r"others".join(["\\$", ""])] == [(18, 0.02)]
     assert [text.get_text() for text in exact.texts] == ["1 below 1e-18, at the foot"]
-    assert {"ours", "by hand"} <= lines(measured).keys()
     markers = [line.get_marker() for line in exact.get_lines() if line.get_linestyle() == "None"]
     assert len(set(markers)) == len(markers) == 2  # they differ without colour
-
-
-def test_without_measurements_there_is_one_pair_of_axes() -> None:
-    fig = front_figure(FRONT, [], {})
-    assert len(fig.axes) == 1
-    assert not fig.axes[0].texts
 
 
 @pytest.mark.parametrize(("front", "limit"), [([], []), (FRONT, [(6, 0.0)])])

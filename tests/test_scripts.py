@@ -340,6 +340,43 @@ def test_the_pages_quote_the_budget_targets() -> None:
     assert f"products {body['exact']['rows'][0]['exact_error']:.4g}" not in pages
 
 
+def test_the_pages_quote_half_precision() -> None:
+    result = CliRunner().invoke(loaded("half_precision_figure").main, ["--check"])
+    assert result.exit_code == 0, result.output
+
+
+def test_the_best_of_half_precision() -> None:
+    """The least error of so many products, what is not finite last; hollow is what is not plain."""
+    script = loaded("half_precision_figure")
+    row = {"name": "a", "dtype": "bfloat16", "products": 15, "worst": 0.15, "standing": "plain"}
+    rows = [row, row | {"name": "b", "worst": 0.125, "standing": "fused"}, row | {"name": "c", "worst": None}]
+    rows.append(row | {"name": "d", "products": 12, "worst": None})
+    assert [one["name"] for one in script.best_of(rows, "bfloat16").values()] == ["d", "a"]
+    assert script.best_of(rows, "bfloat16", plain=False)[15]["name"] == "b"
+    assert script.best_of(rows, "float16") == {}
+    assert [script.cell(one) for one in (*rows[:3], None)] == ["**0.15**", "0.125", "**not finite**", "–"]
+    body = {"published": rows, "before": [], "ours": [row], "limit": [[12, 0.06], [15, 1e-8]]}
+    assert "| 15 | 0.125 | – | **0.15** | – | – | – | 1e-8 |" in script.markdown(body)
+    assert "| bf16 | 15 | `b` 0.125 | `a` **0.15** | `a` **0.15** |" in script.named(body)
+
+
+def test_half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one spectrum and small matrices; an earlier table is known by its coefficients."""
+    script = loaded("half_precision")
+    monkeypatch.setattr(script, "SPECTRA", ("rank2",))
+    monkeypatch.setattr(script, "SHAPE", (8, 16))
+    published = {table.name: (table, dtype, standing) for table, dtype, standing in script.published_tables()}
+    jordan = script.measured(*published["jordan_5"])
+    assert jordan["products"] == 15
+    assert jordan["exact"] == pytest.approx(0.5294560487844602)
+    assert 0.4 < jordan["worst"] < 0.55
+    table = polydesign.load("sign-m15-l1e-3-fp16")
+    ((_, dtype, standing),) = script.own([table, polydesign.load("sign-d5x6-l1e-3")])
+    assert (dtype, standing) == ("float16", table.standing())
+    ((_, _, standing),) = script.own([table], frozenset([table.digest]))
+    assert standing == "unsafe"
+
+
 def test_clipping(tmp_path: Path) -> None:
     """A tiny matrix: what is written can be read, and every formula and precision is there."""
     target = tmp_path / "clipping.json"

@@ -1,5 +1,5 @@
 """Error against products, a part of budget_targets.py: our exact front, published tables and the limit on
-[1e-3, 1], and what was measured in bfloat16 where the file has it.
+[1e-3, 1], in exact arithmetic.
 """
 
 from __future__ import annotations
@@ -44,21 +44,12 @@ def sources() -> dict[str, list[tuple[int, float]]]:
     return found
 
 
-def figure(small: bool, body: dict[str, Any], folder: Path) -> dict[str, Any]:
+def figure(small: bool, folder: Path) -> dict[str, Any]:
     most = 12 if small else 24
     front = [(path.cost, float(path.rank)) for path in exact_front(2, 1e-3, 1.0, most) if path.choices]
     bounds = [(m, limit(m, 1e-3).error) for m in range(6, most + 1)]
-    measured: dict[str, list[tuple[int, float]]] = {}
-    for row in body.get("prototypes", {}).get("rows", ()):
-        # What was made for float16 blows up, and would flatten the rest.
-        if row["dtype"] == "bfloat16" and "products" in row and not row["name"].endswith("fp16"):
-            at = next(value for key, value in row.items() if "x" in key and isinstance(value, dict))
-            name = "ours, bf16" if row["name"].startswith("search") else "made by hand, bf16"
-            worst_of = max(at[family][0] for family in ("full", "low"))
-            measured.setdefault(name, []).append((row["products"], worst_of))
-    measured = dict(sorted(measured.items(), reverse=True))
     shown = [bound for bound in bounds if bound[1] > FRONTS["LEAST"]]
-    picture = FRONTS["front_figure"](front, shown, sources(), measured)
+    picture = FRONTS["front_figure"](front, shown, sources())
     for suffix in (".png", ".svg"):
         save_figure(picture, folder / f"{FIGURE}{suffix}")
     return {"front": front, "limit": bounds, "published": sources()}

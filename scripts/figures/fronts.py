@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from matplotlib import style
 from matplotlib.axes import Axes
@@ -29,28 +28,20 @@ FEWEST = 5.5
 """Where the axis of products begins: no schedule of fewer comes far from 0."""
 
 
-def front_figure(
-    front: Points, limit: Points, groups: Mapping[str, Points], measured: Mapping[str, Points] | None = None
-) -> Figure:
-    """Left: exact errors against products, ours as a line, the limit as another, each group as markers.
-    Right, where there are any: measured errors, the first group with a line through its markers.
+def front_figure(front: Points, limit: Points, groups: Mapping[str, Points]) -> Figure:
+    """Exact errors against products: ours as a line, the limit as another, each group as markers.
 
     Raises InputError where the front has no point, or an error is not positive.
     """
     if not front:
         raise InputError("front", "has no point: give at least one")
     every = [*front, *limit, *(p for g in groups.values() for p in g)]
-    every += [p for g in (measured or {}).values() for p in g]
     if not all(error > 0 for _, error in every):
         raise InputError("error", "must be positive on a logarithmic axis")
     with style.context(STYLE):
         fig = Figure(figsize=(WIDTH, 5.4), layout="constrained")
         FigureCanvasAgg(fig)
-        axes: Any = fig.subplots(1, 2 if measured else 1, width_ratios=(3, 2) if measured else None)
-        left = axes[0] if measured else axes
-        _exact(left, front, limit, groups)
-        if measured:
-            _measured(axes[1], measured)
+        _exact(fig.add_subplot(), front, limit, groups)
     return fig
 
 
@@ -122,16 +113,6 @@ def _exact(ax: Axes, front: Points, limit: Points, groups: Mapping[str, Points])
     if below:
         ax.text(0.01, 0.01, f"{below} below {LEAST:g}, at the foot", transform=ax.transAxes, color="0.25")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False)
-
-
-def _measured(ax: Axes, measured: Mapping[str, Points]) -> None:
-    _axes(ax, "measured", "measured")
-    for index, (name, points) in enumerate(measured.items()):
-        _marks(ax, name, points, index)
-        if not index:
-            ordered = sorted(points)
-            ax.plot([n for n, _ in ordered], [e for _, e in ordered], color="black", linewidth=1.2, zorder=2)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=1, frameon=False)
 
 
 def _marks(ax: Axes, name: str, points: Points, index: int) -> None:

@@ -1,10 +1,10 @@
-"""What the budget search finds, beside hand-made schedules, published tables and what is possible.
+"""What the budget search finds, beside published tables and what is possible; in half precision
+half_precision.py has it.
 
-exact: certified errors in exact arithmetic. prototypes: the hand-made schedules of tests/data and ours,
-measured on the same matrices, of other seeds than the search's. wide: the cheapest schedule for an error at
-1024×4096, symmetric products at half cost, beside quintics in the gram form with one restart. roots: cost
-against error on the test of Su's article (kexue.fm 11175), its tables among them. figure: error against
-products. Writes figures/budget_targets.json, part by part, figures/error_against_products and root_fronts.
+exact: certified errors in exact arithmetic. wide: the cheapest schedule for an error at 1024×4096, symmetric
+products at half cost, beside quintics in the gram form with one restart. roots: cost against error on the
+test of Su's article (kexue.fm 11175), its tables among them. figure: error against products. Writes
+figures/budget_targets.json, part by part, figures/error_against_products and root_fronts.
 """
 
 from __future__ import annotations
@@ -25,16 +25,15 @@ import torch
 
 import polydesign
 from polydesign.designer.budget import Budget
-from polydesign.model import DTYPES, InputError, Plan, Table
+from polydesign.model import DTYPES, HALF, InputError, Plan, Table
 from polydesign.program.cost import cost, matmuls
 from polydesign.rounding.gram import choose_restarts
-from polydesign.rounding.trial import AGREEING, random_trial
 from polydesign.text.files import write_atomically
 from polydesign.verification.cases import Setting
 from polydesign.verification.machine import machine
 from polydesign.verification.operators import choose
 from polydesign.verification.spectra import Sample, sample
-from polydesign.verification.sweep import measure, run, worst_error
+from polydesign.verification.sweep import run, worst_error
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "figures" / "budget_targets.json"
@@ -47,17 +46,7 @@ FULL = (
     *("marchenko-pastur:0.25", "marchenko-pastur:1", "levels:0.1", "levy"),
 )
 LOW = ("rank2", "rankk:4", "rankk:8", "rankk:16", "rankk:32")  # 16 matrices and four times 4
-FAMILIES = {"full": FULL, "low": LOW, "swept": ("swept",), "rank1": ("rank1",)}
-"""The two families of the targets; a pair swept in full rank, and blocks of equal entries, show more."""
-
-SHAPES = (((512, 1024), 11), ((256, 256), 12))
-"""Shapes and seeds; the search measures with seed 0."""
-BUDGETS = {"bfloat16": (12, 15, 16, 18), "float16": (15, 16)}
-
-MANY, OTHER = 1_000_000, 1000
-"""Members of families whose roundings agree, and a seed such that the search has seen none of them."""
-
-WIDE, HALF = (1024, 4096), 0.5
+WIDE, SYMMETRIC = (1024, 4096), 0.5
 MEASURED = (256, 1024)  # as wide, and small enough to measure many
 ERRORS = (0.1, 0.02, 0.005)
 
@@ -122,51 +111,15 @@ def exact() -> list[dict[str, Any]]:
     return rows
 
 
-def worst(table: Table, dtype: str, families: tuple[str, ...], shape: Any, seed: int, plan: Plan) -> Any:
+def worst(table: Table, dtype: str, shape: Any, seed: int, plan: Plan) -> Any:
     """(The largest |σ − 1| on the range, its spectrum); inf where a result is not finite."""
     how, found = choose(table, None, 1)[1], []
-    for name in (name for family in families for name in FAMILIES[family]):
+    for name in (*FULL, *LOW):
         matrices = known(name, shape, seed)
         setting = Setting(matrices, table, replace(plan, dtype=dtype), 1, torch.device("cpu"), seed)
         error = worst_error(run(setting, how), table.schedule)
         found.append((math.inf if error is None else error, name))
     return max(found)
-
-
-def input_share(table: Table, dtype: str, family: str, shape: tuple[int, int], seed: int) -> float:
-    """What rounding the input alone leaves, whatever the table."""
-    runs = (measure(table, dtype=dtype, matrix=known(name, shape, seed)) for name in FAMILIES[family])
-    return max(run.input_share or 0.0 for run in runs)
-
-
-def prototypes(small: bool) -> list[dict[str, Any]]:
-    hand = loaded("tests/tables.py")
-    by_hand = [entry["name"] for entry in hand.prototypes()]
-    shapes = (((32, 64), 11),) if small else SHAPES
-    rows: list[dict[str, Any]] = []
-    for dtype, budgets in BUDGETS.items():
-        entries: list[tuple[str, Table, float | None]] = [
-            (name, hand.prototype(name, "chebyshev"), None) for name in by_hand
-        ]
-        for budget in budgets[: 1 if small else None]:
-            table, seconds = searched(matmuls=budget, dtype=dtype)
-            entries.append((f"search --matmuls {budget} --dtype {DTYPES[dtype]}", table, seconds))
-        rows.append({"name": "rounding of the input alone", "dtype": dtype})
-        for shape, seed in shapes:
-            share = {family: input_share(entries[0][1], dtype, family, shape, seed) for family in FAMILIES}
-            rows[-1]["x".join(map(str, shape))] = share
-        for name, table, seconds in entries:
-            row: dict[str, Any] = {"name": name, "dtype": dtype, "seconds": seconds} | described(table)
-            for shape, seed in shapes:
-                row["x".join(map(str, shape))] = {
-                    family: worst(table, dtype, (family,), shape, seed, Plan()) for family in FAMILIES
-                }
-            count = 1000 if small else MANY
-            trials = [random_trial(table.schedule, dtype, family, count, seed=OTHER) for family in AGREEING]
-            row["lost"] = max(one.lost / one.tried for one in trials)
-            rows.append(row)
-            click.echo(f"{dtype} {name} {row['degrees']}: {list(row.values())[-len(shapes) :]}")
-    return rows
 
 
 @cache
@@ -176,11 +129,11 @@ def gram_quintics(
     """So many quintics of this precision in the gram form: with the one restart that is best on matrices, and
     with the restarts that the package chooses."""
     table = polydesign.design(degree=5, steps=steps, dtype=dtype)
-    prices = Budget(shape=WIDE, symmetric=HALF).prices("gram", dtype)
+    prices = Budget(shape=WIDE, symmetric=SYMMETRIC).prices("gram", dtype)
 
     def row(restarts: tuple[int, ...]) -> dict[str, Any]:
         plan = Plan(form="gram", restarts=restarts)
-        found, where = worst(table, dtype, ("full", "low"), shape, seed, plan)
+        found, where = worst(table, dtype, shape, seed, plan)
         price = cost(table.schedule, prices, form="gram", restarts=restarts)
         return {"table": table.name, "restarts": restarts, "cost": price, "worst": found, "on": where}
 
@@ -190,21 +143,27 @@ def gram_quintics(
 
 def wide(small: bool) -> list[dict[str, Any]]:
     rows, shape = [], (16, 64) if small else MEASURED
-    for dtype in BUDGETS:
+    for dtype in HALF:
         for error in ERRORS[: 1 if small else None]:
             row: dict[str, Any] = {"dtype": dtype, "error": error, "measured_at": shape}
             steps = len(polydesign.design(degree=5, error=error, dtype=dtype).schedule.steps)
             row["one_restart"], row["chosen_restarts"] = gram_quintics(dtype, steps, shape, 12)
             rows.append(row)
             try:
-                asked = {"error": error, "dtype": dtype, "shape": WIDE, "symmetric": HALF, "form": "auto"}
+                asked = {
+                    "error": error,
+                    "dtype": dtype,
+                    "shape": WIDE,
+                    "symmetric": SYMMETRIC,
+                    "form": "auto",
+                }
                 table, row["seconds"] = searched(method="budget", **asked)
             except InputError as refusal:
                 row["refused"] = str(refusal)
                 continue
             row["ours"] = described(table)
             plan = Plan(form=row["ours"]["form"], restarts=row["ours"].get("restarts"))
-            row["ours"]["worst"], row["ours"]["on"] = worst(table, dtype, ("full", "low"), shape, 12, plan)
+            row["ours"]["worst"], row["ours"]["on"] = worst(table, dtype, shape, 12, plan)
             for key in ("one_restart", "chosen_restarts"):
                 row[f"{key}_ratio"] = row[key]["cost"] / row["ours"]["cost"]
             click.echo(f"wide {row}")
@@ -218,22 +177,8 @@ def roots(small: bool, output: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def markdown(body: dict[str, Any]) -> tuple[str, str, str]:
-    """The pages' tables: of the prototypes at the first shape, of wide matrices, and of roots."""
-    shape = "x".join(map(str, SHAPES[0][0]))
-    lines = ["| schedule | precision | products | degrees | full rank | low rank | swept | rank 1 | lost |"]
-    lines.append("|---|---|---:|---|---:|---:|---:|---:|---:|")
-    for row in body["prototypes"]["rows"]:
-        found = row[shape]
-        cells = [found[f][0] if isinstance(found[f], (list, tuple)) else found[f] for f in FAMILIES]
-        text = " | ".join("not finite" if math.isinf(c) else f"{c:.3g}" for c in cells)
-        degrees = ", ".join(map(str, row.get("degrees", ())))
-        name = f"`{row['name']}`" if row["name"].startswith("search") else row["name"]
-        gone = f"{row['lost']:.1g}" if "lost" in row else ""
-        lines.append(
-            f"| {name} | {DTYPES[row['dtype']]} | {row.get('products', '')} | {degrees} | {text} | {gone} |"
-        )
-    first = "\n".join(lines)
+def markdown(body: dict[str, Any]) -> tuple[str, str]:
+    """The pages' tables: of wide matrices, and of roots."""
     lines = ["| precision, error | schedule | form, restarts | cost | measured | ratio |"]
     lines.append("|---|---|---|---:|---:|---:|")
     for row in body["wide"]["rows"]:
@@ -248,12 +193,11 @@ def markdown(body: dict[str, Any]) -> tuple[str, str, str]:
                 f"| {DTYPES[row['dtype']]}, {row['error']} | {name} | {form} | {one['cost']:.4g} | "
                 f"{one['worst']:.2g} | {ratio} |"
             )
-    return first, "\n".join(lines), loaded("scripts/figures/root_fronts.py").markdown(body["roots"]["rows"])
+    return "\n".join(lines), loaded("scripts/figures/root_fronts.py").markdown(body["roots"]["rows"])
 
 
 PARTS: dict[str, Callable[[bool, Path], Any]] = {
     "exact": lambda small, output: exact(),
-    "prototypes": lambda small, output: prototypes(small),
     "wide": lambda small, output: wide(small),
     "roots": roots,
 }
@@ -270,14 +214,14 @@ def main(parts: tuple[str, ...], small: bool, output: Path) -> None:
     for name in parts or (*PARTS, "figure"):
         begun = time.monotonic()
         rows = (
-            loaded("scripts/figures/budget_figure.py").figure(small, body, output.parent)
+            loaded("scripts/figures/budget_figure.py").figure(small, output.parent)
             if name == "figure"
             else PARTS[name](small, output)
         )
         body[name] = {"machine": machine(), "torch": torch.__version__, "rows": rows}
         click.echo(f"{name}: {time.monotonic() - begun:.0f} s")
         write_atomically(output, json.dumps(body, indent=1) + "\n")
-    if {"prototypes", "wide", "roots"} <= body.keys():
+    if {"wide", "roots"} <= body.keys():
         click.echo("\n\n".join(markdown(body)))
 
 
