@@ -188,6 +188,7 @@ DATA = {
     "rounding_model": "calibrate_rounding",
     "sharded_scaling": "sharded_scaling",
     "small_state": "small_state",
+    "smaller_norm": "smaller_norm",
     "silent_faults": "silent_faults",
     "spectral_powers": "spectral_powers",
     "split_roots": "split_roots",

@@ -23,7 +23,7 @@ from polydesign import InputError, Plan
 from polydesign.cli import main
 from polydesign.drawing import save_figure, spectra_figure
 from polydesign.optim import Muon
-from polydesign.optim.serving import EXTRA, candidates, reach, serving
+from polydesign.optim.serving import EXTRA, candidates, divided, reach, serving
 from polydesign.optim.spectra import QUANTILES, SHARES, spectrum
 from polydesign.runtime import msign
 from polydesign.verification.spectra import sample
@@ -159,15 +159,27 @@ def test_only_plain_tables_are_taken() -> None:
     assert "sign-d5x7-l1e-3-fp32" in {one.name for one in candidates("float32")}
 
 
+def test_half_precision_divides_by_what_was_tried() -> None:
+    """sign-m14-l1e-3-bf16 is plain divided by the Frobenius norm, and blew up 1 of 400,000 divided by ν₄."""
+    for one in candidates("bfloat16"):
+        assert divided(one, "bfloat16") == (one.normalization,)
+    assert "sign-m14-e0.05-bf16-adaptive" in {one.name for one in candidates("bfloat16")}
+    lows = {"frobenius": 1e-5, "schatten4": 5e-3, "schatten8": 5e-3}
+    found = serving(lows, 0.3, "bfloat16")
+    assert found is not None
+    assert (found.table, found.normalization) == ("sign-m14-e0.05-bf16-adaptive", "schatten4")
+    assert divided(candidates("float32")[0], "float32") == tuple(EXTRA)
+
+
 def test_the_cheapest_is_cheapest() -> None:
     """By trying all of them."""
     lows = {"frobenius": 2e-3, "schatten4": 6e-3, "schatten8": 1.2e-2}
     error = 0.3
     found = serving(lows, error, "bfloat16")
     fitting = [
-        one.matmuls + extra
+        one.matmuls + EXTRA[norm]
         for one in candidates("bfloat16")
-        for norm, extra in EXTRA.items()
+        for norm in divided(one, "bfloat16")
         if (low := reach(one.name, error, "bfloat16")) is not None and low <= lows[norm]
     ]
     assert found is not None

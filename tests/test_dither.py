@@ -167,7 +167,9 @@ def test_without_it_nothing_is_changed(seed: int, device: str) -> None:
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_the_gram_matrix_is_that_of_what_is_iterated(name: str, dtype: str, seed: int) -> None:
     M = random(2, 40, 60, seed=seed) / 64
-    plain, sign = (Sign(TABLE, Plan(dtype, normalization=name, dither=on)) for on in (False, True))
+    plain, sign = (
+        Sign(TABLE, Plan(dtype, normalization=name, dither=on, check=False)) for on in (False, True)
+    )
     state, found, other = getattr(torch, dtype), started(sign, M), started(plain, M)
     W, exponent = (M, 0) if name == "none" else scaled_to_one(M)
     expected = NORMALIZATIONS[name](dithered(W, state), state)

@@ -27,7 +27,8 @@ from polydesign.table import from_json, to_json
 from polydesign.verification.spectra import DEFAULT_SPECTRA
 from polydesign.verification.sweep import measure
 
-pytestmark = pytest.mark.numerics
+OTHER_NORM = "ignore:plan.normalization:polydesign.model.SafetyWarning"  # test_safety.py has it
+pytestmark = [pytest.mark.numerics, pytest.mark.filterwarnings(OTHER_NORM)]
 
 DTYPES = [torch.bfloat16, torch.float16, torch.float32, torch.float64]
 QUINTICS = prototype("quintics_18")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import re
 import warnings
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from pages import written
+from test_scripts import loaded
 
 import polydesign
 from polydesign import export
@@ -35,7 +38,8 @@ from polydesign.model import (
     standing,
     stated,
 )
-from polydesign.runtime import MatrixSign, Sign, SpectralStep, defaults, inverse_root
+from polydesign.rounding.trial import random_trial
+from polydesign.runtime import MatrixSign, Sign, SpectralStep, defaults, inverse_root, msign
 from polydesign.runtime.defaults import budgets, chosen
 from polydesign.table import catalogue, instead
 from polydesign.table.earlier import Earlier
@@ -444,3 +448,52 @@ def test_the_command_line_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     result = CliRunner().invoke(main, ["show", str(path)])
     assert result.exit_code == 0
     assert f"Warning: {path} is an earlier table of this package, mine, unsafe: " in result.stderr
+
+
+@pytest.mark.parametrize("norm", ["schatten4", "schatten8", "power", "aol"])
+def test_a_smaller_norm_than_what_was_tried_is_warned_about(norm: str) -> None:
+    """Once an object, in half precision; the norms that are no smaller are silent, and so is no check."""
+    M = torch.eye(4)
+    with pytest.warns(
+        SafetyWarning, match=f"plan.normalization: is '{norm}', and tables are tried in bfloat16"
+    ):
+        Sign(plan=Plan("bf16", normalization=norm))
+    sign = Sign(plan=Plan(normalization=norm))
+    with pytest.warns(SafetyWarning, match='leave it out, or write normalization="adaptive"; Plan'):
+        sign(M.bfloat16())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sign(M.bfloat16())
+        sign(M)  # in float32
+        for plan in (Plan("bf16", normalization=norm, check=False), Plan("fp32", normalization=norm)):
+            msign(M, plan=plan)
+        for name in ("frobenius", "adaptive", "none"):
+            msign(M / 2, plan=Plan("bf16", error=0.3, normalization=name))
+        own = polydesign.load("sign-m14-e0.05-bf16-adaptive")
+        msign(M, own, Plan("bf16", normalization=own.normalization))
+        inverse_root(M, 4, plan=Plan("bf16", normalization="schatten8"))
+
+
+def test_a_plain_table_blows_up_under_a_smaller_norm() -> None:
+    """Why it is warned about: the members that blew up are found again, and none under the Frobenius norm."""
+    table, how = polydesign.load("sign-m14-l1e-3-bf16"), {"loop": "separate", "seed": 1}
+    assert table.standing() == "plain"
+    count = 20_000
+    found = random_trial(table.schedule, "bfloat16", "products", count, normalization="schatten8", **how)
+    assert found.blown
+    assert not random_trial(table.schedule, "bfloat16", "products", count, **how).blown
+
+
+def test_the_page_quotes_the_smaller_norms() -> None:
+    """All plain tables are in it, and what blew up is bold."""
+    script = loaded("smaller_norm")
+    body = json.loads(script.OUTPUT.read_text("utf-8"))
+    assert list(body["tables"]) == script.names()
+    assert script.markdown(body) in written()
+    found = script.trials("sign-d5x5-l1e-3-bf16", 10)
+    assert {(norm, loop) for norm, loops in found.items() for loop in loops} == set(
+        itertools.product(script.NORMS, script.LOOPS)
+    )
+    kept = [{"worst": 3.0, "blown": 2, "lost": 4}, {"worst": 0.5, "blown": 0, "lost": 1}]
+    assert script.cell(kept) == "**2** / 5 / 3"
+    assert script.cell([kept[1] | {"worst": None}]) == "0 / 1 / not finite"

@@ -196,6 +196,7 @@ SCHEDULES = {
         ("none", "gather"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:plan.normalization:polydesign.model.SafetyWarning")
 def test_the_model_counts_what_runs(
     check: bool, normalization: str, layout: str, pretended: Any, seed: int
 ) -> None:

@@ -112,9 +112,9 @@ def advise(
     Where there are momenta, they are taken, and nothing else. Of three dimensions a tensor is a stack of
     matrices, of more the weight of a convolution, (out, in·…). A table serves a matrix at an error where
     every singular value above lower·‖M‖_F ends within it of 1, proved in exact arithmetic, with what was
-    measured of rounding; in half precision it is one that blew up nothing that was tried, of matrices divided
-    by the Frobenius norm. That norm, schatten4 and schatten8 are considered; aol is not, because it gives
-    another matrix.
+    measured of rounding. In half precision it is one that blew up nothing that was tried, divided by the norm
+    that it was tried with; in others the Frobenius norm, schatten4 and schatten8 are considered. aol is not,
+    because it gives another matrix.
 
     Args:
         *states: Paths of .pt, .pth, .bin, .safetensors, .npz and .npy files; or optimizers,

@@ -10,13 +10,15 @@ import numpy as np
 
 from polydesign.approximation.certificate import enclose
 from polydesign.model import HALF, Schedule
-from polydesign.table.catalogue import Entry, entries, entry, load, shipped
+from polydesign.table.catalogue import Entry, adaptive_entries, entries, entry, load, shipped
 
 if TYPE_CHECKING:
     from polydesign.optim.spectra import Spectrum
 
 EXTRA = {"frobenius": 0, "schatten4": 0, "schatten8": 1}
-"""Normalizations that are guaranteed and leave the answer as it is -> products that they take."""
+"""Normalizations that are guaranteed and leave the answer as it is -> products that they take. In half
+precision a table is divided by the one that it was tried with: plain under one norm, tables blow up matrices
+under a smaller one."""
 
 LEAST = 1e-6
 """No table is looked at below."""
@@ -39,10 +41,10 @@ def candidates(dtype: str) -> tuple[Entry, ...]:
     precision the plain ones."""
     published = [entry(path.stem, path) for path in sorted((shipped() / "published").glob("*.json"))]
     found = []
-    for one in (*entries(), *published):
-        kind = (one.purpose, one.root, one.form, one.normalization)
+    for one in (*entries(), *adaptive_entries(), *published):
         if (
-            kind != ("sign", 2, "direct", "frobenius")
+            (one.purpose, one.root, one.form) != ("sign", 2, "direct")
+            or one.normalization not in EXTRA
             or one.dtype not in (None, dtype)
             or (dtype in HALF and one.standing(dtype) != "plain")
         ):
@@ -58,6 +60,11 @@ def _rounding(one: Entry, dtype: str) -> float | None:
     if not runs or None in runs:
         return None
     return max(0.0, *(worst - one.error for worst in runs if worst is not None))
+
+
+def divided(one: Entry, dtype: str) -> tuple[str, ...]:
+    """The normalizations that a candidate may run with."""
+    return (one.normalization,) if dtype in HALF else tuple(EXTRA)
 
 
 @lru_cache(maxsize=4096)
@@ -94,8 +101,8 @@ def serving(lows: dict[str, float], error: float, dtype: str) -> Choice | None:
     """The cheapest table for singular values from lows[normalization] to 1 at this error; None for none."""
     best: Choice | None = None
     for one in candidates(dtype):
-        for normalization, extra in EXTRA.items():
-            products = one.matmuls + extra
+        for normalization in divided(one, dtype):
+            products = one.matmuls + EXTRA[normalization]
             if best is not None and products > best.matmuls:
                 continue
             least = reach(one.name, error, dtype)

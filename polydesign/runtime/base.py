@@ -69,9 +69,10 @@ class Operator:
     A table may be given by its name, by its path, or as a list of rows of coefficients, which is certified
     for the operator's root as `polydesign.from_rows` does it.
     A table of another root or purpose is refused when the object is made, and so is a plan that chooses one
-    of the package's tables beside a table. For a table that is unsafe in the precision there is a
-    SafetyWarning, once an object, and a PromiseWarning for one that was made for a finer precision, unless
-    plan.check is False. Inputs are never changed, and results share no memory with them. Neither autocast nor
+    of the package's tables beside a table. For a table that is unsafe in the precision, and in half precision
+    for a norm that tables were not tried with, there is a SafetyWarning, once an object, and a PromiseWarning
+    for a table that was made for a finer precision, unless plan.check is False. Inputs are never changed, and
+    results share no memory with them. Neither autocast nor
     TF32 reaches inside; complex matrices are run as real ones, and DTensors that no layout of sharded/ runs
     as plain ones (surroundings.py).
     """
@@ -142,6 +143,8 @@ class Operator:
         if dtype not in kept:
             if self.table is not None and self.plan.check:
                 self._warn_of(self.table, dtype)
+            if self.plan.check and dtype in HALF and self.purposes[0] == "sign":
+                self._warn_of_norm(dtype)
             kept[dtype] = self.decide(dtype)
         return kept[dtype]
 
@@ -164,6 +167,23 @@ class Operator:
                 PromiseWarning,
                 stacklevel=2,
             )
+
+    def _warn_of_norm(self, dtype: str) -> None:
+        """Warn where half precision is divided by another norm than the one that tables are tried with."""
+        own = "frobenius" if self.table is None else self.table.normalization
+        norm = self.plan.normalization
+        # The Frobenius norm is the largest of all, and what none was divided by the caller knows.
+        if norm in (None, own, ADAPTIVE, "frobenius", "none"):
+            return
+        instead = f', or write normalization="{ADAPTIVE}"' if self.adapts and self.table is None else ""
+        warnings.warn(
+            f"plan.normalization: is {norm!r}, and tables are tried in {dtype} divided by {own}; some that "
+            "blow up nothing there blow up matrices whose roundings agree under a smaller norm: leave it "
+            f"out{instead}"
+            "; Plan(check=False) runs it without this warning",
+            SafetyWarning,
+            stacklevel=2,
+        )
 
     def decide(self, dtype: str) -> Any:
         """What follows from the precision of the state alone."""
