@@ -86,6 +86,15 @@ def test_the_worst_matrix_can_be_found_again(tmp_path: Path) -> None:
     assert entry["worst"] in [one["worst"] for one in again["found"]]
 
 
+def test_other_kernels_have_an_entry_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MKL_CBWR", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE"):
+        monkeypatch.delenv(name, raising=False)
+    stress(tmp_path / "run.json", "--count", 2)
+    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    _, entries, _ = stress(tmp_path / "run.json", "--count", 3)
+    assert [entry["setting"]["kernels"] for entry in entries] == ["", "MKL_CBWR=COMPATIBLE"]
+
+
 def test_what_breaks_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A coefficient that is wrong loses values, and one that is further off leaves nothing finite."""
     table = polydesign.load(TABLE)
@@ -121,3 +130,5 @@ def test_the_defaults_are_those_for_half_precisions(dtype: str) -> None:
     names = script.defaults()
     assert f"sign-d5x6-l1e-3-{'bf16' if dtype == 'bfloat16' else 'fp16'}" in names
     assert not [name for name in names if "fp32" in name or name.startswith(("root4", "inverse"))]
+    assert "sign-m12-e0.05-fp16-adaptive" in names
+    assert "sign-m10-l1e-3-bf16" not in names  # unsafe

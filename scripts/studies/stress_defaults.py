@@ -3,7 +3,8 @@
 Each table of root 2 whose provenance names a half precision runs there, or those named here. A draw is one
 spectrum with random arguments, shape, scale and seed, and at most MEMBERS matrices of its batch; it comes
 from (seed, digest of the table, number of the draw) alone. So a run that was stopped goes on where it was,
-and ends with the same figures as one that was not. Writes figures/stress_defaults.json as it goes; exit
+and ends with the same figures as one that was not. What the environment says of kernels (machines.py) is part
+of the setting, and each has entries of its own. Writes figures/stress_defaults.json as it goes; exit
 code 1 where a result is not finite or a value is lost: LOST or more beyond the error that was promised.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import os
 import random
 import sys
 import time
@@ -25,10 +27,11 @@ from typing import Any
 
 import click
 import torch
+from machines import MORE, ROWS
 
 import polydesign
 from polydesign.model import InputError, Plan, Table, dtype_name
-from polydesign.table.catalogue import catalogue
+from polydesign.table.catalogue import adaptive_entries, entries
 from polydesign.text.files import write_atomically
 from polydesign.verification.machine import machine
 from polydesign.verification.samples import Sample
@@ -45,6 +48,9 @@ MEMBERS = 4
 
 LOST = 0.25
 """Beyond the promised error: more than any rounding excuses (rounding/running.MOST_EXPLAINED)."""
+
+OWN = ("OMP_NUM_THREADS",)
+"""Set by the script itself: one thread."""
 
 CHUNK = 16
 """Draws between two writings of the file."""
@@ -132,6 +138,12 @@ def examine(table: Table, plan: Plan, device: str, seed: int, sides: tuple[int, 
     return {"index": index, "case": asdict(case), "found": found}
 
 
+def kernels() -> str:
+    """What is set of those that machines.py knows, as its rows say it; "" for nothing."""
+    names = dict.fromkeys(name for row in (*ROWS, *MORE) for name in row.environment)
+    return " ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ and name not in OWN)
+
+
 def begun(table: Table, plan: Plan, device: torch.device, seed: int, sides: tuple[int, int]) -> Line:
     """The entry of a table before its first draw. What is in `setting` decides the figures."""
     return {
@@ -146,6 +158,7 @@ def begun(table: Table, plan: Plan, device: torch.device, seed: int, sides: tupl
             "sides": list(sides),
             "spectra": sorted(SPECTRA),
             "device": device_name(device),
+            "kernels": kernels(),
             "torch": torch.__version__,
             "polydesign": polydesign.__version__,
         },
@@ -212,21 +225,24 @@ def plan_of(table: Table, dtype: str | None) -> Plan:
 
 
 def defaults() -> list[str]:
-    """Tables for the sign in the catalogue that were made for a half precision."""
-    found = []
-    for name, path in catalogue().items():
-        table = polydesign.load(path)
-        if table.purpose == "sign" and table.dtype in ("bfloat16", "float16"):
-            found.append(name)
-    return found
+    """Tables for the sign made for a half precision, adaptive ones among them, but for unsafe ones."""
+    return [
+        one.name
+        for one in (*entries(), *adaptive_entries())
+        if one.purpose == "sign" and one.half and one.standing() != "unsafe"
+    ]
 
 
 def read(path: Path) -> dict[str, Line]:
-    """Entries by table and precision."""
+    """Entries by table, precision and kernels."""
     if not path.exists():
         return {}
-    entries = json.loads(path.read_text(encoding="utf-8"))["tables"]
-    return {f"{entry['table']} {entry['setting']['dtype']}": entry for entry in entries}
+    known = json.loads(path.read_text(encoding="utf-8"))["tables"]
+    return {key_of(entry["table"], entry["setting"]): entry for entry in known}
+
+
+def key_of(table: str, setting: Line) -> str:
+    return f"{table} {setting['dtype']} {setting['kernels']}".strip()
 
 
 def summary(entry: Line) -> str:
@@ -274,24 +290,27 @@ def main(
         plans = [plan_of(table, dtype) for _, table in loaded]
     except InputError as problem:
         raise click.ClickException(str(problem)) from problem
-    entries = read(output)
-    keys = [f"{table.name} {plan.dtype}" for (_, table), plan in zip(loaded, plans, strict=True)]
+    kept = read(output)
+    keys = [
+        key_of(table.name, {"dtype": plan.dtype, "kernels": kernels()})
+        for (_, table), plan in zip(loaded, plans, strict=True)
+    ]
     with workers(processes) as run:
         for key, (name, table), plan in zip(keys, loaded, plans, strict=True):
             entry = begun(table, plan, place, seed, sides)
-            if key in entries and entries[key]["setting"] == entry["setting"]:
-                entry = entries[key]
+            if key in kept and kept[key]["setting"] == entry["setting"]:
+                entry = kept[key]
             wanted = most_count if name in favourites else count
             work = partial(examine, table, plan, str(place), seed, sides)
             while entry["matrices"] < wanted and time.monotonic() < end:
                 for shown in run(work, range(entry["draws"], entry["draws"] + CHUNK)):
                     if entry["matrices"] < wanted:  # what was begun beyond it is not part of the run
                         entry = added(entry, shown)
-                entries[key] = {**entry, "wanted": wanted, "machine": machine()}
-                body = {"lost": LOST, "tables": list(entries.values())}
+                kept[key] = {**entry, "wanted": wanted, "machine": machine()}
+                body = {"lost": LOST, "tables": list(kept.values())}
                 write_atomically(output, json.dumps(body, indent=1, ensure_ascii=False) + "\n")
             click.echo(summary(entry) + ("" if entry["matrices"] >= wanted else f"; {wanted} were wanted"))
-    run_now = [entries[key] for key in keys if key in entries]
+    run_now = [kept[key] for key in keys if key in kept]
     sys.exit(1 if any(entry["lost"] or entry["not_finite"] for entry in run_now) else 0)
 
 
