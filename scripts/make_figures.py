@@ -183,6 +183,7 @@ DATA = {
     "gram_restarts": "gram_restarts",
     "guard_cost": "guard_cost",
     "half_precision": "half_precision",
+    "input_rounding": "input_rounding",
     "muon_step": "muon_step",
     "reachable": "reachable",
     "rounding_model": "calibrate_rounding",

@@ -377,6 +377,20 @@ def test_half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     assert standing == "unsafe"
 
 
+def test_the_page_quotes_what_rounding_the_input_fills() -> None:
+    """And the folded step is the same map, of a matrix that was not divided."""
+    script = loaded("input_rounding")
+    for row in json.loads(script.OUTPUT.read_text())["rows"]:
+        assert f"| {row['way']} | {row['leak']:.2g} | {row['distance']:.2g} |" in written()
+    schedule = polydesign.load("sign-d5x5-l1e-3-bf16").schedule
+    x = np.linspace(0.01, 1, 50)
+    np.testing.assert_allclose(script.with_norm(schedule, 1.7)(1.7 * x), schedule(x), rtol=1e-12)
+    M = script.matrix(3)
+    assert int((torch.linalg.svdvals(M.double()) > 1e-9).sum()) == 8
+    leak, distance = script.figures(M, torch.linalg.svd(M.double(), full_matrices=False).U @ M.double())
+    assert leak < 1e-9 < distance
+
+
 def test_clipping(tmp_path: Path) -> None:
     """A tiny matrix: what is written can be read, and every formula and precision is there."""
     target = tmp_path / "clipping.json"
