@@ -17,19 +17,21 @@ from polydesign.approximation.enclosure import exactly, step_image
 from polydesign.approximation.high_degree import levelled
 from polydesign.approximation.sampling import check_claims
 from polydesign.approximation.scalar import image
-from polydesign.model import ClaimError, InputError, Plan, Problem, evaluate
+from polydesign.model import ClaimError, InputError, Plan, Problem, Provenance, Table, evaluate
 from polydesign.program.basis import expanded
+from polydesign.program.cost import UNIT, cost, power_products
 from polydesign.program.programs import build, factored
 from polydesign.rounding.direct import noise
 from polydesign.rounding.gram import choose_restarts
 from polydesign.runtime import msign
-from polydesign.search import long_schedules
+from polydesign.search import candidates, long_schedules
 from polydesign.search.candidates import Candidate
 from polydesign.search.long_schedules import LongSteps, considered, is_long, propose_long, sequence, steady
 from polydesign.search.long_steps import PRODUCTS, Effort, long_step, pool, values
 from polydesign.search.rounding_aware import Proposal, Terms
 from polydesign.search.spending import best
 from polydesign.table import dumps, loads
+from polydesign.verification.sweep import measure
 
 pytestmark = pytest.mark.numerics
 
@@ -186,14 +188,28 @@ def test_sequences_keep_to_the_products_and_have_a_long_step():
     assert sequence(Terms(2, 0.9, 1.0, "float32"), 12) == ()  # usual steps end sooner
 
 
-def test_long_steps_are_for_msign_in_float32_and_float64_where_nothing_is_prescribed():
+def test_sequences_of_the_coupled_form_keep_to_its_products():
+    """P W^r and the power of W cost what usual steps take for it, which long steps take less often."""
+    for root, lower in ((1, 1e-4), (2, 0.01), (4, 0.1)):
+        terms = Terms(root, lower, 1.0, "float32", form="coupled")
+        for most in (12, 13, 16):
+            found = sequence(terms, most)
+            assert any(map(is_long, found))
+            steps = [n.bit_length() - 1 if is_long(n) else {1: 0, 2: 1, 4: 2, 8: 3}[n] for n in found]
+            beside = power_products(1, root) + 1
+            assert sum(k + 1 + beside for k in steps) - beside <= most
+    assert sequence(Terms(4, 0.1, 1.0, "float32", form="coupled"), 13) == (8, 32)
+
+
+def test_long_steps_are_for_float32_and_float64_where_nothing_is_prescribed():
     plain = Terms(2, 1e-3, 1.0, "float32")
     assert considered(plain)
     assert considered(replace(plain, dtype="float64"))
     others = {"dtype": "bfloat16", "form": "gram", "inner_degrees": (2,), "evaluations": ("chebyshev",)}
     for name, value in others.items():
         assert not considered(replace(plain, **{name: value})), name
-    assert not considered(Terms(4, 0.1, 1.0, "float32", form="coupled"))
+    assert considered(Terms(4, 0.1, 1.0, "float32", form="coupled"))
+    assert not considered(Terms(4, 0.1, 1.0, "float16", form="coupled"))
 
 
 def test_what_is_proposed_is_made_again_by_its_strategy():
@@ -204,6 +220,27 @@ def test_what_is_proposed_is_made_again_by_its_strategy():
     assert one.expected >= one.schedule.error
     assert all(room > 1 for room in one.strategy.headroom)
     assert propose_long(Terms(2, 0.9, 1.0, "float32"), 9) is None
+
+
+def test_roots_have_long_steps_too(monkeypatch):
+    """Proposals for a root, of two numbers of products, run and come to what is proved of them."""
+    monkeypatch.setattr(long_schedules, "EFFORT", QUICK)
+    terms = Terms(4, 0.3, 1.0, "float32", form="coupled")
+    found = candidates._long(terms, 10)
+    assert len({one.proposal.strategy for one in found}) == len(found) == 2
+    for one in found:
+        proposal = one.proposal
+        assert proposal.schedule == proposal.strategy.search(Problem(4, (5,), 0.3))
+        assert any(step.long for step in proposal.schedule.steps)
+        assert one.cost == cost(proposal.schedule, UNIT, form="coupled") <= 10
+        assert all(room > 1 for room in proposal.strategy.headroom)
+        table = Table(
+            "x", proposal.schedule, Provenance("0", "x", {}), purpose="root", dtype="float32", form="coupled"
+        )
+        run = measure(table, dtype="float64", spectrum="swept", shape=(12, 12), operator="inverse_root")
+        assert run.worst is not None
+        assert run.worst <= proposal.schedule.error * (1 + 1e-6)
+        assert certify(proposal.schedule)
 
 
 def test_the_gram_form_begins_again_after_a_long_step():
@@ -245,7 +282,8 @@ def test_a_long_schedule_that_rounding_decides_is_not_taken(monkeypatch):
         ranked = [_Ranked(0, factor * SCHEDULE.error), _Ranked(1, 2 * SCHEDULE.error)]
         found, _, _ = best(terms, "float32", 9, None, lambda *_, r=ranked: r)
         assert found.proposal.schedule == taken
-    assert steady(usual, 1.0)
+    assert steady(usual, 1.0, "direct")
+    assert steady(SCHEDULE, 1.0, "coupled")
 
 
 def test_a_file_of_long_steps_is_read_and_one_that_was_edited_refused():

@@ -95,13 +95,17 @@ def for_matmuls(terms: list[Terms], matmuls: int, dtype: str, *, measured: bool)
 
 
 def _long(terms: Terms, most: float) -> list[Candidate]:
-    """Those with long steps: found anew for each interval, in half a minute."""
+    """Those with long steps: found anew for each interval, in half a minute a step. In the coupled form,
+    where longer steps lose more of P, also the one for a product less: measuring tells which errs less."""
+    found: list[Candidate] = []
     if considered(terms):
         with pace.best_so_far():
-            pace.doing("looking for long steps")
-            one = propose_long(terms, most)
-            return [] if one is None else [Candidate(one, terms.form, None, one.cost)]
-    return []
+            for budget in (most, most - 1) if terms.coupled else (most,):
+                pace.doing("looking for long steps")
+                one = propose_long(terms, budget)
+                if one is not None and one.strategy not in [each.proposal.strategy for each in found]:
+                    found.append(Candidate(one, terms.form, None, one.cost))
+    return found
 
 
 def for_error(

@@ -19,10 +19,11 @@ from polydesign.approximation.scalar import exactly, half_width, image, received
 from polydesign.model import EVALUATIONS, HALF, Problem, Schedule, Step
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.basis import expanded
-from polydesign.program.cost import UNIT
+from polydesign.program.cost import UNIT, cost, step_products
 from polydesign.program.programs import INNER_DEGREES, factored, preferred, products
+from polydesign.rounding import coupled as coupled_noise
 from polydesign.rounding.direct import ROOM, follow, noise, predict, roundoff, start
-from polydesign.search.budget import Path, front, next_error, start_error
+from polydesign.search.budget import Path, additive, front, next_error, start_error
 from polydesign.search.long_steps import PRODUCTS, Effort, close_to, long_step
 from polydesign.search.minimax import design_step
 from polydesign.search.rounding_aware import Proposal, Terms, rounded_headroom
@@ -74,18 +75,21 @@ def sequence(terms: Terms, most: float) -> tuple[int, ...]:
     """Inner degrees of steps that take `most` products at most: those from which most is expected, as a
     shortest path (budget.front); () where none of them is long."""
     inner = {n: products(preferred(n), n) for n in terms.inner_degrees} | {2**k: k for k in PRODUCTS}
+    how: Any = {"form": terms.form, "root": terms.root}
+    price = {n: terms.prices.of(step_products(count, **how)) for n, count in inner.items()}
+    _, begin = additive(terms.prices, **how)
     goal = _STORED * UNIT_ROUNDOFF[terms.dtype]
 
     def moves(path: Path) -> Iterator[tuple[float, float, float, int]]:
         if path.state <= goal:
             return
         for n, count in inner.items():
-            if path.cost + count + 2 <= most and not (is_long(n) and path.state < _WIDE):
+            if path.cost + price[n] <= most and not (is_long(n) and path.state < _WIDE):
                 reached = max(goal, _expected(terms.root, n, count, path.state))
-                yield count + 2, reached, reached, n
+                yield price[n], reached, reached, n
 
     error = float(start_error(terms.lower, terms.upper))
-    best = front(Path(0.0, error, error), moves, most)[-1].choices
+    best = front(Path(begin, error, error), moves, most)[-1].choices
     return best if any(map(is_long, best)) else ()
 
 
@@ -100,19 +104,21 @@ def _expected(root: int, n: int, count: int, error: float) -> float:
 
 
 def considered(terms: Terms) -> bool:
-    """Whether long steps are among what may be proposed: for msign in the direct form, counted product by
-    product, in float32 and float64; not where degrees or evaluations are prescribed.
+    """Whether long steps are among what may be proposed: in the direct and the coupled form, counted product
+    by product, in float32 and float64; not where degrees or evaluations are prescribed.
 
     In half precision the first step alone rounds by more than the last is to leave.
     """
     everything = (terms.inner_degrees, terms.evaluations) == (INNER_DEGREES, EVALUATIONS)
-    plain = terms.root == 2 and terms.form == "direct" and terms.prices == UNIT
+    plain = terms.form in ("direct", "coupled") and terms.prices == UNIT
     return everything and plain and terms.dtype not in HALF
 
 
-def steady(schedule: Schedule, error: float) -> bool:
-    """Whether a schedule with long steps errs in its precision by what is proved of it, and little more."""
-    return error <= STEADY * schedule.error or not any(step.long for step in schedule.steps)
+def steady(schedule: Schedule, error: float, form: str) -> bool:
+    """Whether a schedule with long steps errs in its precision by what is proved of it, and little more. In
+    the coupled form rounding P weighs on small eigenvalues whatever the steps, and nothing is asked."""
+    usual = form == "coupled" or not any(step.long for step in schedule.steps)
+    return usual or error <= STEADY * schedule.error
 
 
 def propose_long(terms: Terms, most: float) -> Proposal | None:
@@ -129,9 +135,10 @@ def propose_long(terms: Terms, most: float) -> Proposal | None:
         return None
     strategy = LongSteps(inner_degrees, headroom, EFFORT)
     schedule = strategy.search(Problem(terms.root, (1 + terms.root,), terms.lower, terms.upper))
-    expected = predict(schedule, terms.dtype, rows=terms.rows, normalization=terms.normalization).error
-    cost = sum(step.program.products + 2 for step in schedule.steps)
-    return Proposal(schedule, strategy, cost, 1.0, expected, expected)
+    model = coupled_noise.predict if terms.coupled else predict
+    expected = model(schedule, terms.dtype, rows=terms.rows, normalization=terms.normalization).error
+    price = cost(schedule, terms.prices, form=terms.form)
+    return Proposal(schedule, strategy, price, 1.0, expected, expected)
 
 
 def _headroom(terms: Terms, inner_degrees: tuple[int, ...]) -> tuple[float, ...]:
@@ -139,6 +146,7 @@ def _headroom(terms: Terms, inner_degrees: tuple[int, ...]) -> tuple[float, ...]
     rounding may lose values."""
     u = roundoff(terms.dtype)
     (low, high), _ = start((terms.lower, terms.upper), terms.dtype, terms.rows)
+    judged = coupled_noise.judged_from(low, terms.root, terms.dtype, terms.rows) if terms.coupled else low
     received = exactly(terms.lower), exactly(terms.upper)
     found = []
     for n in inner_degrees:
@@ -146,7 +154,12 @@ def _headroom(terms: Terms, inner_degrees: tuple[int, ...]) -> tuple[float, ...]
         step, received = _step(terms.root, n, received, found[-1], EFFORT)
         mass = None if len(found) > 1 else terms.mass
         own = noise(step.program, step.coefficients, terms.root, step.domain[1], mass=mass)
-        low, high = follow(own, low, high, (float(step(low)), float(step(high))), u).left
+        if terms.coupled:
+            at = float(step(low)), float(step(judged)), float(step(high))
+            after, judged = coupled_noise.follow(own, terms.root, (low, judged, high), at, u, mass=mass)
+        else:
+            after = follow(own, low, high, (float(step(low)), float(step(high))), u)
+        low, high = after.left
         if low <= 0:
             return ()
     return tuple(found)

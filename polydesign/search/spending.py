@@ -64,7 +64,7 @@ def best(
         if ranked is None:
             for one in candidates:
                 kept = _lasting(one, terms[0])
-                if kept is not None and steady(kept.proposal.schedule, kept.proposal.at_worst):
+                if kept is not None and steady(kept.proposal.schedule, kept.proposal.at_worst, kept.form):
                     return kept, None, len(candidates)
             continue
         count, first = count + len(candidates), ranked[0]
@@ -77,7 +77,7 @@ def best(
         for one in ranked:
             good = math.isfinite(one.worst) if enough is None else one.complete and one.worst <= enough
             kept = _lasting(candidates[one.index], terms[0]) if good else None
-            if kept is not None and steady(kept.proposal.schedule, one.worst):
+            if kept is not None and steady(kept.proposal.schedule, one.worst, kept.form):
                 return kept, one, count
         least = min(least, *(one.worst for one in ranked))
     if enough is None:
