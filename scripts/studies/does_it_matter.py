@@ -18,7 +18,9 @@ What counts was fixed before anything ran:
 
 The size was set by the time that a step takes beside other work, and the middle of the grid by three rates of
 Jordan's map on a seed that is in no comparison: the GPT has 2 layers of width 64 and trains 150 steps of 16
-windows of 64 bytes, the net has 16, 32 and 32 channels and trains 150 steps of 32 images.
+windows of 64 bytes, the net has 16, 32 and 32 channels and trains 150 steps of 32 images. A third task, added
+after these two had run, is the GPT again, of twice the width and with twice the steps; for it nothing was tried
+beforehand.
 
 Every run is written to the file as soon as it ends, and is not run again: stop it and start it again at will.
 Writes figures/does_it_matter.json, and prints tables of what is there. --quick is a size for trying the
@@ -96,7 +98,7 @@ def stored(body: dict[str, Any]) -> str:
 @click.command(help=__doc__)
 @click.option("--quick", is_flag=True, help="The smallest size: to try the script.")
 @click.option("--large", is_flag=True, help="A size for a GPU.")
-@click.option("--task", "tasks", type=click.Choice(list(TASKS)), multiple=True, help="[default: both]")
+@click.option("--task", "tasks", type=click.Choice(list(TASKS)), multiple=True, help="[default: all]")
 @click.option("--map", "maps", type=click.Choice(list(MAPS)), multiple=True, help="[default: all]")
 @click.option("--hours", default=6.0, show_default=True, help="No run is begun after that.")
 @click.option("--threads", default=1, show_default=True, help="Of each process.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -152,4 +152,9 @@ class Images:
         return functional.cross_entropy(model(x), y)
 
 
-TASKS: dict[str, Callable[[Size], Any]] = {"text": Text, "images": Images}
+def wider(size: Size) -> Text:
+    """The text, for a model of twice the width that trains twice as long."""
+    return Text(replace(size, width=2 * size.width, steps=2 * size.steps))
+
+
+TASKS: dict[str, Callable[[Size], Any]] = {"text": Text, "images": Images, "wider text": wider}
