@@ -40,7 +40,7 @@ def figure(body: dict[str, Any], folder: Path) -> None:
                 )
             ax.set_title(task)
             ax.set_xlabel("products")
-            ax.set_ylabel("validation loss less the exact map's")
+        axes[0].set_ylabel("validation loss less the exact map's")
         fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
         save_figure(fig, folder / "does_it_matter.png")
 
