@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import examples
 import hypothesis
 import pytest
 
@@ -36,12 +37,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--cases", type=int, help="of each test function at most so many cases")
     parser.addoption(
-        "--all-cases", action="store_true", help="all cases of functions that are marked few too"
+        "--all-cases",
+        action="store_true",
+        help="all cases of functions that are marked few, and what is marked wide, too",
     )
     parser.addoption("--kernels", action="store_true", help="run the tests that are marked kernels too")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    examples.WIDE = bool(config.getoption("all_cases"))
     # What was found before this run, with another trust, is no answer of this one.
     os.environ["POLYDESIGN_CACHE"] = "off"
     # A run in the background of a shell ignores Ctrl-C, and so would all processes that tests interrupt.
@@ -91,7 +95,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = few_cases((item.nodeid for item in items), most)
         left |= {item for item in items if item.nodeid not in kept}
     if not config.getoption("all_cases"):
-        left |= beyond_few(items)
+        left |= beyond_few(items) | {item for item in items if item.get_closest_marker("wide")}
     config.hook.pytest_deselected(items=[item for item in items if item in left])
     items[:] = [item for item in items if item not in left]
 
@@ -154,6 +158,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> survival.Trust:
     """They try four times as much as in other tests, so that what is found lasts on other members."""
     trust(QUICK_TRUST, QUICK_TRUST, monkeypatch)
     return QUICK_TRUST
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For words and files alone: most of a report's time is the layout and the writing of its figures."""
+    from polydesign.reporting import chapter, page, pictures
+
+    monkeypatch.setattr(pictures, "_finished", lambda fig, *_, **__: fig)
+    for module in (chapter, page):
+        monkeypatch.setattr(module, "rendered", lambda *_: b"<svg/>")
 
 
 def trust(all_: survival.Trust, chosen: survival.Trust, monkeypatch: pytest.MonkeyPatch) -> None:

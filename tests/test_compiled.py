@@ -83,6 +83,7 @@ def test_direct_compiles_once_for_all_tables_of_its_degrees(traced, degrees, dty
         assert graphs() == 1
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("degrees", DEGREES)
 def test_other_degrees_are_compiled_again(traced, degrees, seed, device):
     """The control of the count: one more step is another graph."""

@@ -119,6 +119,7 @@ def wrong_sign(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(implicit, "_linear", lambda *given: -right(*given))
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("shape", [shape for name, shape in SHAPES.items() if name != "one"])
 def test_gradcheck_of_msign(shape: tuple[int, ...], seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     M = matrix(shape, seed).requires_grad_()
@@ -128,6 +129,7 @@ def test_gradcheck_of_msign(shape: tuple[int, ...], seed: int, monkeypatch: pyte
         torch.autograd.gradcheck(msign_differentiable, (M,))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("root", ROOTS)
 def test_gradcheck_of_inverse_roots(root: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     P = positive(4, seed).requires_grad_()
@@ -153,6 +155,7 @@ PRECISIONS = [
 ]
 
 
+@pytest.mark.few(20)
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_against_a_decomposition(

@@ -431,6 +431,7 @@ def test_values_below_the_interval_are_kept_apart(seed: int, device: str) -> Non
     assert found.below_worst > 0.9 > found.allowed
 
 
+@pytest.mark.few(16)
 @pytest.mark.parametrize("spectrum", ALL_SPECTRA)
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_the_promise_holds_on_every_spectrum(spectrum: str, dtype: str, seed: int, device: str) -> None:

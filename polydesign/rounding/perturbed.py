@@ -3,8 +3,8 @@
 No first-order model: what is nonlinear, a value that leaves its domain, is seen as it happens. The program is
 that of the table, so that another program of the same polynomial, powers of A where the table says chebyshev,
 is not excused. A draw of kind random rounds every entry by itself; one of kind coherent rounds all entries of
-a matrix off its diagonal by the same factor, and those on it by another, as blocks of equal entries do. A stack
-of matrices (..., m, n) is so many draws: small matrices cost their calls, and a stack costs as many as one.
+a matrix off its diagonal by the same factor, and those on it by another, as blocks of equal entries do. Of
+a stack (..., m, n) each matrix is a draw: small ones cost their calls, and a stack has as many as one.
 """
 
 from __future__ import annotations
