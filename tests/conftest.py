@@ -95,19 +95,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = few_cases((item.nodeid for item in items), most)
         left |= {item for item in items if item.nodeid not in kept}
     if not config.getoption("all_cases"):
-        left |= beyond_few(items) | {item for item in items if item.get_closest_marker("wide")}
+        left |= beyond_few(items)
     config.hook.pytest_deselected(items=[item for item in items if item in left])
     items[:] = [item for item in items if item not in left]
 
 
 def beyond_few(items: Iterable[Any]) -> set[Any]:
-    """The cases of functions that are marked few(most), beyond the first `most` of few_cases."""
+    """What is marked wide, and of functions that are marked few(most) the cases beyond `most` of few_cases."""
     marked: dict[int, list[Any]] = defaultdict(list)
-    for item in items:
+    wide = {item for item in items if item.get_closest_marker("wide")}
+    for item in (item for item in items if item not in wide):
         mark = item.get_closest_marker("few")
         if mark is not None:
             marked[mark.args[0]].append(item)
-    left = set()
+    left = wide
     for most, found in marked.items():
         kept = few_cases((item.nodeid for item in found), most)
         left |= {item for item in found if item.nodeid not in kept}
