@@ -427,6 +427,7 @@ def test_ratio_needs_a_proof():
 # The literature.
 
 
+@pytest.mark.few(20)
 @pytest.mark.parametrize("name", names())
 def test_every_published_schedule_is_certified(name):
     table = published_table(name)

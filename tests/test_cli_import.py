@@ -309,7 +309,7 @@ def test_another_root(run: Run, tmp_path: Path) -> None:
 LISTS = [one.name for one in polydesign.tables(published=True) if not published(one.name).scheme]
 
 
-@pytest.mark.few(16)
+@pytest.mark.few(8)
 @pytest.mark.parametrize("name", LISTS)
 def test_no_list_of_the_literature_is_taken_for_something_else(name: str, tmp_path: Path) -> None:
     """Neither as it stands, nor so far off that nobody knows it: then another root is refused, not proved."""

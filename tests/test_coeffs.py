@@ -67,6 +67,7 @@ def test_every_published_schedule_but_the_misprint_is_in_the_catalogue():
         find(misprints[0])
 
 
+@pytest.mark.few(25)
 @pytest.mark.parametrize("path", sorted(PUBLISHED.glob("*.json")), ids=lambda path: path.stem)
 def test_published_tables_are_what_was_printed_proved_and_measured(path):
     table, entry = load(path.stem), published(path.stem)

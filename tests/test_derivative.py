@@ -251,6 +251,7 @@ def deficient(shape: tuple[int, int], rank: int, seed: int) -> Tensor:
     return matrix((shape[0], rank), seed) @ matrix((rank, shape[1]), seed + 1)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("shape", [(5, 5), (3, 6), (6, 3)])
 def test_rank_deficient_input(shape: tuple[int, int], seed: int) -> None:
     eps = 0.05

@@ -248,7 +248,7 @@ def test_an_interrupt_of_the_command_leaves_a_table_on_the_grid(tmp_path):
     assert nearest(rows, "bf16") == rows
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("word", [None, "bf16"])
 @pytest.mark.parametrize(
     ("owner", "name"),

@@ -147,6 +147,7 @@ def test_autograd_takes_exact_products_too(
     assert torch.equal(*gradients)
 
 
+@pytest.mark.few(1)
 @pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
 @pytest.mark.parametrize("call", ["msign", "gram", "inverse_root"])
 def test_derivatives_of_autograd(call: str, seed: int) -> None:

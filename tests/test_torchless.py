@@ -142,6 +142,7 @@ except (ImportError, OSError) as problem:
 """
 
 
+@pytest.mark.wide
 @MISSING
 def test_the_functions_work_too(torchless: Any) -> None:
     assert torchless(PYTHON).splitlines()[-1].startswith("refused:")

@@ -361,6 +361,7 @@ def test_float64_map_is_the_prediction(spectrum: str, seed: int, device: str) ->
     assert gap(with_first_coefficient(QUINTICS, 1 + 1e-6), QUINTICS) > bound
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("dtype", UNIT_ROUNDOFF)
 @pytest.mark.parametrize("name", ["quintics_15", "quintics_18"])
 def test_the_promise_holds_with_headroom(name: str, dtype: str, seed: int, device: str) -> None:
