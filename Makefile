@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 CONSUMERS := .venv-consumers
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types check docs docs-serve test-machines test-consumers test-cluster test-all coeffs figures bench gpu clean
+.PHONY: help install demo test lint types check docs docs-serve test-machines test-consumers test-cluster test-wide test-all coeffs figures bench gpu clean
 
 help:
 	@echo "make demo     environment, install, search, verify, figure (in demo/)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-machines  the tests of matrices and optimizers with other machines' kernels, 8 rows, seeds 0 to 4"
 	@echo "make test-consumers  other codebases and jax run our exports, in an environment of its own ($(CONSUMERS))"
 	@echo "make test-cluster  the sweeps' tests on a Dask cluster started here"
+	@echo "make test-wide  what make test leaves out because it takes long: all cases, and what is marked wide"
 	@echo "make test-all  every test there is: those, consumers, cluster and machines; before a release"
 	@echo "make coeffs   rebuild coeffs/ from the strategies"
 	@echo "make figures  rebuild figures/ from coeffs/ and fresh measurements"
@@ -75,9 +76,11 @@ test-cluster: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_sweeping.py
 
-# README and docs are run by make test.
-test-all: lint types test-consumers test-cluster test-machines
+test-wide: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --all-cases
+
+# README and docs are run by make test, and by test-wide.
+test-all: lint types test-consumers test-cluster test-machines test-wide
 
 coeffs: install
 	$(BIN)/python scripts/build_coeffs.py

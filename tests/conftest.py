@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import examples
 import hypothesis
 import pytest
 
@@ -36,12 +37,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--cases", type=int, help="of each test function at most so many cases")
     parser.addoption(
-        "--all-cases", action="store_true", help="all cases of functions that are marked few too"
+        "--all-cases",
+        action="store_true",
+        help="all cases of functions that are marked few, and what is marked wide, too",
     )
     parser.addoption("--kernels", action="store_true", help="run the tests that are marked kernels too")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    examples.WIDE = bool(config.getoption("all_cases"))
     # What was found before this run, with another trust, is no answer of this one.
     os.environ["POLYDESIGN_CACHE"] = "off"
     # A run in the background of a shell ignores Ctrl-C, and so would all processes that tests interrupt.
@@ -97,13 +101,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def beyond_few(items: Iterable[Any]) -> set[Any]:
-    """The cases of functions that are marked few(most), beyond the first `most` of few_cases."""
+    """What is marked wide, and of functions that are marked few(most) the cases beyond `most` of few_cases."""
     marked: dict[int, list[Any]] = defaultdict(list)
-    for item in items:
+    wide = {item for item in items if item.get_closest_marker("wide")}
+    for item in (item for item in items if item not in wide):
         mark = item.get_closest_marker("few")
         if mark is not None:
             marked[mark.args[0]].append(item)
-    left = set()
+    left = wide
     for most, found in marked.items():
         kept = few_cases((item.nodeid for item in found), most)
         left |= {item for item in found if item.nodeid not in kept}
@@ -154,6 +159,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> survival.Trust:
     """They try four times as much as in other tests, so that what is found lasts on other members."""
     trust(QUICK_TRUST, QUICK_TRUST, monkeypatch)
     return QUICK_TRUST
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For words and files alone: most of a report's time is the layout and the writing of its figures."""
+    from polydesign.reporting import chapter, page, pictures
+
+    monkeypatch.setattr(pictures, "_finished", lambda fig, *_, **__: fig)
+    for module in (chapter, page):
+        monkeypatch.setattr(module, "rendered", lambda *_: b"<svg/>")
 
 
 def trust(all_: survival.Trust, chosen: survival.Trust, monkeypatch: pytest.MonkeyPatch) -> None:

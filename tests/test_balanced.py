@@ -45,7 +45,7 @@ def test_rounds_less_than_the_other_programs_of_the_same_polynomial(n, lower):
 NAMES = ("chebyshev", "origin", "balanced")
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("lower", LOWER)
 def test_its_grid_is_fine_enough(lower):
     """A minimum over the free numbers themselves is at most a tenth less; a poor choice is not."""

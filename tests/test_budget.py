@@ -43,7 +43,7 @@ def all_sequences(root, prices, most, inner_degrees):
             return
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("root", "lower", "prices", "most", "inner_degrees"),
     [

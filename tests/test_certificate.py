@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from references import oracle_cases
@@ -81,7 +82,7 @@ def allowance(schedule):
     return carried
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=examples(15, wide=40), deadline=None, derandomize=True)
 @given(
     root=st.integers(1, 8),
     inner=st.lists(st.integers(1, 8), min_size=1, max_size=6),
@@ -426,6 +427,7 @@ def test_ratio_needs_a_proof():
 # The literature.
 
 
+@pytest.mark.few(20)
 @pytest.mark.parametrize("name", names())
 def test_every_published_schedule_is_certified(name):
     table = published_table(name)

@@ -187,6 +187,7 @@ def test_rows_that_leave_float64_are_still_told_apart(run):
     assert found["map"] is None
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("number", ["1e308", "1e-308", "5e-324"])
 @pytest.mark.parametrize("times", [1, 3])
 def test_numbers_at_the_ends_of_float64_are_no_table(run, number, times):

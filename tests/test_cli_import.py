@@ -223,6 +223,7 @@ def test_a_text_that_names_a_program_is_that_table(run: Run) -> None:
     assert f"--root: is that of {name}, which the file names: leave it out" in refused.stderr
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_has_the_command_that_makes_the_table_again(run: Run, tmp_path: Path) -> None:
     Path("my lists.py").write_text(f"a = {EXPRESS!r}\nb = {[row[::-1] for row in UNKNOWN]!r}\n")
     assert run("import", "my lists.py:b", "--layout", "descending", "--name", "mine").exit_code == 0
@@ -308,7 +309,7 @@ def test_another_root(run: Run, tmp_path: Path) -> None:
 LISTS = [one.name for one in polydesign.tables(published=True) if not published(one.name).scheme]
 
 
-@pytest.mark.few(16)
+@pytest.mark.few(8)
 @pytest.mark.parametrize("name", LISTS)
 def test_no_list_of_the_literature_is_taken_for_something_else(name: str, tmp_path: Path) -> None:
     """Neither as it stands, nor so far off that nobody knows it: then another root is refused, not proved."""

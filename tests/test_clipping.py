@@ -351,6 +351,7 @@ def test_gradients_pass(seed: int) -> None:
 # the search
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("degrees", "lower"), [((17, 17), 0.1), ((9, 9, 9), 0.1), ((5, 5, 17), 0.05)])
 def test_a_clip_schedule_is_a_line_below_and_constant_above(degrees: tuple[int, ...], lower: float) -> None:
     schedule = Clipping(1.002, 0.05).search(Problem(2, degrees, lower))

@@ -69,7 +69,7 @@ def rounding(schedule, dtype):
     return 50 * sum(term_rounding(step, dtype) for step in schedule.steps)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("dtype", "degrees"), PAIRS)
 def test_direct_compiles_once_for_all_tables_of_its_degrees(traced, degrees, dtype, seed, device):
     X = random(*SHAPE, seed=seed, dtype=getattr(torch, dtype), device=device)
@@ -83,6 +83,7 @@ def test_direct_compiles_once_for_all_tables_of_its_degrees(traced, degrees, dty
         assert graphs() == 1
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("degrees", DEGREES)
 def test_other_degrees_are_compiled_again(traced, degrees, seed, device):
     """The control of the count: one more step is another graph."""
@@ -92,7 +93,7 @@ def test_other_degrees_are_compiled_again(traced, degrees, seed, device):
         assert graphs() == count
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("root", "degree", "power"), [(1, 3, 1), (2, 5, 1), (4, 9, 1), (4, 13, 3)])
 @pytest.mark.parametrize("identity", [False, True])
 def test_coupled_compiles_once_for_all_tables_of_its_degrees(
@@ -111,6 +112,7 @@ def test_coupled_compiles_once_for_all_tables_of_its_degrees(
         assert graphs() == 1
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("restarts", [(), (1,), (1, 2)])
 def test_the_gram_form_compiles_too(traced, restarts, seed, device):
     X = random(*SHAPE, seed=seed, device=device)

@@ -71,7 +71,7 @@ def failed(found: Judgement) -> set[str]:
 # What is right passes
 
 
-@pytest.mark.few(8)
+@pytest.mark.few(6)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", [*QUINTICS, *OTHER_SIGNS, *ROOTS])
 def test_our_runtime_passes(name: str, dtype: str, kits: Callable[..., Path], device: str) -> None:
@@ -145,7 +145,7 @@ WRONG_ROWS = {
 }
 
 
-@pytest.mark.few(12)
+@pytest.mark.few(9)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("bug", WRONG_ROWS)
 @pytest.mark.parametrize("name", QUINTICS)
@@ -157,7 +157,7 @@ def test_wrong_rows_are_seen(name: str, bug: str, dtype: str, kits: Callable[...
     assert "square" in failed(found), str(found)
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(4)
 @pytest.mark.parametrize("name", [*OTHER_SIGNS, *ROOTS])
 @pytest.mark.parametrize("wrong", [slice(None, None, -1), slice(0, -1), slice(1, None)])
 def test_wrong_steps_are_seen(name: str, wrong: slice, kits: Callable[..., Path]) -> None:

@@ -260,6 +260,7 @@ WRONG: dict[str, tuple[Callable[[Tensor], Tensor], set[str], str]] = {
 }
 
 
+@pytest.mark.few(20)
 @pytest.mark.parametrize("bug", WRONG)
 def test_a_wrong_code_is_caught_and_named(bug: str, found: Any) -> None:
     code, where, words = WRONG[bug]

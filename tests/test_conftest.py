@@ -55,5 +55,10 @@ def test_functions_that_are_marked_few_keep_so_many_cases() -> None:
     dear = [Item(f"a.py::test_dear[{k}]", three) for k in range(9)]
     dearer = [Item(f"a.py::test_dearer[{k}]", one) for k in range(9)]
     others = [Item("a.py::test_alone", one), *(Item(f"a.py::test_cheap[{k}]") for k in range(9))]
-    left = beyond_few([*dear, *others, *dearer])
+    wide = [
+        Item("a.py::test_alone_too", pytest.mark.wide.mark),
+        Item("a.py::test_cheap[x]", pytest.mark.wide.mark),
+    ]
+    left = beyond_few([*dear, *others, *wide, *dearer])
     assert (len(left & {*dear}), len(left & {*dearer}), left & {*others}) == (6, 8, set())
+    assert left >= {*wide}

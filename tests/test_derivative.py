@@ -119,6 +119,7 @@ def wrong_sign(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(implicit, "_linear", lambda *given: -right(*given))
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("shape", [shape for name, shape in SHAPES.items() if name != "one"])
 def test_gradcheck_of_msign(shape: tuple[int, ...], seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     M = matrix(shape, seed).requires_grad_()
@@ -128,6 +129,7 @@ def test_gradcheck_of_msign(shape: tuple[int, ...], seed: int, monkeypatch: pyte
         torch.autograd.gradcheck(msign_differentiable, (M,))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("root", ROOTS)
 def test_gradcheck_of_inverse_roots(root: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     P = positive(4, seed).requires_grad_()
@@ -153,6 +155,7 @@ PRECISIONS = [
 ]
 
 
+@pytest.mark.few(20)
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_against_a_decomposition(
@@ -248,6 +251,7 @@ def deficient(shape: tuple[int, int], rank: int, seed: int) -> Tensor:
     return matrix((shape[0], rank), seed) @ matrix((rank, shape[1]), seed + 1)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("shape", [(5, 5), (3, 6), (6, 3)])
 def test_rank_deficient_input(shape: tuple[int, int], seed: int) -> None:
     eps = 0.05

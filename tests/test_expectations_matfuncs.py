@@ -138,6 +138,7 @@ def test_a_refusal_names_a_function_that_computes_it(degrees: float) -> None:
     assert_allclose(S @ S, M, atol=1e-14)
 
 
+@pytest.mark.few(30)
 @expects(SQRTM)
 @pytest.mark.parametrize("M", round_trips())
 def test_square_root(M: Array) -> None:
@@ -223,6 +224,7 @@ def test_empty_batch(shape: tuple[int, ...]) -> None:
     assert square_root(np.empty(shape)).shape == shape
 
 
+@pytest.mark.few(40)
 @expects(POWER)
 @pytest.mark.parametrize(("p", "M"), powers())
 def test_power(p: int, M: Array) -> None:

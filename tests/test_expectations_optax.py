@@ -82,6 +82,7 @@ def test_orthogonality(norm: str) -> None:
         assert (G.diagonal() - 1).abs().max() < 1e-3
 
 
+@pytest.mark.few(2)
 @expects(TRAINING)
 @pytest.mark.parametrize("nesterov", [True, False])
 @pytest.mark.parametrize("adaptive", [True, False])

@@ -62,6 +62,7 @@ def tables(root: int, iteration: str) -> list[Table | None]:
     return [None, root_table(root, INNER.get(iteration, 4))]
 
 
+@pytest.mark.few(48)
 @expects(MATRIX_FUNCTIONS)
 @pytest.mark.parametrize(("iteration", "root", "n", "pair"), SPECIAL)
 def test_inverse_root_to_its_power(
@@ -83,6 +84,7 @@ def test_a_root_that_is_off_by_a_thousandth_is_seen(root: int) -> None:
     assert min(off(X[:1], A[:1], root), off(X[1:], A[1:], root)) > 1e-4
 
 
+@pytest.mark.few(12)
 @expects(MATRIX_FUNCTIONS)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("power", [1, 2])

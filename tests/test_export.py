@@ -181,6 +181,7 @@ def allowed(table: Table, factor: float, x: float) -> float:
 GRID = [10.0 ** (-3 + 3 * k / 100) for k in range(101)]
 
 
+@pytest.mark.few(16)
 @pytest.mark.parametrize(
     ("name", "table"), CASES, ids=lambda value: value if isinstance(value, str) else value.name
 )

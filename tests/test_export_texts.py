@@ -238,6 +238,7 @@ int main(void)
     return [float.fromhex(value) for value in values]
 
 
+@pytest.mark.few(10)
 @pytest.mark.parametrize("name", NAMES)
 def test_c_computes_what_python_does_to_the_last_bit(name: str, tmp_path: Path) -> None:
     x = grid(table(name).schedule, 50).tolist()

@@ -45,6 +45,7 @@ def explained(rows: object, table: Table) -> str:
     return str(match)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_export_is_read_back(name: str) -> None:
     table, found = polydesign.load(name), texts(name)

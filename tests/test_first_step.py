@@ -19,6 +19,7 @@ pytestmark = pytest.mark.numerics
 
 
 # Less caution loses values in later steps of bfloat16; more of it in float16 saves them without the room.
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("dtype", "caution"), [("bfloat16", 0.6), ("float16", 0.4)])
 def test_the_first_step_has_room_for_equal_entries(
     dtype: str, caution: float, device: str, seed: int

@@ -105,6 +105,7 @@ SCHEDULES = {
 }
 
 
+@pytest.mark.few(12)
 @pytest.mark.parametrize("dtype", HALF)
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("restarts", [None, (1,), (2,), ()])

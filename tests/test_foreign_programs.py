@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from examples import examples
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from texts import run
@@ -109,7 +110,9 @@ def rotation() -> np.ndarray:
 
 @given(st.lists(programs(), min_size=1, max_size=2))
 # Lists of programs are refused while they are drawn, how often depends on what else is collected.
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(
+    max_examples=examples(25, wide=60), deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
+)
 def test_signs(codes: list[Program]) -> None:
     schedule = schedule_of(codes, 2)
     atol, V = tolerance(schedule), rotation()
@@ -135,7 +138,7 @@ def test_signs(codes: list[Program]) -> None:
 
 
 @given(st.lists(programs(), min_size=1, max_size=2))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(25, wide=60), deadline=None)
 def test_matrices_of_few_numbers(codes: list[Program]) -> None:
     """Without rounding x becomes f(x), step by step, in one stretch, and in all loops."""
     schedule = schedule_of(codes, 2)
@@ -153,7 +156,7 @@ def test_matrices_of_few_numbers(codes: list[Program]) -> None:
 
 
 @given(st.lists(programs(), min_size=1, max_size=2), st.sampled_from([1, 3, 4]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(25, wide=60), deadline=None)
 def test_roots(codes: list[Program], root: int) -> None:
     schedule = schedule_of(codes, root)
     atol, V = tolerance(schedule), rotation()
@@ -175,7 +178,7 @@ def test_roots(codes: list[Program], root: int) -> None:
 
 
 @given(programs(), st.sampled_from([1, 2, 3]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(25, wide=60), deadline=None)
 def test_scales_and_gains(code: Program, root: int) -> None:
     """A folded program is q(A/σ)/s to the rounding of its constants, and gains are derivatives."""
     step = schedule_of([code], root).steps[0]

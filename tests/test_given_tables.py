@@ -52,6 +52,7 @@ def test_every_verb_takes_a_list_in_a_source_file(verb: str) -> None:
         call("two.py")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_report_takes_it_too() -> None:
     polydesign.report(["muon.py"], "page")
     assert "polydesign report muon.py" in Path("page", "report.md").read_text()

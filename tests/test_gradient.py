@@ -69,6 +69,7 @@ def test_the_provenance_repeats_the_search():
     assert repeated == table
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("word", [None, "bf16"])
 @pytest.mark.parametrize("objective", ["sup", "sup + 0.1*topk:50", "mean-square:log-uniform"])
 def test_the_same_seed_gives_the_same_table_and_leaves_what_it_got(tmp_path, monkeypatch, word, objective):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,12 @@ def name(path):
     return path.relative_to(PACKAGE).as_posix()
 
 
+@cache
 def imported(path):
+    return tuple(_imported(path))
+
+
+def _imported(path):
     """Every module named in an import anywhere in the file, but for those that only type checkers follow."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     skipped = {
@@ -78,17 +84,20 @@ def room(module):
     return parts[1] if len(parts) > 1 and parts[1] in LEVELS else None
 
 
-@pytest.mark.parametrize("path", modules(), ids=name)
-def test_imports_only_lower_rooms(path):
-    own = room("polydesign." + name(path).removesuffix(".py").replace("/", ".")) or "model"
-    if path == PACKAGE / "__init__.py":
-        own_imports = {module for module in imported(path) if module.startswith("polydesign")}
-        assert own_imports == {"polydesign.text.lazy", "polydesign.text.lazy.lazy"}  # all else by name
-        return
-    for module in imported(path):
-        other = room(module) if module.startswith("polydesign") else None
-        if other not in (None, own):
-            assert LEVELS[other] < LEVELS[own], f"{name(path)} imports {module}"
+@pytest.mark.parametrize("own", LEVELS)
+def test_imports_only_lower_rooms(own):
+    found = [path for path in modules() if name(path).partition("/")[0].removesuffix(".py") == own]
+    assert found
+    for path in found:
+        for module in imported(path):
+            other = room(module) if module.startswith("polydesign") else None
+            if other not in (None, own):
+                assert LEVELS[other] < LEVELS[own], f"{name(path)} imports {module}"
+
+
+def test_the_package_itself_imports_all_else_by_name():
+    own = {module for module in imported(PACKAGE / "__init__.py") if module.startswith("polydesign")}
+    assert own == {"polydesign.text.lazy", "polydesign.text.lazy.lazy"}
 
 
 def test_every_room_has_a_level():
@@ -96,9 +105,8 @@ def test_every_room_has_a_level():
     assert rooms - {"__init__"} == set(LEVELS)
 
 
-@pytest.mark.parametrize("path", modules(), ids=name)
-def test_torch_and_matplotlib_stay_in_their_rooms(path):
-    for module in imported(path):
+def test_torch_and_matplotlib_stay_in_their_rooms():
+    for path, module in [(one, module) for one in modules() for module in imported(one)]:
         if module.split(".")[0] == "torch":
             assert name(path).startswith(TORCH), f"{name(path)} imports torch"
         if module.split(".")[0] == "matplotlib":

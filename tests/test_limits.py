@@ -138,6 +138,7 @@ def test_the_asymptotic_agrees_with_the_exchange(ratio: float, known: int) -> No
     assert abs(math.expm1(wrong)) > 0.45 / known or 2 * math.atanh(ratio) < 0.9 / known
 
 
+@pytest.mark.wide
 def test_asymptotic_and_exchange_meet() -> None:
     """The first asymptotic limit against the exchange at the same inner degree, 2,048."""
     exact = math.exp(levelled(2, 2048, 0.005).log_error)

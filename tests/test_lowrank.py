@@ -304,6 +304,7 @@ def test_input_may_be_narrow_and_layout_does_not_matter(seed: int) -> None:
 # verify
 
 
+@pytest.mark.few(24)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(48, 80), (80, 48), (40, 40)])
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ def ratio(table, spectrum, shape, dtype, seed, device, predicted=None):
     return off / UNIT_ROUNDOFF[dtype] / (relative + absolute / min(shape) ** 0.5)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("keywords", SCHEDULES, ids=str)
 @pytest.mark.parametrize("dtype", K)
 def test_msign_follows_the_map(keywords, dtype, seed, device):

@@ -452,6 +452,7 @@ def test_design_refuses() -> None:
         polydesign.design(root=4, degree=5, steps=2, normalization="aol")
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
 @pytest.mark.parametrize("name", ROWS)
 def test_tables_keep_their_promise_under_every_normalization(name: str, dtype: str) -> None:

@@ -147,6 +147,7 @@ def test_bad_arguments_are_refused_when_it_is_made(row: Row) -> None:
     kind(**own | row.rest)  # the control
 
 
+@pytest.mark.few(16)
 @every_operator
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_object_gives_the_bits_of_the_function(row: Row, dtype: str) -> None:

@@ -54,6 +54,7 @@ def test_monomial_computes_q_and_keeps_its_constant_apart(coefficients, a):
     assert code.constant == coefficients[0]
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(("evaluation", "n"), [case for case in CASES if case[0] != "monomial"])
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)

@@ -57,6 +57,7 @@ def test_agrees_with_what_the_prototypes_gave(name, dtype, rank, figure, seed, d
     assert figure / room <= found <= figure * room
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["9x4_16_bf16", "17x3_15_bf16"])
 def test_powers_of_A_fail_in_bfloat16(name, seed, device):
     """In Chebyshev polynomials the same steps agree with the prototypes: the test before this."""
@@ -78,6 +79,7 @@ def test_degree_17_in_bfloat16_is_not_safe(seed, device):
     assert measure(nine, dtype="bfloat16", matrix=blocks, device=device).holds
 
 
+@pytest.mark.wide
 def test_without_a_cushion_degree_nine_loses_singular_values(seed, device):
     """Unseen on full rank: after Frobenius normalization nothing there is in the middle of [l, 1].
 

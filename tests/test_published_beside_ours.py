@@ -67,6 +67,7 @@ def test_there_are_some_to_compare():
     assert len(PLAIN) > 20
 
 
+@pytest.mark.few(20)
 @pytest.mark.parametrize(("theirs", "dtype"), PLAIN, ids=lambda one: getattr(one, "name", one))
 def test_ours_is_not_beaten(theirs, dtype):
     fitting = [

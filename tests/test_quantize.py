@@ -46,7 +46,7 @@ def rounded_to_nearest(schedule, where):
 PAIRS = [(*case, GRIDS[(i + k) % len(GRIDS)]) for i, case in enumerate(CASES) for k in (0, 2)]
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("root", "degrees", "lower", "keywords", "word"), PAIRS)
 def test_what_runs_lies_on_the_grid_and_serves_what_arrives(root, degrees, lower, keywords, word):
     where = grid(word)
@@ -214,6 +214,7 @@ LADDERS = [  # root, highest degree, interval, grid
 ]
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(("root", "highest", "lower", "upper", "word"), LADDERS)
 def test_no_degree_is_worse_than_a_lower_one(root, highest, lower, upper, word):
     degrees = range(1 + root, highest + 1, root)

@@ -9,6 +9,7 @@ import subprocess
 
 import mpmath
 import pytest
+from examples import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from references import oracle_cases
@@ -57,7 +58,7 @@ intervals = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(20, wide=60), deadline=None, derandomize=True)
 @given(root=st.integers(1, 8), n=st.integers(1, 12), kappa=intervals, upper=st.sampled_from([1.0, 0.37, 2.5]))
 @example(root=2, n=2, kappa=1 - 1e-5, upper=1.0)  # where published code switches, for its system's condition
 @example(root=8, n=12, kappa=1e-8, upper=1.0)

@@ -20,7 +20,7 @@ from polydesign.cli import main
 from polydesign.designer.design import design, published_table
 from polydesign.drawing.figures import rendered
 from polydesign.model import InputError, Provenance, Table
-from polydesign.reporting import chapter, origin, page, pictures, sentences
+from polydesign.reporting import origin, pictures, sentences
 from polydesign.reporting.comparison import Seen, compared_rows
 from polydesign.reporting.folder import write
 from polydesign.reporting.page import Report, html, laid_out, markdown
@@ -67,14 +67,6 @@ def measured(tables: list[Table]) -> list:
 @pytest.fixture(scope="module")
 def made(tables: list[Table], measured: list) -> Report:
     return laid_out(tables, measured, command="polydesign report")
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For words alone: most of a report's time is the layout and the writing of its figures."""
-    monkeypatch.setattr(pictures, "_finished", lambda fig, *_, **__: fig)
-    for module in (chapter, page):
-        monkeypatch.setattr(module, "rendered", lambda *_: b"<svg/>")
 
 
 class Page(HTMLParser):

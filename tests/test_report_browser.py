@@ -116,6 +116,7 @@ def test_nothing_is_fetched_and_every_figure_is_shown(page: Path) -> None:
     assert other["broken"] == 1
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("width", [360, 768, 1280, 1920])
 def test_every_width_shows_names_and_tables_whole(page: Path, width: int) -> None:
     found = probed(page, (width, 900))

@@ -73,6 +73,7 @@ def test_defaults_are_made_for_what_they_run_in(r: int, dtype: str) -> None:
     assert all(one.image[0] > 0 for one in table.schedule.steps)
 
 
+@pytest.mark.few(12)
 @pytest.mark.parametrize(("r", "dtype"), KEYS, ids=NAMES)
 def test_defaults_lose_what_rounding_p_explains_and_no_more(r: int, dtype: str) -> None:
     """u/√n of λ_max is what rounding P moves an eigenvalue by, at random: u·κ/r/√n of the least, and u·√T or
@@ -106,7 +107,7 @@ def test_half_precision_at_condition_100(r: int) -> None:
     assert worst(bare, "bfloat16", 10) > 1.5 * worst(floored, "bfloat16", 10)
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(3)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
 @pytest.mark.parametrize("r", [1, 2, 3, 4, 5, 8])
 def test_the_searchs_own_safety_is_enough(r: int, dtype: str) -> None:
@@ -135,6 +136,7 @@ def test_small_lower_ends_in_float32() -> None:
         assert worst(bare, "float32", 1e4, 32) > 3 * worst(safe, "float32", 1e4, 32)
 
 
+@pytest.mark.few(12)
 @pytest.mark.parametrize(("r", "dtype"), KEYS, ids=NAMES)
 def test_no_default_is_dominated(r: int, dtype: str) -> None:
     """No table of the package for this root and precision has at most as many products and errs less.

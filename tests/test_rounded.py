@@ -144,6 +144,7 @@ def test_a_value_far_below_the_units_of_the_grid_is_kept(few, monkeypatch):
     assert np.min(abs(row[0] * x + row[1] * x**3 + row[2] * x**5 - 1)) ** 2 > 100 * bound
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("steps", "word"), [(4, "1/1024"), (5, "bf16")])
 def test_least_squares_that_leave_float64_come_back(few, monkeypatch, steps, word):
     """From some points of these grids the first trial of least squares, or the point, has huge squares."""
@@ -247,7 +248,7 @@ def test_an_interrupt_of_the_command_leaves_a_table_on_the_grid(tmp_path):
     assert nearest(rows, "bf16") == rows
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("word", [None, "bf16"])
 @pytest.mark.parametrize(
     ("owner", "name"),

@@ -29,6 +29,7 @@ def best(terms, most):
     return min(proposals(terms, most), key=lambda one: one.expected)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_costs_what_it_says_and_can_be_made_again(dtype):
     terms = replace(BF16, dtype=dtype)

@@ -138,6 +138,7 @@ def test_other_rows_give_something_else(name: str) -> None:
     assert VERBS[name](EXPRESS) != VERBS[name]("jordan_5")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_writes_files_takes_rows(tmp_path: Path) -> None:
     polydesign.conformance(JORDAN, tmp_path / "kit")
     polydesign.conformance("jordan_5", tmp_path / "known")

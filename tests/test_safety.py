@@ -287,6 +287,7 @@ def dtype_of(name: str) -> str:
     return TARGETS[name].dtype or "bfloat16"
 
 
+@pytest.mark.few(24)
 @pytest.mark.parametrize("name", ROWS)
 @pytest.mark.parametrize("word", BLOWN)
 def test_an_export_warns_where_its_loop_blows_up(name: str, word: str, shelf: Callable[..., None]) -> None:

@@ -138,6 +138,7 @@ def test_gpu_check_without_a_gpu_says_so(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.wide
 def test_adam_targets(tmp_path: Path) -> None:
     target = tmp_path / "targets.json"
     result = run("adam_targets.py", "--small", "-o", target)
@@ -216,6 +217,7 @@ def test_the_pages_quote_the_bench() -> None:
     assert f"{body['torch']}; {body['machine']['date']}; `scripts/benchmarks/bench_operators.py`" in pages
 
 
+@pytest.mark.wide
 def test_reachable(tmp_path: Path) -> None:
     """What is written of a program is what the program in the file does, and no limit is beaten."""
     target = tmp_path / "reachable.json"
@@ -256,6 +258,7 @@ def test_the_pages_quote_the_reachable_steps() -> None:
         assert script.rounding(new["constants"]) == pytest.approx(new["running_error"], rel=1e-6)
 
 
+@pytest.mark.wide
 def test_calibrate_rounding(tmp_path: Path) -> None:
     """A few runs: what is predicted is what the model says, and the figure is there."""
     target = tmp_path / "rounding.json"
@@ -290,6 +293,7 @@ def test_the_pages_quote_the_rounding_model() -> None:
     assert body["constants"] == {name: getattr(noise, name) for name in script.CONSTANTS}
 
 
+@pytest.mark.wide
 def test_budget_targets(tmp_path: Path) -> None:
     """Parts that are not run again are kept, and the figure is written beside them."""
     target = tmp_path / "targets.json"
@@ -307,6 +311,7 @@ def test_budget_targets(tmp_path: Path) -> None:
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".png", ".svg"}
 
 
+@pytest.mark.wide
 def test_fronts_of_roots(tmp_path: Path) -> None:
     """What was measured for roots is drawn, and the table has every row but those of exact arithmetic."""
     body = json.loads((ROOT / "figures" / "budget_targets.json").read_text())
@@ -391,6 +396,7 @@ def test_the_page_quotes_what_rounding_the_input_fills() -> None:
     assert leak < 1e-9 < distance
 
 
+@pytest.mark.wide
 def test_clipping(tmp_path: Path) -> None:
     """A tiny matrix: what is written can be read, and every formula and precision is there."""
     target = tmp_path / "clipping.json"
@@ -535,6 +541,7 @@ def test_the_default_side_is_the_measured_one() -> None:
     assert max(inside) <= script.MOST < max(beyond)
 
 
+@pytest.mark.wide
 def test_what_rounding_does_to_spectral_powers(tmp_path: Path) -> None:
     target = tmp_path / "spectral_powers.json"
     result = run("spectral_powers.py", "--small", "-o", target)
@@ -547,6 +554,7 @@ def test_what_rounding_does_to_spectral_powers(tmp_path: Path) -> None:
         assert all(row["error"] <= 0.25 for row in body["clips"])
 
 
+@pytest.mark.wide
 def test_what_split_steps_do(tmp_path: Path) -> None:
     target = tmp_path / "split_roots.json"
     result = run("split_roots.py", "--small", "-o", target)
@@ -558,6 +566,7 @@ def test_what_split_steps_do(tmp_path: Path) -> None:
         assert all(row["lost"] == 0 for row in body["rows"] if row["way"] in ("split", "hunted"))
 
 
+@pytest.mark.wide
 def test_what_dither_does(tmp_path: Path) -> None:
     target = tmp_path / "dither.json"
     result = run("dither.py", "--small", "-o", target)

@@ -22,6 +22,7 @@ def off(table: Table, angle: float, lower: float) -> float:
     return float(error) if np.isfinite(error) else np.inf
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("lower", [1e-1, 1e-3, 1e-5])
 @pytest.mark.parametrize("angle", [0, 30, 45, 60, 75, 80])
 def test_the_whole_sector_goes_to_one(angle, lower):

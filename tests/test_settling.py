@@ -136,6 +136,7 @@ def test_sequences_are_the_best_of_all() -> None:
     assert max(low[0][1]) == 1
 
 
+@pytest.mark.wide
 def test_survivors_survive_members_that_no_search_has_seen(quick: Trust) -> None:
     problem = Problem(2, (3,), 0.01, 1.0)
     how = {"form": "direct", "inner_degrees": (1, 2), "evaluations": ("monomial",), "error": 1.0}

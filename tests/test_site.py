@@ -214,7 +214,13 @@ def test_what_a_table_says_of_itself_is_text() -> None:
     assert "\n# heading" not in text
 
 
-@pytest.mark.parametrize("path", sorted(run_tutorials.TUTORIALS.glob("*.ipynb")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=() if path.stem == "study" else pytest.mark.wide, id=path.stem)
+        for path in sorted(run_tutorials.TUTORIALS.glob("*.ipynb"))
+    ],
+)
 def test_a_tutorial_runs_and_shows_what_it_gives(path: Path) -> None:
     """Without a warning; the outputs in the file are of the kinds that come out, cell by cell."""
     kept, fresh = nbformat.read(path, as_version=4), run_tutorials.executed(path)

@@ -60,6 +60,7 @@ def test_the_cubics_of_the_literature_have_the_steepest_slope_at_zero():
     assert table.schedule.error <= 0.3
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "keywords",
     [

@@ -48,6 +48,7 @@ STEPS: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor, float], Tensor]]
 }
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize(
     ("dtype", "threshold"),
     [("bf16", 1e-4), ("fp16", 7e-5), ("fp32", 3e-5), ("fp64", 1e-5), ("bf16", 6e-6)],
@@ -70,6 +71,7 @@ def test_no_table_is_proposed_where_none_can_be_made(seed: int) -> None:
         polydesign.design(degree=9, error=1e-6, lower=1e-15, dtype="float64")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("dtype", "allowed"), [("fp32", 1e-6), ("fp64", 1e-6), ("fp16", 1e-3), ("bf16", 8e-3)]
 )

@@ -52,7 +52,7 @@ def allowed(one: SpectralPower, dtype: str) -> float:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("p", POWERS)
 @pytest.mark.parametrize("shape", [(12, 20), (20, 12), (2, 3, 9, 9)])
-@pytest.mark.few(8)
+@pytest.mark.few(4)
 def test_powers_are_those_of_the_decomposition(shape: tuple[int, ...], p: Any, dtype: str) -> None:
     M = known(*shape, lowest=2e-3).to(getattr(torch, dtype))
     one = SpectralPower(p)

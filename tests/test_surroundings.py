@@ -147,6 +147,7 @@ def test_autograd_takes_exact_products_too(
     assert torch.equal(*gradients)
 
 
+@pytest.mark.few(1)
 @pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
 @pytest.mark.parametrize("call", ["msign", "gram", "inverse_root"])
 def test_derivatives_of_autograd(call: str, seed: int) -> None:
@@ -218,7 +219,7 @@ UNCHECKED: dict[str, Callable[[Tensor], Any]] = {
 }
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "name", [name for name in CALLS | UNCHECKED if name not in ("pseudo_inverse", "relative")]
 )
@@ -259,11 +260,8 @@ def test_a_compiled_step_runs_the_operator_that_it_is_given(seed: int) -> None:
 def test_numbers_of_operators_are_of_one_process() -> None:
     """A compiler keeps graphs on disk, where the number stands for the operator."""
     code = "from polydesign.runtime import Sign; print(Sign().__dict__['_number'])"
-    first, second = (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
-    )
-    assert first != second
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert other.strip() != Sign().__dict__["_number"]
 
 
 def test_a_compiled_step_refuses_what_is_refused(seed: int) -> None:

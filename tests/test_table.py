@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tables import with_coefficients
@@ -74,7 +75,7 @@ def designs(draw):
     return keywords
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=examples(15, wide=40), deadline=None, derandomize=True)
 @given(designs())
 def test_round_trip_is_exact(keywords):
     table = polydesign.design(**keywords)
@@ -436,7 +437,7 @@ leaves = ["interval", "steps", "error", "cost", "certificate", "provenance", "ro
 
 
 @settings(
-    max_examples=150,
+    max_examples=examples(60, wide=150),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -457,7 +458,7 @@ def test_a_changed_number_is_refused(body, data):
 
 
 @settings(
-    max_examples=100,
+    max_examples=examples(40, wide=100),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

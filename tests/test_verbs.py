@@ -139,6 +139,7 @@ def test_tables_are_those_that_list_prints(keywords: dict[str, Any], options: li
     assert entries_text(polydesign.tables(**keywords)) == listed(run("list", "--json", *options))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_writes_files_writes_the_same(tmp_path: Path) -> None:
     """plot, report and conformance, by name and by table."""
 

@@ -361,6 +361,7 @@ def test_float64_map_is_the_prediction(spectrum: str, seed: int, device: str) ->
     assert gap(with_first_coefficient(QUINTICS, 1 + 1e-6), QUINTICS) > bound
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("dtype", UNIT_ROUNDOFF)
 @pytest.mark.parametrize("name", ["quintics_15", "quintics_18"])
 def test_the_promise_holds_with_headroom(name: str, dtype: str, seed: int, device: str) -> None:
@@ -431,6 +432,7 @@ def test_values_below_the_interval_are_kept_apart(seed: int, device: str) -> Non
     assert found.below_worst > 0.9 > found.allowed
 
 
+@pytest.mark.few(16)
 @pytest.mark.parametrize("spectrum", ALL_SPECTRA)
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_the_promise_holds_on_every_spectrum(spectrum: str, dtype: str, seed: int, device: str) -> None:

@@ -40,6 +40,7 @@ OPERATORS: dict[str, tuple[ModuleType, str]] = {
 }
 
 
+@pytest.mark.few(16)
 @pytest.mark.parametrize("spectrum", ["logspace:0.1", "logspace:1e-2", "levels", "toeplitz:0.9"])
 @pytest.mark.parametrize("dtype", TABLES)
 @pytest.mark.parametrize("operator", OPERATORS)

@@ -237,13 +237,15 @@ def _tolerance(
     if not all(size == 0 or room <= size <= PRECISIONS[dtype].largest for size in largest):
         return None
     worst, margin = 0.0, MARGIN * (SINGLE if min(inputs[0].shape) == 1 else 1)
-    for draw in range(DRAWS):
-        rounding = RandomRounding(dtype, generator, coherent=draw % 2 == 1)
+    for coherent in (False, True):
+        rounding = RandomRounding(dtype, generator, coherent)
         for given, norm, expected in zip(inputs, norms, results, strict=True):
             turned = given.shape[0] > given.shape[1]
+            once = given.T if turned else given
+            runs = np.broadcast_to(once, (DRAWS // 2, *once.shape))
             with np.errstate(all="ignore"):
-                found = OPERATORS[operator](given.T if turned else given, norm, schedule, rounding)
-            found = found.T if turned else found
+                found = OPERATORS[operator](runs, norm, schedule, rounding)
+            found = found.swapaxes(-1, -2) if turned else found
             worst = max(worst, distance(found, expected)) if np.isfinite(found).all() else math.inf
             if margin * worst > MOST_EXPLAINED:
                 return None
