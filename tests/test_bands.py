@@ -156,7 +156,7 @@ def test_shipped_bands_hold_what_they_say(one):
     assert "--band 0.3" in command
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_a_product_more_reaches_lower(dtype):
     """Or else it would not ship."""
     ours = sorted((one for one in SHIPPED if one.dtype == dtype), key=lambda one: one.matmuls)
@@ -177,7 +177,9 @@ def error_from(name, lower):
     ("matmuls", "dtype", "published", "times"),
     [
         (10, "bfloat16", "cubic5", 1.0),
+        (10, "float16", "cubic5", 1.5),
         (12, "bfloat16", "turbo_muon_4", 2.5),
+        (12, "float16", "turbo_muon_4", 4.0),
         (13, "bfloat16", "jordan_5", 1.0),
     ],
 )
