@@ -132,7 +132,7 @@ BUDGETS = [
 
 BANDS = [
     {"band": 0.3, "matmuls": matmuls, "dtype": dtype}
-    for dtype, budgets in {"bfloat16": (12,)}.items()
+    for dtype, budgets in {"bfloat16": (10, 12, 13), "float16": (10, 12, 13)}.items()
     for matmuls in budgets
 ]
 """The smallest lower end from which so many products end within 0.3 of 1, for those who train with Muon."""

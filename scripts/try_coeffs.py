@@ -25,7 +25,7 @@ from polydesign.rounding.trial import random_trial, trial
 from polydesign.table import save
 from polydesign.table.measurements import with_tried
 from polydesign.verification.confirming import CONFIRMED, IN_TORCH, confirmed
-from polydesign.verification.hunting import hunt
+from polydesign.verification.hunting import SCANNED, hunt
 
 FOLDER = Path(__file__).resolve().parent.parent / "coeffs"
 TWO_NUMBERS = ("diagonal-and-rest", "blocks", "two-rows")
@@ -49,6 +49,7 @@ class Task:
     seed: int = 0
     enough: int | None = None
     state: Path | None = None
+    scan: int = SCANNED
 
     def done(self, table: Table) -> bool:
         """Whether the file has it, of these coefficients."""
@@ -69,7 +70,8 @@ class Task:
         schedule = table.schedule
         how: dict[str, Any] = {"loop": self.loop, "enough": self.enough, "purpose": table.purpose}
         if self.family == HUNTED:
-            found = hunt(table, self.count, dtype=self.dtype, seed=self.seed, state=self.state).trials()
+            kept: dict[str, Any] = {"state": self.state, "scan": self.scan}
+            found = hunt(table, self.count, dtype=self.dtype, seed=self.seed, **kept).trials()
         elif self.family.endswith(IN_TORCH):
             family = self.family.removesuffix(IN_TORCH)
             found = (confirmed(table, self.dtype, family, int(self.count), seed=self.seed),)
@@ -117,6 +119,7 @@ def tasks_of(
 @click.option("--enumerate/--no-enumerate", "enumerate_", default=True, help="All members where finite.")
 @click.option("--confirm", type=int, default=10_000, show_default=True, help="Of the worst, run in torch.")
 @click.option("--hunt", "seconds", type=float, default=0.0, help="Seconds of hunting a table and precision.")
+@click.option("--scan", type=int, default=SCANNED, show_default=True, help="Random members that come first.")
 @click.option("--states", type=click.Path(path_type=Path), help="Folder where hunts are kept, and go on.")
 @click.option("--seed", type=int, default=17, show_default=True, help="Searches take 0 to 2.")
 @click.option("--enough", type=int, help="Stop a family where so many are blown up or lost.")
@@ -128,6 +131,7 @@ def main(
     enumerate_: bool,
     confirm: int,
     seconds: float,
+    scan: int,
     states: Path | None,
     seed: int,
     enough: int | None,
@@ -142,7 +146,7 @@ def main(
             every += [Task(path, dtype, family + IN_TORCH, "fused", confirm, seed) for family in families]
             if seconds > 0:
                 state = states / f"{table.name}-{dtype}.json" if states else None
-                every.append(Task(path, dtype, HUNTED, "fused", seconds, seed, state=state))
+                every.append(Task(path, dtype, HUNTED, "fused", seconds, seed, state=state, scan=scan))
             todo += [task for task in every if not task.done(table)]
     click.echo(f"{len(todo)} to try", err=True)
     run: Any = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)  # pyright: ignore

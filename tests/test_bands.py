@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import polydesign
 from polydesign.approximation.certificate import check_certificate
+from polydesign.approximation.scalar import schedule_from
 from polydesign.cli import main
 from polydesign.designer.methods import METHODS
 from polydesign.designer.naming import budget_name
+from polydesign.identification import advice
 from polydesign.model import InputError, Plan, Problem
 from polydesign.program.cost import UNIT, matmuls
+from polydesign.rounding.trial import Outcome, Tally
 from polydesign.runtime.defaults import budgets
-from polydesign.search import pace
+from polydesign.search import pace, survival
 from polydesign.search.bands import from_smallest
 from polydesign.search.settling import Effort
 from polydesign.search.survival import LOOKED_AT, UNTRIED, Trust, survives
@@ -149,6 +154,69 @@ def test_shipped_bands_hold_what_they_say(one):
     assert max(worst or math.inf for worst in measured) < 0.4
     command, _ = METHODS[table.provenance.strategy].command(table)
     assert "--band 0.3" in command
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_product_more_reaches_lower(dtype):
+    """Or else it would not ship."""
+    ours = sorted((one for one in SHIPPED if one.dtype == dtype), key=lambda one: one.matmuls)
+    lowers = [one.interval[0] for one in ours]
+    assert len(ours) > 1
+    assert len({one.matmuls for one in ours}) == len(ours)
+    assert all(low < high for high, low in itertools.pairwise(lowers))
+
+
+def error_from(name, lower):
+    """Of a published table on [lower, 1]."""
+    steps = polydesign.load(name).schedule.steps
+    rows, evaluations = [step.coefficients for step in steps], [step.evaluation for step in steps]
+    return schedule_from(2, rows, (lower, 1.0), evaluations).error
+
+
+@pytest.mark.parametrize(
+    ("matmuls", "dtype", "published", "times"),
+    [
+        (10, "bfloat16", "cubic5", 1.0),
+        (10, "float16", "cubic5", 1.5),
+        (12, "bfloat16", "turbo_muon_4", 2.5),
+        (12, "float16", "turbo_muon_4", 4.0),
+        (13, "bfloat16", "jordan_5", 1.0),
+        (13, "float16", "jordan_5", 1.5),
+    ],
+)
+def test_shipped_bands_reach_lower_than_published_ones(matmuls, dtype, published, times):
+    """Values from l, or `times` l, on end within 0.3 with ours, and not with what people run, of no fewer products."""
+    (one,) = [one for one in SHIPPED if (one.matmuls, one.dtype) == (matmuls, dtype)]
+    assert one.interval[0] < 1e-2
+    assert error_from(published, times * one.interval[0]) > 0.3
+
+
+def test_of_two_numbers_climbs_may_lose_values_and_nothing_may_blow_up(monkeypatch):
+    """Random members may lose none: a seed of its own for each, because what was found is kept."""
+    schedule = polydesign.design(degree=3, steps=2, band=0.5, headroom=1.05, certify=False).schedule
+    said = Tally()
+    monkeypatch.setattr(survival, "_climb", lambda *_: said)
+    for seed, (blown, lost, strict, lenient) in enumerate(
+        [(0, 0, True, True), (0, 1, False, True), (1, 0, False, False)]
+    ):
+        said.blown, said.lost = blown, lost
+        assert survives(schedule, "float16", trust=FEW, seed=90 + seed) == strict
+        assert survives(schedule, "float16", trust=FEW, seed=90 + seed, climbs_lose=True) == lenient
+    monkeypatch.setattr(survival, "reached", lambda schedule, members, *_: (Outcome(*2 * [np.ones(1)]), None))
+    said.blown = said.lost = 0
+    assert not survives(schedule, "float16", trust=FEW, seed=99, climbs_lose=True)
+
+
+def test_what_begins_lower_than_all_is_not_told_to_take_a_band(monkeypatch):
+    """The nearest interval is looked for among those of tables that were not made from the smallest l on."""
+    jordan = polydesign.load("jordan_5").schedule
+    low = replace(jordan, interval=(2e-4, 1.0))
+    (band,) = [one for one in SHIPPED if (one.matmuls, one.dtype) == (12, "bfloat16")]
+    near = replace(band, name="nearer", interval=(5e-4, 1.0))
+    monkeypatch.setattr(advice, "entries", lambda: (*entries(), near))
+    offered = advice.alternatives(low, error_from("jordan_5", 2e-4))
+    assert offered
+    assert all(one.interval == (1e-3, 1.0) for one in offered)
 
 
 def test_a_plan_for_products_takes_no_band():

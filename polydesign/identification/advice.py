@@ -28,7 +28,8 @@ class Alternative:
     what it is judged by, the larger of both. standing: in bfloat16, one of model.STANDINGS. rows: as of a
     catalogue's Entry. interval: what its error is of. safer: whether its error is larger than that of the
     schedule, and it is offered because nothing that was tried blew up under it. asked: its error on the
-    interval that was asked for, where its own begins higher."""
+    interval that was asked for, where its own begins higher. band: whether it was designed from the smallest
+    lower end on that its error allows: below that it promises nothing."""
 
     name: str
     degrees: tuple[int, ...]
@@ -41,6 +42,7 @@ class Alternative:
     interval: tuple[float, float]
     safer: bool = False
     asked: float | None = None
+    band: bool = False
 
 
 def alternatives(schedule: Schedule, error: float, *, safe: bool = False) -> list[Alternative]:
@@ -55,6 +57,7 @@ def alternatives(schedule: Schedule, error: float, *, safe: bool = False) -> lis
     fitting = list(_candidates(schedule))
     covering = [one for one in fitting if one.interval[0] <= lower < 1e2 * one.interval[0]]
     if not covering and schedule.root == 2:
+        fitting = [one for one in fitting if not one.band]
         nearest = min((one.interval[0] for one in fitting if one.interval[0] > lower), default=None)
         near = [one for one in fitting if one.interval[0] == nearest]
         return [_asked(one, lower) for one in _first(near, near)]
@@ -96,4 +99,4 @@ def _candidates(schedule: Schedule) -> Iterable[Alternative]:
         measured = (max(finite) if len(finite) == len(runs) else None) if runs else one.observed
         figure = inf if len(finite) < len(runs) else max(one.error, measured or 0.0)
         said = (one.name, one.degrees, one.matmuls, one.error, measured, figure, one.standing(), one.rows)
-        yield Alternative(*said, one.interval)
+        yield Alternative(*said, one.interval, band=one.band is not None)

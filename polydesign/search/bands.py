@@ -4,7 +4,7 @@ For an error E the smallest l is looked for from which every value of [l, 1] end
 of degrees that are best in exact arithmetic are settled near the l that they reach (search/settling.py),
 first on few members. Each has so the l from which it ends in the band with that headroom. They wait in a
 queue, the smallest l first: what comes out of it is settled on many members and goes back with a larger l, or
-is tried, and is left out where something blows it up.
+is tried, and is left out where something blows it up, or random members of two numbers lose a value.
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ def from_smallest(
                 heapq.heapify(waiting)
                 continue
             pace.doing(f"trying degrees {_listed(best.contender)} from {best.lower:.3g} on")
-            lasts = survives(best.schedule, dtype, trust=trust, normalization=normalization)
+            # Climbs lose some value of nearly every schedule that errs so much; nothing is thrown out by it.
+            how: dict[str, Any] = {"normalization": normalization, "climbs_lose": True}
+            lasts = survives(best.schedule, dtype, trust=trust, **how)
             heapq.heappop(waiting)
             if lasts:
                 tried += 1

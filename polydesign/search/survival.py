@@ -183,18 +183,26 @@ def survives(
     trust: Trust = FULL,
     seed: int = 1,
     normalization: str = "frobenius",
+    climbs_lose: bool = False,
 ) -> bool:
     """Whether no member that is drawn or climbed to is blown up, in any of the loops, nor one of two numbers
     lost in a fused one.
 
     trust: how much is tried. seed: of the random members. normalization: what they are divided by.
+    climbs_lose: whether a climb may find members that are lost, as hunts do with most schedules.
     """
-    return _outlasts(schedule, dtype, tuple(loops), trust, seed, normalization)
+    return _outlasts(schedule, dtype, tuple(loops), trust, seed, normalization, climbs_lose)
 
 
 @lru_cache(maxsize=256)
 def _outlasts(
-    schedule: Schedule, dtype: str, loops: tuple[str, ...], trust: Trust, seed: int, normalization: str
+    schedule: Schedule,
+    dtype: str,
+    loops: tuple[str, ...],
+    trust: Trust,
+    seed: int,
+    normalization: str,
+    climbs_lose: bool,
 ) -> bool:
     lower = schedule.interval[0]
     for family in reversed(AGREEING):
@@ -210,13 +218,19 @@ def _outlasts(
     if trust.last is not None:
         climbs += [(AGREEING[-1], loop, trust.last) for loop in dict.fromkeys((loops[0], loops[-1]))]
     return not any(
-        _bad(_climb(schedule, dtype, family, loop, climb, seed, normalization), family, loop)
+        _bad(
+            _climb(schedule, dtype, family, loop, climb, seed, normalization, climbs_lose),
+            family,
+            loop,
+            climbs_lose,
+        )
         for family, loop, climb in climbs
     )
 
 
-def _bad(tally: Tally, family: str, loop: str) -> bool:
-    return bool(tally.blown or (loop == "fused" and tally.lost and family != AGREEING[-1]))
+def _bad(tally: Tally, family: str, loop: str, may_lose: bool = False) -> bool:
+    lost = loop == "fused" and tally.lost and family != AGREEING[-1] and not may_lose
+    return bool(tally.blown or lost)
 
 
 def _climb(
@@ -227,6 +241,7 @@ def _climb(
     effort: Effort,
     seed: int,
     normalization: str,
+    may_lose: bool,
 ) -> Tally:
     """What became of the members that come near the end of a step's domain, and of those close to them."""
     rng = np.random.default_rng([seed, list(FAMILIES).index(family), LOOPS.index(loop)])
@@ -245,6 +260,6 @@ def _climb(
     for _ in range(effort.rounds):
         pace.check()
         kept = climbed(rng, kept, effort.children, changed, ranked)
-        if _bad(tally, family, loop):
+        if _bad(tally, family, loop, may_lose):
             break
     return tally
