@@ -20,7 +20,7 @@ SHIPPED = [
     "sign-m10-l1e-3-fp64",  # degree 17, chebyshev and origin
     "sign-m16-l1e-3-bf16",  # degree 9, chebyshev
     "sign-m12-l1e-3-fp16",  # degrees 3 and 17 (balanced)
-    "sign-m14-l0.01-fp32-coupled",  # degree 9, chebyshev and balanced
+    "sign-m14-l0.01-fp32-coupled",  # degrees 5 and 17
     "clip-d17x3-l0.01-fp16",  # constants that are zero in one step and not in the next
     "inverse-d3x7-l1e-4-bf16",
     "inverse-m17-l1e-4-fp32",
