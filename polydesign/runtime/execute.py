@@ -45,11 +45,32 @@ class _Products(Algebra):
 
 _SYMMETRIC, _GENERAL = _Products(), _Products(symmetric=False)
 
-Steps = Schedule | Iterable[Step | Program]
+class Gathered(NamedTuple):
+    """Steps as their programs without constants, and all constants in one tensor, along its first dimension.
+
+    numbers: (count,), or (count, ..., 1, 1) where each matrix has its own.
+    """
+
+    layout: tuple[Program, ...]
+    numbers: Tensor
+
+    def programs(self) -> list[Program]:
+        """Of every step, with its constants as tensors."""
+        codes, start = [], 0
+        for code in self.layout:
+            count = len(code.constants)
+            codes.append(code.with_constants([self.numbers[start + k] for k in range(count)]))
+            start += count
+        return codes
+
+
+Steps = Schedule | Gathered | Iterable[Step | Program]
 """What the forms run: a schedule, steps of one, or the programs of steps."""
 
 
 def _programs(steps: Steps) -> list[Program]:
+    if isinstance(steps, Gathered):
+        return steps.programs()
     found = steps.steps if isinstance(steps, Schedule) else steps
     return [step.program if isinstance(step, Step) else step for step in found]
 
