@@ -167,8 +167,8 @@ FAMILIES = ("sign-m15-l1e-3-fp16", "sign-m15-l1e-3-bf16", "sign-m16-l1e-3-bf16",
 """Tables that begin a family, in ADAPTIVE_FOLDER: made with the same settings, divided by ‖M Mᵀ‖_F^½."""
 
 RISES = (1.25, 1.55, 1.9, 2.35, 2.8, 3.3, 3.9, 4.7, 5.6, 6.7, 8.2)
-"""Lower ends of members over that of the first, by factors of at most 1.25. ρ⁴ is at most the smaller side, so
-that the last one is for matrices of 4,500 rows and more."""
+"""Lower ends of members over that of the first, by factors of at most 1.25. ρ⁴ is at most the smaller side:
+the last one is for matrices of 4,500 rows and more."""
 
 SETTINGS = (*(one.name for one in fields(Equioscillation)), "dtype")
 """What provenance keeps of a member."""
@@ -216,7 +216,9 @@ def _clip_table(keywords: dict[str, Any], search: bool) -> Table:
 def _designed(told: dict[str, Any], like: Schedule, lower: float) -> Schedule:
     """By the settings that a provenance names, with the degrees of another schedule."""
     keys = [one.name for one in fields(Equioscillation) if one.name in told]
-    given: dict[str, Any] = {key: tuple(told[key]) if isinstance(told[key], list) else told[key] for key in keys}
+    given: dict[str, Any] = {
+        key: tuple(told[key]) if isinstance(told[key], list) else told[key] for key in keys
+    }
     return Equioscillation(**given).search(Problem(like.root, like.degrees, lower, like.interval[1]))
 
 
@@ -244,7 +246,13 @@ def _family(first: Table) -> Table:
     parameters = {key: told[key] for key in SETTINGS if key in told}
     made = Provenance(polydesign.__version__, "equioscillation", parameters)
     bare = replace(
-        first, name=f"{first.name}-family", provenance=made, normalization=NORM, observed=None, measured=(), tried=()
+        first,
+        name=f"{first.name}-family",
+        provenance=made,
+        normalization=NORM,
+        observed=None,
+        measured=(),
+        tried=(),
     )
     members = []
     for rise in RISES:

@@ -12,13 +12,14 @@ import pytest
 import torch
 from test_adaptive import flat, with_values
 from torch import Tensor
+from torch._dynamo.utils import counters
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import polydesign
 from polydesign.model import Certificate, InputError, Plan, Schedule, Table
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import matmuls
-from polydesign.runtime import Sign, inverse_root, mcsgn, msign, msign_with_info, spectral_clip
+from polydesign.runtime import Sign, compiled, inverse_root, mcsgn, msign, msign_with_info, spectral_clip
 from polydesign.table import dumps, loads
 from polydesign.table.catalogue import families, shipped_name
 
@@ -73,7 +74,7 @@ def test_each_matrix_takes_the_member_that_its_rho_says(seed: int, device: str) 
         assert torch.equal(found, msign(one, plan=PLAN))
     # Negative control: the first member's constants give another matrix.
     alone = msign(M[-1], replace(table, members=()), Plan("float16", float32_side=0))
-    assert (X[-1].double() - alone.double()).abs().max() > 16 * UNIT_ROUNDOFF["float16"]
+    assert (X[-1].double() - alone.double()).abs().max() > 4 * UNIT_ROUNDOFF["float16"]
 
 
 def test_the_promise_of_the_run_is_that_of_the_member(seed: int) -> None:
@@ -96,7 +97,7 @@ def test_the_promise_of_the_run_is_that_of_the_member(seed: int) -> None:
         assert (judged - 1).abs().max() <= schedule.error + 16 * UNIT_ROUNDOFF["float16"]
     assert run.matmuls == msign_with_info(M, plan=TODAY)[1].matmuls == matmuls(table.schedule)
     assert run.table == table.name
-    assert table.name in run.choice
+    assert table.name in str(run.choice)
 
 
 def test_it_errs_less_than_the_table_that_runs_otherwise(seed: int) -> None:
@@ -111,13 +112,16 @@ def test_it_errs_less_than_the_table_that_runs_otherwise(seed: int) -> None:
 def test_nothing_is_read_from_the_device(seed: int, device: str) -> None:
     M = batch(seed, device)
     expected = msign(M, plan=FAST)
+    run = Sign(plan=FAST).run  # with its residual
     with NoSynchronization():
-        assert torch.equal(msign(M, plan=FAST), expected)
+        found = [msign(M, plan=FAST), msign(M[3], plan=FAST), run(M).result, run(M[3]).result]
         # The check is what looks at the data, and the choice on the host.
         with pytest.raises(AssertionError, match="read from the device"):
             msign(M, plan=PLAN)
         with pytest.raises(AssertionError, match="read from the device"):
             msign(M, plan=replace(PLAN, choice="host"))
+    for one, wanted in zip(found, (expected, expected[3], expected, expected[3]), strict=True):
+        assert torch.equal(one, wanted)
 
 
 def test_one_trace_serves_every_matrix(seed: int) -> None:
@@ -136,6 +140,26 @@ def test_under_vmap_and_without_data(seed: int) -> None:
     assert msign(torch.empty(3, 40, 60, device="meta"), plan=PLAN).shape == (3, 40, 60)
     # What was made inside of a transform is not kept.
     assert torch.equal(msign(M, plan=FAST), msign(M, plan=PLAN))
+
+
+@pytest.mark.filterwarnings("ignore:.*_prims_common.check:FutureWarning")  # torch's own, of itself
+def test_compiled(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a compiled function, without a break, and as a compiled iteration: one graph for every member."""
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **options: real(f, backend="aot_eager", **options))
+    torch._dynamo.reset()
+    compiled._compiled.cache_clear()
+    counters.clear()
+    M = batch(seed)[:, :40, :60]
+    step = torch.compile(lambda X: 2 * msign(X, plan=FAST), fullgraph=True)
+    for one in M:
+        assert torch.equal(step(one), 2 * msign(one, plan=FAST))
+    assert counters["stats"]["unique_graphs"] == 1
+    for one in M:
+        off = msign(one, plan=replace(FAST, compile=True)).double() - msign(one, plan=FAST).double()
+        assert off.abs().max() <= 4 * UNIT_ROUNDOFF["float16"]
+    assert counters["stats"]["unique_graphs"] == 2
+    compiled._compiled.cache_clear()
 
 
 def test_tall_zero_and_broken_matrices(seed: int) -> None:
@@ -244,7 +268,10 @@ def test_a_table_is_given(seed: int) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"normalization": None}, r"^choice: is of normalization=\"adaptive\".* write normalization=\"adaptive\""),
+        (
+            {"normalization": None},
+            r"^choice: is of normalization=\"adaptive\".* write normalization=\"adaptive\"",
+        ),
         ({"choice": "gpu"}, r"^choice: "),
         ({"every": 2}, r"^every: is of choice=\"host\""),
         ({"form": "gram"}, r"^form: gram goes with choice=\"host\""),
@@ -270,11 +297,11 @@ def test_what_a_plan_refuses(given: dict[str, Any], message: str) -> None:
 def test_the_cure_of_a_table_without_a_family_works(
     table: str | None, plan: dict[str, Any], write: str
 ) -> None:
-    asked = Plan(**{"dtype": "float16", "normalization": "adaptive", "choice": "device"} | plan)
+    asked = Plan(normalization="adaptive", choice="device", **{"dtype": "float16", **plan})
     with pytest.raises(InputError, match=r"^plan\.choice: ") as refused:
         Sign(table, asked)
     assert str(refused.value).endswith(f": write {write}")
-    cure: dict[str, Any] = eval(f"dict({write.replace(' and ', ', ')})")  # noqa: S307
+    cure: dict[str, Any] = eval(f"dict({write.replace(' and ', ', ')})")
     given = cure.pop("table", None)
     cure = {"matmuls": None, "error": None, **cure} if given is None else cure
     Sign(given, replace(asked, **cure))

@@ -50,7 +50,7 @@ def check_family(table: Table) -> None:
         if layout_of(of_one) != layout_of(table.schedule):
             raise InputError(
                 f"{where}.steps",
-                "differ from the table's in more than their constants: give it the same degrees and evaluation",
+                "differ from the table's in more than constants: give it the same degrees and evaluation",
             )
         if of_one.interval[1] != high or of_one.interval[0] <= low:
             raise InputError(
@@ -61,7 +61,7 @@ def check_family(table: Table) -> None:
         if of_one.error > before.schedule.error:
             raise InputError(
                 f"{where}.error",
-                f"is {of_one.error!r}, more than the {before.schedule.error!r} of the member before it: leave "
-                "it out",
+                f"is {of_one.error!r}, more than the {before.schedule.error!r} of the member before it: "
+                "leave it out",
             )
         low = of_one.interval[0]

@@ -66,10 +66,10 @@ class Plan:
             hash of their indices, so that equal ones are not rounded alike. Permuted rows then give another
             rounding, and the error of the direction grows. Where dtype is None and the input is wider, or the
             state is float32 by float32_side, it does nothing.
-        choice: Of adaptive, who chooses: the host, for all matrices of a batch one table, and with fewer products
-            where the matrix allows it; or the device, for each matrix by index, among the members of a family:
-            tables of as many products that differ in their constants (runtime/indexed.py). There the table is
-            the one that runs otherwise, or a given one, and nothing waits for the device.
+        choice: Of adaptive, who chooses: the host, one table for all matrices of a batch, and with fewer
+            products where they allow it; or the device, for each matrix by index, among the members of a
+            family: tables of as many products that differ in their constants (runtime/indexed.py). There the
+            family is that of the table that runs otherwise, or of a given one; nothing waits for the device.
         every: Of adaptive: an operator looks at the matrix to choose in one of so many calls with matrices of
             this shape, and in between runs what it chose then. A call for which that promises less is
             warned of, and the next one chooses again.
@@ -191,7 +191,9 @@ class Plan:
         if not device:
             self._check_looking()
         elif self.every > 1:
-            raise InputError("every", 'is of choice="host", and the device looks at each matrix: leave it out')
+            raise InputError(
+                "every", 'is of choice="host", and the device chooses in each call: leave it out'
+            )
         elif self.form != "direct":
             raise InputError("form", f'{self.form} goes with choice="host": leave one of them out')
         if self.restarts is not None:
@@ -210,8 +212,8 @@ class Plan:
         if self.check is False:
             raise InputError(
                 "normalization",
-                'adaptive looks at the data to choose, and check=False looks at nothing: write choice="device", '
-                "or leave one of them out",
+                "adaptive looks at the data to choose, and check=False looks at nothing: write "
+                'choice="device", or leave one of them out',
             )
         if self.every > 1 and not self.guards:
             raise InputError(

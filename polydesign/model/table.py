@@ -153,8 +153,8 @@ class Table(metaclass=_Named):
         observed: The largest error on the matrices on which a search measured it, in its dtype and form,
             before it took this schedule; no bound, and None where nothing was measured.
         tried: What matrices whose roundings agree became of, of this schedule.
-        members: Of a family: tables of the same programs but for their constants, each for a higher lower end,
-            which run where a matrix allows them (runtime/indexed.py).
+        members: Of a family: tables of the same programs but for their constants, each from a higher lower
+            end, which run where a matrix allows them (runtime/indexed.py).
 
     Raises:
         InputError: The parts do not go together; it names the field.

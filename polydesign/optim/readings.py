@@ -47,8 +47,8 @@ def read(
     ends = run.interval[..., 0].reshape(-1) * (norm.clamp_min(sign.eps) / nonzero(norm))
     below = ((sigma < ends[:, None]) | (sigma == 0)).double().mean(dim=-1)
     promised = torch.as_tensor(run.promised).expand(run.residual.shape)  # of a family, each matrix its own
-    numbers = (one.reshape(-1).tolist() for one in (norm, run.residual, promised, below))
+    columns = (one.reshape(-1).tolist() for one in (norm, run.residual, promised, below))
     return [
-        Reading(step, name, shape, *of_one, run.table)
-        for (name, shape), *of_one in zip(names, *numbers, strict=True)
+        Reading(step, name, shape, size, residual, most, share, run.table)
+        for (name, shape), size, residual, most, share in zip(names, *columns, strict=True)
     ]

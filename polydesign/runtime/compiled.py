@@ -29,8 +29,9 @@ Layout = tuple[Program, ...]
 
 def direct(X: Tensor, schedule: Schedule | Gathered, A: Tensor | None = None) -> Tensor:
     """execute.direct, compiled without a break in the graph."""
-    steps = schedule if isinstance(schedule, Gathered) else _split(schedule)
-    return _run(_direct, X, *steps, A)
+    known = isinstance(schedule, Gathered)
+    layout, numbers = (schedule.layout, schedule.numbers) if known else _split(schedule)
+    return _run(_direct, X, layout, numbers, A)
 
 
 def gram(X: Tensor, schedule: Schedule, restarts: tuple[int, ...] = (), A: Tensor | None = None) -> Tensor:
@@ -58,15 +59,15 @@ def powered(
 
 
 def _direct(X: Tensor, layout: Layout, numbers: Tensor, A: Tensor | None = None) -> Tensor:
-    return execute.direct(X, Gathered(layout, numbers), A)
+    return execute.direct(X, Gathered(layout, numbers).programs(), A)
 
 
 def _gram(X: Tensor, layout: Layout, numbers: Tensor, restarts: tuple[int, ...], A: Tensor | None) -> Tensor:
-    return execute.gram(X, Gathered(layout, numbers), restarts, A)
+    return execute.gram(X, Gathered(layout, numbers).programs(), restarts, A)
 
 
 def _matrix_sign(X: Tensor, layout: Layout, numbers: Tensor) -> Tensor:
-    return execute.matrix_sign(X, Gathered(layout, numbers))
+    return execute.matrix_sign(X, Gathered(layout, numbers).programs())
 
 
 def _coupled(
@@ -78,13 +79,13 @@ def _coupled(
     power: int,
     keep: bool = False,
 ) -> Coupled:
-    return execute.coupled(P, G, Gathered(layout, numbers), root=root, power=power, keep=keep)
+    return execute.coupled(P, G, Gathered(layout, numbers).programs(), root=root, power=power, keep=keep)
 
 
 def _powered(
     X: Tensor, layout: Layout, numbers: Tensor, root: int, power: int, A: Tensor | None, keep: bool
 ) -> Coupled:
-    return execute.powered(X, Gathered(layout, numbers), root=root, power=power, A=A, keep=keep)
+    return execute.powered(X, Gathered(layout, numbers).programs(), root=root, power=power, A=A, keep=keep)
 
 
 @lru_cache(maxsize=256)

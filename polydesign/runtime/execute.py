@@ -5,7 +5,8 @@ It can be compiled and captured as it is: all decisions depend on the steps alon
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -45,7 +46,9 @@ class _Products(Algebra):
 
 _SYMMETRIC, _GENERAL = _Products(), _Products(symmetric=False)
 
-class Gathered(NamedTuple):
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
     """Steps as their programs without constants, and all constants in one tensor, along its first dimension.
 
     numbers: (count,), or (count, ..., 1, 1) where each matrix has its own.
@@ -63,14 +66,15 @@ class Gathered(NamedTuple):
             start += count
         return codes
 
+    def __iter__(self) -> Iterator[Program]:
+        return iter(self.programs())
 
-Steps = Schedule | Gathered | Iterable[Step | Program]
+
+Steps = Schedule | Iterable[Step | Program]
 """What the forms run: a schedule, steps of one, or the programs of steps."""
 
 
 def _programs(steps: Steps) -> list[Program]:
-    if isinstance(steps, Gathered):
-        return steps.programs()
     found = steps.steps if isinstance(steps, Schedule) else steps
     return [step.program if isinstance(step, Step) else step for step in found]
 

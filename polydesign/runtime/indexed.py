@@ -22,15 +22,19 @@ from polydesign.table.catalogue import entries, families
 
 
 class _Numbers(NamedTuple):
-    """Of the members, along the last dimension: lower ends and errors in float64, constants (count, members)."""
+    """Along the last dimension members: lower ends and errors in float64, (count, members) constants."""
 
     lowers: Tensor
     errors: Tensor
     constants: Tensor
 
 
+_KEPT: dict[tuple[tuple[str, ...], torch.device, torch.dtype], _Numbers] = {}
+"""Of every family and device that was run on: while a graph is captured nothing can be sent there."""
+
+
 class Family:
-    """The members of a table, as tensors that are kept for every device.
+    """The members of a table, as tensors.
 
     Args:
         table: With members.
@@ -39,19 +43,17 @@ class Family:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.layout = layout_of(table.schedule)
-        self._kept: dict[tuple[torch.device, torch.dtype], _Numbers] = {}
+        self._digests = tuple(one.digest for one in (table, *table.members))
 
     def numbers(self, device: torch.device, dtype: torch.dtype) -> _Numbers:
         """dtype: of the constants."""
         # Tensors of a transform or of a mode, such as fake ones, live no longer than these do.
         followed = torch._C._len_torch_dispatch_stack() or torch._C._are_functorch_transforms_active()
-        key = (device, dtype)
-        if key in self._kept and not followed:
-            return self._kept[key]
+        key = (self._digests, device, dtype)
+        if key in _KEPT and not followed:
+            return _KEPT[key]
         schedules = [one.schedule for one in (self.table, *self.table.members)]
-        constants = [
-            [number for step in one.steps for number in step.program.constants] for one in schedules
-        ]
+        constants = [[number for step in one.steps for number in step.program.constants] for one in schedules]
         with torch.inference_mode(False):
             made = _Numbers(
                 torch.tensor([one.interval[0] for one in schedules], dtype=torch.float64, device=device),
@@ -59,7 +61,7 @@ class Family:
                 torch.tensor(constants, dtype=dtype, device=device).mT.contiguous(),
             )
         if not followed:
-            self._kept[key] = made
+            _KEPT[key] = made
         return made
 
 
@@ -80,8 +82,8 @@ class Indexed:
         count, low = len(family.table.members) + 1, family.table.schedule.interval[0]
         high = family.table.members[-1].schedule.interval[0]
         self.why = (
-            f"for each matrix by rho, on the device: of {count} schedules of {family.table.name}, from {low:g} "
-            f"to {high:g}, the last that begins at {low:g}·rho or below"
+            f"by rho, of each matrix, on the device: of the {count} schedules of {family.table.name}, from "
+            f"{low:g} to {high:g}, the last that begins at {low:g}·rho or below"
         )
 
     def __call__(self, rho: Tensor) -> bool:
@@ -94,15 +96,21 @@ class Indexed:
 
     def steps(self) -> Gathered:
         """What runs."""
-        return Gathered(self.family.layout, self._numbers.constants[:, self.index][..., None, None])
+        return Gathered(self.family.layout, self._of(self._numbers.constants)[..., None, None])
 
     def lower(self) -> Tensor:
         """Where the member of each matrix begins, relative to ν₄, (...)."""
-        return self._numbers.lowers[self.index]
+        return self._of(self._numbers.lowers)
 
     def error(self) -> Tensor:
         """What the member of each matrix promises, (...)."""
-        return self._numbers.errors[self.index]
+        return self._of(self._numbers.errors)
+
+    def _of(self, numbers: Tensor) -> Tensor:
+        """Those of the members that run: (..., members) -> (..., batch)."""
+        # numbers[..., index] would read an index of no dimensions.
+        found = numbers.index_select(-1, self.index.reshape(-1))
+        return found.reshape((*numbers.shape[:-1], *self.index.shape))
 
 
 def family_of(table: Table, plan: Plan) -> Table:

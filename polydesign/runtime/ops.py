@@ -118,7 +118,7 @@ def weighted_sum(terms: Sequence[tuple[Tensor, Any]], shift: Any = None) -> Tens
 
 
 def add_to_diagonal_(a: Tensor, value: Any) -> Tensor:
-    """a + value·I, in place and without an identity matrix; returns a. value: a number, or a tensor (..., 1, 1)."""
+    """a + value·I, in place and without an identity matrix; returns a. value: a number, or (..., 1, 1)."""
     if isinstance(value, Tensor) and value.ndim:
         value = value[..., 0]
     a.diagonal(dim1=-2, dim2=-1).add_(value)
