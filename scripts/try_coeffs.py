@@ -159,7 +159,7 @@ def main(
     run: Any = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)  # pyright: ignore
     results = run(delayed(Task.run)(task) for task in todo)
     for task, found, took in results:
-        stored = _stored(task, found)
+        stored = _stored(task.path, found, task.member)
         for one in found:
             worst = "not finite" if one.worst is None else f"{one.worst:.4g}"
             click.echo(
@@ -169,20 +169,20 @@ def main(
             )
 
 
-def _stored(task: Task, found: tuple[Trial, ...]) -> str:
+def _stored(path: Path, found: tuple[Trial, ...], member: int = 0) -> str:
     """Nothing, or why they were not put into the file: it may have been built again meanwhile."""
     try:
-        table = polydesign.load(task.path)
-        of = _tables(table)[task.member]
+        table = polydesign.load(path)
+        of = _tables(table)[member]
         if any(one.digest != of.digest for one in found):
             return ": the file has other coefficients now, and was left"
-        if task.member:
+        if member:
             members = list(table.members)
-            members[task.member - 1] = with_tried(of, found)
+            members[member - 1] = with_tried(of, found)
             table = replace(table, members=tuple(members))
         else:
             table = with_tried(table, found)
-        save(table, task.path, force=True)
+        save(table, path, force=True)
     except (InputError, OSError) as problem:
         return f": not stored, {problem}"
     return ""
