@@ -171,9 +171,17 @@ def by_index(body: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def costs(body: dict[str, Any]) -> str:
+    """A row a shape: the time of a call by index over that of the table."""
+    lines = ["|  | `check=False` | checked |", "|---|---:|---:|"]
+    for row in body["costs"]:
+        lines.append(f"| {row['shape'][0]} × {row['shape'][1]} | {row['unchecked']} | {row['checked']} |")
+    return "\n".join(lines)
+
+
 def markdown(body: dict[str, Any]) -> str:
     """The tables, with an empty line between them."""
-    return f"{by_products(body)}\n\n{by_index(body)}"
+    return "\n\n".join((by_products(body), by_index(body), costs(body)))
 
 
 def by_products(body: dict[str, Any]) -> str:
