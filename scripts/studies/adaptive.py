@@ -173,10 +173,12 @@ def by_index(body: dict[str, Any]) -> str:
 
 def costs(body: dict[str, Any]) -> str:
     """A row a shape: the time of a call by index over that of the table."""
-    lines = ["|  | `check=False` | checked |", "|---|---:|---:|"]
-    for row in body["costs"]:
-        lines.append(f"| {row['shape'][0]} × {row['shape'][1]} | {row['unchecked']} | {row['checked']} |")
-    return "\n".join(lines)
+    head = ["|  | `check=False` | checked |", "|---|---:|---:|"]
+    rows = (
+        f"| {row['shape'][0]} × {row['shape'][1]} | {row['unchecked']} | {row['checked']} |"
+        for row in body["costs"]
+    )
+    return "\n".join([*head, *rows])
 
 
 def markdown(body: dict[str, Any]) -> str:
