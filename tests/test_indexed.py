@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import polydesign
 from polydesign.model import Certificate, InputError, Plan, Schedule, Table
 from polydesign.model.precision import UNIT_ROUNDOFF
+from polydesign.optim import Muon
 from polydesign.program.cost import matmuls
 from polydesign.runtime import Sign, compiled, inverse_root, mcsgn, msign, msign_with_info, spectral_clip
 from polydesign.table import dumps, loads
@@ -317,3 +318,24 @@ def test_others_refuse_it() -> None:
             call(torch.eye(4))
     with pytest.raises(InputError, match=r"^plan.form: gram is of one schedule"):
         Sign(family(), Plan("float16", form="gram"))
+
+
+def test_muon_takes_it_with_a_table(seed: int) -> None:
+    """The reading of each matrix has the promise of its own member; the choice on the host refuses a table."""
+    M = batch(seed)[:, :40, :60]
+    weights = [torch.nn.Parameter(torch.zeros(40, 60)) for _ in M]
+    plan = replace(PLAN, matmuls=None, check=False)
+    readings: list[Any] = []
+    name = "sign-m15-l1e-3-fp16"
+    optimizer = Muon(weights, table=name, plan=plan, momentum=0.0, nesterov=False, log=readings.append)
+    for weight, one in zip(weights, M, strict=True):
+        weight.grad = one.float()
+    optimizer.step()
+    rho = Sign(plan=PLAN).run(M).rho.tolist()
+    for reading, one in zip(readings, rho, strict=True):
+        error = members(family())[fitting(family(), one)].schedule.error
+        assert reading.promised == pytest.approx((1 + error) ** 2 - 1, rel=1e-9)
+        assert reading.table == f"{name}-family"
+    assert len({reading.promised for reading in readings}) > 1
+    with pytest.raises(InputError, match="table: is one map"):
+        Muon(weights, table=name, plan=Plan("float16", normalization="adaptive", matmuls=15))
