@@ -28,7 +28,8 @@ from polydesign.approximation.certificate import certify
 from polydesign.approximation.sampling import stated_clip_error
 from polydesign.designer.design import published_table
 from polydesign.designer.naming import budget_name, runs, short
-from polydesign.model import DTYPES, InputError, Problem, Table
+from polydesign.model import DTYPES, InputError, Problem, Provenance, Schedule, Table
+from polydesign.model.family import NORM
 from polydesign.search.minimax import Equioscillation
 from polydesign.table import dumps, loads, save
 from polydesign.table.catalogue import ADAPTIVE_FOLDER
@@ -161,6 +162,25 @@ is measured, and a number of products, the smallest lower end from which a littl
 are those that are best in exact arithmetic, the highest first and last: headroom costs least in that order.
 A search takes a minute of one core."""
 
+FAMILIES = ("sign-m15-l1e-3-fp16", "sign-m15-l1e-3-bf16", "sign-m16-l1e-3-bf16", "sign-d5x5-l1e-3-fp16",
+            "sign-d5x5-l1e-3-bf16")  # fmt: skip
+"""Tables that begin a family, in ADAPTIVE_FOLDER: made with the same settings, divided by ‖M Mᵀ‖_F^½."""
+
+RISES = (1.25, 1.55, 1.9, 2.35, 2.8, 3.3, 3.9, 4.7, 5.6, 6.7, 8.2)
+"""Lower ends of members over that of the first, by factors of at most 1.25. ρ⁴ is at most the smaller side:
+the last one is for matrices of 4,500 rows and more."""
+
+SAFER: dict[tuple[str, float], dict[str, Any]] = {
+    ("sign-d5x5-l1e-3-bf16", 1.25): {
+        "headroom": [1.0129, 1.0326, 1.0835, 1.1145, 1.0853],
+        "image_floor": 0.16,
+    }
+}
+"""What a member has in place of the settings of the first, with which it was not plain."""
+
+SETTINGS = (*(one.name for one in fields(Equioscillation)), "dtype")
+"""What provenance keeps of a member."""
+
 # Half precision is not among them yet: ROOTS has what runs there.
 ROOT_BUDGETS = [
     {"root": root, "lower": lower, "matmuls": matmuls, "dtype": "float32"}
@@ -201,6 +221,15 @@ def _clip_table(keywords: dict[str, Any], search: bool) -> Table:
     )
 
 
+def _designed(told: dict[str, Any], like: Schedule, lower: float) -> Schedule:
+    """By the settings that a provenance names, with the degrees of another schedule."""
+    keys = [one.name for one in fields(Equioscillation) if one.name in told]
+    given: dict[str, Any] = {
+        key: tuple(told[key]) if isinstance(told[key], list) else told[key] for key in keys
+    }
+    return Equioscillation(**given).search(Problem(like.root, like.degrees, lower, like.interval[1]))
+
+
 def _rebuilt(found: Table) -> Table:
     """The same table from its provenance, without a search; its measured error is kept.
 
@@ -211,16 +240,39 @@ def _rebuilt(found: Table) -> Table:
         provenance = replace(found.provenance, polydesign=polydesign.__version__)
         certificate = certify(schedule, found.purpose)
         return replace(found, certificate=certificate, provenance=provenance, measured=(), tried=())
-    low, high = schedule.interval
-    keys = [one.name for one in fields(Equioscillation) if one.name in p]
-    given: dict[str, Any] = {key: tuple(p[key]) if isinstance(p[key], list) else p[key] for key in keys}
-    strategy = Equioscillation(**given)
-    again = strategy.search(Problem(schedule.root, schedule.degrees, low, high))
+    again = _designed(p, schedule, schedule.interval[0])
     provenance = replace(found.provenance, polydesign=polydesign.__version__)
     certificate = certify(again, found.purpose)
     return replace(
         found, schedule=again, certificate=certificate, provenance=provenance, measured=(), tried=()
     )
+
+
+def _family(first: Table) -> Table:
+    """The table divided by another norm, with members that are made as it was."""
+    told = first.provenance.parameters
+    parameters = {key: told[key] for key in SETTINGS if key in told}
+    made = Provenance(polydesign.__version__, "equioscillation", parameters)
+    bare = replace(
+        first,
+        name=f"{first.name}-family",
+        provenance=made,
+        normalization=NORM,
+        observed=None,
+        measured=(),
+        tried=(),
+    )
+    members = []
+    for rise in RISES:
+        lower = float(f"{first.schedule.interval[0] * rise:.12g}")
+        own = parameters | SAFER.get((first.name, rise), {})
+        schedule = _designed(own, first.schedule, lower)
+        name, certificate = f"{bare.name}-l{lower:g}", certify(schedule, first.purpose)
+        provenance = replace(made, parameters=own)
+        members.append(
+            replace(bare, name=name, schedule=schedule, certificate=certificate, provenance=provenance)
+        )
+    return replace(bare, members=tuple(members))
 
 
 def _searched(path: Path, keywords: dict[str, Any], search: bool) -> Table:
@@ -239,8 +291,17 @@ def _with_measurements(path: Path, table: Table) -> Table:
         found = loads(path.read_text("utf-8"))
     except (InputError, OSError):
         return table
-    of_these = found.digest == table.digest
-    return replace(table, measured=found.measured, tried=found.tried) if of_these else table
+    known = {one.digest: one for one in (found, *found.members)}
+
+    def measured(one: Table) -> Table:
+        of_it = known.get(one.digest)
+        return one if of_it is None else replace(one, measured=of_it.measured, tried=of_it.tried)
+
+    return replace(measured(table), members=tuple(map(measured, table.members)))
+
+
+def _unmeasured(table: Table) -> Table:
+    return replace(table, measured=(), tried=(), members=tuple(map(_unmeasured, table.members)))
 
 
 def _same(path: Path, table: Table) -> bool:
@@ -249,7 +310,7 @@ def _same(path: Path, table: Table) -> bool:
         found = loads(text)
     except InputError:
         return False  # damaged: replaced
-    return replace(found, measured=(), tried=()) == table and dumps(found) == text
+    return _unmeasured(found) == table and dumps(found) == text
 
 
 def _all(search: bool) -> Iterator[tuple[Path, Table]]:
@@ -264,6 +325,10 @@ def _all(search: bool) -> Iterator[tuple[Path, Table]]:
     for keywords in LADDERS:
         path = FOLDER / ADAPTIVE_FOLDER / f"{keywords['name']}.json"
         yield path, _searched(path, keywords, search)
+    firsts = {table.name: table for table in found}
+    for name in FAMILIES:
+        table = _family(firsts.get(name) or loads((FOLDER / f"{name}.json").read_text("utf-8")))
+        yield FOLDER / ADAPTIVE_FOLDER / f"{table.name}.json", table
     for name in names():
         if not published(name).misprint:
             yield FOLDER / "published" / f"{name}.json", published_table(name)

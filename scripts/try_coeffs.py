@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,10 @@ HUNTED = "hunt"
 
 @dataclass(frozen=True)
 class Task:
-    """One family in one loop; family HUNTED is all of them, for `count` seconds."""
+    """One family in one loop; family HUNTED is all of them, for `count` seconds.
+
+    member: Which of the file's tables, 0 for the one that holds the others.
+    """
 
     path: Path
     dtype: str
@@ -50,6 +53,7 @@ class Task:
     enough: int | None = None
     state: Path | None = None
     scan: int = SCANNED
+    member: int = 0
 
     def done(self, table: Table) -> bool:
         """Whether the file has it, of these coefficients."""
@@ -66,7 +70,7 @@ class Task:
 
     def run(self) -> tuple[Task, tuple[Trial, ...], float]:
         """And how many seconds it took."""
-        began, table = time.monotonic(), polydesign.load(self.path)
+        began, table = time.monotonic(), _tables(polydesign.load(self.path))[self.member]
         schedule = table.schedule
         how: dict[str, Any] = {"loop": self.loop, "enough": self.enough, "purpose": table.purpose}
         if self.family == HUNTED:
@@ -83,6 +87,11 @@ class Task:
             how |= {"seed": self.seed, "normalization": table.normalization}
             found = (random_trial(schedule, self.dtype, self.family, count, **how),)
         return self, found, time.monotonic() - began
+
+
+def _tables(table: Table) -> tuple[Table, ...]:
+    """It, and the members that it holds."""
+    return (replace(table, members=()), *table.members)
 
 
 def tables(names: tuple[str, ...]) -> Iterator[tuple[Path, Table, tuple[str, ...]]]:
@@ -144,30 +153,41 @@ def main(
             every = list(tasks_of(path, table, dtype, **how))
             families = CONFIRMED if confirm else ()
             every += [Task(path, dtype, family + IN_TORCH, "fused", confirm, seed) for family in families]
-            if seconds > 0:
-                state = states / f"{table.name}-{dtype}.json" if states else None
-                every.append(Task(path, dtype, HUNTED, "fused", seconds, seed, state=state, scan=scan))
-            todo += [task for task in every if not task.done(table)]
+            for member, one in enumerate(_tables(table)):
+                of_it = every
+                if seconds > 0:
+                    state = states / f"{one.name}-{dtype}.json" if states else None
+                    hunting = Task(path, dtype, HUNTED, "fused", seconds, seed, state=state, scan=scan)
+                    of_it = [*every, hunting]
+                todo += [replace(task, member=member) for task in of_it if not task.done(one)]
     click.echo(f"{len(todo)} to try", err=True)
     run: Any = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)  # pyright: ignore
     results = run(delayed(Task.run)(task) for task in todo)
     for task, found, took in results:
-        stored = _stored(task.path, found)
+        stored = _stored(task.path, found, task.member)
         for one in found:
             worst = "not finite" if one.worst is None else f"{one.worst:.4g}"
             click.echo(
-                f"{task.path.stem} {one.dtype} {one.family}, {one.loop}: {one.tried} tried, "
+                f"{task.path.stem}{f'[{task.member}]' if task.member else ''} {one.dtype} {one.family}, "
+                f"{one.loop}: {one.tried} tried, "
                 f"{one.blown} blown up, {one.lost} lost, worst {worst} ({took:.0f} s){stored}"
             )
 
 
-def _stored(path: Path, found: tuple[Trial, ...]) -> str:
+def _stored(path: Path, found: tuple[Trial, ...], member: int = 0) -> str:
     """Nothing, or why they were not put into the file: it may have been built again meanwhile."""
     try:
         table = polydesign.load(path)
-        if any(one.digest != table.digest for one in found):
+        of = _tables(table)[member]
+        if any(one.digest != of.digest for one in found):
             return ": the file has other coefficients now, and was left"
-        save(with_tried(table, found), path, force=True)
+        if member:
+            members = list(table.members)
+            members[member - 1] = with_tried(of, found)
+            table = replace(table, members=tuple(members))
+        else:
+            table = with_tried(table, found)
+        save(table, path, force=True)
     except (InputError, OSError) as problem:
         return f": not stored, {problem}"
     return ""

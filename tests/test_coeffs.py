@@ -24,7 +24,7 @@ PUBLISHED = shipped() / "published"
 COEFFS = Path(__file__).parent.parent / "coeffs"
 
 
-KINDS = ("TABLES", "ROOTS", "BUDGETS", "BANDS", "ROOT_BUDGETS", "CLIPS", "LADDERS")
+KINDS = ("TABLES", "ROOTS", "BUDGETS", "BANDS", "ROOT_BUDGETS", "CLIPS", "LADDERS", "FAMILIES")
 """The lists of the script; what is settled, and the literature's, are found by name."""
 
 

@@ -199,7 +199,8 @@ MEASURED = {
 @pytest.mark.parametrize(("name", "script"), MEASURED.items())
 def test_the_tables_are_those_that_were_measured(name: str, script: str) -> None:
     body = json.loads((ROOT / "figures" / f"{name}.json").read_text("utf-8"))
-    assert loaded(script).markdown(body) in written()
+    for table in loaded(script).markdown(body).split("\n\n"):
+        assert table in written()
     assert (
         f"torch {body['torch']}; {body['machine']['date']}; `{script_path(script + '.py').relative_to(ROOT)}`"
         in written()

@@ -106,6 +106,23 @@ def test_a_file_that_was_built_again_meanwhile_is_left(script: ModuleType, tmp_p
     assert "not stored" in script._stored(tmp_path / "gone.json", (foreign,))
 
 
+def test_members_of_a_family_are_tried_too(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "FAMILIES", ("blocks", "two-rows"))
+    name = "sign-d5x5-l1e-3-fp16-family"
+    table = polydesign.load(name)
+    bare = replace(table, tried=(), members=tuple(replace(one, tried=()) for one in table.members[:1]))
+    polydesign.save(bare, tmp_path / f"{name}.json")
+    result = run(script, name, *FEW)
+    assert f"{name}[1] float16 blocks, fused: 3000 tried" in result.stdout
+    found = polydesign.load(tmp_path / f"{name}.json")
+    (member,) = found.members
+    assert len(found.tried) == len(member.tried) == 2 * len(LOOPS)
+    assert {one.digest for one in member.tried} == {member.digest} != {found.digest}
+    assert run(script, name, *FEW).stderr == "0 to try\n"
+
+
 def test_the_page_says_what_the_files_hold() -> None:
     result = CliRunner().invoke(loaded("safety_page").main, ["--check"])
     assert result.exit_code == 0, "run scripts/figures/safety_page.py"

@@ -65,4 +65,5 @@ def _first(table: Table, steps: int) -> Table:
     cut = Schedule(schedule.root, schedule.interval, schedule.steps[:steps])
     certificate = certify(cut, table.purpose)
     name = f"{table.name}-first-{steps}"
-    return replace(table, name=name, schedule=cut, certificate=certificate, measured=(), tried=())
+    alone = replace(table, measured=(), tried=(), members=())
+    return replace(alone, name=name, schedule=cut, certificate=certificate)

@@ -27,6 +27,9 @@ SPLIT = "split"
 STEP_PRECISIONS = (SPLIT, "bfloat16", "float16", "float32")
 """What a step may run in (Plan.precision)."""
 
+CHOICES = ("host", "device")
+"""Who chooses the table (Plan.choice)."""
+
 LAYOUTS = ("gram", "owner", "gather")
 """How the ranks of a mesh share the work of sharded matrices."""
 
@@ -63,6 +66,10 @@ class Plan:
             hash of their indices, so that equal ones are not rounded alike. Permuted rows then give another
             rounding, and the error of the direction grows. Where dtype is None and the input is wider, or the
             state is float32 by float32_side, it does nothing.
+        choice: Of adaptive, who chooses: the host, one table for all matrices of a batch, and with fewer
+            products where they allow it; or the device, for each matrix by index, among the members of a
+            family: tables of as many products that differ in their constants (runtime/indexed.py). There the
+            family is that of the table that runs otherwise, or of a given one; nothing waits for the device.
         every: Of adaptive: an operator looks at the matrix to choose in one of so many calls with matrices of
             this shape, and in between runs what it chose then. A call for which that promises less is
             warned of, and the next one chooses again.
@@ -98,6 +105,7 @@ class Plan:
     layout: str | None = None
     blockwise: bool | tuple[int, ...] = False
     precision: Any = None
+    choice: str = CHOICES[0]
 
     def __post_init__(self) -> None:
         if self.matmuls is not None:
@@ -169,13 +177,32 @@ class Plan:
 
     def _check_adaptive(self) -> None:
         check_integer("every", self.every, 1)
+        check_choice("choice", self.choice, CHOICES)
+        device = self.choice == "device"
         if self.normalization != ADAPTIVE:
-            if self.every != 1:
-                raise InputError(
-                    "every",
-                    f'is of normalization="adaptive", and {self.normalization} chooses nothing: leave it out',
-                )
+            for name, value in (("every", self.every != 1), ("choice", device)):
+                if value:
+                    cure = f'write normalization="{ADAPTIVE}" too' if device else "leave it out"
+                    raise InputError(
+                        name,
+                        f'is of normalization="adaptive", and {self.normalization} chooses nothing: {cure}',
+                    )
             return
+        if not device:
+            self._check_looking()
+        elif self.every > 1:
+            raise InputError(
+                "every", 'is of choice="host", and the device chooses in each call: leave it out'
+            )
+        elif self.form != "direct":
+            raise InputError("form", f'{self.form} goes with choice="host": leave one of them out')
+        if self.restarts is not None:
+            raise InputError(
+                "restarts", "are of one table, and adaptive chooses among several: leave restarts out"
+            )
+
+    def _check_looking(self) -> None:
+        """Of a choice on the host, which looks at the data."""
         if self.matmuls is None and self.error is None:
             raise InputError(
                 "normalization",
@@ -185,18 +212,14 @@ class Plan:
         if self.check is False:
             raise InputError(
                 "normalization",
-                "adaptive looks at the data to choose, and check=False looks at nothing: leave one of them "
-                "out",
+                "adaptive looks at the data to choose, and check=False looks at nothing: write "
+                'choice="device", or leave one of them out',
             )
         if self.every > 1 and not self.guards:
             raise InputError(
                 "every",
                 f"needs a look at the result, and check={self.check!r} has none: write check=True or leave "
                 "every out",
-            )
-        if self.restarts is not None:
-            raise InputError(
-                "restarts", "are of one table, and adaptive chooses among several: leave restarts out"
             )
 
     @property

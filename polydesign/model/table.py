@@ -21,6 +21,7 @@ from polydesign.model.checks import (
     dtype_name,
 )
 from polydesign.model.digest import digest
+from polydesign.model.family import check_family
 from polydesign.model.measurement import Measurement
 from polydesign.model.quoting import quoted
 from polydesign.model.safety import Trial, standing
@@ -152,6 +153,8 @@ class Table(metaclass=_Named):
         observed: The largest error on the matrices on which a search measured it, in its dtype and form,
             before it took this schedule; no bound, and None where nothing was measured.
         tried: What matrices whose roundings agree became of, of this schedule.
+        members: Of a family: tables of the same programs but for their constants, each from a higher lower
+            end, which run where a matrix allows them (runtime/indexed.py).
 
     Raises:
         InputError: The parts do not go together; it names the field.
@@ -168,6 +171,7 @@ class Table(metaclass=_Named):
     form: str = ""
     observed: float | None = None
     tried: tuple[Trial, ...] = ()
+    members: tuple[Table, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_purpose()
@@ -181,6 +185,7 @@ class Table(metaclass=_Named):
         if self.provenance.source is None:
             self.schedule.check_chain(self._headroom())
         self._stamp()
+        check_family(self)
 
     def _stamp(self) -> None:
         """A proof and a run of this schedule stay with it where it is put to another purpose.

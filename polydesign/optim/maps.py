@@ -64,7 +64,7 @@ def sign_of(
     if eps < 0:
         raise InputError("eps", f"must be at least 0, not {eps!r}")
     wishes: dict[str, Any] = {"table": table, "matmuls": matmuls, "error": error}
-    if plan is not None and check_plan(plan).normalization == ADAPTIVE:
+    if plan is not None and check_plan(plan).normalization == ADAPTIVE and plan.choice == "host":
         for name, value in (("table", table), ("ns_coefficients", ns_coefficients)):
             if value is not None:
                 raise InputError(

@@ -75,7 +75,8 @@ def _worst(table: Table, lower: float, dtype: str, on: Matrices) -> list[float |
     schedule = replace(table.schedule, interval=(lower * high, high))
     # Its steps were made for another interval; as a source's they need not chain.
     provenance = replace(table.provenance, source=table.provenance.source or "compared")
-    wider = replace(table, schedule=schedule, provenance=provenance, certificate=None, measured=(), tried=())
+    alone = replace(table, certificate=None, measured=(), tried=(), members=())
+    wider = replace(alone, schedule=schedule, provenance=provenance)
     _, operator = choose(table, None, 1)
     listed = names(None, on.shape, dtype, positive=operator.positive, singular=operator.singular)
     place = resolve_device(on.device)

@@ -38,8 +38,8 @@ DEFAULT = Plan()
 class Resolved(NamedTuple):
     """What is decided for one precision: the table, the dtype of the state, what normalizes, and the form.
 
-    ladder: For the normalization "adaptive", the tables that may run in place of this one. choice: Which one
-    of both does, for one call.
+    ladder: For the normalization "adaptive", the tables that may run in place of this one. family: Whose
+    members may, each matrix its own. choice: Which one does, for one call.
     """
 
     table: Table
@@ -48,6 +48,7 @@ class Resolved(NamedTuple):
     form: str = "direct"
     restarts: tuple[int, ...] = ()
     ladder: tuple[Any, ...] = ()
+    family: Any = None
     choice: Any = None
 
 
@@ -248,7 +249,7 @@ class Operator:
         """The same operator, for where data cannot be looked at: one that chooses by them has one table."""
         if "_twin" not in self.__dict__:
             twin, plan = copy(self), self.plan
-            if plan.normalization == ADAPTIVE:
+            if plan.normalization == ADAPTIVE and plan.choice == "host":
                 plan = replace(plan, normalization=None, every=1)
             twin.__dict__.update(plan=replace(plan, check=False))
             self.__dict__["_twin"] = twin

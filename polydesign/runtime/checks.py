@@ -317,7 +317,7 @@ def check_vouched(name: str, M: Tensor, upper: float, longest: float | None = No
 
 def residual_warnings(
     residual: Tensor,
-    promised: float,
+    promised: float | Tensor,
     dtype: str,
     interval: Tensor,
     what: str,
@@ -336,6 +336,8 @@ def residual_warnings(
         return ()
     worst = int(torch.where(beyond, residual, torch.zeros_like(residual)).nan_to_num(nan=torch.inf).argmax())
     found, lower = residual.flatten()[worst].item(), interval[..., 0].flatten()[worst].item()
+    if isinstance(explained, Tensor):  # each matrix has its own
+        explained = explained.flatten()[worst].item()
     cause = (
         f"some {what} may have begun below {lower:.3g}, where nothing is promised, or there is a null space: "
         f"design a table with a smaller --lower{cure}"

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from polydesign.model import Schedule
+from polydesign.model.family import layout_of
 from polydesign.model.program import Program
 from polydesign.runtime import execute
-from polydesign.runtime.execute import Coupled
+from polydesign.runtime.execute import Coupled, Gathered
 
 _RECOMPILATIONS = 64
 """Kinds of input (degrees, dtypes, devices) that may be compiled; torch's own 8 are soon spent."""
@@ -26,9 +27,11 @@ Layout = tuple[Program, ...]
 """The programs of the steps, without their constants."""
 
 
-def direct(X: Tensor, schedule: Schedule, A: Tensor | None = None) -> Tensor:
+def direct(X: Tensor, schedule: Schedule | Gathered, A: Tensor | None = None) -> Tensor:
     """execute.direct, compiled without a break in the graph."""
-    return _run(_direct, X, *_split(schedule), A)
+    known = isinstance(schedule, Gathered)
+    layout, numbers = (schedule.layout, schedule.numbers) if known else _split(schedule)
+    return _run(_direct, X, layout, numbers, A)
 
 
 def gram(X: Tensor, schedule: Schedule, restarts: tuple[int, ...] = (), A: Tensor | None = None) -> Tensor:
@@ -56,15 +59,15 @@ def powered(
 
 
 def _direct(X: Tensor, layout: Layout, numbers: Tensor, A: Tensor | None = None) -> Tensor:
-    return execute.direct(X, _programs(layout, numbers), A)
+    return execute.direct(X, Gathered(layout, numbers).programs(), A)
 
 
 def _gram(X: Tensor, layout: Layout, numbers: Tensor, restarts: tuple[int, ...], A: Tensor | None) -> Tensor:
-    return execute.gram(X, _programs(layout, numbers), restarts, A)
+    return execute.gram(X, Gathered(layout, numbers).programs(), restarts, A)
 
 
 def _matrix_sign(X: Tensor, layout: Layout, numbers: Tensor) -> Tensor:
-    return execute.matrix_sign(X, _programs(layout, numbers))
+    return execute.matrix_sign(X, Gathered(layout, numbers).programs())
 
 
 def _coupled(
@@ -76,34 +79,24 @@ def _coupled(
     power: int,
     keep: bool = False,
 ) -> Coupled:
-    return execute.coupled(P, G, _programs(layout, numbers), root=root, power=power, keep=keep)
+    return execute.coupled(P, G, Gathered(layout, numbers).programs(), root=root, power=power, keep=keep)
 
 
 def _powered(
     X: Tensor, layout: Layout, numbers: Tensor, root: int, power: int, A: Tensor | None, keep: bool
 ) -> Coupled:
-    return execute.powered(X, _programs(layout, numbers), root=root, power=power, A=A, keep=keep)
-
-
-def _programs(layout: Layout, numbers: Tensor) -> list[Program]:
-    codes, start = [], 0
-    for code in layout:
-        count = len(code.constants)
-        codes.append(code.with_constants([numbers[start + k] for k in range(count)]))
-        start += count
-    return codes
+    return execute.powered(X, Gathered(layout, numbers).programs(), root=root, power=power, A=A, keep=keep)
 
 
 @lru_cache(maxsize=256)
 def _split(schedule: Schedule) -> tuple[Layout, Tensor]:
     codes = [step.program for step in schedule.steps]
-    layout = tuple(code.with_constants([0.0] * len(code.constants)) for code in codes)
     # Not of the inference mode or the default device that this call happens under: the tensor is kept.
     with torch.inference_mode(False):
         numbers = torch.tensor(
             [n for code in codes for n in code.constants], dtype=torch.float64, device="cpu"
         )
-    return layout, numbers
+    return layout_of(schedule), numbers
 
 
 @cache

@@ -5,7 +5,8 @@ It can be compiled and captured as it is: all decisions depend on the steps alon
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -44,6 +45,30 @@ class _Products(Algebra):
 
 
 _SYMMETRIC, _GENERAL = _Products(), _Products(symmetric=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Steps as their programs without constants, and all constants in one tensor, along its first dimension.
+
+    numbers: (count,), or (count, ..., 1, 1) where each matrix has its own.
+    """
+
+    layout: tuple[Program, ...]
+    numbers: Tensor
+
+    def programs(self) -> list[Program]:
+        """Of every step, with its constants as tensors."""
+        codes, start = [], 0
+        for code in self.layout:
+            count = len(code.constants)
+            codes.append(code.with_constants([self.numbers[start + k] for k in range(count)]))
+            start += count
+        return codes
+
+    def __iter__(self) -> Iterator[Program]:
+        return iter(self.programs())
+
 
 Steps = Schedule | Iterable[Step | Program]
 """What the forms run: a schedule, steps of one, or the programs of steps."""

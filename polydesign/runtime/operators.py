@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from polydesign.model import ADAPTIVE, HALF, InputError, Plan, Schedule, Table, dtype_name
+from polydesign.model.family import NORM
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.program.cost import matmuls
 from polydesign.rounding.gram import choose_restarts, every
@@ -32,6 +33,7 @@ from polydesign.runtime.checks import (
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.dither import dithered
 from polydesign.runtime.evidence import beyond, norm_evidence, outside, refuted
+from polydesign.runtime.indexed import Family, Indexed, family_of
 from polydesign.runtime.normalize import NORMALIZATIONS, Normalized, adaptive, scaled_to_one, work_dtype
 from polydesign.runtime.run import Run
 from polydesign.table.given import CHOSEN, Source, TableField
@@ -93,10 +95,14 @@ class Sign(Operator):
         if table is None:
             table = chosen(2, dtype, self.plan, SIGN[dtype])
             _check_restarts(self.plan, table.schedule)
-        form, restarts = _form(self.plan, table.schedule, dtype)
+        if self.plan.choice == "device":
+            table = family_of(table, self.plan)
+        form, restarts = _form(self.plan, table, dtype)
         how = Resolved(
             table, getattr(torch, dtype), self.plan.normalization or table.normalization, form, restarts
         )
+        if self.adapts and table.members and how.normalization in (NORM, ADAPTIVE):
+            return how._replace(normalization=ADAPTIVE, family=Family(table))
         return how._replace(ladder=ladder(dtype, self.plan, table)) if how.normalization == ADAPTIVE else how
 
     def compute(self, M: Tensor) -> tuple[Tensor, Found]:
@@ -106,7 +112,7 @@ class Sign(Operator):
         if normalized is None:
             return torch.empty(M.shape, dtype=how.state, device=M.device), (None, how)
         forms = compiled if self.plan.compile else execute
-        X, steps = normalized.matrix, how.table.schedule
+        X, steps = normalized.matrix, how.choice.steps() if how.family else how.table.schedule
         if self.general:
             X = forms.matrix_sign(X, steps)
         elif how.form == "gram":
@@ -143,11 +149,16 @@ class Sign(Operator):
         if how.normalization != ADAPTIVE:
             found = self._divided(M, state, NORMALIZATIONS[how.normalization], how.normalization)
             return self.lowered(found, how), how
+        if how.family is not None:
+            indexed = Indexed(how.family, state)
+            found = self._divided(M, state, partial(adaptive, fourth=indexed), ADAPTIVE)
+            how = how._replace(choice=indexed)
+            return self.lowered(found, how), how
         key = (how.state, M.shape, M.device)
         chooser = Chooser(how.table, how.ladder, self.plan.every, self.__dict__["_held"], key)
         found = self._divided(M, state, partial(adaptive, fourth=chooser), ADAPTIVE)
         table = chooser.choice.table
-        form, restarts = _form(self.plan, table.schedule, dtype_name(how.state))
+        form, restarts = _form(self.plan, table, dtype_name(how.state))
         how = how._replace(table=table, form=form, restarts=restarts, choice=chooser.choice)
         return self.lowered(found, how), how
 
@@ -228,7 +239,10 @@ class Sign(Operator):
         norm = torch.zeros(M.shape[:-2], dtype=torch.float64, device=M.device)
         norm = norm if normalized is None else normalized.norm()
         interval = norm[..., None] * torch.tensor(schedule.interval, dtype=norm.dtype, device=norm.device)
-        promised, dtype, warnings = (1 + schedule.error) ** 2 - 1, dtype_name(result.dtype), ()
+        error: Any = schedule.error
+        if how.family is not None and how.choice is not None:
+            error, interval[..., 0] = how.choice.error(), norm * how.choice.lower()
+        promised, dtype, warnings = (1 + error) ** 2 - 1, dtype_name(result.dtype), ()
         if self.plan.check and normalized is not None:
             what, cure = "singular values of M", ""
             if self.general:
@@ -307,10 +321,15 @@ def _cure(how: Resolved, dtype: str) -> str:
     return f'{plain_instead(how.table.schedule, dtype)}, or write Plan(dtype="float32")'
 
 
-def _form(plan: Plan, schedule: Schedule, dtype: str) -> tuple[str, tuple[int, ...]]:
+def _form(plan: Plan, table: Table, dtype: str) -> tuple[str, tuple[int, ...]]:
     """Form and restarts that run. Chosen restarts before every step are the direct form, and named so."""
     if plan.form == "direct":
         return "direct", ()
+    if table.members:
+        raise InputError(
+            "plan.form", f"gram is of one schedule, and {table.name} is a family of several: leave form out"
+        )
+    schedule = table.schedule
     if plan.restarts is not None:
         return "gram", plan.restarts
     restarts = choose_restarts(schedule, dtype)

@@ -37,8 +37,15 @@ def mm(a: Tensor, b: Tensor) -> Tensor:
 def mm_add(c: Tensor, a: Tensor, b: Tensor, *, alpha: Any, beta: Any) -> Tensor:
     """beta·c + alpha·a·b, rounded once: the sum is formed in the product's accumulator.
 
-    alpha, beta: numbers, or float64 tensors without dimensions, on the CPU, in code that is compiled.
+    alpha, beta: numbers, or float64 tensors without dimensions, on the CPU, in code that is compiled; or one
+    for each matrix, tensors (..., 1, 1) of float32 or better, with which the product is left in float32 until
+    the sum is there.
     """
+    if any(isinstance(weight, Tensor) and weight.ndim for weight in (alpha, beta)):
+        terms = [(unrounded_mm(a, b), alpha)]
+        if not (isinstance(beta, int) and beta == 0):
+            terms.append((c, beta))
+        return weighted_sum(terms).to(c.dtype)
     if isinstance(alpha, Tensor) or isinstance(beta, Tensor):
         return _traced_mm_add(c, a, b, _constant(alpha), _constant(beta))
     if torch.compiler.is_dynamo_compiling():
@@ -62,6 +69,15 @@ def rounded_mm(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
         return torch.bmm(x, y, out_dtype=torch.float32).reshape(*a.shape[:-1], b.shape[-1])
     # A product of two halves is exact in float32.
     return mm(x.float(), y.float())
+
+
+def unrounded_mm(a: Tensor, b: Tensor) -> Tensor:
+    """a·b, in float32 where a and b are narrower: what it is a part of is rounded once."""
+    if a.element_size() > 2:
+        return mm(a, b)
+    if torch.compiler.is_dynamo_compiling():
+        return _whole_unrounded_mm(a, b)
+    return rounded_mm(a, b, a.dtype)
 
 
 def sym_mm(a: Tensor, b: Tensor) -> Tensor:
@@ -90,7 +106,9 @@ def weighted_sum(terms: Sequence[tuple[Tensor, Any]], shift: Any = None) -> Tens
     (first, weight), *others = terms
     total = weight * first.to(torch.promote_types(first.dtype, torch.float32))
     for matrix, weight in others:
-        if isinstance(weight, Tensor):
+        if isinstance(weight, Tensor) and weight.ndim:
+            total = torch.addcmul(total, matrix, weight)
+        elif isinstance(weight, Tensor):
             total = total + weight * matrix.to(total.dtype)
         else:
             total = total.add(matrix, alpha=weight)
@@ -100,7 +118,9 @@ def weighted_sum(terms: Sequence[tuple[Tensor, Any]], shift: Any = None) -> Tens
 
 
 def add_to_diagonal_(a: Tensor, value: Any) -> Tensor:
-    """a + value·I, in place and without an identity matrix; returns a."""
+    """a + value·I, in place and without an identity matrix; returns a. value: a number, or (..., 1, 1)."""
+    if isinstance(value, Tensor) and value.ndim:
+        value = value[..., 0]
     a.diagonal(dim1=-2, dim2=-1).add_(value)
     return a
 
@@ -142,6 +162,17 @@ def _traced_mm_add(c: Tensor, a: Tensor, b: Tensor, alpha: Tensor, beta: Tensor)
         return mm_add(c, a, b, alpha=alpha.item(), beta=beta.item())
 
 
+@torch.library.custom_op("polydesign::unrounded_mm", mutates_args=())
+def _whole_unrounded_mm(a: Tensor, b: Tensor) -> Tensor:
+    with pinned(a.device.type):
+        return rounded_mm(a, b, a.dtype)
+
+
+@_whole_unrounded_mm.register_fake
+def _(a: Tensor, b: Tensor) -> Tensor:
+    return a.new_empty((*a.shape[:-1], b.shape[-1]), dtype=torch.float32)
+
+
 @_whole_mm.register_fake
 def _(a: Tensor, b: Tensor) -> Tensor:
     return a.new_empty((*a.shape[:-1], b.shape[-1]))
@@ -164,6 +195,12 @@ def _of_mm(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor]:
         return mm(g, b.mT), mm(a.mT, g)
 
 
+def _of_unrounded_mm(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor]:
+    a, b = ctx.saved_tensors
+    with pinned(g.device.type):
+        return mm(g, b.float().mT).to(a.dtype), mm(a.float().mT, g).to(b.dtype)
+
+
 def _of_mm_add(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     _, a, b, *numbers = ctx.saved_tensors
     alpha, beta = numbers or ctx.numbers
@@ -172,6 +209,7 @@ def _of_mm_add(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
 
 
 _whole_mm.register_autograd(_of_mm, setup_context=_save)
+_whole_unrounded_mm.register_autograd(_of_unrounded_mm, setup_context=_save)
 _whole_mm_add.register_autograd(_of_mm_add, setup_context=_save)
 _traced_mm_add.register_autograd(_of_mm_add, setup_context=_save)
 
@@ -190,7 +228,7 @@ def _batched(operation: Any) -> Any:
     return rule
 
 
-for _operation in (_whole_mm, _whole_mm_add, _traced_mm_add):
+for _operation in (_whole_mm, _whole_unrounded_mm, _whole_mm_add, _traced_mm_add):
     _operation.register_vmap(_batched(_operation))
 
 

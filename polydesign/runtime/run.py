@@ -34,7 +34,8 @@ class Run:
             result G is large, on a few rows (runtime/root_evidence.py); equations: ‖R‖_F, R what is left in
             float64, over the sum of the norms of the terms.
         promised: Upper bound of the residual in exact arithmetic where all of the spectrum is in `interval`:
-            (1 + E)² − 1 for signs, (1 + E)^(rs) − 1 for P^(−s/r), rounded up.
+            (1 + E)² − 1 for signs, (1 + E)^(rs) − 1 for P^(−s/r), rounded up. A number; a tensor (...) where
+            each matrix ran the member of a family that it allows.
         norm: ν, what the matrix was divided by, in float64; aol: the largest divisor of a row.
         interval: Shape (..., 2), in float64, what the table promises for: singular values of M between l·ν
             and u·ν (mcsgn: absolute eigenvalues), eigenvalues of P + eps·ν·I between lʳ and uʳ times

@@ -96,6 +96,7 @@ class Entry:
     tried: tuple[Trial, ...] = ()
     digest: str | None = None
     band: float | None = None
+    members: int = 0
 
     def __post_init__(self) -> None:
         check_choice("purpose", self.purpose, PURPOSES)
@@ -165,6 +166,7 @@ def entry(name: str, path: Path) -> Entry:
             tried=tuple(Trial(**trial) for trial in body["error"].get("tried", ())),
             digest=body.get("certificate", {}).get("digest"),
             band=band_of(body["provenance"].get("parameters", {})),
+            members=len(body.get("members", ())),
         )
 
 
@@ -177,6 +179,17 @@ def entries() -> tuple[Entry, ...]:
 @cache
 def adaptive_entries() -> tuple[Entry, ...]:
     """Those that normalization="adaptive" chooses among, by name."""
+    return tuple(one for one in _adaptive() if not one.members)
+
+
+@cache
+def families() -> tuple[Entry, ...]:
+    """Those whose members choice="device" chooses among, by name."""
+    return tuple(one for one in _adaptive() if one.members)
+
+
+@cache
+def _adaptive() -> tuple[Entry, ...]:
     folder = shipped() / ADAPTIVE_FOLDER
     return tuple(entry(path.stem, path) for path in sorted(folder.glob("*.json")))
 
@@ -196,8 +209,10 @@ def shipped_name(digest: str) -> str | None:
 
 @cache
 def _shipped_names() -> dict[str, str]:
+    # A family begins with a table of our own, and its digest.
+    paths = sorted(shipped().rglob("*.json"), key=lambda path: (path.parent.name == ADAPTIVE_FOLDER, path))
     found = {}
-    for path in sorted(shipped().rglob("*.json")):
+    for path in paths:
         found.setdefault(glance(path).get("certificate", {}).get("digest"), path.stem)
     return found
 

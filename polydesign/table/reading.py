@@ -36,6 +36,9 @@ from polydesign.text.incoming import check_values, parse
 MOST_RUNS = 5000
 """Of measurements in a file, and of trials."""
 
+MOST_MEMBERS = 100
+"""Of a family."""
+
 
 def loads(text: str, where: str = "$", *, proving: bool = True) -> Table:
     """The table in a JSON text.
@@ -46,8 +49,13 @@ def loads(text: str, where: str = "$", *, proving: bool = True) -> Table:
     """
     table = _checked(text, where, proving)
     # Dictionaries can be changed, and whoever does changes no other reading of this text.
+    return _copied(table)
+
+
+def _copied(table: Table) -> Table:
     measured = tuple(replace(m, versions=dict(m.versions)) for m in table.measured)
-    return replace(table, provenance=deepcopy(table.provenance), measured=measured)
+    members = tuple(map(_copied, table.members))
+    return replace(table, provenance=deepcopy(table.provenance), measured=measured, members=members)
 
 
 @lru_cache(maxsize=256)
@@ -82,6 +90,10 @@ def _from_values(body: Any, proving: bool) -> Table:
     _check_counts(body)
     given, body = body, upgraded(body)
     schema.check(body)
+    return _built(body, proving, of_v2=body is given)
+
+
+def _built(body: Any, proving: bool, *, of_v2: bool = True) -> Table:
     steps = []
     for index, item in enumerate(body["steps"]):
         try:
@@ -104,13 +116,25 @@ def _from_values(body: Any, proving: bool) -> Table:
         claims = {"certificate": _certificate(body, table, proving), "measured": _measured(body, table)}
         table = replace(table, **claims, tried=_tried(body, table))
         # v1 counted the products of the direct form for root 2, whatever the table was made for.
-        products = matmuls_of(table) if body is given else matmuls(table.schedule)
+        products = matmuls_of(table) if of_v2 else matmuls(table.schedule)
         _check_statements(body, table, products, proving)
+        table = replace(table, members=_members(body, proving))
     except InputError as problem:
         if problem.field.startswith("$"):
             raise
         raise type(problem)(f"$.{problem.field}", problem.problem) from problem
     return table
+
+
+def _members(body: Any, proving: bool) -> tuple[Table, ...]:
+    found = []
+    for index, item in enumerate(body.get("members", ())):
+        try:
+            found.append(_built(item, proving))
+        except InputError as problem:
+            inside = problem.field.removeprefix("$")
+            raise type(problem)(f"$.members[{index}]{inside}", problem.problem) from problem
+    return tuple(found)
 
 
 def _step(item: Any) -> Step:
@@ -151,19 +175,23 @@ def _pair(ends: Any) -> tuple[float, float]:
     return float(ends[0]), float(ends[1])
 
 
-def _check_counts(body: Any) -> None:
+def _check_counts(body: Any, where: str = "$") -> None:
     """Refuse what is no object, and more than a table may hold, before it is looked at any closer."""
     if not isinstance(body, dict):
-        raise InputError("$", f"must be an object, not {quoted(body)}")
-    steps, error = body.get("steps"), body.get("error")
+        raise InputError(where, f"must be an object, not {quoted(body)}")
+    error, members = body.get("error"), body.get("members")
     runs = error if isinstance(error, dict) else {}
     for path, items, most in (
-        ("$.steps", steps, MOST_STEPS),
-        ("$.error.measured", runs.get("measured"), MOST_RUNS),
-        ("$.error.tried", runs.get("tried"), MOST_RUNS),
+        ("steps", body.get("steps"), MOST_STEPS),
+        ("error.measured", runs.get("measured"), MOST_RUNS),
+        ("error.tried", runs.get("tried"), MOST_RUNS),
+        ("members", members, MOST_MEMBERS if where == "$" else 0),
     ):
         if isinstance(items, list) and len(items) > most:
-            raise InputError(path, f"has {len(items):,} entries, and a table has at most {most:,}")
+            held = f"a table has at most {most:,}" if most else "a member of a family has none"
+            raise InputError(f"{where}.{path}", f"has {len(items):,} entries, and {held}")
+    for index, one in enumerate(members if isinstance(members, list) else ()):
+        _check_counts(one, f"{where}.members[{index}]")
 
 
 def _certificate(body: Any, table: Table, proving: bool) -> Certificate | None:

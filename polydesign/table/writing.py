@@ -39,6 +39,8 @@ def to_json(table: Table) -> dict[str, Any]:
     if certificate is not None:
         body["certificate"] = {k: v for k, v in asdict(certificate).items() if v is not None}
     body["provenance"] = asdict(table.provenance)
+    if table.members:
+        body["members"] = [to_json(one) for one in table.members]
     return json.loads(json.dumps(body, allow_nan=False))  # tuples become lists, as a reader sees them
 
 

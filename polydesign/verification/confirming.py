@@ -48,7 +48,7 @@ def confirmed(table: Table, dtype: str, family: str, count: int, *, seed: int = 
     """
     schedule, tally = table.schedule, Tally()
     members = _worst(table, dtype, family, count, seed)
-    plain = replace(table, normalization="none")
+    plain = replace(table, normalization="none", members=())
     plan = Plan(dtype, normalization="none", check=False, float32_side=0)
     of = families(table.normalization)[family]
     for batch in _batches(of.matrix(taken(members, [i])) for i in range(len(members.norm))):

@@ -100,7 +100,7 @@ class Dense:
         M = torch.from_numpy(self.matrices(of)).to(dtype)
         plan = Plan(self.dtype, normalization="none", check=False, float32_side=0)
         with FixedSums(self.dtype) if self.fixed else nullcontext():
-            X = msign(M, replace(self.table, normalization="none"), plan).double()
+            X = msign(M, replace(self.table, normalization="none", members=()), plan).double()
         finite = X.isfinite().all(dim=-1).all(dim=-1)
         X = torch.where(finite[:, None, None], X, 0.0)
         U, sigma, Vt = torch.linalg.svd(M.double(), full_matrices=False)

@@ -131,8 +131,9 @@ def run(setting: Setting, how: MeasuredOperator) -> Case:
     setting = replace(setting, plan=replace(setting.plan, float32_side=0))
     if setting.normalization == "none":
         setting = replace(setting, known=_of_norm(setting.table.schedule, how, setting.known))
-    if setting.table.tried:  # who measures a table sees what it does: no warning of what was tried
-        setting = replace(setting, table=replace(setting.table, tried=()))
+    # Who measures a table sees what it does: no warning of what was tried, and no member of its family.
+    if setting.table.tried or setting.table.members:
+        setting = replace(setting, table=replace(setting.table, tried=(), members=()))
     return how.case(setting)
 
 
@@ -259,12 +260,11 @@ def _after_steps(setting: Setting, case: Case, inside: Tensor) -> tuple[AfterSte
     schedule = setting.table.schedule
     # A prefix is no design of its own: headroom of its steps is one number a step of the whole.
     bare = replace(setting.table.provenance, parameters={})
+    alone = replace(setting.table, provenance=bare, certificate=None, measured=(), tried=(), members=())
     found = []
     for count, step in enumerate(schedule.steps, start=1):
         prefix = replace(schedule, steps=schedule.steps[:count])
-        X = case.run(
-            replace(setting.table, schedule=prefix, provenance=bare, certificate=None, measured=(), tried=())
-        )
+        X = case.run(replace(alone, schedule=prefix))
         measured = None
         if torch.isfinite(X).all() and inside.any():
             values = _rooted(metrics.values(X, case.left, case.right, inside), case.exponent)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from polydesign.model import DTYPES, LOOPS, Table, Trial
+from polydesign.model import DTYPES, LOOPS, STANDINGS, Table, Trial
 from polydesign.program.cost import matmuls_of
 from polydesign.text.files import write_atomically
 from polydesign.text.numbers import number
@@ -34,7 +34,9 @@ def cell(trials: Iterable[Trial]) -> str:
 
 
 def row(table: Table, dtype: str) -> str:
-    trials = [one for one in table.tried if one.dtype == dtype]
+    """Of a family, what was tried of all its members."""
+    tables = (table, *table.members)
+    trials = [trial for one in tables for trial in one.tried if trial.dtype == dtype]
     tried = sum(one.tried for one in trials)
     loops = (cell(one for one in trials if one.loop == loop) for loop in LOOPS)
     cells = (
@@ -44,7 +46,7 @@ def row(table: Table, dtype: str) -> str:
         number(table.schedule.error, 3, up=True),
         f"{tried:.2g}" if tried else "0",
         *loops,
-        table.standing(dtype),
+        max((one.standing(dtype) for one in tables), key=STANDINGS.index),
     )
     return f"| {' | '.join(cells)} |"
 
