@@ -178,6 +178,7 @@ DATA = {
     "derivative_memory": "derivative_memory",
     "dither": "dither",
     "does_it_matter": "does_it_matter",
+    "does_it_matter_again": "does_it_matter",
     "equations": "solve_equations",
     "explorer_latency": "explorer_latency",
     "gram_restarts": "gram_restarts",

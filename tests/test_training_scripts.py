@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pages import written
 from scipy import stats
 from test_scripts import loaded, run
 
@@ -175,6 +176,24 @@ def test_what_is_stored_is_what_the_runs_show() -> None:
         assert exact["below_1e-3"] == exact["below_1e-4"] == 0
     # A broken run has nothing that advise reads, and no loss; none of these broke.
     assert all(found["loss"] is not None for found in body["runs"].values())
+
+
+def test_the_page_quotes_the_other_seeds() -> None:
+    """Ten that are in no other comparison, above the exact map on each."""
+    script = loaded("does_it_matter")
+    body = json.loads((script.OUTPUT.parent / "does_it_matter_again.json").read_text())
+    size = script.SIZES["again"]
+    assert script.size_of(body) == size
+    assert not set(size.seeds) & {0, *script.SIZES["cpu"].seeds}
+    rows = {row["map"]: row for row in script.summary(body, "wider text", size)}
+    row, exact = rows["jordan_5"], rows["exact"]
+    low, high = row["of_difference"]
+    assert f"{row['difference']:+.4f} ({low:+.4f} to {high:+.4f}) | {row['detectable']:.4f} |" in written()
+    assert f"| exact | {exact['rate']:g} | {exact['loss']:.4f} (" in written()
+    runs = [[body["runs"][script.key_of("wider text", name, 0.02, seed)]["loss"] for seed in size.seeds]
+            for name in ("jordan_5", "exact")]  # fmt: skip
+    assert all(a > b for a, b in zip(*runs, strict=True))
+    assert stats.ttest_rel(*runs).pvalue == pytest.approx(1e-4, rel=0.5)  # pyright: ignore
 
 
 def test_the_benchmark_of_a_step(tmp_path: Path) -> None:

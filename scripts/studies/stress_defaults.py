@@ -30,7 +30,7 @@ import torch
 from machines import MORE, ROWS
 
 import polydesign
-from polydesign.model import InputError, Plan, Table, dtype_name
+from polydesign.model import HALF, InputError, Plan, Table, dtype_name
 from polydesign.table.catalogue import adaptive_entries, entries
 from polydesign.text.files import write_atomically
 from polydesign.verification.machine import machine
@@ -229,7 +229,7 @@ def defaults() -> list[str]:
     return [
         one.name
         for one in (*entries(), *adaptive_entries())
-        if one.purpose == "sign" and one.half and one.standing() != "unsafe"
+        if one.purpose == "sign" and one.dtype in HALF and one.standing() != "unsafe"
     ]
 
 
