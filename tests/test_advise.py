@@ -167,7 +167,7 @@ def test_half_precision_divides_by_what_was_tried() -> None:
     lows = {"frobenius": 1e-5, "schatten4": 5e-3, "schatten8": 5e-3}
     found = serving(lows, 0.3, "bfloat16")
     assert found is not None
-    assert (found.table, found.normalization) == ("sign-m14-e0.05-bf16-adaptive", "schatten4")
+    assert (found.table, found.normalization) == ("sign-m12-e0.3-bf16-adaptive", "schatten4")
     assert divided(candidates("float32")[0], "float32") == tuple(EXTRA)
 
 
