@@ -262,7 +262,7 @@ def test_a_table_is_given(seed: int) -> None:
     square = M[-1][:, :84]
     assert torch.equal(
         mcsgn(square @ square.mT, f"{name}-family", plan),
-        mcsgn(square @ square.mT, name, replace(plan, normalization="schatten4")),
+        mcsgn(square @ square.mT, name, replace(plan, normalization="schatten4", check=False)),
     )
 
 

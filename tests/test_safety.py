@@ -472,6 +472,8 @@ def test_a_smaller_norm_than_what_was_tried_is_warned_about(norm: str) -> None:
             msign(M / 2, plan=Plan("bf16", error=0.3, normalization=name))
         own = polydesign.load("sign-m14-e0.05-bf16-adaptive")
         msign(M, own, Plan("bf16", normalization=own.normalization))
+        smaller = replace(own, normalization="schatten8", tried=())
+        msign(M, smaller, Plan("bf16", normalization="schatten4"))
         inverse_root(M, 4, plan=Plan("bf16", normalization="schatten8"))
 
 

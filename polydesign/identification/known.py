@@ -53,14 +53,19 @@ def _own() -> Iterator[KnownRows]:
             continue
         try:
             written = path.stat()
-            yield _in_file(name, path, (written.st_mtime_ns, written.st_size))
+            found = _in_file(name, path, (written.st_mtime_ns, written.st_size))
         except (InputError, OSError, LookupError, TypeError, ValueError):
             continue  # list says what is wrong with it
+        if found is not None:
+            yield found
 
 
 @lru_cache(maxsize=1024)
-def _in_file(name: str, path: Path, _written: tuple[int, int]) -> KnownRows:
-    """The rows of a table's file, read again when it is written again."""
+def _in_file(name: str, path: Path, _written: tuple[int, int]) -> KnownRows | None:
+    """The rows of a table's file, read again when it is written again; None for a family, which begins with
+    the rows of a table that has a file of its own."""
     body = glance(path)
+    if body.get("members"):
+        return None
     rows = tuple(tuple(map(float, step["coefficients"])) for step in body["steps"])
     return KnownRows(name, body["root"], rows, False)

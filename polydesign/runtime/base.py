@@ -31,6 +31,9 @@ from polydesign.runtime.surroundings import Back, each, given_back, pinned, plai
 from polydesign.table.given import TableField
 from polydesign.table.instead import plain_instead
 
+LARGER = ("frobenius", "schatten4", "schatten8")
+"""Norms, from the largest on; power and aol may be smaller than all."""
+
 DEFAULT = Plan()
 """What runs where no plan is given."""
 
@@ -173,8 +176,8 @@ class Operator:
         """Warn where half precision is divided by another norm than the one that tables are tried with."""
         own = "frobenius" if self.table is None else self.table.normalization
         norm = self.plan.normalization
-        # The Frobenius norm is the largest of all, and what none was divided by the caller knows.
-        if norm in (None, own, ADAPTIVE, "frobenius", "none"):
+        # What none was divided by, the caller knows.
+        if norm in (None, ADAPTIVE, "none", *LARGER[: 1 + LARGER.index(own) if own in LARGER else 1]):
             return
         instead = f', or write normalization="{ADAPTIVE}"' if self.adapts and self.table is None else ""
         warnings.warn(

@@ -281,8 +281,8 @@ def check_scalar(normalization: str | None, operator: str) -> None:
     if normalization == "aol":
         raise InputError(
             "normalization",
-            f"aol rescales each row by its own factor, and {operator} of that is another matrix: "
-            'write Plan(normalization="schatten4")',
+            f"aol rescales each row by its own factor, and {operator} of that is another matrix: leave "
+            "it out",
         )
 
 
@@ -291,8 +291,7 @@ def check_unadapted(normalization: str | None, operator: str) -> None:
     if normalization == ADAPTIVE:
         raise InputError(
             "plan.normalization",
-            f"adaptive is of msign, and {operator} has one table: leave it out, or write "
-            'normalization="schatten4"',
+            f"adaptive is of msign, and {operator} has one table: leave it out, and choice too",
         )
 
 

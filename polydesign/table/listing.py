@@ -59,8 +59,8 @@ def tables(
     Raises:
         InputError: For a precision that is none, and for `published` and `own` together.
 
-    >>> [one.name for one in tables(root=2, own=True, dtype="bf16") if one.matmuls == 10]
-    ['sign-m10-l1e-3-bf16']
+    >>> [one.name for one in tables(root=2, own=True, dtype="bf16") if one.matmuls == 8]
+    ['sign-m8-l1e-3-bf16']
     """
     for field, value, least in (("root", root, 1), ("degree", degree, 2)):
         if value is not None:
