@@ -10,16 +10,19 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from test_adaptive import flat, with_values
 from torch import Tensor
 from torch._dynamo.utils import counters
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import polydesign
+from polydesign.cli import main
 from polydesign.model import Certificate, InputError, Plan, Schedule, Table
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.optim import Muon
 from polydesign.program.cost import matmuls
+from polydesign.reporting import origin
 from polydesign.runtime import Sign, compiled, inverse_root, mcsgn, msign, msign_with_info, spectral_clip
 from polydesign.table import dumps, loads
 from polydesign.table.catalogue import families, shipped_name
@@ -339,3 +342,20 @@ def test_muon_takes_it_with_a_table(seed: int) -> None:
     assert len({reading.promised for reading in readings}) > 1
     with pytest.raises(InputError, match="table: is one map"):
         Muon(weights, table=name, plan=Plan("float16", normalization="adaptive", matmuls=15))
+
+
+def test_who_shows_a_family_says_that_it_is_one() -> None:
+    """What stands for it elsewhere is its first member: show, verify, report and exported text say so."""
+    name = "sign-d5x5-l1e-3-fp16-family"
+    family = polydesign.load(name)
+    words = "the first of 12 members, which msign chooses among in every call: the last one begins at 0.0082"
+    assert f"family       {words}" in CliRunner().invoke(main, ["show", name]).output
+    told = CliRunner().invoke(main, ["verify", name, "--shape", "8x16", "--spectrum", "gaussian"]).output
+    assert f"This is {words}" in told
+    assert "The first alone is judged here." in told
+    assert words in polydesign.export(family, "python")
+    assert origin.command(family)[0] == ""
+    assert words in origin.command(family)[1]
+    first = polydesign.load("sign-d5x5-l1e-3-fp16")
+    assert "the first of" not in CliRunner().invoke(main, ["show", first.name]).output
+    assert "the first of" not in polydesign.export(first, "python")

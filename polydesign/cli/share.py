@@ -45,7 +45,7 @@ def _described(table: Table, path: Path) -> str:
     from polydesign.exporters.target import cut_short, standings, stated_error
     from polydesign.program.cost import matmuls_of
     from polydesign.reporting.origin import listing
-    from polydesign.table.standings import banded
+    from polydesign.table.standings import banded, first_of_members
 
     schedule, provenance = table.schedule, table.provenance
     low, high = schedule.interval
@@ -54,6 +54,7 @@ def _described(table: Table, path: Path) -> str:
         f"promise      |f(x) - 1| <= {stated_error(table, 6)} for x in [{low:g}, {high:g}], "
         f"root {schedule.root}",
         *[f"band         {line}" for line in [banded(table)] if line],
+        *[f"family       {line}" for line in [first_of_members(table)] if line],
         f"made for     {table.purpose} in {table.dtype or 'exact arithmetic'}, {table.form} form",
         f"input        {_INPUT.get(table.normalization, f'divided by its {table.normalization} norm')}",
         f"cost         {matmuls_of(table)} matrix products, exactly {len(schedule.steps)} steps",

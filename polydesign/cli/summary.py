@@ -26,6 +26,10 @@ def report(table: Table, measurements: list[Measurement]) -> None:
         f"on [{low:g}, {high:g}]; {how} in the {first.form} form{_restarts(first)}, "
         f"{first.normalization} normalization"
     )
+    if table.members:
+        from polydesign.table.standings import first_of_members
+
+        click.echo(f"This is {first_of_members(table)}. The first alone is judged here.")
     show(_by_spectrum(table, measurements), COLUMNS)
     if any(m.after_steps for m in measurements):
         show(_by_step(measurements), COLUMNS)

@@ -8,7 +8,7 @@ from decimal import ROUND_CEILING
 
 from polydesign.model import InputError, Table, half_of
 from polydesign.table.catalogue import entries
-from polydesign.table.standings import cut_short, made_for, standings
+from polydesign.table.standings import cut_short, first_of_members, made_for, standings
 from polydesign.text.digits import in_digits
 
 Rows = list[tuple[float, ...]]
@@ -48,7 +48,7 @@ def header(table: Table) -> list[str]:
         f"{table.name}, {table.digest}",
         f"root {schedule.root}: |f(x) - 1| <= {stated_error(table, 6)} for x in [{low:.12g}, {high:.12g}] "
         f"({how_known(table)}), input normalization {table.normalization}",
-        *filter(None, [made_for(table), _lost(table), cut_short(table)]),
+        *filter(None, [made_for(table), first_of_members(table), _lost(table), cut_short(table)]),
         *standings(table),
         f"exactly {count} step{'s' if count > 1 else ''}, degrees {', '.join(map(str, schedule.degrees))};"
         " never repeat or leave out a row",

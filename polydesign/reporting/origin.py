@@ -14,6 +14,7 @@ from polydesign.exporters.targets import TARGETS
 from polydesign.model import InputError, Schedule, Table
 from polydesign.table.catalogue import catalogue
 from polydesign.table.published import names
+from polydesign.table.standings import first_of_members
 
 
 def provenance(table: Table) -> list[tuple[str, str]]:
@@ -57,6 +58,8 @@ def _value(value: Any) -> str:
 def command(table: Table) -> tuple[str, str]:
     """The command line that makes this table, and what to know of it; the first is empty where none does."""
     name = table.provenance.strategy
+    if table.members:
+        return "", f"{table.name} is {first_of_members(table)}; scripts/build_coeffs.py made it."
     try:
         if name in METHODS:
             return METHODS[name].command(table)

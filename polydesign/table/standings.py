@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from polydesign.model import Table, half_of, stated
+from polydesign.text.numbers import number
 
 
 def made_for(table: Table) -> str | None:
@@ -25,6 +26,17 @@ def band_of(parameters: Mapping[str, Any]) -> float | None:
     if parameters.get("lower") != "min" or isinstance(error, bool) or not isinstance(error, int | float):
         return None
     return float(error)
+
+
+def first_of_members(table: Table) -> str:
+    """What to know of a family wherever its own schedule stands for it; "" for a table that is none."""
+    if not table.members:
+        return ""
+    last = table.members[-1].schedule
+    return (
+        f"the first of {1 + len(table.members)} members, which msign chooses among in every call: the last "
+        f"one begins at {last.interval[0]:g} and errs by {number(last.error, 3, up=True)}"
+    )
 
 
 def banded(table: Table) -> str | None:
