@@ -156,3 +156,14 @@ def test_an_unsafe_table_that_is_passed_over_is_told():
             assert more.schedule.error < fewer.schedule.error
             passed += 1
     assert passed
+
+
+def test_an_error_of_a_root_is_that_of_its_file() -> None:
+    """Which has matrices that rounding harms more than those of the search: a pair of eigenvalues, swept."""
+    few, more = budgets(4, "float32", coupled=True)[13], budgets(4, "float32", coupled=True)[16]
+    assert few.worst is not None
+    assert few.observed is not None
+    assert few.observed < few.worst
+    between = (few.observed + few.worst) / 2
+    assert chosen(4, "float32", Plan(error=between), "", coupled=True).name == more.name
+    assert chosen(4, "float32", Plan(error=1.01 * few.worst), "", coupled=True).name == few.name

@@ -171,9 +171,9 @@ def test_parameters_of_a_published_table_are_what_a_file_likes(tmp_path: Path, k
 
 
 @pytest.mark.few(2)
-@pytest.mark.parametrize("seed", range(6))
-def test_values_of_any_kind_anywhere_give_no_traceback(tmp_path: Path, seed: int) -> None:
-    chance = random.Random(seed)
+@pytest.mark.parametrize("number", range(6))
+def test_values_of_any_kind_anywhere_give_no_traceback(tmp_path: Path, number: int) -> None:
+    chance = random.Random(number)
     values = ["x", "", None, [], {}, [1], {"a": 1}, 1e308, -1, 10**300, True, [[1]], "1e9999", 1.5, ["x"] * 3]
 
     def leaves(body: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from functools import lru_cache
 
@@ -142,7 +143,7 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
             )
         return loaded(str(known[taken].path))
     assert plan.error is not None
-    errors = {number: found.observed for number, found in known.items() if found.observed is not None}
+    errors = {number: _erred(found, coupled=coupled) for number, found in known.items()}
     for number, error in errors.items():
         if error <= plan.error:
             return loaded(str(known[number].path))
@@ -152,6 +153,14 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
         f"is {plan.error!r}, and the best table in {dtype} was measured at {best:.2g}{left_out}: give no "
         "less, or take a higher precision",
     )
+
+
+def _erred(one: Entry, *, coupled: bool) -> float:
+    """What was measured of it. For roots the files have matrices that rounding harms more than a search's."""
+    assert one.observed is not None
+    if not coupled:
+        return one.observed
+    return math.inf if one.worst is None else one.worst
 
 
 @lru_cache
