@@ -474,6 +474,8 @@ def test_a_smaller_norm_than_what_was_tried_is_warned_about(norm: str) -> None:
         msign(M, own, Plan("bf16", normalization=own.normalization))
         smaller = replace(own, normalization="schatten8", tried=())
         msign(M, smaller, Plan("bf16", normalization="schatten4"))
+        rows = replace(own, normalization="aol", tried=())
+        msign(M, rows, Plan("bf16", normalization="aol"))
         inverse_root(M, 4, plan=Plan("bf16", normalization="schatten8"))
 
 

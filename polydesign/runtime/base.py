@@ -76,9 +76,8 @@ class Operator:
     of the package's tables beside a table. For a table that is unsafe in the precision, and in half precision
     for a norm that tables were not tried with, there is a SafetyWarning, once an object, and a PromiseWarning
     for a table that was made for a finer precision, unless plan.check is False. Inputs are never changed, and
-    results share no memory with them. Neither autocast nor
-    TF32 reaches inside; complex matrices are run as real ones, and DTensors that no layout of sharded/ runs
-    as plain ones (surroundings.py).
+    results share no memory with them. Neither autocast nor TF32 reaches inside; complex matrices are run as
+    real ones, and DTensors that no layout of sharded/ runs as plain ones (surroundings.py).
     """
 
     table: TableField
@@ -176,8 +175,9 @@ class Operator:
         """Warn where half precision is divided by another norm than the one that tables are tried with."""
         own = "frobenius" if self.table is None else self.table.normalization
         norm = self.plan.normalization
+        larger = LARGER[: LARGER.index(own)] if own in LARGER else LARGER[:1]
         # What none was divided by, the caller knows.
-        if norm in (None, ADAPTIVE, "none", *LARGER[: 1 + LARGER.index(own) if own in LARGER else 1]):
+        if norm in (None, own, ADAPTIVE, "none", *larger):
             return
         instead = f', or write normalization="{ADAPTIVE}"' if self.adapts and self.table is None else ""
         warnings.warn(
