@@ -290,12 +290,9 @@ def test_what_a_plan_refuses(given: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("table", "plan", "write"),
     [
-        (None, {"matmuls": 18}, "matmuls=15"),
-        (None, {"error": 0.5}, "matmuls=15"),
-        (None, {"dtype": "bfloat16", "matmuls": 14}, "matmuls=16"),
-        (None, {}, 'table="sign-d5x5-l1e-3-fp16"'),
-        ("sign-m14-l1e-3-fp16", {}, 'table="sign-d5x5-l1e-3-fp16"'),
-        (None, {"dtype": "float32", "matmuls": 14}, "matmuls=16 and dtype='bf16'"),
+        (None, {}, "matmuls=15"),
+        ("sign-m14-l1e-3-fp16", {}, 'table="sign-d5x5-l1e-3-fp16-family"'),
+        ("sign-m14-l1e-3-fp32", {}, "table=\"sign-d5x5-l1e-3-bf16-family\" and dtype='bf16'"),
     ],
 )
 def test_the_cure_of_a_table_without_a_family_works(
@@ -306,9 +303,35 @@ def test_the_cure_of_a_table_without_a_family_works(
         Sign(table, asked)
     assert str(refused.value).endswith(f": write {write}")
     cure: dict[str, Any] = eval(f"dict({write.replace(' and ', ', ')})")
-    given = cure.pop("table", None)
-    cure = {"matmuls": None, "error": None, **cure} if given is None else cure
-    Sign(given, replace(asked, **cure))
+    Sign(cure.pop("table", None), replace(asked, **cure))
+
+
+@pytest.mark.parametrize(
+    ("plan", "name"),
+    [
+        ({"matmuls": 18}, "sign-m15-l1e-3-fp16-family"),
+        ({"error": 0.5}, "sign-m15-l1e-3-fp16-family"),
+        ({"dtype": "bfloat16", "error": 0.5}, "sign-m15-l1e-3-bf16-family"),
+        ({"dtype": "bfloat16", "error": 0.05}, "sign-m16-l1e-3-bf16-family"),
+        ({"dtype": "bfloat16", "matmuls": 15}, "sign-m15-l1e-3-bf16-family"),
+    ],
+)
+def test_a_plan_chooses_among_families(plan: dict[str, Any], name: str) -> None:
+    asked = Plan(normalization="adaptive", choice="device", **{"dtype": "float16", **plan})
+    assert Sign(None, asked).decide(str(plan.get("dtype", "float16"))).table.name == name
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        ({"matmuls": 14}, r"^plan.matmuls: is 14, and the smallest family .* takes 15 in float16"),
+        ({"error": 0.01}, r"^plan.error: is 0.01, and the best of the families .* errs by 0.025 in float16"),
+        ({"dtype": "float32", "matmuls": 15}, r"^plan.choice: .* write dtype='bf16' or dtype='fp16', or"),
+    ],
+)
+def test_what_no_family_reaches(plan: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Sign(None, Plan(normalization="adaptive", choice="device", **{"dtype": "float16", **plan}))
 
 
 def test_others_refuse_it() -> None:

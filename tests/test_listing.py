@@ -33,9 +33,18 @@ def test_groups_come_in_their_order_and_hold_everything(run):
     run("search", "--steps", 2)
     rows = listed(run)
     order = [row["group"] for row in rows]
-    assert list(dict.fromkeys(order)) == ["sign", "adaptive", "bands", "roots", "clip", "published", "here"]
+    assert list(dict.fromkeys(order)) == [
+        "sign",
+        "adaptive",
+        "families",
+        "bands",
+        "roots",
+        "clip",
+        "published",
+        "here",
+    ]
     assert order == sorted(
-        order, key=["sign", "adaptive", "bands", "roots", "clip", "published", "here"].index
+        order, key=["sign", "adaptive", "families", "bands", "roots", "clip", "published", "here"].index
     )
     by_name = {row["name"]: row for row in rows}
     assert set(by_name) == set(catalogue())
@@ -84,7 +93,7 @@ def test_a_list_reads_what_loading_would(run):
         (["--degree", 5], lambda row: max(row["degrees"]) == 5),
         (["--dtype", "bf16"], lambda row: row["dtype"] == "bfloat16"),
         (["--published"], lambda row: row["group"] == "published"),
-        (["--own"], lambda row: row["group"] in ("sign", "adaptive", "bands", "roots", "clip")),
+        (["--own"], lambda row: row["group"] in ("sign", "adaptive", "families", "bands", "roots", "clip")),
         (["--own", "--root", 1, "--dtype", "float32"], lambda row: row["name"].startswith("inverse-")),
     ],
 )

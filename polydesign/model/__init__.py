@@ -44,7 +44,7 @@ from polydesign.model.digest import digest
 from polydesign.model.measurement import AfterStep, MeasuredMap, Measurement
 from polydesign.model.plan import Plan
 from polydesign.model.quoting import not_plain, obeyed, quoted, shortened, visible
-from polydesign.model.safety import HALF, LOOPS, STANDINGS, Trial, blown, half_of, standing, stated
+from polydesign.model.safety import HALF, LOOPS, STANDINGS, Trial, blown, half_of, standing, stated, weakest
 from polydesign.model.schedule import Problem, Schedule, Step, evaluate, horner
 from polydesign.model.table import Certificate, Provenance, Table
 
@@ -55,6 +55,7 @@ __all__ += ["AfterStep", "Certificate", "ClaimError", "DivergenceError", "Format
 __all__ += ["InputWarning", "MeasuredMap", "Measurement", "PerStep", "Plan", "Problem", "PromiseWarning"]
 __all__ += ["Provenance", "Schedule", "Step"]
 __all__ += ["HALF", "LOOPS", "STANDINGS", "SafetyWarning", "Trial", "blown", "half_of", "standing", "stated"]
+__all__ += ["weakest"]
 __all__ += ["Table", "check_choice", "check_degree", "check_integer", "check_interval", "check_normalization"]
 __all__ += ["check_number", "check_plain", "check_purpose", "digest", "dtype_name", "evaluate", "horner"]
 __all__ += ["MOST_DEPTH", "located", "not_plain", "obeyed", "purpose_of", "quoted", "shortened", "visible"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from polydesign.model.checks import InputError
 from polydesign.model.program import Program
+from polydesign.model.quoting import quoted
 from polydesign.model.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def check_family(table: Table) -> None:
         raise InputError("members", f"go with purpose sign and normalization {NORM} alone: leave them out")
     low, high = table.schedule.interval
     same = ("normalization", "purpose", "dtype", "form")
+    for index, one in enumerate(table.members):
+        if not isinstance(one, type(table)):
+            raise InputError(f"members[{index}]", f"is {quoted(one)}, and a member is a Table")
     for index, (before, one) in enumerate(pairwise((table, *table.members))):
         where, of_one = f"members[{index}]", one.schedule
         if one.members:

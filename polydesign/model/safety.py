@@ -90,6 +90,11 @@ def standing(trials: Iterable[Trial], dtype: str) -> str:
     return "plain" if all(tried for _, tried in found.values()) else "untried"
 
 
+def weakest(standings: Iterable[str]) -> str:
+    """Of several that may run in one call, the one that is worth least: an unsafe one counts most."""
+    return max(standings, key=("plain", "fused", "untried", "unsafe").index)
+
+
 def stated(trials: Iterable[Trial], dtype: str) -> str:
     """The standing in a precision and what it means, in words."""
     trials = tuple(trials)

@@ -24,7 +24,7 @@ from polydesign.model.digest import digest
 from polydesign.model.family import check_family
 from polydesign.model.measurement import Measurement
 from polydesign.model.quoting import quoted
-from polydesign.model.safety import Trial, standing
+from polydesign.model.safety import Trial, standing, weakest
 from polydesign.model.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -241,9 +241,11 @@ class Table(metaclass=_Named):
     def standing(self, dtype: str | None = None) -> str:
         """What it may be called in a half precision after what was tried: one of STANDINGS.
 
-        dtype: its own where nothing is said, bfloat16 where it has none.
+        dtype: its own where nothing is said, bfloat16 where it has none. A family has the standing of its
+        weakest member: each of them may run.
         """
-        return standing(self.tried, dtype or self.dtype or "bfloat16")
+        of = dtype or self.dtype or "bfloat16"
+        return weakest(standing(one.tried, of) for one in (self, *self.members))
 
     def as_tuples(self) -> list[tuple[float, ...]]:
         """The coefficients as a list of tuples, one a step: the type that every consumer accepts.

@@ -9,6 +9,7 @@ those of the table that begins the family. What errs less is what a matrix with 
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from polydesign.model import DTYPES, InputError, Plan, Table
 from polydesign.model.family import layout_of
-from polydesign.runtime.defaults import budgets, loaded
+from polydesign.runtime.defaults import loaded
 from polydesign.runtime.execute import Gathered
 from polydesign.table.catalogue import entries, families
 
@@ -113,10 +114,8 @@ class Indexed:
         return found.reshape((*numbers.shape[:-1], *self.index.shape))
 
 
-def family_of(table: Table, plan: Plan) -> Table:
+def family_of(table: Table) -> Table:
     """The table itself where it has members, else the family of the package that begins with it.
-
-    plan: That chose the table, or that goes with it.
 
     Raises InputError where there is none.
     """
@@ -125,15 +124,57 @@ def family_of(table: Table, plan: Plan) -> Table:
     known = [one for one in families() if one.digest == table.digest]
     if known:
         return loaded(str(known[0].path))
-    chosen = plan.matmuls is not None or plan.error is not None
-    made = table.dtype if any(one.dtype == table.dtype for one in families()) else "bfloat16"
-    beginnings = {one.digest: one for one in entries() if one.dtype == made}
-    first = [beginnings[one.digest] for one in families() if one.digest in beginnings]
-    budgeted = sorted({one.matmuls for one in first if budgets(2, str(made)).get(one.matmuls) == one})
-    write = f"matmuls={budgeted[-1]}" if chosen and budgeted else f'table="{first[0].name}"'
-    dtype = "" if made == table.dtype else f" and dtype={DTYPES[str(made)]!r}"
+    like = [one for one in families() if one.dtype == table.dtype]
+    first = (like or families())[0]
+    dtype = "" if like else f" and dtype={DTYPES[str(first.dtype)]!r}"
     raise InputError(
         "plan.choice",
         f"by the device is among the members of a family, and none begins with {table.name}: write "
-        f"{write}{dtype}",
+        f'table="{first.name}"{dtype}',
     )
+
+
+def family_for(dtype: str, plan: Plan) -> Table:
+    """The family of the package for a plan: of those within plan.error the one with fewest products, for
+    plan.matmuls the one that errs least.
+
+    Its first member counts, which runs where a matrix allows no other.
+
+    Raises InputError naming the field of the plan, with what there is.
+    """
+    usable = [one for one in families() if one.standing() in ("plain", "fused")]
+    measured = {one.digest: one.worst for one in entries() if one.worst is not None}
+    known = {one: measured.get(one.digest, one.error) for one in usable if one.dtype == dtype}
+    if not known:
+        others = " or ".join(sorted({f"dtype={DTYPES[str(one.dtype)]!r}" for one in usable}))
+        raise InputError(
+            "plan.choice",
+            f"by the device is among the members of a family, and none comes with the package in {dtype}: "
+            f"write {others}, or leave choice out",
+        )
+    if plan.error is not None:
+        within = [one for one in known if known[one] <= plan.error]
+        if not within:
+            raise InputError(
+                "plan.error",
+                f"is {plan.error!r}, and the best of the families that the device chooses among errs by "
+                f"{min(known.values()):.2g} in {dtype} where a matrix allows no more: give no less, or leave "
+                "choice out",
+            )
+        return loaded(str(min(within, key=lambda one: (one.matmuls, known[one])).path))
+    most = math.inf if plan.matmuls is None else plan.matmuls
+    affordable = [one for one in known if one.matmuls <= most]
+    fewest = min(one.matmuls for one in known)
+    if not affordable:
+        raise InputError(
+            "plan.matmuls",
+            f"is {plan.matmuls}, and the smallest family that the device chooses among takes {fewest} "
+            f"in {dtype}: give as many, or leave choice out",
+        )
+    if plan.matmuls is None:
+        raise InputError(
+            "plan.choice",
+            f"by the device goes with a number of products or an error, and the plan has none: write "
+            f"matmuls={fewest}",
+        )
+    return loaded(str(min(affordable, key=lambda one: (known[one], one.matmuls)).path))

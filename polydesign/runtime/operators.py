@@ -33,7 +33,7 @@ from polydesign.runtime.checks import (
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.dither import dithered
 from polydesign.runtime.evidence import beyond, norm_evidence, outside, refuted
-from polydesign.runtime.indexed import Family, Indexed, family_of
+from polydesign.runtime.indexed import Family, Indexed, family_for, family_of
 from polydesign.runtime.normalize import NORMALIZATIONS, Normalized, adaptive, scaled_to_one, work_dtype
 from polydesign.runtime.run import Run
 from polydesign.table.given import CHOSEN, Source, TableField
@@ -93,10 +93,11 @@ class Sign(Operator):
     def decide(self, dtype: str) -> Resolved:
         table = self.table
         if table is None:
-            table = chosen(2, dtype, self.plan, SIGN[dtype])
+            on_device = self.plan.choice == "device"
+            table = family_for(dtype, self.plan) if on_device else chosen(2, dtype, self.plan, SIGN[dtype])
             _check_restarts(self.plan, table.schedule)
         if self.plan.choice == "device":
-            table = family_of(table, self.plan)
+            table = family_of(table)
         form, restarts = _form(self.plan, table, dtype)
         how = Resolved(
             table, getattr(torch, dtype), self.plan.normalization or table.normalization, form, restarts

@@ -23,6 +23,7 @@ from polydesign.model import (
     half_of,
     located,
     standing,
+    weakest,
 )
 from polydesign.table.earlier import Earlier, recorded
 from polydesign.table.published import names as published_names
@@ -96,7 +97,7 @@ class Entry:
     tried: tuple[Trial, ...] = ()
     digest: str | None = None
     band: float | None = None
-    members: int = 0
+    members: tuple[tuple[Trial, ...], ...] = ()
 
     def __post_init__(self) -> None:
         check_choice("purpose", self.purpose, PURPOSES)
@@ -136,7 +137,8 @@ class Entry:
 
     def standing(self, dtype: str | None = None) -> str:
         """What it may be called in a half precision, as Table.standing."""
-        return standing(self.tried, dtype or self.dtype or "bfloat16")
+        of = dtype or self.dtype or "bfloat16"
+        return weakest(standing(tried, of) for tried in (self.tried, *self.members))
 
 
 def entry(name: str, path: Path) -> Entry:
@@ -163,11 +165,15 @@ def entry(name: str, path: Path) -> Entry:
             error=body["error"]["exact"],
             observed=body["error"]["observed"],
             runs=tuple((run["dtype"], run["worst"]) for run in body["error"]["measured"]),
-            tried=tuple(Trial(**trial) for trial in body["error"].get("tried", ())),
+            tried=_tried(body),
             digest=body.get("certificate", {}).get("digest"),
             band=band_of(body["provenance"].get("parameters", {})),
-            members=len(body.get("members", ())),
+            members=tuple(map(_tried, body.get("members", ()))),
         )
+
+
+def _tried(body: dict[str, Any]) -> tuple[Trial, ...]:
+    return tuple(Trial(**trial) for trial in body["error"].get("tried", ()))
 
 
 @cache

@@ -11,6 +11,7 @@ from polydesign.table.catalogue import ADAPTIVE_FOLDER, Entry, catalogue, entry
 GROUPS = {
     "sign": "ours, for the sign and the polar factor",
     "adaptive": 'ours, for the same, among which normalization="adaptive" chooses',
+    "families": 'ours, for the same, among whose members choice="device" chooses',
     "bands": "ours, for the sign: within a band around 1, from the smallest l",
     "roots": "ours, for roots and inverses",
     "clip": "ours, for clipping singular values",
@@ -27,7 +28,7 @@ def group(one: Entry) -> str:
     if one.published:
         return "published"
     if one.path.parent.name == ADAPTIVE_FOLDER:
-        return "adaptive"
+        return "families" if one.members else "adaptive"
     if one.purpose == "sign" and one.band is not None:
         return "bands"
     return one.purpose if one.purpose in ("sign", "clip") else "roots"

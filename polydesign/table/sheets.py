@@ -7,7 +7,7 @@ from itertools import groupby
 
 from polydesign.model import Certificate, Measurement, Schedule, Step, Table, shortened
 from polydesign.program.cost import matmuls_of
-from polydesign.table.standings import banded, cut_short, made_for, standings
+from polydesign.table.standings import banded, cut_short, first_of_members, made_for, standings
 from polydesign.text.digits import in_digits
 from polydesign.text.numbers import number, short
 from polydesign.text.sheet import Cells, Sheet
@@ -35,21 +35,12 @@ def _of_table(table: Table) -> Sheet:
         ("input", f"normalization {table.normalization}"),
         *_bounds(table.certificate)[2:],
         *(("note", line) for line in lines if line),
-        *_family(table),
+        *(("family", line) for line in [first_of_members(table)] if line),
         ("measured", f"{len(table.measured)} runs, {sum(m.holds for m in table.measured)} within promise"),
         ("from", source or f"polydesign {table.provenance.polydesign}, {table.provenance.strategy}"),
     ]
     kept = tuple(fact for fact in facts if fact[0] != "measured" or table.measured)
     return Sheet(f"Table {table.name}", kept, (_steps(schedule.steps),))
-
-
-def _family(table: Table) -> list[tuple[str, str]]:
-    """How many members there are, to where they begin, and to what they err."""
-    if not table.members:
-        return []
-    last = table.members[-1].schedule
-    to, error = short(last.interval[0]), number(last.error, 3, up=True)
-    return [("family", f"of {len(table.members) + 1}: the last begins at {to}, with an error of {error}")]
 
 
 def _of_schedule(schedule: Schedule) -> Sheet:
