@@ -292,7 +292,7 @@ def test_what_a_plan_refuses(given: dict[str, Any], message: str) -> None:
     [
         (None, {}, "matmuls=15"),
         ("sign-m14-l1e-3-fp16", {}, 'table="sign-d5x5-l1e-3-fp16-family"'),
-        ("sign-m14-l1e-3-fp32", {}, "table=\"sign-d5x5-l1e-3-bf16-family\" and dtype='bf16'"),
+        ("sign-d5x5-l1e-3", {}, "table=\"sign-d5x5-l1e-3-bf16-family\" and dtype='bf16'"),
     ],
 )
 def test_the_cure_of_a_table_without_a_family_works(
