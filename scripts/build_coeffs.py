@@ -116,13 +116,11 @@ ROOTS: list[dict[str, Any]] = [
 """What roots and inverses run by default."""
 
 SETTLED = {
-    "sign-d5x5-l1e-3-bf16": {"degree": 5, "steps": 5, "dtype": "bfloat16"},
-    "sign-d5x5-l1e-3-bf16-fused": {"degree": 5, "steps": 5, "dtype": "bfloat16", "loop": "fused"},
-    "sign-d5x6-l1e-3-bf16": {"degree": 5, "steps": 6, "dtype": "bfloat16"},
-    "sign-d5x5-l1e-3-fp16": {"degree": 5, "steps": 5, "dtype": "float16"},
-    "sign-d5x6-l1e-3-fp16": {"degree": 5, "steps": 6, "dtype": "float16"},
-}
-"""What msign runs by default in half precision, and five quintics for training: their headroom is found."""
+    f"sign-d5x{steps}-l1e-3-{short_name}": {"degree": 5, "steps": steps, "dtype": dtype}
+    for dtype, short_name in (("bfloat16", "bf16"), ("float16", "fp16"))
+    for steps in range(4, 9)
+} | {"sign-d5x5-l1e-3-bf16-fused": {"degree": 5, "steps": 5, "dtype": "bfloat16", "loop": "fused"}}
+"""Quintics, for what takes no other degree: six are what msign runs by default. Their headroom is found."""
 
 BUDGETS = [
     {"matmuls": matmuls, "dtype": dtype}

@@ -1,11 +1,12 @@
 """Run the tables of the catalogue on many random matrices in their precision, and look for values lost.
 
-Each table of root 2 whose provenance names a half precision runs there, or those named here. A draw is one
-spectrum with random arguments, shape, scale and seed, and at most MEMBERS matrices of its batch; it comes
-from (seed, digest of the table, number of the draw) alone. So a run that was stopped goes on where it was,
-and ends with the same figures as one that was not. What the environment says of kernels (machines.py) is part
-of the setting, and each has entries of its own. Writes figures/stress_defaults.json as it goes; exit
-code 1 where a result is not finite or a value is lost: LOST or more beyond the error that was promised.
+Each table of root 2 whose provenance names a half precision runs there, or those named here; the members of
+a family share its matrices, and each has an entry. A draw is one spectrum with random arguments, shape, scale
+and seed, and at most MEMBERS matrices of its batch; it comes from (seed, digest of the table, number of the
+draw) alone. So a run that was stopped goes on where it was, and ends with the same figures as one that was
+not. What the environment says of kernels (machines.py) is part of the setting, and each has entries of its
+own. Writes figures/stress_defaults.json as it goes; exit code 1 where a result is not finite or a value is
+lost: LOST or more beyond the error that was promised.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from machines import MORE, ROWS
 
 import polydesign
 from polydesign.model import HALF, InputError, Plan, Table, dtype_name
-from polydesign.table.catalogue import adaptive_entries, entries
+from polydesign.table.catalogue import adaptive_entries, entries, families
 from polydesign.text.files import write_atomically
 from polydesign.verification.machine import machine
 from polydesign.verification.samples import Sample
@@ -229,11 +230,17 @@ def plan_of(table: Table, dtype: str | None) -> Plan:
     return Plan(dtype_name(chosen), form=table.form)
 
 
+def alone(table: Table) -> list[tuple[Table, int]]:
+    """The members of a family as tables of their own, each with how many share the matrices."""
+    parts = 1 + len(table.members)
+    return [(one, parts) for one in (replace(table, members=()), *table.members)]
+
+
 def defaults() -> list[str]:
-    """Tables for the sign made for a half precision, adaptive ones among them, but for unsafe ones."""
+    """Tables for the sign made for a half precision, with adaptive ones and families, without unsafe ones."""
     return [
         one.name
-        for one in (*entries(), *adaptive_entries())
+        for one in (*entries(), *adaptive_entries(), *families())
         if one.purpose == "sign" and one.dtype in HALF and one.standing() != "unsafe"
     ]
 
@@ -291,21 +298,21 @@ def main(
     names = list(dict.fromkeys([*(tables or defaults()), *favourites]))
     try:
         place = resolve_device(device)
-        loaded = [(name, polydesign.load(name)) for name in names]
-        plans = [plan_of(table, dtype) for _, table in loaded]
+        loaded = [(name, one, parts) for name in names for one, parts in alone(polydesign.load(name))]
+        plans = [plan_of(table, dtype) for _, table, _ in loaded]
     except InputError as problem:
         raise click.ClickException(str(problem)) from problem
     kept = read(output)
     keys = [
         key_of(table.name, {"dtype": plan.dtype, "kernels": kernels()})
-        for (_, table), plan in zip(loaded, plans, strict=True)
+        for (_, table, _), plan in zip(loaded, plans, strict=True)
     ]
     with workers(processes) as run:
-        for key, (name, table), plan in zip(keys, loaded, plans, strict=True):
+        for key, (name, table, parts), plan in zip(keys, loaded, plans, strict=True):
             entry = begun(table, plan, place, seed, sides)
             if key in kept and kept[key]["setting"] == entry["setting"]:
                 entry = kept[key]
-            wanted = most_count if name in favourites else count
+            wanted = math.ceil((most_count if name in favourites else count) / parts)
             work = partial(examine, table, plan, str(place), seed, sides)
             while entry["matrices"] < wanted and time.monotonic() < end:
                 for shown in run(work, range(entry["draws"], entry["draws"] + CHUNK)):
