@@ -98,8 +98,8 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
 
     coupled: whether it is for roots, whose products are those of the coupled form; root 2 has tables of both.
 
-    Of the tables that a search measured for this root and precision: for matmuls the one with most products
-    that are no more than these; for an error the one with fewest whose error on the matrices of the search
+    Of the tables that a search measured for this root and precision: for matmuls the one that errs least of
+    those with no more products; for an error the one with fewest whose error on the matrices of the search
     (Table.observed) is at most that. It is no bound. A table that is unsafe in this precision is never taken;
     where one is passed over for a number of products, a PromiseWarning says so, unless plan.check is False.
 
@@ -124,7 +124,7 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
                 "plan.matmuls",
                 f"is {plan.matmuls}, and the smallest table takes {min(known)}{left_out}: give as many",
             )
-        taken = max(fitting)
+        taken = min(fitting, key=lambda number: (_erred(known[number], coupled=coupled), number))
         passed_over = [
             one
             for one in _measured(root, dtype, coupled=coupled)

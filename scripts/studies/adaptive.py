@@ -31,7 +31,7 @@ from polydesign.verification.spectra import sample
 from polydesign.verification.timing import timed_on
 
 OUTPUT = Path(__file__).resolve().parents[2] / "figures" / "adaptive.json"
-ERRORS = (0.3, 0.05, 0.01)
+ERRORS = (0.3, 0.1, 0.05, 0.03, 0.01)
 LOWER, SEED = 1e-3, 0
 SHAPE = (512, 1024)
 RANK, NOISE = 8, 0.05
@@ -183,27 +183,19 @@ def costs(body: dict[str, Any]) -> str:
 
 def markdown(body: dict[str, Any]) -> str:
     """The tables, with an empty line between them."""
-    return "\n\n".join((by_products(body), by_index(body), costs(body)))
+    return "\n\n".join((*map(by_products, body["precisions"]), by_index(body), costs(body)))
 
 
-def by_products(body: dict[str, Any]) -> str:
-    """A row a spectrum: rho, and for each precision and error products and measured errors of both."""
-    kinds = [
-        (one["dtype"], wanted)
-        for one in body["precisions"]
-        for wanted in dict.fromkeys(row["wanted"] for row in one["rows"])
-    ]
-    head = ["", "rho", *(f"{DTYPES[dtype]}, {wanted:g}" for dtype, wanted in kinds)]
-    lines = [f"| {' | '.join(head)} |", "|---|---:" + "|---:" * len(kinds) + "|"]
-    found = {
-        (one["dtype"], row["wanted"], row["spectrum"]): row
-        for one in body["precisions"]
-        for row in one["rows"]
-    }
-    for name in dict.fromkeys(name for *_, name in found):
+def by_products(precision: dict[str, Any]) -> str:
+    """A row a spectrum: rho, and for each error products and measured errors of both."""
+    wanted = list(dict.fromkeys(row["wanted"] for row in precision["rows"]))
+    head = ["", "rho", *(f"{DTYPES[precision['dtype']]}, {error:g}" for error in wanted)]
+    lines = [f"| {' | '.join(head)} |", "|---|---:" + "|---:" * len(wanted) + "|"]
+    found = {(row["spectrum"], row["wanted"]): row for row in precision["rows"]}
+    for name in dict.fromkeys(name for name, _ in found):
         cells, rho = [], 0.0
-        for dtype, wanted in kinds:
-            row = found[dtype, wanted, name]
+        for error in wanted:
+            row = found[name, error]
             rho = row["adaptive"]["rho"]
             products = " → ".join(str(row[how]["products"]) for how in ("today", "adaptive"))
             errors = " → ".join(f"{row[how]['error']:.2g}" for how in ("today", "adaptive"))
