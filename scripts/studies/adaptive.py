@@ -10,6 +10,7 @@ tables of docs/running.md.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -22,6 +23,7 @@ import torch
 from torch import Generator, Tensor
 
 from polydesign.model import DTYPES, HALF, InputError, Plan
+from polydesign.program.cost import matmuls_of
 from polydesign.rounding.trial import LOST
 from polydesign.runtime import Sign, msign_with_info
 from polydesign.text.files import write_atomically
@@ -183,7 +185,30 @@ def costs(body: dict[str, Any]) -> str:
 
 def markdown(body: dict[str, Any]) -> str:
     """The tables, with an empty line between them."""
-    return "\n\n".join((*map(by_products, body["precisions"]), by_index(body), costs(body)))
+    return "\n\n".join((ladders(), *map(by_products, body["precisions"]), by_index(body), costs(body)))
+
+
+def ladders() -> str:
+    """A row a precision and error: the least rho for each number of products, and what runs below all."""
+    lines = ["| | error | products: least ρ | otherwise |", "|---|---:|---|---:|"]
+    for dtype in HALF:
+        for error in ERRORS:
+            if not offered(dtype, error):
+                continue
+            how = Sign(plan=Plan(dtype, error=error, normalization="adaptive")).resolved(dtype)
+            least: dict[int, float] = {}
+            for one in how.ladder:
+                least[one.matmuls] = min(one.interval[0] / LOWER, least.get(one.matmuls, math.inf))
+            steps = [f"{number}: {math.ceil(100 * rho) / 100:.2f}" for number, rho in sorted(least.items())]
+            # A matrix that allows fewer products never gets more.
+            fallen = [step for n, step in zip(sorted(least), steps, strict=True) if _pays(least, n)]
+            lines.append(f"| {dtype} | {error:g} | {', '.join(fallen)} | {matmuls_of(how.table)} |")
+    return "\n".join(lines)
+
+
+def _pays(least: dict[int, float], number: int) -> bool:
+    """Whether no fewer products do from the same rho on."""
+    return all(least[number] < rho for fewer, rho in least.items() if fewer < number)
 
 
 def by_products(precision: dict[str, Any]) -> str:
