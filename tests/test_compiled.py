@@ -83,6 +83,7 @@ def test_direct_compiles_once_for_all_tables_of_its_degrees(traced, degrees, dty
         assert graphs() == 1
 
 
+@pytest.mark.alike
 @pytest.mark.few(1)
 @pytest.mark.parametrize("degrees", DEGREES)
 def test_other_degrees_are_compiled_again(traced, degrees, seed, device):
@@ -133,6 +134,7 @@ def test_the_matrix_sign_compiles_too(traced, seed, device):
     assert graphs() == 1
 
 
+@pytest.mark.alike
 def test_a_third_shape_compiles_nothing(traced, seed, device):
     schedule = designed(degree=(5, 9), lower=0.1).schedule
     seen = []
