@@ -99,6 +99,7 @@ def test_save_keeps_the_maps(good: Path, tmp_path: Path) -> None:
     assert [len(entry["map"]["x"]) for entry in json.loads(target.read_text())] == [48, 48, 48, 16, 32]
 
 
+@pytest.mark.alike
 def test_lines_and_lists_are_the_same_measurements(good: Path, tmp_path: Path) -> None:
     from polydesign.table.measurements import loads
 

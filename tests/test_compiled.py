@@ -13,7 +13,7 @@ import polydesign
 from polydesign.model import Plan
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.rounding.running import term_rounding
-from polydesign.runtime import compiled, execute, msign, ops
+from polydesign.runtime import base, compiled, execute, msign, ops
 from polydesign.runtime.normalize import frobenius
 
 pytestmark = [
@@ -83,6 +83,7 @@ def test_direct_compiles_once_for_all_tables_of_its_degrees(traced, degrees, dty
         assert graphs() == 1
 
 
+@pytest.mark.alike
 @pytest.mark.few(1)
 @pytest.mark.parametrize("degrees", DEGREES)
 def test_other_degrees_are_compiled_again(traced, degrees, seed, device):
@@ -133,6 +134,7 @@ def test_the_matrix_sign_compiles_too(traced, seed, device):
     assert graphs() == 1
 
 
+@pytest.mark.alike
 def test_a_third_shape_compiles_nothing(traced, seed, device):
     schedule = designed(degree=(5, 9), lower=0.1).schedule
     seen = []
@@ -199,6 +201,16 @@ def test_inductor_runs_msign(monkeypatch, tmp_path, seed, device, request):
             exact = msign(M.double(), table)
             assert off(found, exact) <= 3 * off(expected, exact) + 8 * UNIT_ROUNDOFF[dtype]
         assert graphs() == count
+
+
+def test_what_makes_operators_is_marked_as_torch_marks_it():
+    """By hand, for torch's decorator loads the compiler; where torch changes its mark, ours has to."""
+
+    def ours(value: int) -> int:
+        return value
+
+    unmarked = dict(vars(ours))
+    assert vars(torch.compiler.assume_constant_result(ours)) == vars(base._number) != unmarked
 
 
 def test_inference_first_and_training_after(traced, seed, device):

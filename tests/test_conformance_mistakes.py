@@ -435,6 +435,7 @@ def results(folder: Path, code: Callable[[Tensor], Tensor]) -> dict[str, np.ndar
     return {name: code(torch.tensor(one["input"])).double().numpy() for name, one in lists.items()}
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("form", ["json", "npy"])
 def test_results_of_other_languages_are_judged(form: str, folder: Path, tmp_path: Path) -> None:
     for code, verdict in (
@@ -548,6 +549,7 @@ def test_the_command_refuses(arguments: list[str], message: str, tmp_path: Path,
     assert message in result.stderr
 
 
+@pytest.mark.alike
 def test_code_that_ends_the_process_is_not_taken_for_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:

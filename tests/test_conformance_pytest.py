@@ -13,7 +13,6 @@ from polydesign.verification.conformance import conformance
 from polydesign.verification.expected import listed_spectra
 
 pytest_plugins = ["pytester"]
-pytestmark = pytest.mark.numerics
 
 NAME = "sign-d5x6-l1e-3-bf16"
 CASES = listed_spectra("msign")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import pytest
+import run_machines
 from conftest import beyond_few, few_cases
 
 NAMES = [
@@ -62,3 +63,9 @@ def test_functions_that_are_marked_few_keep_so_many_cases() -> None:
     left = beyond_few([*dear, *others, *wide, *dearer])
     assert (len(left & {*dear}), len(left & {*dearer}), left & {*others}) == (6, 8, set())
     assert left >= {*wide}
+
+
+def test_rows_of_machines_collect_the_files_that_have_a_mark_alone() -> None:
+    found = run_machines.marked()
+    assert {"tests/test_runtime.py", "tests/test_coeffs.py", "tests/test_kernels.py"} < set(found)
+    assert not {"tests/test_docs.py", "tests/test_conformance_pytest.py"} & set(found)

@@ -132,6 +132,7 @@ def test_resumption_goes_on_with_the_same_problem(run):
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.alike
 def test_resumption_keeps_normalization_and_evaluation(run):
     given = ("--degree", "3,7", "--lower", 0.1, "--normalization", "aol", "--evaluation", "monomial")
     result = run(*given, "--timeout", 1e-9, "-o", "a.json")

@@ -120,6 +120,7 @@ def test_it_stops_where_it_has_enough(tight: Table) -> None:
     assert found.rounds < 80
 
 
+@pytest.mark.alike
 def test_a_hunt_goes_on_where_it_was_stopped(
     tight: Table, found: Hunt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +215,7 @@ def test_a_case_is_read_back_as_it_was(tight: Table, found: Hunt, tmp_path: Path
     assert found.call(case.matrix, float32_side=0) > BLOWN
 
 
+@pytest.mark.alike
 @pytest.mark.filterwarnings("ignore::polydesign.model.SafetyWarning")  # it is a table of before
 def test_the_command_prints_writes_and_says_what_it_found(
     tight: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

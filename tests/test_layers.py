@@ -158,6 +158,12 @@ def test_import_polydesign_loads_nothing_heavy():
     assert not loaded & {"numpy", "torch", "matplotlib", "mpmath", "scipy", "jsonschema", "click"}
 
 
+def test_an_operator_runs_without_the_compiler():
+    loaded = loaded_by("import torch; from polydesign.runtime import msign; msign(torch.eye(3, 4))")
+    assert "polydesign.runtime.operators" in loaded
+    assert not loaded & {"torch._dynamo", "torch.distributed.tensor", "sympy", "matplotlib"}
+
+
 def test_help_of_search_loads_no_numerical_library():
     loaded = loaded_by("from polydesign.cli import main; main(['search', '--help'], standalone_mode=False)")
     assert "polydesign.designer.methods" in loaded  # the negative control: the fields were read

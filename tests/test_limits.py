@@ -155,6 +155,7 @@ def test_other_roots() -> None:
     assert limit(4, 0.2, root=4).error == pytest.approx(best_approximation(4, 8, 0.2, 1.0).error, rel=1e-11)
 
 
+@pytest.mark.alike
 def test_the_pages_quote_the_limits() -> None:
     """And the errors of the schedules beside them, each the best approximation on the image before."""
     table = written().split("## How far from what is possible")[1].split("\n## ")[0]

@@ -224,6 +224,7 @@ def test_the_summary_says_the_price(few, tmp_path, monkeypatch):
     assert "the price is +" in slope.stdout or "the price is -" in slope.stdout
 
 
+@pytest.mark.alike
 def test_an_interrupt_of_the_command_leaves_a_table_on_the_grid(tmp_path):
     """By a signal to a process of its own, as Ctrl-C in a shell."""
     code = (

@@ -107,17 +107,23 @@ def test_an_entry_has_the_standing_of_its_table(word: str, tmp_path: Path) -> No
     assert (found.half, found.digest) == ("bfloat16", table.digest)
 
 
+def were_recorded(monkeypatch: pytest.MonkeyPatch, *tables: Earlier) -> None:
+    """As if earlier versions had shipped these, and this one does not."""
+    for name in ("recorded", "earlier_tables"):
+        monkeypatch.setattr(catalogue, name, lambda: tables)
+
+
 def test_an_earlier_table_is_loaded_with_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = polydesign.design(degree=5, steps=5, headroom=1.015, image_floor=0.1, floor_free_tail=2)
     path = tmp_path / "old.json"
     polydesign.save(table, path)
     assert polydesign.load(path) == table  # no warning
-    monkeypatch.setattr(catalogue, "earlier_tables", lambda: (earlier_of(table, name=NAME),))
+    were_recorded(monkeypatch, earlier_of(table, name=NAME))
     with pytest.warns(
         SafetyWarning, match=rf"old.json is an earlier table of this package, {NAME}, unsafe: .* 3 of 1,000 "
     ):
         assert polydesign.load(path) == table
-    monkeypatch.setattr(catalogue, "earlier_tables", lambda: (earlier_of(table, renewed=False),))
+    were_recorded(monkeypatch, earlier_of(table, renewed=False))
     with pytest.warns(SafetyWarning, match="polydesign list --own --dtype bf16 shows what to take"):
         polydesign.load(path)
 
@@ -445,7 +451,7 @@ def test_the_command_line_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     polydesign.save(table, path)
     result = CliRunner().invoke(main, ["export", str(path), "--to", "timm"])
     assert result.stderr.startswith("Warning: mine blows up 3 of 1,000 matrices")
-    monkeypatch.setattr(catalogue, "earlier_tables", lambda: (earlier_of(table),))
+    were_recorded(monkeypatch, earlier_of(table))
     result = CliRunner().invoke(main, ["show", str(path)])
     assert result.exit_code == 0
     assert f"Warning: {path} is an earlier table of this package, mine, unsafe: " in result.stderr

@@ -257,6 +257,7 @@ def test_a_compiled_step_runs_the_operator_that_it_is_given(seed: int) -> None:
     assert not torch.equal(coarse(M), fine(M))
 
 
+@pytest.mark.alike
 def test_numbers_of_operators_are_of_one_process() -> None:
     """A compiler keeps graphs on disk, where the number stands for the operator."""
     code = "from polydesign.runtime import Sign; print(Sign().__dict__['_number'])"

@@ -63,6 +63,7 @@ def run(script: ModuleType, *arguments: object) -> Result:
     return CliRunner().invoke(script.main, [str(a) for a in arguments], catch_exceptions=False)
 
 
+@pytest.mark.alike
 def test_results_are_stored_and_not_tried_again(script: ModuleType, tmp_path: Path) -> None:
     result = run(script, *FEW)
     assert result.exit_code == 0
@@ -83,6 +84,7 @@ def test_results_are_stored_and_not_tried_again(script: ModuleType, tmp_path: Pa
     assert run(script, *FEW, "no-such-table").exit_code == 2
 
 
+@pytest.mark.alike
 def test_what_is_enumerated_or_hunted_is_stored_too(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +100,7 @@ def test_what_is_enumerated_or_hunted_is_stored_too(
     assert run(script, *arguments).stderr == "0 to try\n"
 
 
+@pytest.mark.alike
 def test_a_file_that_was_built_again_meanwhile_is_left(script: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "sign-d5x5-l1e-3-fp16.json"
     foreign = Trial("0" * 64, "blocks", "fused", "float16", 1, 0, 0, 0.1)
@@ -106,6 +109,7 @@ def test_a_file_that_was_built_again_meanwhile_is_left(script: ModuleType, tmp_p
     assert "not stored" in script._stored(tmp_path / "gone.json", (foreign,))
 
 
+@pytest.mark.alike
 def test_members_of_a_family_are_tried_too(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,11 +127,13 @@ def test_members_of_a_family_are_tried_too(
     assert run(script, name, *FEW).stderr == "0 to try\n"
 
 
+@pytest.mark.alike
 def test_the_page_says_what_the_files_hold() -> None:
     result = CliRunner().invoke(loaded("safety_page").main, ["--check"])
     assert result.exit_code == 0, "run scripts/figures/safety_page.py"
 
 
+@pytest.mark.alike
 def test_a_row_of_the_page() -> None:
     """All trials of a loop together; nothing where it was not tried."""
     module = loaded("safety_page")

@@ -85,14 +85,15 @@ def _image(
         hull = min(o[0] for o in outers), max(o[1] for o in outers)
         # The parts meet at p(0) = 0, so the hull of what they contain is contained too.
         return hull, (min(i[0] for i in inners), max(i[1] for i in inners)) if inners else None
-    certain = [_value(coefficients, root, _ball(x)) for x in ends]
+    balls = [_ball(c) for c in coefficients]
+    certain = [_value(balls, root, _ball(x)) for x in ends]
     possible = list(certain)
     bottom, top = (_ball(x) ** root for x in ends)
     window = _window(ends, root) if narrow else None
     for y in _critical_points(coefficients, root, bits, window):
         if y < bottom or y > top:
             continue
-        value = _value(coefficients, root, y.root(root))
+        value = _value(balls, root, y.root(root))
         possible.append(value)
         if y > bottom and y < top:
             certain.append(value)
@@ -138,11 +139,11 @@ def _window(ends: Ends, root: int) -> Ends:
     return _exact(((top + bottom) / 2).mid()), _exact(((top - bottom) / 2).mid())
 
 
-def _value(coefficients: tuple[Fraction, ...], root: int, x: arb) -> arb:
+def _value(coefficients: list[arb], root: int, x: arb) -> arb:
     y = x**root
-    q = _ball(coefficients[-1])
+    q = coefficients[-1]
     for c in reversed(coefficients[:-1]):
-        q = q * y + _ball(c)
+        q = q * y + c
     return x * q
 
 

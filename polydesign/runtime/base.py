@@ -316,7 +316,6 @@ def _spelled(value: Any) -> Any:
     return (_PLAN, tuple([getattr(value, name) for name in _PLAN])) if isinstance(value, Plan) else value
 
 
-@torch.compiler.assume_constant_result
 def _number(kind: Callable[..., Kind], names: tuple[str, ...], *values: Any) -> str:
     """Of the operator that is made while code is traced; names: of the last values.
 
@@ -330,6 +329,10 @@ def _number(kind: Callable[..., Kind], names: tuple[str, ...], *values: Any) -> 
     given = list(map(read, values))
     count = len(given) - len(names)
     return opaque.numbered(kind(*given[:count], **dict(zip(names, given[count:], strict=True))), kept=True)
+
+
+# As torch.compiler.assume_constant_result marks it, which loads the compiler: as long again as torch itself.
+_number._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
 @lru_cache(maxsize=256, typed=True)

@@ -208,6 +208,13 @@ def earlier_tables() -> tuple[Earlier, ...]:
     return tuple(replace(one, renewed=one.name in renewed) for one in recorded() if one.digest not in now)
 
 
+def earlier_table(digest: str) -> Earlier | None:
+    """The one of earlier_tables with this digest: a hundred files are looked at where one was recorded."""
+    if all(one.digest != digest for one in recorded()):
+        return None
+    return next((one for one in earlier_tables() if one.digest == digest), None)
+
+
 def shipped_name(digest: str) -> str | None:
     """The name of the table of the package, ours or the literature's, with this digest."""
     return _shipped_names().get(digest)
@@ -288,9 +295,9 @@ def load(source: str | os.PathLike[str], *, proving: bool = True) -> Table:
     text = read_text(path, _WHAT)
     with located(f"{path}: "):
         table = loads(text, proving=proving)
-    for one in earlier_tables():
-        if one.digest == table.digest:
-            warnings.warn(f"{path} is {one}", SafetyWarning, stacklevel=2)
+    earlier = earlier_table(table.digest)
+    if earlier is not None:
+        warnings.warn(f"{path} is {earlier}", SafetyWarning, stacklevel=2)
     return table
 
 

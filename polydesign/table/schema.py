@@ -28,9 +28,22 @@ def _validator(part: str) -> Any:
     from jsonschema import Draft202012Validator
 
     schema = json.loads(files("polydesign").joinpath("schema/schedule-v2.schema.json").read_text("utf-8"))
-    if part:
-        schema = {"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]}
-    return Draft202012Validator(schema)
+    definitions = schema.pop("$defs")
+    return Draft202012Validator(_in_place(definitions[part] if part else schema, definitions))
+
+
+def _in_place(part: Any, definitions: Any) -> Any:
+    """The same with definitions where they are referred to: looking each up took a third of the time."""
+    if isinstance(part, list):
+        return [_in_place(item, definitions) for item in part]
+    if not isinstance(part, dict):
+        return part
+    found = {key: _in_place(value, definitions) for key, value in part.items()}
+    name = part.get("$ref", "#").removeprefix("#/$defs/")
+    if name == "#":  # a table in a table
+        return found
+    del found["$ref"]
+    return _in_place(definitions[name], definitions) | found
 
 
 def _check(validator: Any, body: Any, where: str) -> None:
