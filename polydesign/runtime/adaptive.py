@@ -21,7 +21,7 @@ from torch import Tensor
 from polydesign.model import Plan, Table
 from polydesign.program.cost import matmuls
 from polydesign.runtime.checks import on_host
-from polydesign.runtime.defaults import loaded
+from polydesign.runtime.defaults import loaded, measured_error
 from polydesign.table.catalogue import Entry, adaptive_entries
 
 NO_VMAP = 'Plan(check=False) without normalization="adaptive"'
@@ -65,8 +65,7 @@ def ladder(dtype: str, plan: Plan, base: Table) -> tuple[Entry, ...]:
     For plan.error the cheapest whose Entry.worst is at most that, and of those the best; for plan.matmuls
     what errs least. What is no better than `base` is left out.
     """
-    assert base.observed is not None
-    own, most = (matmuls(base.schedule), base.observed), plan.error
+    own, most = (matmuls(base.schedule), measured_error(base)), plan.error
 
     def rank(products: int, error: float) -> tuple[float, float]:
         return (products, error) if most is not None else (error, products)
@@ -135,7 +134,7 @@ def _fitting(steps: tuple[Entry, ...], base: Table, lower: float, rho: float) ->
         least = min((one.interval[0] for one in steps), default=None)
         none = "no table is better" if least is None else f"the tables for it begin at {least:.4g} or above"
         return None, f"{where}, and {none}: {base.name} runs, divided by ‖M‖_F"
-    other = f"{base.name} takes {matmuls(base.schedule)} and was measured at {base.observed:.2g}"
+    other = f"{base.name} takes {matmuls(base.schedule)} and was measured at {measured_error(base):.2g}"
     return entry, (
         f"{where}, and {entry.name} begins at {entry.interval[0]:.4g}: {entry.matmuls} products, measured at "
         f"{entry.worst:.2g}; {other}"

@@ -98,10 +98,11 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
 
     coupled: whether it is for roots, whose products are those of the coupled form; root 2 has tables of both.
 
-    Of the tables that a search measured for this root and precision: for matmuls the one that errs least of
-    those with no more products; for an error the one with fewest whose error on the matrices of the search
-    (Table.observed) is at most that. It is no bound. A table that is unsafe in this precision is never taken;
-    where one is passed over for a number of products, a PromiseWarning says so, unless plan.check is False.
+    Of the tables of `budgets`: for matmuls the one that errs least of those with no more products; for an
+    error the one with fewest whose error on the matrices of the search (Table.observed), or in its runs
+    where no search measured it, is at most that. It is no bound. One that is unsafe in this precision
+    is never taken; where one is passed over for a number of products, a PromiseWarning says so, unless
+    plan.check is False.
 
     Raises InputError naming the field of the plan, with what there is.
     """
@@ -132,11 +133,12 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
         ]
         if passed_over and plan.check:
             most = max(passed_over, key=lambda one: one.matmuls)
+            error = _erred(known[taken], coupled=coupled)
             more = [str(number) for number in known if number > most.matmuls][:1]
             write = " or ".join([str(taken), *more])
             warnings.warn(
                 f"plan.matmuls: the table of {taken} products runs, {known[taken].name}, with an error of "
-                f"{known[taken].observed:.2g} as measured: that of {most.matmuls}, {most.name}, is unsafe in "
+                f"{error:.2g} as measured: that of {most.matmuls}, {most.name}, is unsafe in "
                 f"{dtype}: write matmuls={write}; Plan(check=False) runs it without this warning",
                 PromiseWarning,
                 stacklevel=2,
@@ -155,21 +157,38 @@ def chosen(root: int, dtype: str, plan: Plan, default: str, *, coupled: bool = F
     )
 
 
+def measured_error(table: Table) -> float:
+    """Of a table that was chosen for a sign: what the search measured, or where none did its runs."""
+    if table.observed is not None:
+        return table.observed
+    runs = [one.worst for one in table.measured if one.dtype == table.dtype]
+    return max([table.schedule.error, *(math.inf if worst is None else worst for worst in runs)])
+
+
 def _erred(one: Entry, *, coupled: bool) -> float:
     """What was measured of it. For roots the files have matrices that rounding harms more than a search's."""
-    assert one.observed is not None
-    if not coupled:
+    if not coupled and one.observed is not None:
         return one.observed
     return math.inf if one.worst is None else one.worst
 
 
 @lru_cache
 def budgets(root: int, dtype: str, *, coupled: bool = False) -> dict[int, Entry]:
-    """matmuls -> entry, of the package's tables that a search measured, but for unsafe ones."""
-    fitting = [one for one in _measured(root, dtype, coupled=coupled) if one.standing() != "unsafe"]
+    """matmuls -> entry, of the package's tables that a search measured, but for unsafe ones.
+
+    In place of an unsafe one another table of as many products, where there is one that was measured at all.
+    """
+    searched = _measured(root, dtype, coupled=coupled)
+    fitting = [one for one in searched if one.standing() != "unsafe"]
+    missing = {one.matmuls for one in searched} - {one.matmuls for one in fitting}
+    fitting += [one for one in _others(dtype) if one.matmuls in missing] if not coupled and root == 2 else []
     found: dict[int, Entry] = {}
-    # Of two with as many products the safer one, and of two alike the one that erred less.
-    for one in sorted(fitting, key=lambda one: (one.matmuls, STANDINGS.index(one.standing()), one.observed)):
+
+    def rank(one: Entry) -> tuple[int, int, float]:
+        """Of two with as many products the safer one, and of two alike the one that erred less."""
+        return one.matmuls, STANDINGS.index(one.standing()), _erred(one, coupled=coupled)
+
+    for one in sorted(fitting, key=rank):
         found.setdefault(one.matmuls, one)
     return found
 
@@ -183,6 +202,20 @@ def _measured(root: int, dtype: str, *, coupled: bool) -> list[Entry]:
         one
         for one in entries()
         if (one.root, one.dtype, one.form) == wanted and one.observed is not None and one.band is None
+    ]
+
+
+def _others(dtype: str) -> list[Entry]:
+    """Tables for signs from the same lower end on, plain, which no search measured."""
+    default = loaded(SIGN[dtype]).schedule.interval[0]
+    return [
+        one
+        for one in entries()
+        if (one.purpose, one.dtype, one.form, one.standing()) == ("sign", dtype, "direct", "plain")
+        and one.observed is None
+        and one.worst is not None
+        and one.band is None
+        and one.interval[0] <= default
     ]
 
 
