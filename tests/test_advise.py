@@ -7,6 +7,7 @@ import io
 import json
 import math
 import pickle
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from polydesign.drawing import save_figure, spectra_figure
 from polydesign.optim import Muon
 from polydesign.optim.serving import EXTRA, candidates, divided, reach, serving
 from polydesign.optim.spectra import QUANTILES, SHARES, spectrum
+from polydesign.optim.states import read_states
 from polydesign.runtime import msign
 from polydesign.verification.spectra import sample
 
@@ -295,6 +297,20 @@ def test_optimizers_and_modules_are_taken_as_they_are(seed: int) -> None:
     assert found.left_out["vectors"] == ["bias.exp_avg"]
 
 
+@pytest.mark.parametrize("kind", ["RMSprop", "Adagrad", "Adadelta", "Rprop", "Adam"])
+def test_second_moments_are_no_momenta(kind: str, seed: int) -> None:
+    """Of an optimizer that keeps no average of gradients nothing is said."""
+    p = torch.nn.Parameter(torch.randn(8, 12, generator=torch.Generator().manual_seed(seed)))
+    p.grad = torch.ones_like(p)
+    optimizer = getattr(torch.optim, kind)([p])
+    optimizer.step()
+    if kind == "Adam":
+        assert list(read_states([optimizer]).tensors) == ["0"]
+        optimizer = {"exp_avg_sq": torch.ones(8, 12)}
+    with pytest.raises(InputError, match="no averages of gradients; the optimizer keeps no momentum"):
+        read_states([optimizer])
+
+
 def test_what_is_no_matrix_is_left_out_and_said() -> None:
     found = advised({
         "M": torch.eye(3), "half": torch.eye(3, dtype=torch.bfloat16), "zero": torch.zeros(3, 3), "vector": torch.ones(1, 3),
@@ -340,6 +356,8 @@ def hostile(name: str, folder: Path) -> Any:
         torch.save({"step": 3, "state": {}}, path)
     elif name == "cut.safetensors":
         path.write_bytes(b"\x10\0\0\0\0\0\0\0{")
+    elif name == "notes.npz":
+        path.write_text("1 2\n3 4\n")
     elif name == "notes.txt":
         path.write_text("a")
     return path
@@ -354,6 +372,7 @@ HOSTILE = {
     "cut.pt": "is not a readable .pt file",
     "nothing.pt": "holds no tensors",
     "cut.safetensors": "is not a readable .safetensors file",
+    "notes.npz": "is no file of NumPy's",
     "notes.txt": "cannot be read: save it as one of .pt",
     "gone.pt": "there is no such file",
 }
@@ -366,6 +385,7 @@ def test_hostile_files_are_refused_and_not_run(name: str, tmp_path: Path) -> Non
         advised(path)
     assert HOSTILE[name] in str(refusal.value)
     assert str(path) in refusal.value.field
+    assert not re.search(r"\x1b|weights_only=False|allow_pickle=True", str(refusal.value))
     found = CliRunner().invoke(main, ["advise", str(path)])
     assert found.exit_code == 2
     assert HOSTILE[name] in found.stderr

@@ -536,3 +536,53 @@ def test_what_does_not_go_with_an_adaptive_plan(options: dict[str, Any], words: 
         Muon([MATRIX], plan=Plan(**ADAPTIVE), **options)
     with pytest.raises(InputError, match=words):
         Muon([{"params": [MATRIX], **options}], plan=Plan(**ADAPTIVE))
+
+
+def _made(**how: Any) -> tuple[Muon, list[torch.nn.Parameter]]:
+    weights = [torch.nn.Parameter(torch.ones(4, 6)) for _ in range(2)]
+    optimizer = Muon([("a", weights[0]), ("b", weights[1])], **how)
+    for p in weights:
+        p.grad = torch.randn(4, 6, generator=torch.Generator().manual_seed(3))
+    return optimizer, weights
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state["state"][1]["momentum_buffer"].fill_(torch.nan), "momentum of b: holds NaN"),
+        (
+            lambda state: state["state"][1].update(momentum_buffer=torch.ones(6, 4)),
+            "momentum of b: has shape",
+        ),
+        (lambda state: state["param_groups"][0].pop("momentum"), "lacks momentum: it is of another"),
+    ],
+)
+def test_a_state_that_cannot_go_on_is_refused_and_changes_nothing(change: Any, message: str) -> None:
+    optimizer, weights = _made()
+    optimizer.step()
+    before = copy.deepcopy(optimizer.state_dict())
+    state = copy.deepcopy(before)
+    change(state)
+    with pytest.raises(InputError, match=message):
+        optimizer.load_state_dict(state)
+    after = optimizer.state_dict()
+    assert after["param_groups"] == before["param_groups"]
+    for key, kept in before["state"].items():
+        assert torch.equal(after["state"][key]["momentum_buffer"], kept["momentum_buffer"])
+    with pytest.raises(InputError, match="it is of another optimizer"):
+        optimizer.load_state_dict(torch.optim.SGD(weights, lr=0.1).state_dict())
+
+
+def test_a_broken_momentum_is_named() -> None:
+    optimizer, weights = _made()
+    optimizer.step()
+    optimizer.state[weights[1]]["momentum_buffer"][0, 0] = torch.nan
+    with pytest.raises(InputError, match=r"^update of b: holds NaN"):
+        optimizer.step()
+
+
+@pytest.mark.parametrize("name", ["lr", "weight_decay"])
+@pytest.mark.parametrize("value", [math.nan, -1.0, math.inf])
+def test_a_rate_in_a_tensor_is_looked_at(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=f"^{name}: must be a number of at least 0, not"):
+        _made(**{name: torch.tensor(value)})

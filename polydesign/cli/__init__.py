@@ -99,7 +99,7 @@ class _Group(click.Group):
                 self._interrupted(ctx)
             if not isinstance(problem, OSError):
                 raise
-            where = problem.filename2 or problem.filename or "file"
+            where = problem.filename2 or problem.filename or "output"
             raise _Refusal(f"{where}: {problem.strerror or problem}") from problem
 
     def _interrupted(self, ctx: click.Context) -> NoReturn:

@@ -6,18 +6,22 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from polydesign.model import InputError
 from polydesign.optim.maps import TORCH_COEFFICIENTS, TORCH_STEPS, ClampedSign, name_of, sign_of
 from polydesign.optim.matrices import Layout
-from polydesign.optim.shards import Spread, spread
+from polydesign.optim.shards import Spread, local_of, spread
 
 OWN = ("table", "plan", "matmuls", "error", "matrices", "split", "split_dim")
 """Arguments of a group that torch.optim.Muon does not have."""
 
 CHOICES = ("table", "matmuls", "error", "ns_coefficients")
 """Arguments that say which table runs, one of them."""
+
+SAVED = ("lr", "weight_decay", "momentum", "nesterov", "adjust_lr_fn")
+"""Keys of a group without which a step cannot be made."""
 
 KEPT = ("ns_coefficients", "ns_steps", "eps", "table")
 """Keys of a group that say what runs: the arguments decide that, and no state that is loaded."""
@@ -81,13 +85,47 @@ def _check(settings: dict[str, Any]) -> None:
     if isinstance(lr, Tensor) and lr.numel() != 1:
         raise InputError("lr", f"must be one number, and is a tensor of shape {tuple(lr.shape)}")
     for name in ("lr", "momentum", "weight_decay"):
-        value = settings[name]
+        given = settings[name]
+        known = isinstance(given, Tensor) and given.numel() == 1 and not given.is_meta
+        value = given.item() if known else given
         if not isinstance(value, Tensor) and not (isinstance(value, (int, float)) and 0 <= value < math.inf):
             raise InputError(name, f"must be a number of at least 0, not {value!r}")
     if settings["adjust_lr_fn"] not in (None, "original", "match_rms_adamw"):
         raise InputError(
             "adjust_lr_fn", f"must be None, original or match_rms_adamw, not {settings['adjust_lr_fn']!r}"
         )
+
+
+def check_state(state_dict: dict[str, Any], groups: list[dict[str, Any]], maps: list[Map]) -> None:
+    """Refuse a state that this optimizer cannot go on with, before anything of its own is replaced.
+
+    What is as in no state of an optimizer is left to torch, which says it.
+    """
+    saved = state_dict["param_groups"]
+    for index, (given, group, how) in enumerate(zip(saved, groups, maps, strict=False)):
+        missing = [name for name in SAVED if name not in given]
+        if missing:
+            raise InputError(
+                f"state_dict.param_groups[{index}]",
+                f"lacks {', '.join(missing)}: it is of another optimizer; give a state of this one or of "
+                "torch.optim.Muon",
+            )
+        for name, key, p in zip(names_of(group, index), given["params"], group["params"], strict=False):
+            buffer = state_dict["state"].get(key, {}).get("momentum_buffer")
+            if not isinstance(buffer, Tensor):
+                continue
+            if buffer.shape != p.shape:
+                raise InputError(
+                    f"momentum of {name}",
+                    f"has shape {tuple(buffer.shape)}, and the parameter {tuple(p.shape)}: give the state of "
+                    "this model",
+                )
+            if how.sign.plan.check and not torch.isfinite(local_of(buffer)).all():
+                raise InputError(
+                    f"momentum of {name}",
+                    "holds NaN or infinity: load an earlier state; nothing was changed. Plan(check=False) "
+                    "loads it without this check",
+                )
 
 
 def check_parameter(name: str, p: Tensor) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from polydesign.model import InputError
 from polydesign.optim.groups import Map, scale_of
 from polydesign.optim.matrices import Piece
 from polydesign.optim.parts import Part, batches, called, each_called, in_stack, joined
@@ -54,7 +56,14 @@ class Moves:
         if self.group["nesterov"]:
             M = self._mixed(joined([part.piece.matrices(part.gradient) for part in batch]), M)
         counts = [part.piece.of(part.parameter).numel() // (part.sides[0] * part.sides[1]) for part in batch]
-        X = self.how.sign(M) if self.log is None else self._logged(M, each_called(batch, counts))
+        try:
+            X = self.how.sign(M) if self.log is None else self._logged(M, each_called(batch, counts))
+        except InputError as problem:  # the operator knows places in a stack, and users their parameters
+            place = re.fullmatch(r"M\[(\d+)\]", problem.field)
+            if place is None:
+                raise
+            title, _ = each_called(batch, counts)[int(place[1])]
+            raise InputError(f"update of {title}", problem.problem) from problem
         for part, found in zip(batch, X.split(counts), strict=True):
             found = found if found.shape[-2:] == part.sides else found.mT
             self._take(part.piece.of(part.parameter), found, part.sides)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from polydesign.model import InputError, Plan, check_integer
 from polydesign.optim.gradients import check_finite, gradient_of
-from polydesign.optim.groups import KEPT, Map, check_parameter, moving, names_of, settled
+from polydesign.optim.groups import KEPT, Map, check_parameter, check_state, moving, names_of, settled
 from polydesign.optim.maps import TORCH_EPS, TORCH_STEPS
 from polydesign.optim.moves import Held, Moves
 from polydesign.optim.readings import Reading
@@ -144,7 +144,15 @@ class Muon(torch.optim.Optimizer):
         self._maps.append(how)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load a state of this optimizer or of torch.optim.Muon; what runs stays as the arguments have it."""
+        """Load a state of this optimizer or of torch.optim.Muon; what runs stays as the arguments have it.
+
+        Args:
+            state_dict: As `state_dict()` gives it.
+
+        Raises:
+            InputError: It is of another optimizer or model, or a momentum is not finite; nothing is changed.
+        """
+        check_state(state_dict, self.param_groups, self._maps)
         kept = [{name: group[name] for name in KEPT} for group in self.param_groups]
         super().load_state_dict(state_dict)
         for index, (group, own) in enumerate(zip(self.param_groups, kept, strict=True)):

@@ -21,6 +21,13 @@ MOMENTA = ("momentum_buffer", "exp_avg", "momentum", "mu")
 """What optimizers call the average of gradients: where a state has one of these, the first, nothing else
 of it is read."""
 
+NO_AVERAGES = (
+    *("square_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf"),
+    *("sum", "acc_delta", "prev", "step_size"),
+)
+"""What optimizers of torch keep beside them or in their place, second moments and step sizes among them: no
+step is made of their spectra."""
+
 MOST_DEPTH = 64
 """Of what is nested in a file."""
 
@@ -78,6 +85,8 @@ def _chosen(leaves: dict[str, Tensor], only: Sequence[str]) -> Found:
             found.leave_out("of other names", name)
         elif key is not None and last[name] != key:
             found.leave_out(f"no {key}", name)
+        elif last[name] in NO_AVERAGES:
+            found.leave_out("no averages of gradients", name)
         elif tensor.is_complex() or not tensor.is_floating_point():
             found.leave_out(str(tensor.dtype).removeprefix("torch."), name)
         elif not tensor.numel():
@@ -91,6 +100,8 @@ def _chosen(leaves: dict[str, Tensor], only: Sequence[str]) -> Found:
         if only and set(found.left_out) == {"of other names"}:
             known = ", ".join(list(leaves)[:6])
             raise InputError("only", f"no name fits {', '.join(only)}; there are {shortened(known, 300)}")
+        if "no averages of gradients" in found.left_out:
+            reasons += "; the optimizer keeps no momentum"
         raise InputError("states", f"hold no matrix of real numbers ({reasons}): give the state of layers")
     return found
 
@@ -167,8 +178,10 @@ def _read(path: Path) -> Any:
     except InputError:
         raise
     except Exception as problem:  # libraries raise whatever the bytes of a file lead them to
-        reason = shortened(str(problem).partition("\n")[0] or type(problem).__name__, 200)
-        objects = "pickle" in reason.lower() or "weights" in reason.lower() or "allow_pickle" in reason
+        objects = any(word in str(problem).lower() for word in ("pickle", "weights", "allow_pickle"))
+        # The first sentence: what follows is how to load it with what it would run.
+        plain = re.sub(r"\x1b\[[\d;]*m", "", str(problem)).partition("\n")[0].partition(". ")[0]
+        reason = shortened(plain or type(problem).__name__, 200)
         cure = (
             "it holds more than tensors, and nothing in it is run: save the state alone, "
             'torch.save({"optimizer": optimizer.state_dict()}, path)'
@@ -193,6 +206,9 @@ def _read_safetensors(path: Path) -> Any:
 
 def _read_numpy(path: Path) -> Any:
     with path.open("rb") as file:
+        if file.read(6)[:2] not in (b"PK", b"\x93N"):
+            raise InputError(str(path), "is no file of NumPy's, whatever its name says: save it again")
+        file.seek(0)
         content = np.load(file, allow_pickle=False)
         return content if isinstance(content, np.ndarray) else {name: content[name] for name in content.files}
 
