@@ -48,6 +48,7 @@ def sign_many(matrices: Sequence[Any], table: Source | None = None, plan: Plan |
     plan = check_plan(plan)
     if isinstance(matrices, Tensor):
         raise InputError("matrices", "must be a list of matrices; for one tensor write msign(M)")
+    matrices = list(matrices)
     return run_many(made(Sign, table, plan), matrices, [f"matrices[{k}]" for k in range(len(matrices))])
 
 
