@@ -118,7 +118,7 @@ def run(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, optimizer: Op
     monkeypatch.setattr(rounding_aware, "TURNS", (0.1,))
     if not examples.WIDE:
         # doctor builds code: test_compiled.py has inductor, and test_doctor.py what doctor says of it.
-        compiled = torch.compile
+        compiled: Any = torch.compile
         monkeypatch.setattr(torch, "compile", lambda f, **how: compiled(f, **{"backend": "aot_eager"} | how))
     module: Any = ModuleType("my_optimizer")
     module.orthogonalize = optimizer
