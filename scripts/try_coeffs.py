@@ -94,13 +94,13 @@ def _tables(table: Table) -> tuple[Table, ...]:
     return (replace(table, members=()), *table.members)
 
 
-def tables(names: tuple[str, ...]) -> Iterator[tuple[Path, Table, tuple[str, ...]]]:
-    """With the precisions that each is tried in."""
+def tables(names: tuple[str, ...], *, proving: bool = True) -> Iterator[tuple[Path, Table, tuple[str, ...]]]:
+    """With the precisions that each is tried in; proving: as polydesign.load, for who shows them alone."""
     known = {path.stem: path for path in sorted(FOLDER.rglob("*.json"))}
     for name in names or known:
         if name not in known:
             raise click.BadParameter(f"{name} is not in {FOLDER}", param_hint="NAME")
-        table = polydesign.load(known[name])
+        table = polydesign.load(known[name], proving=proving)
         dtypes = HALF if table.provenance.source is not None else (table.dtype or "",)
         if table.purpose == "sign" and set(dtypes) <= set(HALF):
             yield known[name], table, tuple(dtypes)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from examples import examples
 from pages import written
 from test_scripts import loaded
 
@@ -378,7 +379,7 @@ def test_identify_states_the_standing_of_a_table_of_ours(
 
 def test_identify_knows_earlier_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known, "earlier_tables", catalogue.recorded)
-    for one in catalogue.recorded():
+    for one in catalogue.recorded()[:: examples(5, wide=1)]:
         best = polydesign.identify([list(row) for row in one.rows]).matches[0]
         assert (best.name, best.exact) == (f"{one.name} of an earlier version", True)
         assert best.unsafe == str(one)
@@ -420,6 +421,7 @@ def test_list_and_show_say_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert rows["fused"]["standing"] == {"bfloat16": "fused", "float16": "untried"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_compare_and_report_say_it(tmp_path: Path) -> None:
     tables = [replace(with_standing(word), name=word) for word in BLOWN]
     found = polydesign.compare(tables)

@@ -194,7 +194,8 @@ def _program(
         right = -off
         bounds = [(-r, r) for r in reach] + [(0, None)] * (1 + number)
         constant = 0.0
-    found = linprog(cost, A_ub=left, b_ub=right, bounds=bounds, method="highs")
+    solve: Any = linprog  # whose type takes a tenth of the time of all types to infer
+    found = solve(cost, A_ub=left, b_ub=right, bounds=bounds, method="highs")
     if not found.success:
         return None, np.inf
     return found.x[: len(reach)], constant + float(found.fun)

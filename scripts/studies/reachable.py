@@ -103,7 +103,8 @@ def descend(p: Any, x: Any, rounds: int) -> tuple[float, Any]:
         J = slopes(p, x) * scale / best
         rows, right = np.block([[J, -ones], [-J, -ones]]), np.concatenate([-e, e]) / best
         bounds = [(-radius, radius)] * len(p) + [(0, None)]
-        found = linprog(np.r_[np.zeros(len(p)), 1], A_ub=rows, b_ub=right, bounds=bounds, method="highs")
+        solve: Any = linprog  # whose type takes a tenth of the time of all types to infer
+        found = solve(np.r_[np.zeros(len(p)), 1], A_ub=rows, b_ub=right, bounds=bounds, method="highs")
         moved = p + found.x[:-1] * scale if found.status == 0 else p
         new = float(np.max(abs(deviations(moved, x))))
         if new >= best:
@@ -135,7 +136,8 @@ def searched(lower: float, seeds: list[Any], effort: Effort) -> list[tuple[float
     starts = []
     for _ in range(effort["starts"]):
         bent = random.normal(size=BENT) * random.choice([0.1, 0.5, 1, 2])
-        fit = least_squares(
+        fitted: Any = least_squares
+        fit = fitted(
             deviations, with_linear(bent, x), jac=cast("Any", slopes), args=(x,), x_scale="jac", max_nfev=150
         )
         starts.append((float(np.max(abs(fit.fun))), fit.x))
