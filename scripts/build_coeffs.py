@@ -131,8 +131,8 @@ BUDGETS = [
 
 BANDS = [
     {"band": 0.3, "matmuls": matmuls, "dtype": dtype}
-    for dtype, budgets in {"bfloat16": (10, 12, 13), "float16": (10, 12, 13)}.items()
-    for matmuls in budgets
+    for dtype in ("bfloat16", "float16")
+    for matmuls in range(8, 16)
 ]
 """The smallest lower end from which so many products end within 0.3 of 1, for those who train with Muon."""
 
@@ -147,14 +147,27 @@ LADDERS: list[dict[str, Any]] = [
     }
     for dtype, wanted, promised, products, degrees in (
         ("float16", 0.3, 0.28, 10, (17, 17)),
+        ("float16", 0.3, 0.28, 11, (17, 3, 9)),
+        ("float16", 0.3, 0.28, 12, (17, 3, 17)),
+        ("float16", 0.1, 0.095, 10, (17, 17)),
+        ("float16", 0.1, 0.095, 11, (17, 3, 9)),
+        ("float16", 0.1, 0.095, 12, (17, 3, 17)),
         ("float16", 0.05, 0.048, 11, (17, 3, 9)),
         ("float16", 0.05, 0.0455, 12, (17, 3, 17)),
         ("float16", 0.05, 0.045, 13, (17, 5, 17)),
         ("float16", 0.05, 0.045, 14, (17, 9, 17)),
+        ("float16", 0.03, 0.0285, 12, (17, 3, 17)),
+        ("float16", 0.03, 0.0285, 13, (17, 5, 17)),
+        ("float16", 0.03, 0.0285, 14, (17, 9, 17)),
         ("float16", 0.01, 0.0085, 13, (17, 5, 17)),
+        ("float16", 0.01, 0.0075, 14, (17, 9, 17)),
         ("bfloat16", 0.3, 0.24, 12, (9, 9, 9)),
+        ("bfloat16", 0.3, 0.24, 13, (9, 5, 3, 9)),
         ("bfloat16", 0.1, 0.085, 13, (9, 5, 3, 9)),
         ("bfloat16", 0.05, 0.037, 14, (9, 3, 9, 9)),
+        ("bfloat16", 0.03, 0.0235, 15, (9, 9, 9, 5)),
+        ("bfloat16", 0.02, 0.0055, 15, (9, 9, 9, 5)),
+        ("bfloat16", 0.02, 0.006, 16, (9, 9, 9, 9)),
     )
 ]
 """What Plan(normalization="adaptive") chooses among, in ADAPTIVE_FOLDER: for an error that is wanted of what
