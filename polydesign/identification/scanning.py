@@ -145,7 +145,7 @@ def inventory(
     unread = []
     for file in files:
         try:
-            text = read_text(file, "a list that is read", marked=True)
+            text = read_text(file, "a list that is read")
         except (InputError, OSError) as problem:
             if alone:
                 raise

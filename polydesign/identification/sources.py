@@ -93,7 +93,7 @@ def _from_file(path: Path, which: str | None) -> Given:
         raise InputError(
             str(path), "is a folder: polydesign.identification.inventory(path) lists the tables of its files"
         )
-    text = read_text(path, "a list that is read: paste the list itself", marked=True)
+    text = read_text(path, "a list that is read: paste the list itself")
     try:
         if '"polydesign/schedule/' in text[:200]:
             return given(load(path))
@@ -144,7 +144,7 @@ def holds_several(source: str | os.PathLike[str]) -> bool:
         path = Path(source)
         if path.is_dir():
             return True
-        text, suffix = read_text(path, "a list that is read", marked=True), path.suffix.removeprefix(".")
+        text, suffix = read_text(path, "a list that is read"), path.suffix.removeprefix(".")
         if '"polydesign/schedule/' in text[:200]:
             return False
     else:

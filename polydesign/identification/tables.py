@@ -73,7 +73,7 @@ def source_file(given: str) -> tuple[Path | None, str | None]:
 
 def _is_table(path: Path) -> bool:
     """Whether it is the file of a table, also of one that was cut off or edited."""
-    text = read_text(path, "a table, or a list that is read", marked=True)
+    text = read_text(path, "a table, or a list that is read")
     if '"polydesign/schedule/' in text:
         return True
     if path.suffix != ".json" or len(text) > _MOST:
