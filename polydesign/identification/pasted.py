@@ -217,7 +217,7 @@ def _syntax(text: str) -> InputError:
     try:
         parsed(textwrap.dedent(text))
     except SyntaxError as problem:
-        return InputError(f"line {problem.lineno}", f"{_PYTHON} ({problem.msg}): {CURE}")
+        return InputError(f"line {problem.lineno or 1}", f"{_PYTHON} ({problem.msg}): {CURE}")
     except (RecursionError, MemoryError, ValueError) as problem:
         return InputError("text", f"{_PYTHON} ({visible(str(problem))}): {CURE}")
     return InputError("text", f"holds no list of rows: {CURE}")

@@ -60,15 +60,20 @@ def taken_from(path: Path, which: str | None, cure: str = _CURE) -> Table:
 
 def source_file(given: str) -> tuple[Path | None, str | None]:
     """The source file and the name of a list in it, where it is no table's file and no name of a table."""
-    if Path(given).is_file():
+    if is_file(given):
         return (None, None) if _is_table(Path(given)) else (Path(given), None)
     file, _, name = given.partition(":")
     while name:
-        if Path(file).is_file() and not _is_table(Path(file)):
+        if is_file(file) and not _is_table(Path(file)):
             return Path(file), name
         more, _, name = name.partition(":")
         file = f"{file}:{more}"
     return None, None
+
+
+def is_file(given: str) -> bool:
+    """Whether there is such a file; no name is too long to ask, or holds what a path cannot."""
+    return os.path.isfile(given)
 
 
 def _is_table(path: Path) -> bool:

@@ -24,9 +24,7 @@ MOST_TEXT = 20_000
 """Characters of one text in a file."""
 
 
-def read_text(
-    path: str | os.PathLike[str], what: str = "a text", *, most: int = MOST_BYTES
-) -> str:
+def read_text(path: str | os.PathLike[str], what: str = "a text", *, most: int = MOST_BYTES) -> str:
     """The UTF-8 text of a file, without the mark that some editors put at the beginning.
 
     Args:
