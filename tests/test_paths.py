@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,37 @@ def test_the_command_line_takes_a_list_of_a_file(there):
     found = CliRunner().invoke(main, ["identify", "muon.py:C"])
     assert (found.exit_code, found.output.splitlines()[0]) == (0, "jordan_5")
     assert CliRunner().invoke(main, ["identify", "-"], input="muon.py").exit_code == 2
+
+
+def test_python_and_the_command_line_have_their_own_words(there):
+    """A cure is an argument there, and an option here."""
+    (there / "other.json").write_text("{}")
+    (there / "kit").mkdir()
+    (there / "kit" / "mine.txt").write_text("")
+    refused = {
+        "choose another path, or replace it with {force}": (
+            lambda: polydesign.save(polydesign.load("jordan_5"), "other.json"),
+            ["import", "one.py", "-o", "other.json"],
+        ),
+        "name one with {which}, or paste it alone": (
+            lambda: polydesign.import_table("muon.py"),
+            ["import", "muon.py"],
+        ),
+        "no earlier report: name another folder, or add {force}": (
+            lambda: polydesign.report(["jordan_5"], "kit"),
+            ["report", "jordan_5", "-o", "kit"],
+        ),
+        "write into this one with {force}": (
+            lambda: polydesign.conformance("jordan_5", "kit"),
+            ["conformance", "jordan_5", "-o", "kit"],
+        ),
+    }
+    for said, (call, arguments) in refused.items():
+        with pytest.raises(InputError, match=re.escape(said.format(force="force=True", which="which=NAME"))):
+            call()
+        found = CliRunner().invoke(main, arguments)
+        assert found.exit_code == 2
+        assert said.format(force="--force", which="--list NAME") in found.output
+        assert "force=True" not in found.output
+    polydesign.save(polydesign.load("jordan_5"), "other.json", force=True)  # the cures work when followed
+    assert len(polydesign.import_table("muon.py", which="C").schedule.steps) == 5

@@ -513,7 +513,7 @@ def test_save_and_load(table, tmp_path):
 def test_save_does_not_replace_another_table(table, tmp_path):
     path = tmp_path / "t.json"
     path.write_text("mine")
-    with pytest.raises(InputError, match=r"exists and is different.*--force"):
+    with pytest.raises(InputError, match=r"exists and is different.*force=True"):
         polydesign.save(table, path)
     assert path.read_text() == "mine"
     polydesign.save(table, path, force=True)

@@ -19,6 +19,17 @@ Command = TypeVar("Command", bound=Callable[..., None])
 _CURE = "polydesign import {path} --{field} … writes the table that you mean, to be given here"
 
 
+_SPOKEN = {"force=True": "--force", "which=NAME": "--list NAME", "to_json()": "--json"}
+"""Arguments of Python, as its messages say them, and the options that they are here."""
+
+
+def in_options(said: str) -> str:
+    """A message of Python in the words of the command line."""
+    for argument, option in _SPOKEN.items():
+        said = said.replace(argument, option)
+    return said
+
+
 def list_option(command: Command) -> Command:
     """--list, for a command that takes one table."""
     about = "Of several lists in a source file, the one called so; or write FILE:NAME."

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 import polydesign
+from polydesign.cli.given import in_options
 from polydesign.model import InputError
 
 _LONGEST_NAME = 255
@@ -60,7 +61,7 @@ def identify(
         click.echo(json.dumps(found.to_json(), indent=2) if as_json else f"{found}{hint}")
         return
     one = polydesign.identify(given, root=root, lower=lower, steps=steps, which=which)
-    click.echo(json.dumps(one.to_json(), indent=2) if as_json else str(one))
+    click.echo(json.dumps(one.to_json(), indent=2) if as_json else in_options(str(one)))
 
 
 def _given(source: str, which: str | None) -> tuple[str | Path, str | None]:

@@ -115,7 +115,7 @@ def identified(text: str, file: str, which: str | None, tell: Callable[[Any], No
             one = polydesign.identify(source, which=which)
         except InputError as problem:
             field = problem.field.replace(f"{folder}/dropped{suffix}, ", "").replace(folder + "/", "")
-            cure = problem.problem.replace("name one with --list", "choose one of them")
+            cure = problem.problem.replace("name one with which=NAME", "choose one of them")
             raise InputError(field, cure.replace(folder + "/", "")) from problem
     instead = [(a.name, a.matmuls, a.error) for a in one.instead]
     match = one.matches[0].name if one.matches else None

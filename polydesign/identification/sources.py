@@ -138,7 +138,7 @@ def _remarks(one: Listed, text: str, suffix: str) -> tuple[str, ...]:
     ]
     more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
     if others:
-        found.append(f"{', '.join(others[:_NAMED])}{more}: lists that are no steps; --list NAME reads one")
+        found.append(f"{', '.join(others[:_NAMED])}{more}: lists that are no steps; which=NAME reads one")
     return tuple(found)
 
 

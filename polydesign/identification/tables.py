@@ -54,7 +54,7 @@ def taken_from(path: Path, which: str | None, cure: str = _CURE) -> Table:
         if field in _DECIDED:
             how = cure.format(path=str(path), field=field)
             raise InputError(str(path), f"{problem.problem}; {how}") from problem
-        name_it = problem.problem.replace("name one with --list", f"name one as {path}:NAME")
+        name_it = problem.problem.replace("name one with which=NAME", f"name one as {path}:NAME")
         raise InputError(problem.field, name_it) from problem
 
 

@@ -327,7 +327,7 @@ def save(table: Table, path: str | os.PathLike[str], *, force: bool = False) -> 
             pass
     if path.is_file() and _holds(path, table):
         return False
-    raise InputError(str(path), "exists and is different; choose another with -o, or replace it with --force")
+    raise InputError(str(path), "exists and is different; choose another path, or replace it with force=True")
 
 
 def _holds(path: Path, table: Table) -> bool:

@@ -190,7 +190,7 @@ def conformance(
             raise InputError(
                 str(folder),
                 f"holds {sorted(others)[0]}, which is no part of a kit: choose another folder, or write into "
-                "this one with --force",
+                "this one with force=True",
             )
     write_together(folder, contents, last=INDEX, replacing=ours)
     return [folder / name for name in contents]
