@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -264,13 +265,16 @@ def find(source: str | os.PathLike[str]) -> Path:
         raise InputError(
             name,
             "is known to be a misprint of its source, and so no table of the catalogue; "
-            f"did you mean {' or '.join(closest(name, known, 2))}?",
+            f"{_hint(name, known, 2)}",
         )
     if path.suffix == ".json" or len(path.parts) > 1:
         raise InputError(name, "no such file; polydesign list shows the tables there are")
-    close = closest(name, known)
-    hint = f"did you mean {' or '.join(close)}?" if close else "polydesign list shows the tables there are"
-    raise InputError(name, f"is neither a file nor a table of the catalogue; {hint}")
+    raise InputError(name, f"is neither a file nor a table of the catalogue; {_hint(name, known)}")
+
+
+def _hint(name: str, known: Iterable[str], count: int = 3) -> str:
+    close = closest(name, known, count)
+    return f"did you mean {' or '.join(close)}?" if close else "polydesign list shows the tables there are"
 
 
 def load(source: str | os.PathLike[str], *, proving: bool = True) -> Table:
