@@ -18,6 +18,7 @@ from polydesign.model import (
     Table,
     check_choice,
     check_integer,
+    check_path,
     check_purpose,
     located,
     visible,
@@ -84,9 +85,11 @@ def import_table(
     >>> table.name, table.provenance.parameters["line"], round(table.schedule.error, 3)
     ('muon', 1, 0.529)
     """
+    checked = check_path("path", path)
     if isinstance(path, str):
         path, which = as_path(path, which)
-    path = Path(path)
+        checked = Path(path)
+    path = checked
     source = unambiguous(given(path, which))
     found, table = list(source.rows), source.table
     if table is not None:

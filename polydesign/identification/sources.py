@@ -19,7 +19,7 @@ from polydesign.identification.pasted import MOST_CHARACTERS, chosen, decided, f
 from polydesign.identification.paths import as_path, is_known
 from polydesign.identification.schemes import of_its_constants
 from polydesign.identification.similarity import Row
-from polydesign.model import InputError, Table, visible
+from polydesign.model import InputError, Table, quoted, visible
 from polydesign.table.catalogue import catalogue, earlier_tables, load
 from polydesign.table.layouts import checked_rows
 from polydesign.table.published import names, published
@@ -78,6 +78,8 @@ def given(source: Source, which: str | None = None) -> Given:
     """The rows of a source, with how they were read. Takes and raises what `read` does, but for readings."""
     if isinstance(source, Table):
         return Given(source.schedule.rows, source)
+    if which is not None and not isinstance(which, str):
+        raise InputError("which", f"must be the name of a list, and is {quoted(which)}")
     if isinstance(source, (str, os.PathLike)):
         source, which = as_path(source, which)
     if isinstance(source, Path):

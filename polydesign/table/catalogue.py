@@ -21,6 +21,7 @@ from polydesign.model import (
     check_choice,
     check_integer,
     check_number,
+    check_path,
     half_of,
     located,
     standing,
@@ -252,7 +253,7 @@ def find(source: str | os.PathLike[str]) -> Path:
 
     Raises InputError where there is none, with the names that come close.
     """
-    path = Path(source)
+    path = check_path("source", source)
     if path.is_file():
         return path
     name = str(source)
@@ -318,10 +319,13 @@ def save(table: Table, path: str | os.PathLike[str], *, force: bool = False) -> 
         measurements of it, stays as it is.
 
     Raises:
-        InputError: A different file is there, and force is off.
+        InputError: A different file is there, and force is off; or path can be none.
         OSError: The place is not writable.
     """
-    path = Path(path)
+    if not isinstance(table, Table):
+        kind = type(table).__name__
+        raise InputError("table", f"must be a Table, and is {kind}: load and import_table make one")
+    path = check_path("path", path)
     text = dumps(table)
     if force or not path.exists():
         try:
