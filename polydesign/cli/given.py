@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from polydesign.identification.tables import source_file, taken_from
+from polydesign.identification.source_files import source_file
+from polydesign.identification.tables import taken_from
 from polydesign.model import InputError
 from polydesign.table import as_table
 

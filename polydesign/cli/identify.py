@@ -66,7 +66,7 @@ def identify(
 
 def _given(source: str, which: str | None) -> tuple[str | Path, str | None]:
     """The text of standard input, the path of a file, or a table's name; with the name of the list in it."""
-    from polydesign.identification.tables import source_file
+    from polydesign.identification.source_files import source_file
     from polydesign.table.catalogue import find
     from polydesign.table.published import names
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from polydesign.identification.pasted import LANGUAGES
-from polydesign.identification.tables import is_file, source_file
+from polydesign.identification.source_files import is_file, source_file
 from polydesign.model import InputError
 from polydesign.table.catalogue import catalogue
 from polydesign.table.published import names
