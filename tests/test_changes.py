@@ -207,7 +207,9 @@ def test_what_may_happen_is_told():
 def test_a_list_that_is_made_of_another_is_not_passed_over():
     """As it is no step it would not count, were it not for its origin."""
     text = LIST + "d = [(a * 9, b, e) for a, b, e in c]\n"
-    with pytest.raises(InputError, match=r"several lists, c \(line 1\), d \(line 2\): name one with --list"):
+    with pytest.raises(
+        InputError, match=r"several lists, c \(line 1\), d \(line 2\): name one with which=NAME"
+    ):
         read_rows(text)
     assert read_rows(text, "c") == tuple(map(tuple, ROWS))
     assert read_rows(text, "d")[0] == (27.900000000000002, -4.2, 1.7)

@@ -407,7 +407,7 @@ def test_writing_again_and_beside_something_else(tmp_path: Path) -> None:
     assert conformance("inverse-d3x7-l1e-4-fp32", folder)  # another kit in its place
     assert not (folder / "square-input.npy").exists()
     (folder / "mine.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"mine\.txt, which is no part of a kit.*--force"):
+    with pytest.raises(InputError, match=r"mine\.txt, which is no part of a kit.*force=True"):
         conformance(table, folder)
     conformance(table, folder, force=True)
     after = {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -561,7 +561,7 @@ def test_an_interrupt_at_the_start_gives_no_traceback(tmp_path: Path, module: st
 def test_texts_are_read_up_to_a_limit(tmp_path: Path) -> None:
     path = tmp_path / "t"
     path.write_bytes(b"\xef\xbb\xbfabc")
-    assert incoming.read_text(path, marked=True) == "abc"
+    assert incoming.read_text(path) == "abc"
     with pytest.raises(InputError, match="more than 0 MB, which is too much for this"):
         incoming.read_text(path, "this", most=5)
     path.write_bytes(b"\xff\xfe")
@@ -571,3 +571,17 @@ def test_texts_are_read_up_to_a_limit(tmp_path: Path) -> None:
         incoming.parse('{"a": 1, "b": 2, "a": 3}')
     with pytest.raises(InputError, match=r"^here\.a\[1\]: must be a finite number"):
         incoming.parse('{"a": [1, 1e999]}', "here")
+
+
+def test_a_table_with_the_mark_of_an_editor_is_read(tmp_path):
+    """Notepad and PowerShell begin a file with EF BB BF; other bytes that are no JSON stay refused."""
+    path = tmp_path / "mine.json"
+    text = json.dumps(PUBLISHED).encode()
+    path.write_bytes(b"\xef\xbb\xbf" + text)
+    known = load("jordan_5")
+    assert load(path) == polydesign.import_table(path) == known
+    assert str(polydesign.identify(path)) == str(polydesign.identify(known))
+    assert not save(known, path)  # it holds this table
+    path.write_bytes(b"\xef\xbb\xbf" * 2 + text)
+    with pytest.raises(InputError, match="is no table"):
+        load(path)

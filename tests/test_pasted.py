@@ -107,7 +107,7 @@ def test_the_listing_of_polar_express_gives_what_it_runs():
         ("x = [(1.0, 2/1, 3.0),\n  (1.0, 2.0", "line 2", "is not read as Python"),
         ("int d[2] = {1, 2};", "line 1", "is not read as Python"),
         ("p = [(1, 2, 3)]\nq = [(4, 5, 6)]", "text", r"several lists, p \(line 1\), q \(line 2\)"),
-        ("p = [(1, 2, 3)]\nq = [(4, 5, 6)]", "text", "name one with --list"),
+        ("p = [(1, 2, 3)]\nq = [(4, 5, 6)]", "text", "name one with which=NAME, or paste it alone"),
         ('{"a1": [[1, 2, 3]], "b1": [[4, 5, 6]]}', "text", "several lists"),
         ("SETS = {'one': [(1, 2, 3)], 'two': [(4, 5, 6)]}", "text", r"SETS\['one'\]"),
         ("1.5 -0.5 2\n3", "line 1, row 2", "has one number"),

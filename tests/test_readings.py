@@ -221,7 +221,7 @@ def test_what_happens_under_a_condition_is_told():
     )
     assert "beside     line 3 assigns c again" in str(polydesign.identify(text))
     phases = polydesign.identify("ns: [3.4445, -4.7750, 2.0315]\nphases: [0.1, 0.8, 0.1]")
-    assert "phases (line 2): lists that are no steps; --list NAME reads one" in str(phases)
+    assert "phases (line 2): lists that are no steps; which=NAME reads one" in str(phases)
     assert polydesign.identify("ns: [3, -4, 2]\nphases: [0.1, 0.8, 0.1]", which="phases").rows == (
         (0.1, 0.8, 0.1),
     )

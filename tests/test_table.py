@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from polydesign.model import (
     Table,
 )
 from polydesign.table import digest, dumps, from_json, loads, published, save, to_json
-from polydesign.table.catalogue import find, load, shipped
+from polydesign.table.catalogue import catalogue, find, load, shipped
 
 
 @pytest.fixture(scope="module")
@@ -513,7 +514,7 @@ def test_save_and_load(table, tmp_path):
 def test_save_does_not_replace_another_table(table, tmp_path):
     path = tmp_path / "t.json"
     path.write_text("mine")
-    with pytest.raises(InputError, match=r"exists and is different.*--force"):
+    with pytest.raises(InputError, match=r"exists and is different.*force=True"):
         polydesign.save(table, path)
     assert path.read_text() == "mine"
     polydesign.save(table, path, force=True)
@@ -838,3 +839,14 @@ def test_a_reading_that_is_changed_changes_no_other():
     first.provenance.parameters["headroom"] = 2.0
     first.measured[0].versions["torch"] = "another"
     assert dumps(loads(text)) == before != dumps(first)
+
+
+@pytest.mark.parametrize("name", [one for one in published.names() if published.published(one).misprint])
+def test_a_misprint_is_refused_with_what_there_is(name):
+    with pytest.raises(InputError, match="misprint of its source") as refused:
+        load(name)
+    offered = re.search(r"did you mean (.*)\?$", refused.value.problem)
+    if offered is None:
+        assert refused.value.problem.endswith("; polydesign list shows the tables there are")
+    else:
+        assert {*offered[1].split(" or ")} <= {*catalogue()}

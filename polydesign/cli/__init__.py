@@ -26,6 +26,7 @@ try:
     from polydesign.cli.explore import explore
     from polydesign.cli.export import export
     from polydesign.cli.fold import fold, unfold
+    from polydesign.cli.given import in_options
     from polydesign.cli.identify import identify
     from polydesign.cli.importing import import_
     from polydesign.cli.listing import list_tables
@@ -83,7 +84,7 @@ class _Group(click.Group):
             flags = {p.name: p.opts[-1] for p in options if isinstance(p, click.Option)}
             # A plan's fields are options of the same name; restarts[1] belongs to --restarts.
             name = problem.field.removeprefix("plan.").partition("[")[0]
-            raise _Refusal(f"{flags.get(name, problem.field)}: {problem.problem}") from problem
+            raise _Refusal(f"{flags.get(name, problem.field)}: {in_options(problem.problem)}") from problem
         except ArithmeticError as problem:
             raise _Refusal(str(problem) or type(problem).__name__) from problem
         except SystemError as problem:  # what some libraries in C make of an interrupt while they load

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from polydesign.identification.tables import source_file, taken_from
+from polydesign.identification.source_files import source_file
+from polydesign.identification.tables import taken_from
 from polydesign.model import InputError
 from polydesign.table import as_table
 
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., None])
 
 _CURE = "polydesign import {path} --{field} … writes the table that you mean, to be given here"
+
+
+_SPOKEN = {"force=True": "--force", "which=NAME": "--list NAME", "to_json()": "--json"}
+"""Arguments of Python, as its messages say them, and the options that they are here."""
+
+
+def in_options(said: str) -> str:
+    """A message of Python in the words of the command line."""
+    for argument, option in _SPOKEN.items():
+        said = said.replace(argument, option)
+    return said
 
 
 def list_option(command: Command) -> Command:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 import polydesign
+from polydesign.cli.given import in_options
 from polydesign.model import InputError
 
 _LONGEST_NAME = 255
@@ -51,7 +52,7 @@ def identify(
     from polydesign.identification.scanning import inventory
     from polydesign.identification.sources import holds_several
 
-    given = _given(source)
+    given, which = _given(source, which)
     if which is None and holds_several(given):
         if steps is not None:
             raise InputError("steps", "is for one list: name one with --list, or leave it out")
@@ -60,16 +61,17 @@ def identify(
         click.echo(json.dumps(found.to_json(), indent=2) if as_json else f"{found}{hint}")
         return
     one = polydesign.identify(given, root=root, lower=lower, steps=steps, which=which)
-    click.echo(json.dumps(one.to_json(), indent=2) if as_json else str(one))
+    click.echo(json.dumps(one.to_json(), indent=2) if as_json else in_options(str(one)))
 
 
-def _given(source: str) -> str | Path:
-    """The text of standard input, the path of a file, or the name of a table that there is."""
+def _given(source: str, which: str | None) -> tuple[str | Path, str | None]:
+    """The text of standard input, the path of a file, or a table's name; with the name of the list in it."""
+    from polydesign.identification.source_files import source_file
     from polydesign.table.catalogue import find
     from polydesign.table.published import names
 
     if source == "-":
-        return sys.stdin.read()
+        return f"{sys.stdin.read()}\n", which  # of one line it could be a path
     path = Path(source)
     if _is_list(source) and (len(source) > _LONGEST_NAME or not path.is_file()):
         raise InputError(
@@ -78,8 +80,11 @@ def _given(source: str) -> str | Path:
             "identify -",
         )
     if path.is_file() or (path.is_dir() and source not in names()):
-        return path
-    return source if source in names() else find(source)
+        return path, which
+    if source in names():
+        return source, which
+    file, named = source_file(source)
+    return (find(source), which) if file is None else (file, which or named)
 
 
 def _is_list(source: str) -> bool:

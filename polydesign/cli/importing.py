@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 import polydesign
-from polydesign.identification.tables import source_file
+from polydesign.identification.source_files import source_file
 from polydesign.model import NORMALIZATIONS, PURPOSES, InputError
 
 

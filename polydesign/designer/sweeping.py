@@ -59,7 +59,7 @@ def read_problems(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         raise InputError(str(path), "is neither .toml nor .json")
     if not path.is_file():
         raise InputError(str(path), "there is no such file")
-    text = read_text(path, path.suffix[1:].upper(), marked=True)
+    text = read_text(path, path.suffix[1:].upper())
     with located(f"{path}: "):
         try:
             body = readers[path.suffix](text)

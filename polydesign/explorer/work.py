@@ -20,6 +20,7 @@ from polydesign.explorer.around import around
 from polydesign.explorer.drawing import Named, difference_figure, map_figure, steps_figure
 from polydesign.explorer.looks import LIGHT, Look
 from polydesign.explorer.state import State
+from polydesign.identification.paths import is_known
 from polydesign.identification.scanning import inventory
 from polydesign.identification.sources import holds_several
 from polydesign.model import InputError, Schedule, Table
@@ -100,7 +101,7 @@ def identified(text: str, file: str, which: str | None, tell: Callable[[Any], No
     """
     suffix = Path(file).suffix.lower()
     with tempfile.TemporaryDirectory() as folder:
-        source: str | Path = text
+        source: str | Path = text if is_known(text) else f"{text}\n"  # of one line it could be a path
         if suffix in _SUFFIXES or '"polydesign/schedule/' in text[:200]:
             kind = suffix if suffix in _SUFFIXES else ".json"
             source = Path(folder, f"dropped{kind}")
@@ -114,7 +115,7 @@ def identified(text: str, file: str, which: str | None, tell: Callable[[Any], No
             one = polydesign.identify(source, which=which)
         except InputError as problem:
             field = problem.field.replace(f"{folder}/dropped{suffix}, ", "").replace(folder + "/", "")
-            cure = problem.problem.replace("name one with --list", "choose one of them")
+            cure = problem.problem.replace("name one with which=NAME", "choose one of them")
             raise InputError(field, cure.replace(folder + "/", "")) from problem
     instead = [(a.name, a.matmuls, a.error) for a in one.instead]
     match = one.matches[0].name if one.matches else None

@@ -10,7 +10,7 @@ from polydesign.exporters.scalar_text import PYTHON, C
 from polydesign.exporters.sheet import CSV, LATEX, MARKDOWN
 from polydesign.exporters.target import Target
 from polydesign.exporters.torch_text import TORCH_FUNCTION
-from polydesign.model import InputError
+from polydesign.model import InputError, quoted
 from polydesign.text.similar import closest
 
 TEXTS: dict[str, Target] = {
@@ -38,6 +38,8 @@ TARGETS: dict[str, Target] = {**TEXTS, **CODEBASES}
 
 def target(name: str) -> Target:
     """The target of that name. Raises InputError with the names that come close."""
+    if not isinstance(name, str):
+        raise InputError("to", f"must be the name of a target, and is {quoted(name)}")
     if name not in TARGETS:
         close = closest(name, TARGETS)
         hint = f"did you mean {' or '.join(close)}?" if close else "polydesign export --list shows them all"

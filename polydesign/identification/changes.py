@@ -75,7 +75,7 @@ def root_of(node: ast.AST) -> str:
 def turns(node: ast.AST) -> bool:
     """Whether the expression has what is within it in another order, as reversed(…) or ….flip(0)."""
     if isinstance(node, ast.Attribute):
-        return node.attr in ("T", "mT")
+        return node.attr in ("H", "T", "mH", "mT")
     if not isinstance(node, ast.Call):
         return False
     along = {one.arg for one in node.keywords} & {"axis", "dim"}
@@ -220,6 +220,8 @@ def makes_rows(node: ast.AST) -> bool:
     if not isinstance(node, (ast.ListComp, ast.GeneratorExp)):
         return False
     inner = node.elt
+    if any(one.ifs for one in node.generators) and isinstance(inner, (ast.Name, ast.List, ast.Tuple)):
+        return True  # some of the rows
     while (
         called(inner) in ("list", "tuple", "tensor", "array") and isinstance(inner, ast.Call) and inner.args
     ):

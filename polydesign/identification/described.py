@@ -52,7 +52,7 @@ def _who(matches: Sequence[Match], rows: Sequence[tuple[float, ...]]) -> list[st
         lines.append(f"source     {shorten(best.source, 105, placeholder=' …')}")
     lines += [f"or         {other}" for other in matches[1:MOST_NAMED]]
     if len(matches) > MOST_NAMED:
-        lines.append(f"or         {len(matches) - MOST_NAMED} more; --json has all")
+        lines.append(f"or         {len(matches) - MOST_NAMED} more; to_json() has all")
     if best.differs is not None and best.expected is not None:
         lines.append(f"row {best.differs:<6d} is {_pasted(best, rows)}")
         lines.append(f"           where that table has ({', '.join(f'{c:.6g}' for c in best.expected)})")

@@ -25,6 +25,7 @@ from polydesign.identification.found import Findings, Place
 from polydesign.identification.lists import NOT_READ
 from polydesign.identification.literals import Array, UnreadError, dotted, value_of
 from polydesign.identification.nested import is_number
+from polydesign.identification.remade import Comprehension, core, remakes
 from polydesign.model import InputError
 
 _LONGEST = 1000
@@ -108,8 +109,11 @@ class Effects:
                 self._say("puts {} in another order", self.mentioned(part, known), part)
             elif isinstance(part, ast.Subscript) and isinstance(part.slice, ast.Slice):
                 self._part(part, known)
-            if makes_rows(part) and self.value(part, known) is None:
+            if makes_rows(part) and core(part) is part and self.value(part, known) is None:
                 self._say("makes another list of {}", self.mentioned(part, known), part)
+                self._made_of_members(part, known)
+            else:
+                self._beside(part, known)
             if isinstance(part, ast.BinOp) and isinstance(part.op, (ast.Mult, ast.Div)):
                 self._scaled(part, known)
         if isinstance(node, ast.BinOp) and self.value(node, known) is None:
@@ -254,6 +258,27 @@ class Effects:
         for key in self.found.holding([held]):
             said = f"line {node.lineno} takes {ast.unparse(node)}, a part of {self.found.entries[key].name}"
             self.found.note(key, said, True)
+
+    def _beside(self, node: ast.AST, known: Known) -> None:
+        """torch.tensor(c).mul(1.01) beside c: which of them runs is not known."""
+        for part, words, maybe in remakes(node):
+            held = known.get(dotted(core(part)))
+            objects = [held] if isinstance(held, list) else []
+            if isinstance(node, Comprehension):
+                objects += self.mentioned(part, known)
+            if maybe or not objects or self.value(node, known) is not None:
+                continue
+            for key in self.found.holding(objects):
+                said = words.format(self.found.entries[key].name or "it")
+                self.found.note(key, f"line {getattr(node, 'lineno', 1)} {said}, {NOT_READ}", True)
+
+    def _made_of_members(self, node: ast.AST, known: Known) -> None:
+        """[(a / s, b, c) for a, b, c in self.C], of a list of the class, or of what another method makes."""
+        for over in [one.iter for one in ast.walk(node) if isinstance(one, ast.comprehension)]:
+            for name in names_in(over):
+                if "." in name and name not in known:
+                    said = f"line {getattr(node, 'lineno', 1)} makes another list of {name}, {NOT_READ}"
+                    self.found.note_later(name, said)
 
     def _scaled(self, node: ast.BinOp, known: Known) -> None:
         """a / 1.01 of a row that a loop takes, or C[k][0] / 1.01: whether that runs is not known."""

@@ -96,7 +96,7 @@ def identify(
 
     Args:
         source: The text of the list (JSON, Python or plain numbers; nothing in it is run), a path to such a
-            text or to a table's file, a table's name, a Table, or rows of numbers.
+            text or to a table's file, as FILE or FILE:NAME, a table's name, a Table, or rows of numbers.
         root: Of the list; None for that of the table that it is, else 2.
         lower: Lower end of what the list is run on, up to 1; None for 1e-3, for roots the table's own.
         steps: How often a single row is run; None for as often as its authors do, else 5.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from polydesign.identification.matches import Match, find_matches
 from polydesign.identification.meant import check_known, check_layout, check_like, check_root, of_the_known
+from polydesign.identification.paths import as_path
 from polydesign.identification.sources import BEFORE, given, unambiguous
 from polydesign.model import (
     InputError,
@@ -17,6 +18,7 @@ from polydesign.model import (
     Table,
     check_choice,
     check_integer,
+    check_path,
     check_purpose,
     located,
     visible,
@@ -54,7 +56,7 @@ def import_table(
     taken as it stands before that, with an InputWarning.
 
     Args:
-        path: A file of Python, JSON, or another source that `identify` reads.
+        path: A file of Python, JSON, or another source that `identify` reads; FILE:NAME is one of its lists.
         which: The name of the list, where the file holds several.
         root: r of its steps x·q(xʳ).
         purpose: What it is for, one of model.PURPOSES.
@@ -83,7 +85,11 @@ def import_table(
     >>> table.name, table.provenance.parameters["line"], round(table.schedule.error, 3)
     ('muon', 1, 0.529)
     """
-    path = Path(path)
+    checked = check_path("path", path)
+    if isinstance(path, str):
+        path, which = as_path(path, which)
+        checked = Path(path)
+    path = checked
     source = unambiguous(given(path, which))
     found, table = list(source.rows), source.table
     if table is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,8 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 }
 
 
+_WRITTEN = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.ListComp, ast.GeneratorExp)
+_WHOLE = re.compile(r"^(?:\w+\.)*['\"]?(?:u?int\w*|[iu][1248]|long|short|bool\w*|byte|char)['\"]?$")
 _LONGEST = 10 * MOST_STEPS
 """A list that grows beyond this is no table; and so small a text can grow no memory."""
 
@@ -58,6 +61,13 @@ def dotted(node: ast.AST) -> str:
     if isinstance(node, ast.Attribute) and (before := dotted(node.value)):
         return f"{before}.{node.attr}"
     return ""
+
+
+def counts(call: ast.Call) -> bool:
+    """Whether an array is made of whole numbers or truth values: np.array(c, int), c.to(torch.int32)."""
+    said = [ast.unparse(one) for one in call.args if not isinstance(one, _WRITTEN)]
+    said += [ast.unparse(one.value) for one in call.keywords if one.arg == "dtype"]
+    return any(_WHOLE.search(one) for one in said)
 
 
 def bind(name: str, value: Any, known: dict[str, Any]) -> bool:
@@ -103,6 +113,8 @@ def value_of(node: ast.AST, known: dict[str, Any]) -> Any:
     if isinstance(node, ast.Call) and node.args:
         name = dotted(node.func).rpartition(".")[2]
         if name in (*_ARRAYS, *_WRAPPERS):
+            if counts(node):
+                raise UnreadError
             value = value_of(node.args[0], known)
             return (Array.of(value) if name in _ARRAYS else [*value]) if isinstance(value, list) else value
         if name == "Fraction":

@@ -103,7 +103,7 @@ def chosen(text: str, which: str | None = None, suffix: str = "") -> Listed:
         named = ", ".join(f"{visible(one.name[:80]) or 'a list'} ({one.place})" for one in lists[:12])
         more = f" and {len(lists) - 12} more" if len(lists) > 12 else ""
         raise InputError(
-            "text", f"holds several lists, {named}{more}: name one with --list, or paste it alone"
+            "text", f"holds several lists, {named}{more}: name one with which=NAME, or paste it alone"
         )
     (one,) = lists
     if one.changed and not one.maybe:
@@ -217,7 +217,7 @@ def _syntax(text: str) -> InputError:
     try:
         parsed(textwrap.dedent(text))
     except SyntaxError as problem:
-        return InputError(f"line {problem.lineno}", f"{_PYTHON} ({problem.msg}): {CURE}")
+        return InputError(f"line {problem.lineno or 1}", f"{_PYTHON} ({problem.msg}): {CURE}")
     except (RecursionError, MemoryError, ValueError) as problem:
         return InputError("text", f"{_PYTHON} ({visible(str(problem))}): {CURE}")
     return InputError("text", f"holds no list of rows: {CURE}")

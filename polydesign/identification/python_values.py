@@ -12,6 +12,7 @@ from polydesign.identification.found import Entry
 from polydesign.identification.lists import NOT_READ
 from polydesign.identification.literals import Array, bind, dotted
 from polydesign.identification.nested import is_number, lettered, whole
+from polydesign.identification.remade import remakes
 from polydesign.model import InputError
 
 _LITERAL = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.ListComp, ast.GeneratorExp)
@@ -79,8 +80,10 @@ class Values(Effects):
             self.found.problem = self.found.problem or InputError(f"line {node.lineno}", said)
             return
         before = self.found.count
+        found: dict[ast.AST, range] = {}
         for child in ast.iter_child_nodes(node):
             called = name or (_called(node) if isinstance(node, ast.Call) else "")
+            first = self.found.count + 1
             if isinstance(child, ast.keyword):
                 self.take(f"{child.arg or ''}=", child.value, known, keep=False)
             elif isinstance(child, _LITERAL) and self.value(child, known) is not None:
@@ -89,7 +92,9 @@ class Values(Effects):
                 self.times(child, known, called)
             elif not isinstance(child, _SKIPPED):
                 self.inside(child, known, called)
+            found[_within(child)] = range(first, self.found.count + 1)
         self._turned(node, before, name)
+        self._remade(node, found)
 
     def times(self, node: ast.BinOp, known: Known, name: str) -> None:
         """A product or a sum that is a list; and [(a, b, c)] * steps, a row as often as somebody says.
@@ -113,6 +118,21 @@ class Values(Effects):
                 line = getattr(node, "lineno", 1)
                 said = f"line {line} puts {name or 'it'} in another order, {NOT_READ}"
                 self.found.note(key, said, False)
+
+    def _remade(self, node: ast.AST, found: dict[ast.AST, range]) -> None:
+        """Note at the lists that were found in the parts of an expression what it makes of them."""
+        for part, words, maybe in remakes(node):
+            for key in found.get(part, ()):
+                if key in self.found.entries:
+                    said = f"line {getattr(node, 'lineno', 1)} {words.format('it')}, {NOT_READ}"
+                    self.found.note(key, said, maybe)
+
+
+def _within(child: ast.AST) -> ast.AST:
+    """The expression of a keyword, of a method that is called, and of for … in."""
+    if isinstance(child, ast.comprehension):
+        return child.iter
+    return child.value if isinstance(child, (ast.keyword, ast.Attribute)) else child
 
 
 def _called(call: ast.Call) -> str:

@@ -16,15 +16,13 @@ from polydesign.identification.exported import refuse_constants, runs, stated
 from polydesign.identification.known import KnownRows, candidates
 from polydesign.identification.lists import Listed, Reading
 from polydesign.identification.matches import Match, find_matches
-from polydesign.identification.pasted import LANGUAGES, MOST_CHARACTERS, decided, find_lists
+from polydesign.identification.pasted import MOST_CHARACTERS, decided, find_lists
+from polydesign.identification.paths import SUFFIXES, as_path
 from polydesign.identification.schemes import of_its_constants
 from polydesign.identification.similarity import Row
 from polydesign.model import MOST_INNER_DEGREE, MOST_STEPS, InputError, check_number, visible
 from polydesign.table.published import names, published
 from polydesign.text.incoming import read_text
-
-SUFFIXES = ("py", "ipynb", "yaml", "yml", "toml", "json", "md", *LANGUAGES)
-"""Of the files of a folder that are read."""
 
 MOST_FILES = 20_000
 """Of a folder."""
@@ -118,7 +116,7 @@ def inventory(
     does not tell of coefficients, and under which small values do not grow.
 
     Args:
-        source: The text, or the path of a file or a folder.
+        source: The path of a file or a folder, or a text.
         root: Compare with tables of this root alone; None for all.
         lower: Lower end of the interval that the errors of unknown tables are of; None for 1e-3.
 
@@ -126,8 +124,8 @@ def inventory(
         The tables with file and line, those that need attention first.
 
     Raises:
-        InputError: For a lower end outside (0, 1), a text that is too long, and a folder of more than 20,000
-            such files.
+        InputError: For a lower end outside (0, 1), a path at which nothing is, a text that is too long, and a
+            folder of more than 20,000 such files.
         OSError: Where a file or a folder cannot be read.
     """
     lower = LOWER if lower is None else lower
@@ -135,17 +133,20 @@ def inventory(
     if not 0 < lower < 1:
         raise InputError("lower", f"must lie between 0 and 1, and is {lower!r}")
     known = [one for one in candidates() if root in (None, one.root)]
+    source, which = as_path(source)
+    if which is not None:
+        raise InputError(str(source), f"is looked at as a whole: leave out :{which}, or call identify")
     if isinstance(source, str):
         found, problem = _of_text(source, "", "", known, lower)
         return Inventory(_sorted(found), 1, (("text", problem),) if problem else ())
-    path = Path(source)
+    path = source
     alone = not path.is_dir()
     files = [path] if alone else list(_files(path))
     sightings: list[Sighting] = []
     unread = []
     for file in files:
         try:
-            text = read_text(file, "a list that is read", marked=True)
+            text = read_text(file, "a list that is read")
         except (InputError, OSError) as problem:
             if alone:
                 raise

@@ -16,9 +16,10 @@ from polydesign.identification.exported import (
 )
 from polydesign.identification.lists import Listed, Reading
 from polydesign.identification.pasted import MOST_CHARACTERS, chosen, decided, find_lists, several
+from polydesign.identification.paths import as_path, is_known
 from polydesign.identification.schemes import of_its_constants
 from polydesign.identification.similarity import Row
-from polydesign.model import InputError, Table, visible
+from polydesign.model import InputError, Table, quoted, visible
 from polydesign.table.catalogue import catalogue, earlier_tables, load
 from polydesign.table.layouts import checked_rows
 from polydesign.table.published import names, published
@@ -54,7 +55,8 @@ def read(source: Source, which: str | None = None) -> tuple[list[Row], Table | N
     """The rows of a source, and the table that they are of where the source is one.
 
     Args:
-        source: A Table; the name of one, or of the published misprint; a path; the text of a list; or rows.
+        source: A Table; the name of one, or of the published misprint; a path, as FILE or FILE:NAME; the text
+            of a list; or rows.
         which: The name of the list, where a text holds several.
 
     Raises:
@@ -76,8 +78,12 @@ def given(source: Source, which: str | None = None) -> Given:
     """The rows of a source, with how they were read. Takes and raises what `read` does, but for readings."""
     if isinstance(source, Table):
         return Given(source.schedule.rows, source)
-    if isinstance(source, os.PathLike):
-        return _from_file(Path(source), which)
+    if which is not None and not isinstance(which, str):
+        raise InputError("which", f"must be the name of a list, and is {quoted(which)}")
+    if isinstance(source, (str, os.PathLike)):
+        source, which = as_path(source, which)
+    if isinstance(source, Path):
+        return _from_file(source, which)
     if not isinstance(source, str):
         rows = checked_rows(source)
         return Given(rows)
@@ -93,7 +99,7 @@ def _from_file(path: Path, which: str | None) -> Given:
         raise InputError(
             str(path), "is a folder: polydesign.identification.inventory(path) lists the tables of its files"
         )
-    text = read_text(path, "a list that is read: paste the list itself", marked=True)
+    text = read_text(path, "a list that is read: paste the list itself")
     try:
         if '"polydesign/schedule/' in text[:200]:
             return given(load(path))
@@ -134,22 +140,25 @@ def _remarks(one: Listed, text: str, suffix: str) -> tuple[str, ...]:
     ]
     more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
     if others:
-        found.append(f"{', '.join(others[:_NAMED])}{more}: lists that are no steps; --list NAME reads one")
+        found.append(f"{', '.join(others[:_NAMED])}{more}: lists that are no steps; which=NAME reads one")
     return tuple(found)
 
 
 def holds_several(source: str | os.PathLike[str]) -> bool:
     """Whether it is a folder, or a text of several different lists that can be steps."""
-    if isinstance(source, os.PathLike):
-        path = Path(source)
+    source, which = as_path(source)
+    if which is not None:
+        return False
+    if isinstance(source, Path):
+        path = source
         if path.is_dir():
             return True
-        text, suffix = read_text(path, "a list that is read", marked=True), path.suffix.removeprefix(".")
+        text, suffix = read_text(path, "a list that is read"), path.suffix.removeprefix(".")
         if '"polydesign/schedule/' in text[:200]:
             return False
     else:
         text, suffix = source, ""
-        if source in names() or source in catalogue():
+        if is_known(source):
             return False
     if len(text) > MOST_CHARACTERS or not text.strip() or runs_programs(text):
         return False

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
+from polydesign.identification.source_files import source_file
 from polydesign.model import InputError, Table
 from polydesign.table.given import Source, as_table
-from polydesign.text.incoming import read_text
 
 _DECIDED = ("root", "purpose", "lower", "steps", "layout")
 """Arguments of import_table that decide between readings."""
-
-_MOST = 1_000_000
-"""Characters of a JSON file that may be a list; load says what is wrong with a longer one."""
 
 _CURE = "polydesign.import_table({path!r}, {field}=…) is the table that you mean, to be given here"
 
@@ -54,32 +50,5 @@ def taken_from(path: Path, which: str | None, cure: str = _CURE) -> Table:
         if field in _DECIDED:
             how = cure.format(path=str(path), field=field)
             raise InputError(str(path), f"{problem.problem}; {how}") from problem
-        name_it = problem.problem.replace("name one with --list", f"name one as {path}:NAME")
+        name_it = problem.problem.replace("name one with which=NAME", f"name one as {path}:NAME")
         raise InputError(problem.field, name_it) from problem
-
-
-def source_file(given: str) -> tuple[Path | None, str | None]:
-    """The source file and the name of a list in it, where it is no table's file and no name of a table."""
-    if Path(given).is_file():
-        return (None, None) if _is_table(Path(given)) else (Path(given), None)
-    file, _, name = given.partition(":")
-    while name:
-        if Path(file).is_file() and not _is_table(Path(file)):
-            return Path(file), name
-        more, _, name = name.partition(":")
-        file = f"{file}:{more}"
-    return None, None
-
-
-def _is_table(path: Path) -> bool:
-    """Whether it is the file of a table, also of one that was cut off or edited."""
-    text = read_text(path, "a table, or a list that is read", marked=True)
-    if '"polydesign/schedule/' in text:
-        return True
-    if path.suffix != ".json" or len(text) > _MOST:
-        return path.suffix == ".json"
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        return True  # load says where it breaks off
-    return isinstance(body, dict) and bool({"schema", "steps"} & set(body))

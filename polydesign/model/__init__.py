@@ -41,6 +41,7 @@ from polydesign.model.checks import (
     purpose_of,
 )
 from polydesign.model.digest import digest
+from polydesign.model.given import check_folder, check_path, check_several, check_shape, check_texts
 from polydesign.model.measurement import AfterStep, MeasuredMap, Measurement
 from polydesign.model.plan import Plan
 from polydesign.model.quoting import not_plain, obeyed, quoted, shortened, visible
@@ -57,5 +58,6 @@ __all__ += ["Provenance", "Schedule", "Step"]
 __all__ += ["HALF", "LOOPS", "STANDINGS", "SafetyWarning", "Trial", "blown", "half_of", "standing", "stated"]
 __all__ += ["weakest"]
 __all__ += ["Table", "check_choice", "check_degree", "check_integer", "check_interval", "check_normalization"]
+__all__ += ["check_folder", "check_path", "check_several", "check_shape", "check_texts"]
 __all__ += ["check_number", "check_plain", "check_purpose", "digest", "dtype_name", "evaluate", "horner"]
 __all__ += ["MOST_DEPTH", "located", "not_plain", "obeyed", "purpose_of", "quoted", "shortened", "visible"]

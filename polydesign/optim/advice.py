@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from polydesign.model import InputError, check_number, dtype_name
+from polydesign.model import InputError, check_number, check_several, check_texts, dtype_name
 from polydesign.optim.matrices import Layout
 from polydesign.optim.serving import EXTRA, Choice, lows, serving
 from polydesign.program.cost import cost, flops
@@ -148,11 +148,12 @@ def advise(
     check_number("lower", lower)
     if not 0 < lower < 1:
         raise InputError("lower", f"must lie between 0 and 1, and is {lower!r}")
+    errors = check_several("errors", errors, (int, float))
     for index, error in enumerate(errors):
         check_number(f"errors[{index}]", error)
         if not 0 < error < 1:
             raise InputError(f"errors[{index}]", f"must lie between 0 and 1, and is {error!r}")
-    found = read_states(states, [only] if isinstance(only, str) else only)
+    found = read_states(states, check_texts("only", only))
     stacks = {
         name: next(Layout().pieces(tuple(tensor.shape), name)).matrices(tensor)
         for name, tensor in found.tensors.items()

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from polydesign.model import Table
+from polydesign.model import Table, check_several, check_shape
 from polydesign.reporting.comparison import LOWERS, Row, compared_rows, to_json
-from polydesign.reporting.fresh import Matrices, table_of, worst_errors
+from polydesign.reporting.fresh import Matrices, check_tables, table_of, worst_errors
 from polydesign.reporting.tables import screen, text, to_csv
 from polydesign.table.given import Source
 from polydesign.verification.verify import Progress
@@ -91,7 +91,8 @@ def compare(
     >>> [(row.name, round(row.at[0].excess, 2)) for row in found.rows]
     [('sign-d5x5-l1e-3-bf16', 1.82), ('jordan_5', 3.7)]
     """
-    loaded = tuple(table_of(source) for source in tables)
+    lower, shape = check_several("lower", lower, (int, float)), check_shape("shape", shape)
+    loaded = tuple(table_of(source) for source in check_tables(tables))
     rows = compared_rows(loaded, lower)  # what cannot be compared is refused before minutes are spent
     if measure:
         fresh = worst_errors(loaded, lower[0], Matrices(shape, device, seed), progress)

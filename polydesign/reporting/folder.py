@@ -23,7 +23,7 @@ def check_folder(folder: Path, *, force: bool = False) -> None:
     if force or not folder.is_dir() or all(map(is_leftover, folder.iterdir())) or _is_ours(folder):
         return
     raise InputError(
-        "output", f"{folder} holds files that are no earlier report: name another folder, or add --force"
+        "output", f"{folder} holds files that are no earlier report: name another folder, or add force=True"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any
 
 from polydesign.designer.design import published_table
 from polydesign.identification import tables as given_tables
-from polydesign.model import InputError, InputWarning, Measurement, Plan, Table
+from polydesign.model import InputError, InputWarning, Measurement, Plan, Table, check_several
 from polydesign.reporting.comparison import Seen
 from polydesign.reporting.tables import SHOWN
 from polydesign.table.catalogue import catalogue
@@ -30,6 +31,11 @@ def table_of(source: Source) -> Table:
         if known and not Path(str(source)).is_file()
         else given_tables.table_of(source)
     )
+
+
+def check_tables(tables: Any) -> list[Source]:
+    """The tables of a list of them; one alone is a list of one."""
+    return check_several("tables", tables, (Table, str, os.PathLike))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from polydesign.drawing.figures import comparison_figure, schedule_figure
 from polydesign.identification.tables import table_of
-from polydesign.model import InputError, Measurement
+from polydesign.model import InputError, Measurement, check_several
 from polydesign.table.given import Source
 from polydesign.table.measurements import read
 
@@ -39,7 +39,11 @@ def plot(*tables: Source, measured: str | os.PathLike[str] | Sequence[Measuremen
         raise InputError("tables", "of different roots have no axis in common: draw them one by one")
     if len(loaded) > 1:
         return comparison_figure(loaded)
-    given = read(measured) if isinstance(measured, (str, os.PathLike)) else measured or ()
+    given = (
+        read(measured)
+        if isinstance(measured, (str, os.PathLike))
+        else check_several("measured", measured or (), Measurement)
+    )
     if any(m.digest != loaded[0].digest for m in given):
         about = f"{measured} was" if isinstance(measured, (str, os.PathLike)) else "these were"
         raise InputError("measured", f"{about} measured on another table than {loaded[0].name}")

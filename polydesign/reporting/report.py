@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
-from polydesign.model import Measurement
+from polydesign.model import Measurement, check_path, check_several, check_shape
 from polydesign.reporting.comparison import LOWERS
 from polydesign.reporting.folder import check_folder, write
-from polydesign.reporting.fresh import Matrices, measurements, table_of, worst_errors
+from polydesign.reporting.fresh import Matrices, check_tables, measurements, table_of, worst_errors
 from polydesign.reporting.origin import typed
 from polydesign.reporting.page import Report, check_given, laid_out
 from polydesign.table.given import Source
@@ -53,8 +52,11 @@ def report(
         InputError: For a folder that holds something else, two tables of one name, and a measurement of none.
         OSError: Where the folder cannot be written.
     """
-    folder = Path(folder)
+    folder = check_path("folder", folder)
+    tables, lower = check_tables(tables), check_several("lower", lower, (int, float))
+    shape = check_shape("shape", shape)
     loaded = [table_of(source) for source in tables]
+    measured = check_several("measured", measured, (str, os.PathLike, Measurement))
     files = [one for one in measured if not isinstance(one, Measurement)]
     found = [one for one in measured if isinstance(one, Measurement)]
     found += [one for path in files for one in read(path)]

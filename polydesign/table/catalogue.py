@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from polydesign.model import (
     check_choice,
     check_integer,
     check_number,
+    check_path,
     half_of,
     located,
     standing,
@@ -251,7 +253,7 @@ def find(source: str | os.PathLike[str]) -> Path:
 
     Raises InputError where there is none, with the names that come close.
     """
-    path = Path(source)
+    path = check_path("source", source)
     if path.is_file():
         return path
     name = str(source)
@@ -264,13 +266,16 @@ def find(source: str | os.PathLike[str]) -> Path:
         raise InputError(
             name,
             "is known to be a misprint of its source, and so no table of the catalogue; "
-            f"did you mean {' or '.join(closest(name, known, 2))}?",
+            f"{_hint(name, known, 2)}",
         )
     if path.suffix == ".json" or len(path.parts) > 1:
         raise InputError(name, "no such file; polydesign list shows the tables there are")
-    close = closest(name, known)
-    hint = f"did you mean {' or '.join(close)}?" if close else "polydesign list shows the tables there are"
-    raise InputError(name, f"is neither a file nor a table of the catalogue; {hint}")
+    raise InputError(name, f"is neither a file nor a table of the catalogue; {_hint(name, known)}")
+
+
+def _hint(name: str, known: Iterable[str], count: int = 3) -> str:
+    close = closest(name, known, count)
+    return f"did you mean {' or '.join(close)}?" if close else "polydesign list shows the tables there are"
 
 
 def load(source: str | os.PathLike[str], *, proving: bool = True) -> Table:
@@ -314,10 +319,13 @@ def save(table: Table, path: str | os.PathLike[str], *, force: bool = False) -> 
         measurements of it, stays as it is.
 
     Raises:
-        InputError: A different file is there, and force is off.
+        InputError: A different file is there, and force is off; or path can be none.
         OSError: The place is not writable.
     """
-    path = Path(path)
+    if not isinstance(table, Table):
+        kind = type(table).__name__
+        raise InputError("table", f"must be a Table, and is {kind}: load and import_table make one")
+    path = check_path("path", path)
     text = dumps(table)
     if force or not path.exists():
         try:
@@ -327,7 +335,7 @@ def save(table: Table, path: str | os.PathLike[str], *, force: bool = False) -> 
             pass
     if path.is_file() and _holds(path, table):
         return False
-    raise InputError(str(path), "exists and is different; choose another with -o, or replace it with --force")
+    raise InputError(str(path), "exists and is different; choose another path, or replace it with force=True")
 
 
 def _holds(path: Path, table: Table) -> bool:

@@ -24,15 +24,12 @@ MOST_TEXT = 20_000
 """Characters of one text in a file."""
 
 
-def read_text(
-    path: str | os.PathLike[str], what: str = "a text", *, marked: bool = False, most: int = MOST_BYTES
-) -> str:
-    """The UTF-8 text of a file.
+def read_text(path: str | os.PathLike[str], what: str = "a text", *, most: int = MOST_BYTES) -> str:
+    """The UTF-8 text of a file, without the mark that some editors put at the beginning.
 
     Args:
         path: Of the file.
         what: It should be, for the refusal.
-        marked: Leave out the mark that some editors put at the beginning.
         most: Bytes that it may have.
 
     Raises:
@@ -44,7 +41,7 @@ def read_text(
     if len(content) > most:
         raise InputError(str(path), f"has more than {most >> 20} MB, which is too much for {what}")
     try:
-        return content.decode("utf-8-sig" if marked else "utf-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         raise InputError(str(path), f"is not UTF-8 text, so is not {what}") from problem
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from polydesign.identification.tables import table_of
-from polydesign.model import InputError, Table, dtype_name
+from polydesign.model import InputError, Table, check_folder, dtype_name
 from polydesign.table.given import Source
 from polydesign.text.files import check_place, is_leftover, write_together
 from polydesign.text.incoming import parse, read_text
@@ -180,7 +180,7 @@ def conformance(
         InputError: Where the folder holds something else and force is off, and for an operator that does not
             go with the table.
     """
-    folder, found = Path(folder), table_of(table)
+    folder, found = check_folder("folder", folder), table_of(table)
     check_place(folder / INDEX)
     contents = kit(found, operator=operator, seed=seed)
     ours = own_files(folder) if folder.is_dir() else set()
@@ -190,7 +190,7 @@ def conformance(
             raise InputError(
                 str(folder),
                 f"holds {sorted(others)[0]}, which is no part of a kit: choose another folder, or write into "
-                "this one with --force",
+                "this one with force=True",
             )
     write_together(folder, contents, last=INDEX, replacing=ours)
     return [folder / name for name in contents]

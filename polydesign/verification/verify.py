@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from polydesign.identification.tables import table_of
-from polydesign.model import InputError, Measurement, Plan, check_integer, dtype_name
+from polydesign.model import InputError, Measurement, Plan, check_shape, check_texts, dtype_name
 from polydesign.table.given import Source
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def verify(
     [('harmonic', True)]
     """
     found = table_of(table)
-    for side in shape:
-        check_integer("shape", side, 1)
+    shape = check_shape("shape", shape)
+    listed = spectra if spectra is None else ",".join(check_texts("spectra", spectra))
     plan = Plan(normalization=normalization, form=form, restarts=restarts)
     precision = dtype_name(dtype or found.dtype or "bfloat16")
 
@@ -77,7 +77,6 @@ def verify(
     from polydesign.verification.sweep import measure
 
     _, how = choose(found, operator, power)
-    listed = spectra if spectra is None or isinstance(spectra, str) else ",".join(spectra)
     given = None if matrix is None else _sample(matrix)
     settings: dict[str, Any] = {"operator": operator, "power": power, "steps": steps, "seed": seed}
     settings |= {"shape": shape, "device": device, "plan": plan, "dtype": precision}
