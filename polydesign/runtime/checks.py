@@ -50,8 +50,11 @@ def check_plan(plan: Any) -> Plan:
     return plan
 
 
-def check_matrix(name: str, M: Tensor) -> None:
-    """Refuse what is not a plain tensor of shape (..., m, n) with a floating dtype."""
+def check_matrix(name: str, M: Tensor, of_complex: str = "") -> None:
+    """Refuse what is not a plain tensor of shape (..., m, n) with a floating dtype.
+
+    of_complex: what to do with a complex one, "" where the real matrix of twice its sides does as well.
+    """
     if not isinstance(M, Tensor):
         if isinstance(M, (list, tuple)) and any(isinstance(one, Tensor) for one in M):
             write = f"torch.stack({name}) where all have one shape, or call it for each"
@@ -64,12 +67,13 @@ def check_matrix(name: str, M: Tensor) -> None:
         layout = str(M.layout).removeprefix("torch.")
         raise InputError(name, f"must be a dense tensor, not of layout {layout}: write {name}.to_dense()")
     if M.is_complex():
-        raise InputError(
-            name,
-            f"must be real here, not {str(M.dtype).removeprefix('torch.')}: write the real matrix of twice "
-            f"its sides, torch.cat([torch.cat([{name}.real, -{name}.imag], -1), torch.cat([{name}.imag, "
-            f"{name}.real], -1)], -2): it has the same singular values, each twice",
+        embedding = (
+            "write the real matrix of twice its sides, "
+            f"torch.cat([torch.cat([{name}.real, -{name}.imag], -1), torch.cat([{name}.imag, {name}.real], -1)], "
+            "-2): it has the same singular values, each twice"
         )
+        dtype = str(M.dtype).removeprefix("torch.")
+        raise InputError(name, f"must be real here, not {dtype}: {of_complex or embedding}")
     if not M.is_floating_point():
         dtype = str(M.dtype).removeprefix("torch.")
         write = f"{name}.dequantize()" if M.is_quantized else f"{name}.to(torch.float32)"
@@ -114,9 +118,9 @@ def state_name(plan: Plan, name: str, M: Tensor) -> str:
     return plan.dtype or dtype
 
 
-def check_square(name: str, P: Tensor) -> None:
+def check_square(name: str, P: Tensor, of_complex: str = "") -> None:
     """Refuse what `check_matrix` refuses, and sides that differ."""
-    check_matrix(name, P)
+    check_matrix(name, P, of_complex)
     if P.shape[-2] != P.shape[-1]:
         raise InputError(name, f"must be square, (..., n, n), not {tuple(P.shape)}")
 

@@ -24,6 +24,13 @@ from polydesign.model import InputError, check_choice, check_integer
 from polydesign.runtime.checks import check_finite, check_matrix
 from polydesign.runtime.surroundings import pinned
 
+OF_COMPLEX = (
+    "write found = column_row(torch.cat([X.real, X.imag], -2), torch.cat([Y.real, Y.imag], -1), k, how) for "
+    "X and Y of one complex dtype: its indices are theirs, and without a middle XY is near "
+    "torch.complex(*found.left.chunk(2, -2)) @ torch.complex(*found.right.chunk(2, -1))"
+)
+"""Columns and rows of these are as long as the complex ones; those of [[Re, −Im], [Im, Re]] come twice."""
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnRow:
@@ -63,7 +70,7 @@ def column_row(
     how or middle, and for k outside 1 to p.
     """
     for name, M in (("X", X), ("Y", Y)):
-        check_matrix(name, M)
+        check_matrix(name, M, OF_COMPLEX)
         check_finite(name, M, "")
     if X.shape[-1] != Y.shape[-2] or X.shape[:-2] != Y.shape[:-2]:
         raise InputError(

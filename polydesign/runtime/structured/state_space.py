@@ -23,6 +23,13 @@ from polydesign.runtime.roots import inverse
 from polydesign.runtime.structured.triangular import check_solved, lower_inverse
 from polydesign.runtime.surroundings import pinned
 
+OF_COMPLEX = (
+    "give both A and B as the real matrices of twice their sides, "
+    "torch.cat([torch.cat([Z.real, -Z.imag], -1), torch.cat([Z.imag, Z.real], -1)], -2) "
+    "for Z = A.to(torch.complex128) and Z = B.to(torch.complex128): "
+    "both results are such matrices too"
+)
+
 MOST_LEFT = 0.5
 """Of ‖I − YT‖_F: a refinement then multiplies the error by no more."""
 
@@ -85,8 +92,8 @@ def bilinear(
     positive, and for the normalization aol, whose msign is that of another matrix; with plan.check where
     ‖I − YT‖_F is above 1/2: T is singular, or nearly, for table or precision. Source: S4, section 2.3.
     """
-    check_square("A", A)
-    check_matrix("B", B)
+    check_square("A", A, OF_COMPLEX)
+    check_matrix("B", B, OF_COMPLEX)
     if B.shape[:-1] != A.shape[:-1]:
         raise InputError("B", f"has shape {tuple(B.shape)}, and A {tuple(A.shape)}: B is (..., n, p)")
     check_number("step", step)
