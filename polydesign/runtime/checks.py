@@ -67,12 +67,12 @@ def check_matrix(name: str, M: Tensor, of_complex: str = "") -> None:
         layout = str(M.layout).removeprefix("torch.")
         raise InputError(name, f"must be a dense tensor, not of layout {layout}: write {name}.to_dense()")
     if M.is_complex():
-        embedding = (
-            "write the real matrix of twice its sides, "
-            f"torch.cat([torch.cat([{name}.real, -{name}.imag], -1), torch.cat([{name}.imag, {name}.real], -1)], "
-            "-2): it has the same singular values, each twice"
-        )
         dtype = str(M.dtype).removeprefix("torch.")
+        embedding = (
+            "write the real matrix of twice its sides, it has the same singular values, each twice: "
+            f"torch.cat([torch.cat([{name}.real, -{name}.imag], -1), "
+            f"torch.cat([{name}.imag, {name}.real], -1)], -2)"
+        )
         raise InputError(name, f"must be real here, not {dtype}: {of_complex or embedding}")
     if not M.is_floating_point():
         dtype = str(M.dtype).removeprefix("torch.")

@@ -45,7 +45,7 @@ from polydesign.runtime.checks import (
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.equations import lyapunov
 from polydesign.runtime.implicit import applied
-from polydesign.runtime.normalize import nonzero, scaled_to_one, times_power_of_two, work_dtype
+from polydesign.runtime.normalize import EMBEDDED, nonzero, scaled_to_one, times_power_of_two, work_dtype
 from polydesign.runtime.operators import msign, msign_with_info
 from polydesign.runtime.rescaling import symmetric_part
 from polydesign.runtime.roots import inverse_root, inverse_root_with_info
@@ -84,6 +84,7 @@ def msign_differentiable(
     for a negative eps; in the derivative, with plan.check of the backward's plan, where M is rank-deficient
     as far as the table can tell; and there for a second derivative in torch.func.
     """
+    of_complex = isinstance(M, Tensor) and M.is_complex()
     (M,), back = plain((M,))
     check_matrix("M", M)
     plan = check_plan(plan)
@@ -114,7 +115,8 @@ def msign_differentiable(
     largest = W.detach().abs().amax(dim=(-2, -1), keepdim=True)
     W = W / nonzero(largest)
     identity = torch.eye(W.shape[-2], dtype=W.dtype, device=W.device)
-    padded = torch.cat([W, eps * torch.linalg.matrix_norm(W, keepdim=True) * identity], dim=-1)
+    size = torch.linalg.matrix_norm(W, keepdim=True) * (EMBEDDED["frobenius"] if of_complex else 1.0)
+    padded = torch.cat([W, eps * size * identity], dim=-1)
     X = applied(padded, run, derivative)[..., : W.shape[-1]]
     return given_back((X.mT if tall else X).contiguous(), back)
 
