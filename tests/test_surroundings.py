@@ -23,11 +23,14 @@ from torch.func import grad, jacfwd, jacrev, vmap
 
 import polydesign
 from polydesign.model import DivergenceError, InputError, Plan, PromiseWarning
+from polydesign.optim import Muon
+from polydesign.optim.spectra import spectrum
 from polydesign.runtime import (
     Sign,
     effective_rank,
     inverse_root,
     inverse_root_differentiable,
+    inverse_root_with_info,
     mcsgn,
     msign,
     msign_differentiable,
@@ -206,6 +209,29 @@ def test_the_default_dtype_changes_nothing(name: str, seed: int) -> None:
         assert same(CALLS[name](P), expected)
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_default_device_changes_nothing(name: str, seed: int) -> None:
+    P = positive(2, 12, seed=seed) / 4
+    expected = CALLS[name](P)
+    with torch.device("meta"):
+        found = CALLS[name](P)
+    assert same(found, expected)
+
+
+def test_the_default_device_changes_no_run_and_no_step(seed: int) -> None:
+    P, log = positive(12, seed=seed), []
+    parameter = torch.nn.Parameter(P.clone())
+    parameter.grad = P.clone()
+    run, whole = inverse_root_with_info(P, 4)[1], spectrum(P, "P", exact=False)
+    with torch.device("meta"):
+        again, seen = inverse_root_with_info(P, 4)[1], spectrum(P, "P", exact=False)
+        Muon([parameter], lr=0.1, log=log.append).step()
+    assert torch.equal(again.interval, run.interval)
+    assert torch.equal(again.residual, run.residual)
+    assert seen == whole
+    assert log[0].promised > 0
 
 
 # torch.compile

@@ -326,5 +326,6 @@ class CoupledOperator(Operator):
 
 def _interval(side: Side, schedule: Schedule) -> Tensor:
     """The eigenvalues that are promised for, shape (..., 2), in float64."""
-    ends = torch.tensor([end**schedule.root for end in schedule.interval], dtype=torch.float64)
-    return divisor(side.scaled_norm, side.exponent)[..., None] * ends.to(side.norm.device)
+    powers = [end**schedule.root for end in schedule.interval]
+    ends = torch.tensor(powers, dtype=torch.float64, device=side.norm.device)
+    return divisor(side.scaled_norm, side.exponent)[..., None] * ends
