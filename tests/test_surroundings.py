@@ -27,11 +27,15 @@ from polydesign.optim import Muon
 from polydesign.optim.spectra import spectrum
 from polydesign.runtime import (
     Sign,
+    bilinear,
+    column_row,
     effective_rank,
     inverse_root,
     inverse_root_differentiable,
     inverse_root_with_info,
     mcsgn,
+    monarch_dense,
+    monarch_project,
     msign,
     msign_differentiable,
     msign_with_info,
@@ -346,6 +350,33 @@ def test_vmap_under_the_default_check_says_what_to_write(seed: int) -> None:
         with pytest.raises(InputError, match=r"plan\.check: looks at the data.*write Plan\(check=False\)"):
             vmap(call)(M[..., :4])
     assert vmap(lambda M: msign(M, plan=Plan(check=False)))(M).shape == M.shape
+
+
+LOOKED_AT: dict[str, Callable[[Tensor], Any]] = {
+    "column_row": lambda P: (lambda found: (found.left, found.right))(column_row(P, P, 2)),
+    "monarch_project": monarch_project,
+    "monarch_dense": lambda P: monarch_dense(
+        P.unflatten(-1, (2, 2)).movedim(-2, -3), P.unflatten(-2, (2, 2))
+    ),
+    "bilinear": lambda P: bilinear(P, P, 0.1),
+}
+"""Of a square matrix of side 4, with no switch for the check but for the last."""
+
+
+@pytest.mark.parametrize("name", LOOKED_AT)
+def test_vmap_of_what_looks_at_data_says_what_to_write(name: str, seed: int) -> None:
+    P, call = positive(3, 4, seed=seed), LOOKED_AT[name]
+    with pytest.raises(InputError, match="vmap does not allow: write ") as refusal:
+        vmap(call)(P)
+    if refusal.value.problem.endswith("write the call with the whole batch in place of vmap"):
+        for k in range(3):
+            assert all(
+                torch.allclose(a[k], b) for a, b in zip(parts(call(P)), parts(call(P[k])), strict=True)
+            )
+    else:
+        assert refusal.value.problem.endswith("write Plan(check=False)")
+        found = vmap(lambda P: bilinear(P, P, 0.1, plan=Plan(check=False)))(P)
+        assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(found, parts(call(P)), strict=True))
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")

@@ -129,7 +129,8 @@ def check_finite(name: str, M: Tensor, switch: str = "Plan(check=False)") -> Non
     """Refuse NaN and infinity. Looks at the data. switch: what runs without, "" where nothing does."""
     # float8 has no isfinite of its own
     finite = torch.isfinite(M if M.element_size() > 1 else M.float())
-    if not on_host(finite.all()):
+    field = name if not switch else "plan.check" if switch.startswith("Plan") else "check"
+    if not on_host(finite.all(), switch or "the call with the whole batch in place of vmap", field):
         where = member(int((~finite).flatten(-2).any(-1).int().argmax()), M.shape[:-2])
         raise InputError(
             name + where,
@@ -138,7 +139,7 @@ def check_finite(name: str, M: Tensor, switch: str = "Plan(check=False)") -> Non
         )
 
 
-def on_host(number: Tensor, write: str = "Plan(check=False)") -> Any:
+def on_host(number: Tensor, write: str = "Plan(check=False)", field: str = "plan.check") -> Any:
     """The one number of a tensor; a refusal under torch.func.vmap, where there is none. write: what helps."""
     try:
         return number.item()
@@ -146,7 +147,7 @@ def on_host(number: Tensor, write: str = "Plan(check=False)") -> Any:
         if "vmap" not in str(problem):
             raise
         raise InputError(
-            "plan.check", f"looks at the data, which torch.func.vmap does not allow: write {write}"
+            field, f"looks at the data, which torch.func.vmap does not allow: write {write}"
         ) from None
 
 

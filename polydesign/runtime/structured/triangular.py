@@ -65,7 +65,7 @@ def triangular_inverse(T: Tensor, *, check: bool = True) -> Tensor:
     lower = T.tril()
     check = check and seen(T)
     if check:
-        _check_given("T", lower)
+        check_finite("T", lower, "check=False")
         _check_nonzero("T", lower.diagonal(dim1=-2, dim2=-1))
     with pinned(T.device.type):
         wide = lower.to(torch.promote_types(T.dtype, torch.float32))
@@ -111,7 +111,7 @@ def lower_solve(
     check = check and seen(Q, K, V, diagonal)
     if check:
         for name, M in (("Q", Q), ("K", K), ("V", V), ("diagonal", diagonal[..., None])):
-            _check_given(name, M)
+            check_finite(name, M, "check=False")
         _check_nonzero("diagonal", diagonal)
     dtype = torch.promote_types(
         torch.promote_types(Q.dtype, K.dtype), torch.promote_types(V.dtype, diagonal.dtype)
@@ -234,15 +234,6 @@ def _raise(beyond: Tensor, what: str, switch: str) -> None:
     matrix = f"matrix [{', '.join(map(str, where))}]: " if where else ""
     without = f"; {switch} gives the result as it is" if switch else ""
     raise DivergenceError(f"{matrix}{what}{without}")
-
-
-def _check_given(name: str, M: Tensor) -> None:
-    try:
-        check_finite(name, M, "check=False")
-    except InputError as refusal:
-        if refusal.field != "plan.check":
-            raise
-        raise InputError("check", refusal.problem.replace("Plan(check=False)", "check=False")) from None
 
 
 def _check_nonzero(name: str, diagonal: Tensor) -> None:
