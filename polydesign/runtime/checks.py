@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
-import operator
 import os
 import warnings
 from collections.abc import Sequence
@@ -28,13 +26,6 @@ from polydesign.model import (
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime.defaults import loaded
 from polydesign.table.rows import from_rows
-
-
-def whole(value: Any) -> Any:
-    """A whole number of numpy as an int; anything else as it is."""
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return operator.index(value)
-    return value
 
 
 def check_plan(plan: Any) -> Plan:
@@ -232,7 +223,7 @@ def given_table(table: Any, root: int, purposes: Sequence[str]) -> Any:
         )
     purpose = "root" if purposes[0] != "sign" and root != 1 else None
     with located("table: "):
-        return from_rows(table, whole(root), purpose=purpose)
+        return from_rows(table, root, purpose=purpose)
 
 
 def check_table(table: Table, root: int, operator: str, purposes: Sequence[str]) -> Table:

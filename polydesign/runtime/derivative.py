@@ -40,7 +40,6 @@ from polydesign.runtime.checks import (
     check_table,
     check_uncut,
     state_name,
-    whole,
 )
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.equations import lyapunov
@@ -91,7 +90,7 @@ def msign_differentiable(
     check_uncut(plan, "msign_differentiable")
     # [M, εI] may be wider than M, and the result is not.
     plan = replace(plan.in_dtype(state_name(plan, "M", M)), out_dtype=plan.out_dtype)
-    check_number("eps", eps)
+    eps = check_number("eps", eps)
     if eps < 0:
         raise InputError("eps", f"must not be negative, and is {eps!r}")
     inner = _inner(M, plan, backward_plan)
@@ -145,8 +144,7 @@ def inverse_root_differentiable(
     """
     (P,), back = plain((P,))
     check_square("P", P)
-    root = whole(root)
-    check_integer("root", root, 1)
+    root = check_integer("root", root, 1)
     if root & (root - 1):
         raise InputError(
             "root",

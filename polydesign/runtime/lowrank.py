@@ -154,7 +154,7 @@ class PseudoInverse(Projected):
         if self.rtol is not None:
             if self.threshold is not None:
                 raise InputError("rtol", "and a threshold are both given: threshold is None with rtol")
-            check_number("rtol", self.rtol)
+            object.__setattr__(self, "rtol", check_number("rtol", self.rtol))
             if not 0 < self.rtol < 1:
                 raise InputError("rtol", f"must lie between 0 and 1, and is {self.rtol!r}")
             # Of a matrix of norm 1.

@@ -98,7 +98,7 @@ class CoupledOperator(Operator):
     def check(self) -> None:
         check_integer("root", self.order, 1)
         if not isinstance(self.eps, Tensor):
-            check_number("eps", self.eps)
+            object.__setattr__(self, "eps", check_number("eps", self.eps))
             if self.eps < 0:
                 raise InputError("eps", f"must not be negative, and is {self.eps!r}")
         elif not self.eps.is_floating_point():

@@ -78,7 +78,7 @@ def column_row(
         )
     for name, value, known in (("how", how, CHOICES), ("middle", middle, (None, *MIDDLES))):
         check_choice(name, value, known)
-    check_integer("k", k, 1)
+    k = check_integer("k", k, 1)
     if k > X.shape[-1]:
         raise InputError("k", f"is {k}, and X has {X.shape[-1]} columns: choose at most as many")
     dtype = torch.promote_types(X.dtype, Y.dtype)

@@ -96,10 +96,10 @@ def bilinear(
     check_matrix("B", B, OF_COMPLEX)
     if B.shape[:-1] != A.shape[:-1]:
         raise InputError("B", f"has shape {tuple(B.shape)}, and A {tuple(A.shape)}: B is (..., n, p)")
-    check_number("step", step)
+    step = check_number("step", step)
     if step <= 0:
         raise InputError("step", f"must be positive, and is {step!r}")
-    check_integer("refine", refine, 0)
+    refine = check_integer("refine", refine, 0)
     plan = plan or Plan()
     own = table.normalization if isinstance(table, Table) else "frobenius"
     check_scalar(plan.normalization or own, "bilinear")
@@ -131,7 +131,7 @@ def bilinear(
 
 def _orders(n: int) -> tuple[Tensor, Tensor]:
     """0, 1, …, n − 1 and √(2n + 1) of each."""
-    check_integer("n", n, 1)
+    n = check_integer("n", n, 1)
     index = torch.arange(n, dtype=torch.float64)
     return index, (2 * index + 1).sqrt()
 

@@ -107,7 +107,7 @@ def lower_solve(
     if not isinstance(diagonal, Tensor) or diagonal.shape != Q.shape[:-1]:
         raise InputError("diagonal", f"must be a tensor of shape {tuple(Q.shape[:-1])}, one a row of Q")
     check_matrix("diagonal", diagonal[..., None], SOLUTION_OF_COMPLEX)
-    check_integer("chunk", chunk, 1)
+    chunk = check_integer("chunk", chunk, 1)
     check = check and seen(Q, K, V, diagonal)
     if check:
         for name, M in (("Q", Q), ("K", K), ("V", V), ("diagonal", diagonal[..., None])):
