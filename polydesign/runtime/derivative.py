@@ -39,8 +39,10 @@ from polydesign.runtime.checks import (
     check_square,
     check_table,
     check_uncut,
+    member,
     state_name,
 )
+from polydesign.runtime.coupled import members
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.equations import lyapunov
 from polydesign.runtime.implicit import applied
@@ -221,18 +223,20 @@ def _sign(M: Tensor, table: Table | None, plan: Plan) -> Tensor:
         return msign(M, table, plan)
     X, first = msign_with_info(M, table, plan)
     info = first
-    if (first.norm == 0).any():
-        raise InputError("M", "holds a zero matrix, where msign has no derivative: leave it out")
+    zero = first.norm == 0
+    if zero.any():
+        raise InputError(members("M", zero), "is a zero matrix, where msign has no derivative: leave it out")
     ran = chosen(2, str(plan.dtype), plan, SIGN[str(plan.dtype)]) if table is None else table
     if first.warnings and torch.isfinite(X).all():
         # Singular values may lie above 1 by the table's error; u is 1 for most tables.
         X = X * (ran.schedule.interval[1] / (1 + ran.schedule.error))
         X, info = msign_with_info(X, ran, replace(plan, normalization="none", matmuls=None, error=None))
     if info.warnings:
+        worst = int(info.residual.nan_to_num(nan=torch.inf).argmax())
         raise InputError(
-            "M",
+            "M" + member(worst, info.residual.shape),
             f"msign has no derivative there: ‖X Xᵀ − I‖_F/√m is {info.residual.max().item():.2g} after two "
-            f"passes of {ran.name}, so M is rank-deficient, or has singular values below "
+            f"passes of {ran.name}, so it is rank-deficient, or has singular values below "
             f"{ran.schedule.interval[0] ** 2:.2g} of its norm: give eps=, or a backward_table with a smaller "
             "lower end",
         )
