@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from itertools import pairwise
 
+from typing import Any
+
 import pytest
 import torch
 from references import truncated
@@ -439,7 +441,8 @@ def test_the_inverse_table_that_is_proposed_serves(seed: int) -> None:
     """Against the pseudo-inverse of float64; the refusal names the argument that was given."""
     M = torch.randn(40, 60, generator=torch.Generator().manual_seed(seed))
     exact = torch.linalg.pinv(M.double())
-    for name, how in (("rtol", {"rtol": 1e-4}), ("threshold", {"threshold": 1e-4 * 14})):
+    given: dict[str, dict[str, Any]] = {"rtol": {"rtol": 1e-4}, "threshold": {"threshold": 1e-4 * 14}}
+    for name, how in given.items():
         with pytest.raises(InputError, match=rf"^{name}: is .* give inverse_table=") as refusal:
             pseudo_inverse(M, **how)
         write = refusal.value.problem.partition("inverse_table=")[2].partition(", or raise it")[0]
