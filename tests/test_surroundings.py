@@ -364,6 +364,17 @@ LOOKED_AT: dict[str, Callable[[Tensor], Any]] = {
 
 
 @pytest.mark.parametrize("name", LOOKED_AT)
+def test_what_looks_at_data_runs_without_any(name: str, seed: int) -> None:
+    P, call = positive(4, seed=seed), LOOKED_AT[name]
+    expected = parts(call(P))
+    blank = parts(call(P.to("meta")))
+    assert all(one.is_meta for one in blank)
+    assert [(one.shape, one.dtype) for one in blank] == [(one.shape, one.dtype) for one in expected]
+    torch._dynamo.reset()
+    assert same(torch.compile(call, backend="aot_eager", fullgraph=True)(P), call(P))
+
+
+@pytest.mark.parametrize("name", LOOKED_AT)
 def test_vmap_of_what_looks_at_data_says_what_to_write(name: str, seed: int) -> None:
     P, call = positive(3, 4, seed=seed), LOOKED_AT[name]
     with pytest.raises(InputError, match="vmap does not allow: write ") as refusal:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from polydesign.model import InputError, check_choice, check_integer
 from polydesign.runtime.checks import check_finite, check_matrix
-from polydesign.runtime.surroundings import pinned
+from polydesign.runtime.surroundings import pinned, seen
 
 OF_COMPLEX = (
     "write found = column_row(torch.cat([X.real, X.imag], -2), torch.cat([Y.real, Y.imag], -1), k, how) for "
@@ -71,7 +71,8 @@ def column_row(
     """
     for name, M in (("X", X), ("Y", Y)):
         check_matrix(name, M, OF_COMPLEX)
-        check_finite(name, M, "")
+        if seen(M):
+            check_finite(name, M, "")
     if X.shape[-1] != Y.shape[-2] or X.shape[:-2] != Y.shape[:-2]:
         raise InputError(
             "Y", f"has shape {tuple(Y.shape)}, and X {tuple(X.shape)}: Y is (..., p, n) for X (..., m, p)"

@@ -20,7 +20,7 @@ from torch import Tensor
 from polydesign.model import InputError, check_integer
 from polydesign.runtime import ops
 from polydesign.runtime.checks import check_finite, check_matrix
-from polydesign.runtime.surroundings import pinned
+from polydesign.runtime.surroundings import pinned, seen
 
 APPLIED_TO_COMPLEX = "write torch.complex(monarch_apply(L, R, X.real), monarch_apply(L, R, X.imag))"
 DENSE_OF_COMPLEX = (
@@ -54,7 +54,8 @@ def monarch_dense(L: Tensor, R: Tensor) -> Tensor:
     """M itself, (..., l·j, k·i), in the wider dtype of the two. For tests and small sizes."""
     _sides(L, R)
     for name, factor in (("L", L), ("R", R)):
-        check_finite(name, factor, "")
+        if seen(factor):
+            check_finite(name, factor, "")
     return torch.einsum("...jlk,...kji->...ljki", *_common(L, R)).flatten(-4, -3).flatten(-2, -1)
 
 
@@ -71,7 +72,8 @@ def monarch_project(M: Tensor, blocks: tuple[int, int] | None = None) -> tuple[T
     that do not divide the sides.
     """
     check_matrix("M", M, PROJECTION_OF_COMPLEX)
-    check_finite("M", M, "")
+    if seen(M):
+        check_finite("M", M, "")
     m, n = M.shape[-2:]
     if not m * n:
         raise InputError("M", f"has shape {tuple(M.shape)}, without an entry: give one with rows and columns")

@@ -9,6 +9,7 @@ Matrices come in float64, B is (n, 1), and indices count from 0.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -21,7 +22,7 @@ from polydesign.runtime.operators import msign
 from polydesign.runtime.rescaling import symmetric_part
 from polydesign.runtime.roots import inverse
 from polydesign.runtime.structured.triangular import check_solved, lower_inverse
-from polydesign.runtime.surroundings import pinned
+from polydesign.runtime.surroundings import pinned, seen
 
 OF_COMPLEX = (
     "give both A and B as the real matrices of twice their sides, "
@@ -73,7 +74,7 @@ def bilinear(
     A: (..., n, n), B: (..., n, p), of one batch; results in the widest dtype among them and the state. What
     is not the sign or the inverse runs in float64.
 
-    Lower triangular A, where plan.check looks: as `triangular_inverse`, without a table, as accurate as
+    Lower triangular A, where plan.check looks, which it does not in compiled or captured code: as `triangular_inverse`, without a table, as accurate as
     substitution, and with one refinement at least, by which gradients reach what is above the diagonal.
 
     Any other A: Y = H⁻¹Uᵀ for T = UH, U = msign(T) and H the symmetric part of UᵀT, which is positive. U need
@@ -106,6 +107,8 @@ def bilinear(
     given = torch.promote_types(A.dtype, B.dtype)
     state = plan.dtype or dtype_name(given)
     kept = torch.promote_types(given, getattr(torch, state))
+    if plan.check and not seen(A, B):
+        plan = replace(plan, check=False)
     if plan.check:
         check_finite("A", A)
         check_finite("B", B)
