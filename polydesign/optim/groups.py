@@ -111,6 +111,12 @@ def check_parameter(name: str, p: Tensor) -> None:
         )
     if not p.is_floating_point():
         raise InputError(name, f"has dtype {str(p.dtype).removeprefix('torch.')}, which nothing can train")
+    if p.element_size() == 1:
+        raise InputError(
+            name,
+            f"has dtype {str(p.dtype).removeprefix('torch.')}, in which no step can be added: write "
+            "p.to(torch.bfloat16) as the parameter, and round it in the forward pass",
+        )
 
 
 def scale_of(name: str | None, rows: int, columns: int) -> float:
