@@ -74,8 +74,9 @@ def bilinear(
     A: (..., n, n), B: (..., n, p), of one batch; results in the widest dtype among them and the state. What
     is not the sign or the inverse runs in float64.
 
-    Lower triangular A, where plan.check looks, which it does not in compiled or captured code: as `triangular_inverse`, without a table, as accurate as
-    substitution, and with one refinement at least, by which gradients reach what is above the diagonal.
+    Lower triangular A, where plan.check looks, which it does not in compiled or captured code: as
+    `triangular_inverse`, without a table, as accurate as substitution, and with one refinement at least, by
+    which gradients reach what is above the diagonal.
 
     Any other A: Y = H⁻¹Uᵀ for T = UH, U = msign(T) and H the symmetric part of UᵀT, which is positive. U need
     not have converged: (UᵀT)⁻¹Uᵀ is T⁻¹ for any U for which UᵀT is symmetric positive. refine: steps
