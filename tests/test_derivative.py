@@ -292,10 +292,21 @@ def test_a_second_pass_reaches_below_the_table(smallest: float, seed: int) -> No
     assert relative(one, exact) > bound
 
 
+def test_the_refusal_names_the_matrix_of_the_batch(seed: int) -> None:
+    M = random(2, 3, 3, 4, seed=seed)
+    M[1, 2] = 0
+    with pytest.raises(InputError, match=r"^M\[1, 2\]: is a zero matrix"):
+        backward(msign_differentiable, M, torch.ones_like(M))
+    M[1, 2] = M[0, 0]
+    M[0, 1, 2] = M[0, 1, 1]
+    with pytest.raises(InputError, match=r"^M\[0, 1\]: msign has no derivative there"):
+        backward(msign_differentiable, M, torch.ones_like(M))
+
+
 def test_a_zero_matrix_is_refused_in_the_derivative() -> None:
     M = torch.zeros(3, 4, dtype=torch.float64)
     for eps in (0.0, 0.1):
-        with pytest.raises(InputError, match=r"^M: holds a zero matrix"):
+        with pytest.raises(InputError, match=r"is a zero matrix, where msign has no derivative"):
             backward(lambda M, eps=eps: msign_differentiable(M, eps=eps), M, torch.ones_like(M))
     unjudged = backward(lambda M: msign_differentiable(M, plan=Plan(check=False)), M, torch.ones_like(M))
     assert torch.isfinite(unjudged).all()

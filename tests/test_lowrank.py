@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -433,3 +434,16 @@ def test_one_threshold_relative_to_each_matrix(seed: int) -> None:
     ):
         with pytest.raises(InputError, match=message):
             pseudo_inverse(M, how.get("threshold"), rtol=how.get("rtol"))  # pyright: ignore
+
+
+def test_the_inverse_table_that_is_proposed_serves(seed: int) -> None:
+    """Against the pseudo-inverse of float64; the refusal names the argument that was given."""
+    M = torch.randn(40, 60, generator=torch.Generator().manual_seed(seed))
+    exact = torch.linalg.pinv(M.double())
+    given: dict[str, dict[str, Any]] = {"rtol": {"rtol": 1e-4}, "threshold": {"threshold": 1e-4 * 14}}
+    for name, how in given.items():
+        with pytest.raises(InputError, match=rf"^{name}: is .* give inverse_table=") as refusal:
+            pseudo_inverse(M, **how)
+        write = refusal.value.problem.partition("inverse_table=")[2].partition(", or raise it")[0]
+        found = pseudo_inverse(M, **how, inverse_table=eval(write, {"polydesign": polydesign}))
+        assert torch.linalg.matrix_norm(found - exact) < 1e-3 * torch.linalg.matrix_norm(exact)

@@ -338,6 +338,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"params": [VECTOR]}, r"^param_groups\[0\]\.params\[0\]: has shape \(3,\).*AdamW$"),
     ({"params": [("bias", VECTOR)]}, r"^bias: has shape"),
     ({"params": [torch.nn.Parameter(torch.ones(2, 2, dtype=torch.complex64))]}, "complex"),
+    (
+        {"params": [torch.nn.Parameter(torch.ones(2, 2).to(torch.float8_e4m3fn))]},
+        "no step can be added: write",
+    ),
     ({"lr": -1.0}, "^lr: "),
     ({"lr": torch.ones(2)}, "^lr: "),
     ({"momentum": math.nan}, "^momentum: "),

@@ -197,6 +197,9 @@ def test_one_eps_for_each_matrix() -> None:
     torch.testing.assert_close(run.interval[..., 0], low * norms, rtol=1e-6, atol=0)
     with pytest.raises(InputError, match=r"^eps: has shape \(3,\), and the batch \(2, 3\)"):
         inverse_root(P, 4, eps=torch.ones(3))
+    for wrong in (float("nan"), float("inf")):
+        with pytest.raises(InputError, match=r"^eps: holds NaN or infinity: look for what made it$"):
+            inverse_root(torch.eye(3), 4, eps=torch.tensor(wrong))
     with pytest.raises(InputError, match=r"^eps: holds a number that is negative"):
         inverse_root(P, 4, eps=-eps)
     with pytest.raises(InputError, match=r"^eps: must have a floating dtype"):

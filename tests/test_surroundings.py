@@ -23,12 +23,19 @@ from torch.func import grad, jacfwd, jacrev, vmap
 
 import polydesign
 from polydesign.model import DivergenceError, InputError, Plan, PromiseWarning
+from polydesign.optim import Muon
+from polydesign.optim.spectra import spectrum
 from polydesign.runtime import (
     Sign,
+    bilinear,
+    column_row,
     effective_rank,
     inverse_root,
     inverse_root_differentiable,
+    inverse_root_with_info,
     mcsgn,
+    monarch_dense,
+    monarch_project,
     msign,
     msign_differentiable,
     msign_with_info,
@@ -208,6 +215,29 @@ def test_the_default_dtype_changes_nothing(name: str, seed: int) -> None:
         torch.set_default_dtype(torch.float32)
 
 
+@pytest.mark.parametrize("name", CALLS)
+def test_the_default_device_changes_nothing(name: str, seed: int) -> None:
+    P = positive(2, 12, seed=seed) / 4
+    expected = CALLS[name](P)
+    with torch.device("meta"):
+        found = CALLS[name](P)
+    assert same(found, expected)
+
+
+def test_the_default_device_changes_no_run_and_no_step(seed: int) -> None:
+    P, log = positive(12, seed=seed), []
+    parameter = torch.nn.Parameter(P.clone())
+    parameter.grad = P.clone()
+    run, whole = inverse_root_with_info(P, 4)[1], spectrum(P, "P", exact=False)
+    with torch.device("meta"):
+        again, seen = inverse_root_with_info(P, 4)[1], spectrum(P, "P", exact=False)
+        Muon([parameter], lr=0.1, log=log.append).step()
+    assert torch.equal(again.interval, run.interval)
+    assert torch.equal(again.residual, run.residual)
+    assert seen == whole
+    assert log[0].promised > 0
+
+
 # torch.compile
 
 
@@ -320,6 +350,44 @@ def test_vmap_under_the_default_check_says_what_to_write(seed: int) -> None:
         with pytest.raises(InputError, match=r"plan\.check: looks at the data.*write Plan\(check=False\)"):
             vmap(call)(M[..., :4])
     assert vmap(lambda M: msign(M, plan=Plan(check=False)))(M).shape == M.shape
+
+
+LOOKED_AT: dict[str, Callable[[Tensor], Any]] = {
+    "column_row": lambda P: (lambda found: (found.left, found.right))(column_row(P, P, 2)),
+    "monarch_project": monarch_project,
+    "monarch_dense": lambda P: monarch_dense(
+        P.unflatten(-1, (2, 2)).movedim(-2, -3), P.unflatten(-2, (2, 2))
+    ),
+    "bilinear": lambda P: bilinear(P, P, 0.1),
+}
+"""Of a square matrix of side 4, with no switch for the check but for the last."""
+
+
+@pytest.mark.parametrize("name", LOOKED_AT)
+def test_what_looks_at_data_runs_without_any(name: str, seed: int) -> None:
+    P, call = positive(4, seed=seed), LOOKED_AT[name]
+    expected = parts(call(P))
+    blank = parts(call(P.to("meta")))
+    assert all(one.is_meta for one in blank)
+    assert [(one.shape, one.dtype) for one in blank] == [(one.shape, one.dtype) for one in expected]
+    torch._dynamo.reset()
+    assert same(torch.compile(call, backend="aot_eager", fullgraph=True)(P), call(P))
+
+
+@pytest.mark.parametrize("name", LOOKED_AT)
+def test_vmap_of_what_looks_at_data_says_what_to_write(name: str, seed: int) -> None:
+    P, call = positive(3, 4, seed=seed), LOOKED_AT[name]
+    with pytest.raises(InputError, match="vmap does not allow: write ") as refusal:
+        vmap(call)(P)
+    if refusal.value.problem.endswith("write the call with the whole batch in place of vmap"):
+        for k in range(3):
+            assert all(
+                torch.allclose(a[k], b) for a, b in zip(parts(call(P)), parts(call(P[k])), strict=True)
+            )
+    else:
+        assert refusal.value.problem.endswith("write Plan(check=False)")
+        found = vmap(lambda P: bilinear(P, P, 0.1, plan=Plan(check=False)))(P)
+        assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(found, parts(call(P)), strict=True))
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")

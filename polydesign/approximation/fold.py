@@ -64,7 +64,7 @@ def unfold(schedule: Schedule, factor: Any, which: str = "all") -> Schedule:
 
 def _checked(factor: Any) -> Fraction:
     if not isinstance(factor, Fraction):
-        check_number("factor", factor)
+        factor = check_number("factor", factor)
     if factor <= 0:
         raise InputError("factor", f"must be greater than 0, as 1.01, and is {factor!r}")
     return Fraction(factor)

@@ -19,6 +19,7 @@ the solver takes those (see `best_approximation`).
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -89,12 +90,12 @@ def best_approximation(
 
     Raises InputError for bad arguments, ConvergenceError where no equioscillating result was reached.
     """
-    check_integer("root", root, 1)
-    check_integer("inner_degree", inner_degree, 1)
+    root = check_integer("root", root, 1)
+    inner_degree = check_integer("inner_degree", inner_degree, 1)
     if inner_degree > MOST_INNER_DEGREE:
         raise InputError("inner_degree", f"must be at most {MOST_INNER_DEGREE}, not {inner_degree}")
     if digits is not None:
-        check_integer("digits", digits, 1)
+        digits = check_integer("digits", digits, 1)
     return solved(root, inner_degree, *_checked_interval(lower, upper), digits)
 
 
@@ -158,7 +159,7 @@ def _rounded_once(
 
 def _checked_interval(lower: Any, upper: Any) -> tuple[Any, Any]:
     for name, end in (("lower", lower), ("upper", upper)):
-        if isinstance(end, (int, float)):
+        if isinstance(end, numbers.Real) and not hasattr(end, "_mpf_"):
             check_number(name, end)
         elif not hasattr(end, "_mpf_") or not mpmath.isfinite(end):
             raise InputError(name, f"must be a finite float or mpmath number, not {end!r}")

@@ -90,7 +90,7 @@ class Budget(Strategy):
                     "comes out of a budget search: leave it out, or take headroom=1 for exact arithmetic",
                 )
         if self.matmuls is not None:
-            check_integer("matmuls", self.matmuls, 1)
+            object.__setattr__(self, "matmuls", check_integer("matmuls", self.matmuls, 1))
         if len(self.shape) != 2:
             raise InputError("shape", f"must be two sides such as (1024, 4096), not {self.shape!r}")
         for side in self.shape:
@@ -98,7 +98,7 @@ class Budget(Strategy):
         if self.form is not None:
             check_choice("form", self.form, SEARCHED_FORMS)
         if self.symmetric is not None:
-            check_number("symmetric", self.symmetric)
+            object.__setattr__(self, "symmetric", check_number("symmetric", self.symmetric))
         if self.costs is not None and self.symmetric is not None:
             raise InputError("symmetric", "is part of the measured costs: leave it out, or leave out costs")
         if self.matmuls is not None and (self.symmetric is not None or self.costs is not None):
@@ -106,7 +106,7 @@ class Budget(Strategy):
                 "matmuls",
                 "counts products one by one: leave out symmetric and costs, or give an error instead",
             )
-        check_integer("seed", self.seed, 0)
+        object.__setattr__(self, "seed", check_integer("seed", self.seed, 0))
 
     def prices(self, form: str, dtype: str) -> Prices:
         """Of one product of each kind. Flops are in units of one product of the shape, 2·m²·n."""

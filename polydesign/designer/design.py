@@ -95,7 +95,7 @@ def design(
     if not isinstance(certify, bool):
         raise InputError("certify", f"must be True or False, not {certify!r}")
     if timeout is not None:
-        check_number("timeout", timeout)
+        timeout = check_number("timeout", timeout)
         if not timeout > 0:
             raise InputError("timeout", f"must be positive, and is {timeout!r}")
     named, method = name, method_of(method, settings)

@@ -51,7 +51,7 @@ def within(
     Raises InputError where it is no distance from 1, where something else says the same, and where nothing
     says how much may be spent.
     """
-    check_number("band", band)
+    band = check_number("band", band)
     if not 0 < band < 1:
         raise InputError("band", f"must lie between 0 and 1, and is {band!r}")
     if method not in BANDED:

@@ -95,15 +95,15 @@ class Task:
             object.__setattr__(self, name, plain(getattr(self, name)))
         if not isinstance(self.degree, (int, tuple, types.NoneType)):
             raise InputError("degree", f"must be a whole number, or one a step, not {self.degree!r}")
-        check_number("upper", self.upper)
+        object.__setattr__(self, "upper", check_number("upper", self.upper))
         if isinstance(self.lower, str) and not self.smallest:
             raise InputError("lower", f"must be a number, or min, not {self.lower!r}")
         if self.smallest and self.error is None:
             raise InputError("lower", "min is the smallest lower end for an error: give error too")
         if not self.smallest:
-            check_number("lower", self.lower)
+            object.__setattr__(self, "lower", check_number("lower", self.lower))
         check_normalization(self.normalization, self.root)
-        check_integer("root", self.root, 1)
+        object.__setattr__(self, "root", check_integer("root", self.root, 1))
         check_purpose(self.purpose, self.root)
 
     @property
@@ -134,7 +134,7 @@ class Task:
                 )
             return listed
         if self.steps is not None:
-            check_integer("steps", self.steps, 1)
+            object.__setattr__(self, "steps", check_integer("steps", self.steps, 1))
             if self.steps > MOST_STEPS:
                 raise InputError("steps", f"must be from 1 to {MOST_STEPS}")
             if len(listed) == 1:

@@ -129,7 +129,7 @@ def sweep(
     """
     check_choice("backend", backend, BACKENDS)
     if jobs is not None:
-        check_integer("jobs", jobs, 1)
+        jobs = check_integer("jobs", jobs, 1)
     if address is not None and backend != "dask":
         raise InputError("address", 'is that of a Dask cluster: write backend="dask"')
     place = Path(folder)

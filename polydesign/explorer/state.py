@@ -106,7 +106,7 @@ class State:
         check_choice("shape", self.shape, SHAPES)
         for name in ("dtype", "runs_in"):
             object.__setattr__(self, name, dtype_name(getattr(self, name), name))
-        check_integer("root", self.root, 1)
+        object.__setattr__(self, "root", check_integer("root", self.root, 1))
         _between("root", self.root, 1, MOST_ROOT)
         check_purpose(self.purpose, self.root)
         for name, least, most in (
@@ -117,9 +117,9 @@ class State:
         ):
             _between(name, getattr(self, name), least, most)
             object.__setattr__(self, name, float(getattr(self, name)))
-        check_integer("products", self.products, 2)
+        object.__setattr__(self, "products", check_integer("products", self.products, 2))
         _between("products", self.products, 2, MOST_PRODUCTS)
-        check_integer("tail", self.tail, 0)
+        object.__setattr__(self, "tail", check_integer("tail", self.tail, 0))
         _between("tail", self.tail, 0, MOST_STEPS)
         if not 1 <= len(self.degrees) <= MOST_STEPS:
             raise InputError("degrees", f"must be 1 to {MOST_STEPS} numbers, and are {len(self.degrees)}")

@@ -115,7 +115,7 @@ def identify(
     ('jordan_5', 5, 0.529456)
     """
     if lower is not None:
-        check_number("lower", lower)
+        lower = check_number("lower", lower)
         if not 0 < lower < 1:
             raise InputError("lower", f"must lie between 0 and 1, and is {lower!r}")
     for field, value in (("root", root), ("steps", steps)):

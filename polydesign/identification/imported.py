@@ -101,7 +101,7 @@ def import_table(
     content = path.read_bytes()
     where = f"{visible(str(path))}:{source.line}"
     if root is not None:
-        check_integer("root", root, 1)
+        root = check_integer("root", root, 1)
     rows = _laid_out(checked_rows(found), layout, root or 2, where)
     for remark in source.remarks:
         if remark.endswith(BEFORE):
@@ -175,7 +175,7 @@ def _laid_out(rows: Plain, layout: str | None, root: int, where: str) -> Plain:
 def _run(rows: Plain, steps: int | None, known: Match | None, where: str) -> Plain:
     """The rows as often as they run: one row may stand for several steps."""
     if steps is not None:
-        check_integer("steps", steps, 1)
+        steps = check_integer("steps", steps, 1)
         if len(rows) > 1:
             raise InputError("steps", f"is for one row, and {where} has {len(rows)}: leave it out")
         return rows * steps

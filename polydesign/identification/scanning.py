@@ -129,7 +129,7 @@ def inventory(
         OSError: Where a file or a folder cannot be read.
     """
     lower = LOWER if lower is None else lower
-    check_number("lower", lower)
+    lower = check_number("lower", lower)
     if not 0 < lower < 1:
         raise InputError("lower", f"must lie between 0 and 1, and is {lower!r}")
     known = [one for one in candidates() if root in (None, one.root)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import numbers
+import operator
 import sys
 from collections.abc import Collection, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from polydesign.model.precision import PRECISIONS
@@ -99,16 +102,29 @@ def dtype_name(dtype: Any, field: str = "dtype") -> str:
     raise InputError(field, f"{shortened(name, MOST_QUOTED)} is not one of {known}")
 
 
-def check_integer(field: str, value: Any, least: int) -> None:
-    """Refuse what is not an int of at least `least` (bool is not an int here)."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(field, f"must be a whole number of at least {least}, not {quoted(value)}")
+def check_integer(field: str, value: Any, least: int) -> int:
+    """The value as an int, such as one of numpy; refuses what is not whole, and what is below `least`.
+
+    bool is not an int here.
+    """
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        found = operator.index(value)
+        if found >= least:
+            return found
+    raise InputError(field, f"must be a whole number of at least {least}, not {quoted(value)}")
 
 
-def check_number(field: str, value: Any) -> None:
-    """Refuse what is not a finite int or float, or is larger than float64 has."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) <= _LARGEST:
+def check_number(field: str, value: Any) -> int | float:
+    """The value as an int or float; refuses what is not finite, no number, or larger than float64 has."""
+    found: int | float = math.nan
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        found = operator.index(value)
+    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+        with suppress(OverflowError):  # a fraction may be larger
+            found = float(value)
+    if not abs(found) <= _LARGEST:
         raise InputError(field, f"must be a finite number, not {quoted(value)}")
+    return found
 
 
 def check_choice(field: str, value: Any, known: Collection[Any]) -> None:
@@ -144,9 +160,9 @@ def located(where: str) -> Iterator[None]:
         raise type(problem)(f"{where}{problem.field}", problem.problem) from problem
 
 
-def check_degree(field: str, degree: Any, root: int) -> None:
-    """Refuse a degree that is not 1 + n·root with n >= 1; the message names the nearest that are."""
-    check_integer(field, degree, 1)
+def check_degree(field: str, degree: Any, root: int) -> int:
+    """The degree; refuses one that is not 1 + n·root with n >= 1, and names the nearest that are."""
+    degree = check_integer(field, degree, 1)
     if degree > 1 + MOST_INNER_DEGREE * root:
         raise InputError(
             field, f"must be at most {1 + MOST_INNER_DEGREE * root} for root {root}, not {degree}"
@@ -157,6 +173,7 @@ def check_degree(field: str, degree: Any, root: int) -> None:
         raise InputError(
             field, f"a step of root {root} has degree 1 + n·{root}, and {degree} is not; nearest: {near}"
         )
+    return degree
 
 
 def check_normalization(normalization: Any, root: int = 2) -> None:
@@ -170,17 +187,16 @@ def check_normalization(normalization: Any, root: int = 2) -> None:
         )
 
 
-def check_interval(field: str, interval: Any, *, positive: bool) -> None:
-    """Refuse what is not a pair of finite numbers in order, with `positive` above 0."""
+def check_interval(field: str, interval: Any, *, positive: bool) -> tuple[float, float]:
+    """The interval; refuses what is not a pair of finite numbers in order, with `positive` above 0."""
     if not isinstance(interval, tuple) or len(interval) != 2:
         raise InputError(field, f"must be a pair (low, high), not {quoted(interval)}")
-    for index, end in enumerate(interval):
-        check_number(f"{field}[{index}]", end)
-    low, high = interval
+    low, high = (check_number(f"{field}[{index}]", end) for index, end in enumerate(interval))
     if positive and low <= 0:
         raise InputError(f"{field}[0]", f"must be greater than 0, not {low!r}")
     if low > high:
         raise InputError(field, f"its lower end {low!r} lies above its upper end {high!r}")
+    return low, high
 
 
 def purpose_of(root: int) -> str:

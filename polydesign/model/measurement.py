@@ -85,7 +85,7 @@ class Measurement:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dtype", dtype_name(self.dtype))
-        check_integer("power", self.power, 1)
+        object.__setattr__(self, "power", check_integer("power", self.power, 1))
         for name in ("table", "spectrum", "device", "operator", "form", "normalization", "device_name"):
             check_plain(name, getattr(self, name))
         check_plain("versions", self.versions)

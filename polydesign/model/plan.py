@@ -109,11 +109,11 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.matmuls is not None:
-            check_integer("matmuls", self.matmuls, 1)
+            object.__setattr__(self, "matmuls", check_integer("matmuls", self.matmuls, 1))
             if self.error is not None:
                 raise InputError("error", "and matmuls are both given: say one of them")
         if self.error is not None:
-            check_number("error", self.error)
+            object.__setattr__(self, "error", check_number("error", self.error))
             if self.error <= 0:
                 raise InputError("error", f"must be greater than 0, not {self.error!r}")
         for name in ("dtype", "out_dtype"):
@@ -136,7 +136,7 @@ class Plan:
         if self.dither and self.dtype in ("float32", "float64"):
             raise InputError("dither", f"is of bfloat16 and float16, and dtype is {self.dtype}: leave it out")
         check_choice("form", self.form, FORMS)
-        check_integer("float32_side", self.float32_side, 0)
+        object.__setattr__(self, "float32_side", check_integer("float32_side", self.float32_side, 0))
         if self.restarts is not None:
             if self.form != "gram":
                 raise InputError(
@@ -144,11 +144,10 @@ class Plan:
                 )
             if not isinstance(self.restarts, (tuple, list)):
                 raise InputError("restarts", f"must be a tuple such as (2,), not {self.restarts!r}")
-            for index, restart in enumerate(self.restarts):
-                check_integer(f"restarts[{index}]", restart, 1)
-            if any(later <= earlier for earlier, later in pairwise(self.restarts)):
-                raise InputError("restarts", f"must increase, and are {list(self.restarts)}")
-            object.__setattr__(self, "restarts", tuple(self.restarts))
+            restarts = tuple(check_integer(f"restarts[{k}]", one, 1) for k, one in enumerate(self.restarts))
+            if any(later <= earlier for earlier, later in pairwise(restarts)):
+                raise InputError("restarts", f"must increase, and are {list(restarts)}")
+            object.__setattr__(self, "restarts", restarts)
 
     def _check_blockwise(self) -> None:
         sizes = self.blockwise
@@ -156,9 +155,8 @@ class Plan:
             return
         if not isinstance(sizes, (tuple, list)) or not sizes:
             raise InputError("blockwise", f"must be True, False, or sizes such as (512, 128), not {sizes!r}")
-        for index, size in enumerate(sizes):
-            check_integer(f"blockwise[{index}]", size, 1)
-        object.__setattr__(self, "blockwise", tuple(sizes))
+        whole = tuple(check_integer(f"blockwise[{k}]", size, 1) for k, size in enumerate(sizes))
+        object.__setattr__(self, "blockwise", whole)
 
     def _check_precision(self) -> None:
         if self.precision is None:
@@ -176,7 +174,7 @@ class Plan:
         object.__setattr__(self, "precision", words)
 
     def _check_adaptive(self) -> None:
-        check_integer("every", self.every, 1)
+        object.__setattr__(self, "every", check_integer("every", self.every, 1))
         check_choice("choice", self.choice, CHOICES)
         device = self.choice == "device"
         if self.normalization != ADAPTIVE:

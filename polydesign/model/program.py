@@ -198,9 +198,9 @@ def check_program(code: Program) -> None:
         for side in ("plus", "left", "right") if line.left else ("plus",):
             needed = side != "plus" or not line.left
             _check_sum(f"{where}.{side}", getattr(line, side), index + 2, needed=needed)
-        check_number(f"{where}.weight", line.weight)
+        _check_constant(f"{where}.weight", line.weight)
     _check_sum("program.result", (code.result,), len(code.lines) + 2, needed=True)
-    check_number("program.constant", code.constant)
+    _check_constant("program.constant", code.constant)
     # Of such a line no degree is known: squarings that nothing reads would be expanded all the same.
     read = {code.result[0]}
     for register in range(len(code.lines) + 1, A, -1):
@@ -210,12 +210,20 @@ def check_program(code: Program) -> None:
         read |= {known for known, _ in (*line.plus, *line.left, *line.right)}
 
 
+def _check_constant(field: str, value: Any) -> None:
+    """One of numpy would be no constant: what is an int is a weight that costs nothing."""
+    found = check_number(field, value)
+    if not isinstance(value, (int, float)):
+        raise InputError(field, f"must be an int or a float, not {type(value).__name__}: write {found!r}")
+
+
 def _check_sum(field: str, terms: Combination, known: int, *, needed: bool) -> None:
     for index, (register, weight) in enumerate(terms):
+        _check_constant(f"{field}[{index}][0]", register)
         check_integer(f"{field}[{index}][0]", register, 0)
         if register >= known:
             raise InputError(f"{field}[{index}][0]", f"is {register}: registers go up to {known - 1} here")
-        check_number(f"{field}[{index}][1]", weight)
+        _check_constant(f"{field}[{index}][1]", weight)
     registers = [register for register, _ in terms]
     if len(set(registers)) < len(registers):
         raise InputError(field, "has a register twice: add their weights")

@@ -62,11 +62,11 @@ class Trial:
         check_choice("loop", self.loop, LOOPS)
         object.__setattr__(self, "dtype", dtype_name(self.dtype))
         for name in ("tried", "blown", "lost", "seed"):
-            check_integer(name, getattr(self, name), 0)
+            object.__setattr__(self, name, check_integer(name, getattr(self, name), 0))
             if name in ("blown", "lost") and getattr(self, name) > self.tried:
                 raise InputError(name, f"is {getattr(self, name)}, and {self.tried} were tried")
         if self.worst is not None:
-            check_number("worst", self.worst)
+            object.__setattr__(self, "worst", check_number("worst", self.worst))
             if self.worst < 0:
                 raise InputError("worst", f"is a distance, and cannot be {self.worst!r}")
 

@@ -62,11 +62,11 @@ class Problem:
     error: float | None = None
 
     def __post_init__(self) -> None:
-        check_integer("root", self.root, 1)
+        object.__setattr__(self, "root", check_integer("root", self.root, 1))
         if self.root > MOST_ROOT:
             raise InputError("root", f"must be at most {MOST_ROOT}, not {self.root}")
         for name in ("lower", "upper"):
-            check_number(name, getattr(self, name))
+            object.__setattr__(self, name, check_number(name, getattr(self, name)))
             if getattr(self, name) <= 0:
                 raise InputError(name, f"must be greater than 0, not {getattr(self, name)!r}")
         if self.lower >= self.upper:
@@ -75,10 +75,10 @@ class Problem:
             raise InputError("lower", f"must be at least {LEAST_RATIO:g} times upper, and is {self.lower!r}")
         if not 1 <= len(self.degrees) <= MOST_STEPS:
             raise InputError("steps", f"must be from 1 to {MOST_STEPS}, not {len(self.degrees)}")
-        for degree in self.degrees:
-            check_degree("degree", degree, self.root)
+        degrees = tuple(check_degree("degree", degree, self.root) for degree in self.degrees)
+        object.__setattr__(self, "degrees", degrees)
         if self.error is not None:
-            check_number("error", self.error)
+            object.__setattr__(self, "error", check_number("error", self.error))
             if not 0 < self.error < 1:
                 raise InputError("error", f"must lie between 0 and 1, not {self.error!r}")
             if len(self.degrees) != 1:
@@ -115,21 +115,20 @@ class Step:
     program: Program = _POWERS
 
     def __post_init__(self) -> None:
-        check_integer("degree", self.degree, 2)
+        object.__setattr__(self, "degree", check_integer("degree", self.degree, 2))
         if len(self.coefficients) < 2:
             raise InputError("coefficients", "a step has at least two")
-        for index, c in enumerate(self.coefficients):
-            check_number(f"coefficients[{index}]", c)
-        object.__setattr__(self, "coefficients", tuple(map(float, self.coefficients)))
+        numbers = (check_number(f"coefficients[{index}]", c) for index, c in enumerate(self.coefficients))
+        object.__setattr__(self, "coefficients", tuple(map(float, numbers)))
         if (self.degree - 1) % self.inner_degree:
             raise InputError(
                 "degree",
                 f"{self.degree} does not go with {len(self.coefficients)} coefficients: "
                 f"a degree is 1 + {self.inner_degree}·root",
             )
-        check_interval("domain", self.domain, positive=False)
-        check_interval("image", self.image, positive=False)
-        check_number("half_width", self.half_width)
+        for name in ("domain", "image"):
+            object.__setattr__(self, name, check_interval(name, getattr(self, name), positive=False))
+        object.__setattr__(self, "half_width", check_number("half_width", self.half_width))
         if self.half_width < 0:
             raise InputError("half_width", f"must not be negative, and is {self.half_width!r}")
         if not re.fullmatch(r"[\w-]{1,40}", self.evaluation):
@@ -203,8 +202,8 @@ class Schedule:
     steps: tuple[Step, ...]
 
     def __post_init__(self) -> None:
-        check_integer("root", self.root, 1)
-        check_interval("interval", self.interval, positive=True)
+        object.__setattr__(self, "root", check_integer("root", self.root, 1))
+        object.__setattr__(self, "interval", check_interval("interval", self.interval, positive=True))
         if not self.steps:
             raise InputError("steps", "a schedule needs at least one step")
         for index, step in enumerate(self.steps):

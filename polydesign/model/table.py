@@ -84,7 +84,7 @@ class Certificate:
                 "samples", "a sampled certificate says on how many points, a proved one does not"
             )
         if self.samples is not None:
-            check_integer("samples", self.samples, 2)
+            object.__setattr__(self, "samples", check_integer("samples", self.samples, 2))
         if (self.optimum is None) != (self.kind == "sampled"):
             raise InputError("optimum", "a proved certificate has it, a sampled one does not")
         for name in ("error", "optimum", "safe_edge", "basin_edge"):
@@ -219,7 +219,7 @@ class Table(metaclass=_Named):
         if self.dtype is not None:
             object.__setattr__(self, "dtype", dtype_name(self.dtype))
         if self.observed is not None:
-            check_number("observed", self.observed)
+            object.__setattr__(self, "observed", check_number("observed", self.observed))
             if self.observed < 0:
                 raise InputError("observed", f"is the size of an error, and cannot be {self.observed!r}")
 

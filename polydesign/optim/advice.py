@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -145,12 +146,12 @@ def advise(
     from polydesign.optim.states import read_states
 
     dtype = dtype_name(dtype)
-    check_number("lower", lower)
+    lower = check_number("lower", lower)
     if not 0 < lower < 1:
         raise InputError("lower", f"must lie between 0 and 1, and is {lower!r}")
-    errors = check_several("errors", errors, (int, float))
+    errors = check_several("errors", errors, (numbers.Real,))
+    errors = tuple(check_number(f"errors[{index}]", error) for index, error in enumerate(errors))
     for index, error in enumerate(errors):
-        check_number(f"errors[{index}]", error)
         if not 0 < error < 1:
             raise InputError(f"errors[{index}]", f"must lie between 0 and 1, and is {error!r}")
     found = read_states(states, check_texts("only", only))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from polydesign.model import InputError
+from polydesign.model import InputError, check_integer, check_number
 from polydesign.optim.maps import TORCH_COEFFICIENTS, TORCH_STEPS, ClampedSign, name_of, sign_of
 from polydesign.optim.matrices import Layout
 from polydesign.optim.shards import Spread, local_of, spread
@@ -22,6 +23,8 @@ CHOICES = ("table", "matmuls", "error", "ns_coefficients")
 
 SAVED = ("lr", "weight_decay", "momentum", "nesterov", "adjust_lr_fn")
 """Keys of a group without which a step cannot be made."""
+
+NUMBERS = ("lr", "momentum", "weight_decay", "eps")
 
 KEPT = ("ns_coefficients", "ns_steps", "eps", "table")
 """Keys of a group that say what runs: the arguments decide that, and no state that is loaded."""
@@ -55,7 +58,8 @@ def settled(
         settings["ns_coefficients"], settings["ns_steps"] = None, TORCH_STEPS
     own |= {name: given.pop(name) for name in OWN if name in given}
     settings |= given
-    _check(settings)
+    settings |= _checked(settings)
+    given |= {name: settings[name] for name in NUMBERS}
     layout = Layout(own["matrices"], own["split"], own["split_dim"])
     wishes = {name: own[name] for name in ("table", "plan", "matmuls", "error")}
     known = {name: settings[name] for name in ("ns_coefficients", "ns_steps", "eps")}
@@ -63,7 +67,9 @@ def settled(
     if not isinstance(sign.plan.blockwise, bool):
         raise InputError("plan.blockwise", f"has sizes: write split={sign.plan.blockwise} in their place")
     given["ns_steps"] = settings["ns_steps"]
-    given["ns_coefficients"] = tuple(settings["ns_coefficients"] or TORCH_COEFFICIENTS)
+    given["ns_coefficients"] = tuple(
+        check_number("ns_coefficients", one) for one in settings["ns_coefficients"] or TORCH_COEFFICIENTS
+    )
     given["table"] = name_of(sign)
     return given, Map(sign, layout)
 
@@ -80,20 +86,28 @@ def moving(group: dict[str, Any], index: int) -> list[tuple[str, Any]]:
     return [(name, p) for name, p in named if p.grad is not None]
 
 
-def _check(settings: dict[str, Any]) -> None:
+def _checked(settings: dict[str, Any]) -> dict[str, Any]:
+    """Those of NUMBERS, as a file of a state can hold them."""
+    found: dict[str, Any] = {
+        "eps": check_number("eps", settings["eps"]),
+        "ns_steps": check_integer("ns_steps", settings["ns_steps"], 1),
+    }
     lr = settings["lr"]
     if isinstance(lr, Tensor) and lr.numel() != 1:
         raise InputError("lr", f"must be one number, and is a tensor of shape {tuple(lr.shape)}")
     for name in ("lr", "momentum", "weight_decay"):
-        given = settings[name]
-        known = isinstance(given, Tensor) and given.numel() == 1 and not given.is_meta
-        value = given.item() if known else given
-        if not isinstance(value, Tensor) and not (isinstance(value, (int, float)) and 0 <= value < math.inf):
+        value = settings[name]
+        known = isinstance(value, Tensor) and value.numel() == 1 and not value.is_meta
+        number = value.item() if known else value
+        real = isinstance(number, numbers.Real)
+        if not isinstance(number, Tensor) and not (real and 0 <= float(number) < math.inf):
             raise InputError(name, f"must be a number of at least 0, not {value!r}")
+        found[name] = value if isinstance(value, Tensor) or type(value) in (int, float) else float(value)
     if settings["adjust_lr_fn"] not in (None, "original", "match_rms_adamw"):
         raise InputError(
             "adjust_lr_fn", f"must be None, original or match_rms_adamw, not {settings['adjust_lr_fn']!r}"
         )
+    return found
 
 
 def check_state(state_dict: dict[str, Any], groups: list[dict[str, Any]], maps: list[Map]) -> None:
@@ -135,6 +149,12 @@ def check_parameter(name: str, p: Tensor) -> None:
         )
     if not p.is_floating_point():
         raise InputError(name, f"has dtype {str(p.dtype).removeprefix('torch.')}, which nothing can train")
+    if p.element_size() == 1:
+        raise InputError(
+            name,
+            f"has dtype {str(p.dtype).removeprefix('torch.')}, in which no step can be added: write "
+            "p.to(torch.bfloat16) as the parameter, and round it in the forward pass",
+        )
 
 
 def scale_of(name: str | None, rows: int, columns: int) -> float:

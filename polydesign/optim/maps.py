@@ -59,8 +59,8 @@ def sign_of(
     error: float | None,
 ) -> ClampedSign:
     """The map of these arguments of Muon. Raises InputError where two of them do not go together."""
-    check_integer("ns_steps", ns_steps, 1)
-    check_number("eps", eps)
+    ns_steps = check_integer("ns_steps", ns_steps, 1)
+    eps = check_number("eps", eps)
     if eps < 0:
         raise InputError("eps", f"must be at least 0, not {eps!r}")
     wishes: dict[str, Any] = {"table": table, "matmuls": matmuls, "error": error}

@@ -66,9 +66,8 @@ class Layout:
         split: Any = () if self.split is None else self.split
         if not isinstance(split, (tuple, list)):
             raise InputError("split", f"must be sizes such as (512, 128, 128), not {split!r}")
-        for index, size in enumerate(split):
-            check_integer(f"split[{index}]", size, 1)
-        object.__setattr__(self, "split", tuple(split))
+        sizes = tuple(check_integer(f"split[{index}]", size, 1) for index, size in enumerate(split))
+        object.__setattr__(self, "split", sizes)
 
     def sides(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Rows and columns of the matrix in a tensor of this shape, before it is split."""

@@ -101,7 +101,7 @@ class Muon(torch.optim.Optimizer):
         log: Callable[[Reading], object] | None = None,
         log_every: int = 1,
     ) -> None:
-        check_integer("log_every", log_every, 1)
+        log_every = check_integer("log_every", log_every, 1)
         if log is not None and not callable(log):
             raise InputError("log", "must be a function of one Reading, such as readings.append of a list")
         self.log, self.log_every, self.calls = log, log_every, 0

@@ -46,7 +46,9 @@ def read(
     # l·max(ν, eps), which l·ν and ν give; what is zero is below all of them.
     ends = run.interval[..., 0].reshape(-1) * (norm.clamp_min(sign.eps) / nonzero(norm))
     below = ((sigma < ends[:, None]) | (sigma == 0)).double().mean(dim=-1)
-    promised = torch.as_tensor(run.promised).expand(run.residual.shape)  # of a family, each matrix its own
+    promised = torch.as_tensor(run.promised, device=run.residual.device).expand(
+        run.residual.shape
+    )  # of a family, each matrix its own
     columns = (one.reshape(-1).tolist() for one in (norm, run.residual, promised, below))
     return [
         Reading(step, name, shape, size, residual, most, share, run.table)

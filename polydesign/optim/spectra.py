@@ -139,7 +139,7 @@ def _estimated(W: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """Nodes and weights (probes, steps) of W (m, n), m <= n; each row of weights sums to 1."""
     m, steps = W.shape[0], min(STEPS, W.shape[0])
     generator = torch.Generator().manual_seed(seed)
-    u = torch.randn((m, PROBES), generator=generator, dtype=W.dtype).to(W.device)
+    u = torch.randn((m, PROBES), generator=generator, dtype=W.dtype, device="cpu").to(W.device)
     u = u / torch.linalg.vector_norm(u, dim=0)
     left, right = [u], []
     diagonal, beside = [], []
@@ -185,6 +185,6 @@ def _quantiles(sigma: Tensor, weights: Tensor) -> tuple[float, ...]:
     order = sigma.argsort()
     sigma, reached = sigma[order], weights[order].cumsum(dim=0)
     reached = reached / reached[-1]
-    asked = torch.tensor(QUANTILES, dtype=reached.dtype) - 1e-12
+    asked = torch.tensor(QUANTILES, dtype=reached.dtype, device=reached.device) - 1e-12
     places = torch.searchsorted(reached, asked).tolist()
     return tuple(sigma[min(place, len(sigma) - 1)].item() for place in places)

@@ -50,9 +50,9 @@ class MeasuredPrices:
             raise InputError("shape", f"must be two sides such as [512, 1024], not {quoted(self.shape)}")
         for index, side in enumerate(self.shape):
             check_integer(f"shape[{index}]", side, 1)
-        check_integer("batch", self.batch, 1)
-        check_integer("rounds", self.rounds, 1)
-        check_number("spread", self.spread)
+        object.__setattr__(self, "batch", check_integer("batch", self.batch, 1))
+        object.__setattr__(self, "rounds", check_integer("rounds", self.rounds, 1))
+        object.__setattr__(self, "spread", check_number("spread", self.spread))
         if self.spread < 1:
             raise InputError("spread", f"must be at least 1, not {quoted(self.spread)}")
 
@@ -95,7 +95,7 @@ class Calibration:
         what the calibration holds.
         """
         dtype, (m, n) = dtype_name(dtype), sides(shape, form)
-        check_integer("batch", batch, 1)
+        batch = check_integer("batch", batch, 1)
         for measured in self.products:
             if (measured.dtype, measured.shape, measured.batch) == (dtype, (m, n), batch):
                 return measured.seconds

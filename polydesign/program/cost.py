@@ -56,7 +56,7 @@ class Prices:
 
     def __post_init__(self) -> None:
         for name in ("gram", "wide", "symmetric"):
-            check_number(name, getattr(self, name))
+            object.__setattr__(self, name, check_number(name, getattr(self, name)))
             if getattr(self, name) <= 0:
                 raise InputError(name, f"must be greater than 0, not {getattr(self, name)!r}")
 
@@ -94,10 +94,10 @@ def flops(shape: tuple[int, int], *, form: str = "direct", symmetric: float = 1.
     which nothing is known, as mcsgn takes, cost what a wide one of a square shape costs.
     """
     m, n = sides(shape, form)
-    check_number("symmetric", symmetric)
+    symmetric = check_number("symmetric", symmetric)
     if not 0 < symmetric <= 1:
         raise InputError("symmetric", f"must lie above 0 and be at most 1, not {symmetric!r}")
-    check_integer("batch", batch, 1)
+    batch = check_integer("batch", batch, 1)
     wide, square = 2.0 * m * m * n * batch, 2.0 * m * m * m * batch
     return Prices(symmetric * wide, wide, symmetric * square, "flops")
 
@@ -172,8 +172,8 @@ def count(
     else:
         inner = [products(evaluation, inner_degree) for inner_degree, evaluation in steps]
     root = 2 if root is None else root
-    check_integer("root", root, 1)
-    check_integer("power", power, 1)
+    root = check_integer("root", root, 1)
+    power = check_integer("power", power, 1)
     form = form or form_of(root)
     _check_restarts(restarts, form, len(inner))
     ends = {len(inner) - 1, *(restart - 1 for restart in restarts)}

@@ -189,7 +189,7 @@ def build(evaluation: str, inner_degree: int, constants: Sequence[Any]) -> Progr
 @lru_cache(maxsize=256)
 def products(evaluation: str, inner_degree: int) -> int:
     """How many products the program of this inner degree takes, whatever its constants. Raises as `build`."""
-    check_integer("inner_degree", inner_degree, 1)
+    inner_degree = check_integer("inner_degree", inner_degree, 1)
     check_evaluation(evaluation, inner_degree)
     count = inner_degree + 1 if evaluation == "monomial" else _BUILDERS[evaluation][inner_degree][1]
     return build(evaluation, inner_degree, [1.0] * count).products

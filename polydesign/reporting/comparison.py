@@ -130,7 +130,7 @@ def compared_rows(
     if not lowers:
         raise InputError("lower", "give at least one")
     for lower in lowers:
-        check_number("lower", lower)
+        lower = check_number("lower", lower)
         if not 0 < lower < 1:
             raise InputError("lower", f"must lie between 0 and 1, the upper end being 1, and is {lower!r}")
         if lower < LEAST_LOWER:

@@ -131,7 +131,7 @@ class Operator:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is of this object and process alone."""
-        own = ("_resolved", "_held", "_twin", "_block", "_number")
+        own = ("_resolved", "_held", "_twin", "_twice", "_block", "_number")
         return {name: value for name, value in self.__dict__.items() if name not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -217,9 +217,10 @@ class Operator:
             return layouts.run(self, data[0])
         if self.plan.check and not seen(*data):
             return self._unchecked()(*data)
+        runs = self.of_embedded() if _complex(data) else self
         data, back = plain(data, counts=self.counts)
         with pinned(_device(data)):
-            result, found = self.called(*data)
+            result, found = runs.called(*data)
             if self.plan.guards:
                 self.guard(result, found, *data)
         return self._given(result, back)
@@ -239,12 +240,13 @@ class Operator:
         if self.plan.check and not seen(*data):
             return self._unchecked().run(*data)
         given, (data, back) = data, plain(data, counts=self.counts)
+        runs = self.of_embedded() if _complex(given) else self
         with pinned(_device(data)):
-            result, found = self.compute(*data)
+            result, found = runs.compute(*data)
             if self.plan.guards:
                 self.guard(result, found, *data)
             run = self.judge(result, found, *data)
-        if run.rank is not None and any(M.is_complex() for M in given):
+        if run.rank is not None and _complex(given):
             run = replace(run, rank=run.rank / 2)
         return replace(run, result=self._given(run.result, back))
 
@@ -257,6 +259,10 @@ class Operator:
             twin.__dict__.update(plan=replace(plan, check=False))
             self.__dict__["_twin"] = twin
         return self.__dict__["_twin"]
+
+    def of_embedded(self) -> Operator:
+        """The operator for the real matrices that stand for complex ones, whose norms may be smaller."""
+        return self
 
     def _of_a_block(self) -> Operator:
         """The same operator, for a matrix that is a block."""
@@ -272,6 +278,10 @@ class Operator:
         if out is not None:
             result = each(result, lambda X: X.to(getattr(torch, out)))
         return given_back(result, back)
+
+
+def _complex(data: tuple[Any, ...]) -> bool:
+    return any(isinstance(M, Tensor) and M.is_complex() for M in data)
 
 
 def _device(data: tuple[Any, ...]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
-import operator
 import os
 import warnings
 from collections.abc import Sequence
@@ -30,13 +28,6 @@ from polydesign.runtime.defaults import loaded
 from polydesign.table.rows import from_rows
 
 
-def whole(value: Any) -> Any:
-    """A whole number of numpy as an int; anything else as it is."""
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return operator.index(value)
-    return value
-
-
 def check_plan(plan: Any) -> Plan:
     """The plan, or the usual one for None."""
     if plan is None:
@@ -50,8 +41,11 @@ def check_plan(plan: Any) -> Plan:
     return plan
 
 
-def check_matrix(name: str, M: Tensor) -> None:
-    """Refuse what is not a plain tensor of shape (..., m, n) with a floating dtype."""
+def check_matrix(name: str, M: Tensor, of_complex: str = "") -> None:
+    """Refuse what is not a plain tensor of shape (..., m, n) with a floating dtype.
+
+    of_complex: what to do with a complex one, "" where the real matrix of twice its sides does as well.
+    """
     if not isinstance(M, Tensor):
         if isinstance(M, (list, tuple)) and any(isinstance(one, Tensor) for one in M):
             write = f"torch.stack({name}) where all have one shape, or call it for each"
@@ -64,12 +58,13 @@ def check_matrix(name: str, M: Tensor) -> None:
         layout = str(M.layout).removeprefix("torch.")
         raise InputError(name, f"must be a dense tensor, not of layout {layout}: write {name}.to_dense()")
     if M.is_complex():
-        raise InputError(
-            name,
-            f"must be real here, not {str(M.dtype).removeprefix('torch.')}: write the real matrix of twice "
-            f"its sides, torch.cat([torch.cat([{name}.real, -{name}.imag], -1), torch.cat([{name}.imag, "
-            f"{name}.real], -1)], -2): it has the same singular values, each twice",
+        dtype = str(M.dtype).removeprefix("torch.")
+        embedding = (
+            "write the real matrix of twice its sides, it has the same singular values, each twice: "
+            f"torch.cat([torch.cat([{name}.real, -{name}.imag], -1), "
+            f"torch.cat([{name}.imag, {name}.real], -1)], -2)"
         )
+        raise InputError(name, f"must be real here, not {dtype}: {of_complex or embedding}")
     if not M.is_floating_point():
         dtype = str(M.dtype).removeprefix("torch.")
         write = f"{name}.dequantize()" if M.is_quantized else f"{name}.to(torch.float32)"
@@ -114,9 +109,9 @@ def state_name(plan: Plan, name: str, M: Tensor) -> str:
     return plan.dtype or dtype
 
 
-def check_square(name: str, P: Tensor) -> None:
+def check_square(name: str, P: Tensor, of_complex: str = "") -> None:
     """Refuse what `check_matrix` refuses, and sides that differ."""
-    check_matrix(name, P)
+    check_matrix(name, P, of_complex)
     if P.shape[-2] != P.shape[-1]:
         raise InputError(name, f"must be square, (..., n, n), not {tuple(P.shape)}")
 
@@ -125,7 +120,8 @@ def check_finite(name: str, M: Tensor, switch: str = "Plan(check=False)") -> Non
     """Refuse NaN and infinity. Looks at the data. switch: what runs without, "" where nothing does."""
     # float8 has no isfinite of its own
     finite = torch.isfinite(M if M.element_size() > 1 else M.float())
-    if not on_host(finite.all()):
+    field = name if not switch else "plan.check" if switch.startswith("Plan") else "check"
+    if not on_host(finite.all(), switch or "the call with the whole batch in place of vmap", field):
         where = member(int((~finite).flatten(-2).any(-1).int().argmax()), M.shape[:-2])
         raise InputError(
             name + where,
@@ -134,7 +130,7 @@ def check_finite(name: str, M: Tensor, switch: str = "Plan(check=False)") -> Non
         )
 
 
-def on_host(number: Tensor, write: str = "Plan(check=False)") -> Any:
+def on_host(number: Tensor, write: str = "Plan(check=False)", field: str = "plan.check") -> Any:
     """The one number of a tensor; a refusal under torch.func.vmap, where there is none. write: what helps."""
     try:
         return number.item()
@@ -142,7 +138,7 @@ def on_host(number: Tensor, write: str = "Plan(check=False)") -> Any:
         if "vmap" not in str(problem):
             raise
         raise InputError(
-            "plan.check", f"looks at the data, which torch.func.vmap does not allow: write {write}"
+            field, f"looks at the data, which torch.func.vmap does not allow: write {write}"
         ) from None
 
 
@@ -227,7 +223,7 @@ def given_table(table: Any, root: int, purposes: Sequence[str]) -> Any:
         )
     purpose = "root" if purposes[0] != "sign" and root != 1 else None
     with located("table: "):
-        return from_rows(table, whole(root), purpose=purpose)
+        return from_rows(table, root, purpose=purpose)
 
 
 def check_table(table: Table, root: int, operator: str, purposes: Sequence[str]) -> Table:

@@ -214,7 +214,7 @@ class Clip(SpectralOperator):
     def check(self) -> None:
         super().check()
         for name, number in (("low", self.low), ("high", self.high)):
-            check_number(name, number)
+            object.__setattr__(self, name, check_number(name, number))
         if self.high <= 0:
             raise InputError(
                 "high", f"must be positive, and is {self.high!r}: singular values are not negative"

@@ -18,6 +18,7 @@ class Side(NamedTuple):
     wide: X in the work dtype. norm: ν in float64, shape (...). The divisor ν·(1 + eps) is
     scaled_norm·2^exponent, each (..., 1, 1). products: what the normalization took. name: the argument that P
     is, and given its dtype. projector: on what rank_rtol leaves of P; X is positive outside of that too.
+    share: what eps is multiplied by at least, 1 but for complex P.
     """
 
     X: Tensor
@@ -29,6 +30,7 @@ class Side(NamedTuple):
     name: str
     given: torch.dtype
     projector: Tensor | None = None
+    share: float = 1.0
 
 
 class Ended(NamedTuple):

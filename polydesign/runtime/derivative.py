@@ -39,13 +39,14 @@ from polydesign.runtime.checks import (
     check_square,
     check_table,
     check_uncut,
+    member,
     state_name,
-    whole,
 )
+from polydesign.runtime.coupled import members
 from polydesign.runtime.defaults import SIGN, chosen
 from polydesign.runtime.equations import lyapunov
 from polydesign.runtime.implicit import applied
-from polydesign.runtime.normalize import nonzero, scaled_to_one, times_power_of_two, work_dtype
+from polydesign.runtime.normalize import EMBEDDED, nonzero, scaled_to_one, times_power_of_two, work_dtype
 from polydesign.runtime.operators import msign, msign_with_info
 from polydesign.runtime.rescaling import symmetric_part
 from polydesign.runtime.roots import inverse_root, inverse_root_with_info
@@ -84,13 +85,14 @@ def msign_differentiable(
     for a negative eps; in the derivative, with plan.check of the backward's plan, where M is rank-deficient
     as far as the table can tell; and there for a second derivative in torch.func.
     """
+    of_complex = isinstance(M, Tensor) and M.is_complex()
     (M,), back = plain((M,))
     check_matrix("M", M)
     plan = check_plan(plan)
     check_uncut(plan, "msign_differentiable")
     # [M, εI] may be wider than M, and the result is not.
     plan = replace(plan.in_dtype(state_name(plan, "M", M)), out_dtype=plan.out_dtype)
-    check_number("eps", eps)
+    eps = check_number("eps", eps)
     if eps < 0:
         raise InputError("eps", f"must not be negative, and is {eps!r}")
     inner = _inner(M, plan, backward_plan)
@@ -114,7 +116,8 @@ def msign_differentiable(
     largest = W.detach().abs().amax(dim=(-2, -1), keepdim=True)
     W = W / nonzero(largest)
     identity = torch.eye(W.shape[-2], dtype=W.dtype, device=W.device)
-    padded = torch.cat([W, eps * torch.linalg.matrix_norm(W, keepdim=True) * identity], dim=-1)
+    size = torch.linalg.matrix_norm(W, keepdim=True) * (EMBEDDED["frobenius"] if of_complex else 1.0)
+    padded = torch.cat([W, eps * size * identity], dim=-1)
     X = applied(padded, run, derivative)[..., : W.shape[-1]]
     return given_back((X.mT if tall else X).contiguous(), back)
 
@@ -143,8 +146,7 @@ def inverse_root_differentiable(
     """
     (P,), back = plain((P,))
     check_square("P", P)
-    root = whole(root)
-    check_integer("root", root, 1)
+    root = check_integer("root", root, 1)
     if root & (root - 1):
         raise InputError(
             "root",
@@ -221,18 +223,20 @@ def _sign(M: Tensor, table: Table | None, plan: Plan) -> Tensor:
         return msign(M, table, plan)
     X, first = msign_with_info(M, table, plan)
     info = first
-    if (first.norm == 0).any():
-        raise InputError("M", "holds a zero matrix, where msign has no derivative: leave it out")
+    zero = first.norm == 0
+    if zero.any():
+        raise InputError(members("M", zero), "is a zero matrix, where msign has no derivative: leave it out")
     ran = chosen(2, str(plan.dtype), plan, SIGN[str(plan.dtype)]) if table is None else table
     if first.warnings and torch.isfinite(X).all():
         # Singular values may lie above 1 by the table's error; u is 1 for most tables.
         X = X * (ran.schedule.interval[1] / (1 + ran.schedule.error))
         X, info = msign_with_info(X, ran, replace(plan, normalization="none", matmuls=None, error=None))
     if info.warnings:
+        worst = int(info.residual.nan_to_num(nan=torch.inf).argmax())
         raise InputError(
-            "M",
+            "M" + member(worst, info.residual.shape),
             f"msign has no derivative there: ‖X Xᵀ − I‖_F/√m is {info.residual.max().item():.2g} after two "
-            f"passes of {ran.name}, so M is rank-deficient, or has singular values below "
+            f"passes of {ran.name}, so it is rank-deficient, or has singular values below "
             f"{ran.schedule.interval[0] ** 2:.2g} of its norm: give eps=, or a backward_table with a smaller "
             "lower end",
         )

@@ -8,7 +8,7 @@ from torch import Tensor
 from polydesign.model import DivergenceError, InputError, Table
 from polydesign.model.precision import UNIT_ROUNDOFF
 from polydesign.runtime.checks import symmetry_tolerance
-from polydesign.runtime.coupled import Ended, members
+from polydesign.runtime.coupled import Ended, Side, members
 
 DAMPING = 25.0
 """Times u of the state: what eps is proposed at least, so that rounding leaves the spectrum where it is."""
@@ -30,7 +30,7 @@ def unexplained(ended: Ended, word: str, table: Table, state: str, root: int) ->
     return (
         f"the residual is {found:.2g}{where}, and the table with the rounding of {state} explains "
         f"{explained:.2g}: some eigenvalues of {side.name} may have begun below {least:.3g}, where nothing "
-        f"is promised, or be negative{more}: {_cures(word, table, state, side.given)}"
+        f"is promised, or be negative{more}: {_cures(word, table, state, side)}"
     )
 
 
@@ -56,13 +56,13 @@ def diagnosed(ended: Ended, word: str, table: Table, state: str, root: int) -> E
             side.name,
             f"is not positive: the eigenvalues of {which} go from {low:.3g} to {high:.3g} {size}, and a "
             f"negative one has no real root: look for what made it, or damp beyond it with "
-            f"eps={_round_up(-low + _damping(lowest, state, side.given)):g}",
+            f"eps={_round_up((-low + _damping(lowest, state, side.given)) / side.share):g}",
         )
     found = f"{word}: what came out for {which} cannot be right, its residual is {residual:.2g}: "
     if low < lowest:
         return DivergenceError(
             f"{found}its eigenvalues go from {low:.3g} to {high:.3g} {size}, and {table.name} serves "
-            f"{lowest:.3g} and more: {_cures(word, table, state, side.given)}"
+            f"{lowest:.3g} and more: {_cures(word, table, state, side)}"
         )
     wider = "float32" if state in ("bfloat16", "float16") else "float64"
     return DivergenceError(
@@ -83,8 +83,9 @@ def _designed(table: Table, state: str) -> str:
     )
 
 
-def _cures(word: str, table: Table, state: str, given: torch.dtype) -> str:
-    number = _round_up(_damping(table.schedule.interval[0] ** table.schedule.root, state, given))
+def _cures(word: str, table: Table, state: str, side: Side) -> str:
+    damping = _damping(table.schedule.interval[0] ** table.schedule.root, state, side.given)
+    number, cut = _round_up(damping / side.share), _round_up(damping)
     wider = ", or write Plan(dtype='float32')" if state in ("bfloat16", "float16") else ""
     if table.purpose == "sign":
         wider += f"; {table.name} is made for signs, and what is stored here may round to zero: then give "
@@ -95,7 +96,7 @@ def _cures(word: str, table: Table, state: str, given: torch.dtype) -> str:
         return (
             f"give eps={number:g} for damping, or take root(P, 2) alone, which may have a null space{wider}"
         )
-    rank = f"rank_rtol={number:g}" if number < 1 else "rank_rtol="
+    rank = f"rank_rtol={cut:g}" if cut < 1 else "rank_rtol="
     return (
         f"give eps={number:g} for damping, {rank} for zero on the null space, or a table with a smaller "
         f"lower end{wider}"

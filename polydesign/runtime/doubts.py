@@ -49,7 +49,7 @@ def doubt_zero(name: str, X: Tensor) -> Doubt:
 
 def doubt_eps(eps: Tensor) -> Doubt:
     """Whether a damping is negative, or not finite."""
-    return Doubt(~((eps >= 0) & torch.isfinite(eps)).all(), _refuse_eps)
+    return Doubt(~((eps >= 0) & torch.isfinite(eps)).all(), lambda: _refuse_eps(eps))
 
 
 def doubt_finite(name: str, M: Tensor) -> Doubt:
@@ -100,5 +100,7 @@ def _refuse_negative(name: str, least: Tensor, negative: Tensor) -> None:
     )
 
 
-def _refuse_eps() -> None:
-    raise InputError("eps", "holds a number that is negative, or not finite: take eps.clamp(min=0)")
+def _refuse_eps(eps: Tensor) -> None:
+    if not torch.isfinite(eps).all():
+        raise InputError("eps", "holds NaN or infinity: look for what made it")
+    raise InputError("eps", "holds a number that is negative: take eps.clamp(min=0)")

@@ -154,7 +154,7 @@ class PseudoInverse(Projected):
         if self.rtol is not None:
             if self.threshold is not None:
                 raise InputError("rtol", "and a threshold are both given: threshold is None with rtol")
-            check_number("rtol", self.rtol)
+            object.__setattr__(self, "rtol", check_number("rtol", self.rtol))
             if not 0 < self.rtol < 1:
                 raise InputError("rtol", f"must lie between 0 and 1, and is {self.rtol!r}")
             # Of a matrix of norm 1.
@@ -182,7 +182,10 @@ class PseudoInverse(Projected):
         norm = nonzero(found.scaled_norm / POWER_MARGIN)
         # By a power of two, and then the rest: the norm itself may not fit.
         scaled = times_power_of_two(wide, -found.exponent) / norm
-        X, signs = super().compute(scaled.to(M.dtype))
+        try:
+            X, signs = super().compute(scaled.to(M.dtype))
+        except InputError as error:
+            raise InputError("rtol", error.problem) if error.field == "threshold" else error from None
         signs.matmuls += found.products
         state = X.dtype
         X = times_power_of_two(X.to(wide.dtype) / norm, -found.exponent)
@@ -203,7 +206,8 @@ class PseudoInverse(Projected):
         assert signs.tables.inverse is not None
         done = signs.tables.inverse.run(symmetric_part(K))
         if self.plan.check and K.numel():
-            _check_served(self.threshold, done)
+            state = str(signs.plan.dtype)
+            _check_served(self.threshold, done, signs.tables.inverse.resolved(state).table, state)
             for line in done.warnings:
                 warnings.warn(f"{self.word}: its inverse: {line}", PromiseWarning, stacklevel=2)
         signs.inverse, signs.matmuls = done, signs.matmuls + done.matmuls
@@ -304,15 +308,18 @@ def pseudo_inverse_with_info(M: Tensor, *how: Any, **named: Any) -> tuple[Tensor
     return made(PseudoInverse, *how, **named).run(M).with_result()
 
 
-def _check_served(threshold: float, done: Run) -> None:
+def _check_served(threshold: float, done: Run, table: Table, state: str) -> None:
     """Refuse K, in units of θ, with eigenvalues of 1 below the inverse table's interval."""
     assert done.interval is not None
     least = done.interval[..., 0].max().item()
     if least > 1:
+        # ν of K over what the table serves of it, with a tenth to spare.
+        lower = table.schedule.interval[0] / (1.1 * least)
         raise InputError(
             "threshold",
             f"is {threshold:.4g}, and with this M the inverse's table serves {least * threshold:.4g} and "
-            "more: give inverse_table=polydesign.design(root=1, ...) with a smaller lower end, or raise it",
+            f"more: give inverse_table=polydesign.design(root=1, degree=5, error=1e-4, lower={lower:.1e}, "
+            f"dtype={state!r}), or raise it",
         )
 
 

@@ -207,6 +207,18 @@ NORMALIZATIONS = {
     "none": none,
 }
 
+EMBEDDED = {"frobenius": 2**-0.5, "schatten4": 2**-0.25, "schatten8": 2**-0.125, "power": 2**-0.25}
+"""The norm of a complex matrix over that of the real one that stands for it, with each singular value twice;
+for `power` at least, see `power_of_complex`."""
+
+
+def power_of_complex(gram: Tensor) -> Tensor:
+    """ν of `power` for a complex matrix, over that of the real one of this Gram matrix, shape (..., 1, 1).
+
+    The estimate is that of both, and (Σσ⁴)^(1/4) is not.
+    """
+    return (EMBEDDED["power"] * _size(gram).sqrt()).clamp(max=1.0)
+
 
 def work_dtype(state: torch.dtype, *tensors: Tensor) -> torch.dtype:
     """What norms and scales are computed in: float64 where anything is, else float32."""

@@ -81,7 +81,7 @@ def _doubt_small(side: Side, rest: Tensor, threshold: Tensor) -> Doubt:
         raise InputError(
             members(side.name, large),
             f"is not positive: it has an eigenvalue near {value:.3g}, which is no rounding of a null space: "
-            f"look for what made it, or damp beyond it with eps={1.2 * least:.2g}",
+            f"look for what made it, or damp beyond it with eps={1.2 * least / side.share:.2g}",
         )
 
     return Doubt(large.any(), say)

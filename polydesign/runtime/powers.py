@@ -56,7 +56,7 @@ def exponents(p: Any) -> tuple[int, int]:
     Raises InputError for p outside of −1 < p < 1, and for one that is not of this form with r <= MOST_ROOT.
     """
     if not isinstance(p, numbers.Rational):
-        check_number("p", p)
+        p = check_number("p", p)
     share = (1 - Fraction(p)) / 2
     if not 0 < share < 1:
         cure = "take one between them, and multiply by MᵀM for others"

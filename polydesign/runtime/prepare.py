@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -34,7 +35,7 @@ from polydesign.runtime.defaults import default_table
 from polydesign.runtime.diagnosis import diagnosed, unexplained
 from polydesign.runtime.doubts import doubt_eps, doubt_zero, doubts_of, unfit
 from polydesign.runtime.evidence import refuted as refuted_as
-from polydesign.runtime.normalize import NORMALIZATIONS, work_dtype
+from polydesign.runtime.normalize import EMBEDDED, NORMALIZATIONS, power_of_complex, work_dtype
 from polydesign.runtime.rescaling import divisor, symmetric_part
 from polydesign.runtime.root_evidence import Doubt, between, look, of_inverse, promise
 from polydesign.runtime.run import Run
@@ -85,6 +86,8 @@ class CoupledOperator(Operator):
     """
 
     eps: Any = field(default=0.0, kw_only=True)
+    embedding: ClassVar[bool] = False
+    """Whether P stands for a complex matrix, to whose norm eps is relative."""
     cuts: ClassVar[bool] = False
     letter: ClassVar[str] = "P"
 
@@ -95,7 +98,7 @@ class CoupledOperator(Operator):
     def check(self) -> None:
         check_integer("root", self.order, 1)
         if not isinstance(self.eps, Tensor):
-            check_number("eps", self.eps)
+            object.__setattr__(self, "eps", check_number("eps", self.eps))
             if self.eps < 0:
                 raise InputError("eps", f"must not be negative, and is {self.eps!r}")
         elif not self.eps.is_floating_point():
@@ -249,18 +252,30 @@ class CoupledOperator(Operator):
         if self.plan.check:
             how.doubts += doubts_of(name, P, how.how, damped=isinstance(self.eps, Tensor) or self.eps > 0)
         work = work_dtype(state, P)
-        X, scaled_norm, exponent, _, products = NORMALIZATIONS[normalization](P, work)
+        X, scaled_norm, exponent, gram, products = NORMALIZATIONS[normalization](P, work)
         if self.plan.check and not zero:
             how.doubts.append(doubt_zero(name, X))
         norm = divisor(scaled_norm, exponent)
+        share = EMBEDDED.get(normalization, 1.0) if self.embedding else 1.0
         if isinstance(self.eps, Tensor) or self.eps:
-            X, scaled_norm = self._damped(X, scaled_norm, how, P.shape[:-2])
+            exact = share
+            if self.embedding and normalization == "power" and gram is not None:
+                exact = power_of_complex(gram)
+            X, scaled_norm = self._damped(X, scaled_norm, how, P.shape[:-2], exact)
         wide = symmetric_part(X)
-        return Side(wide.to(state), wide, norm, scaled_norm, exponent, products, name, P.dtype)
+        return Side(wide.to(state), wide, norm, scaled_norm, exponent, products, name, P.dtype, share=share)
+
+    def of_embedded(self) -> Operator:
+        if "_twice" not in self.__dict__:
+            twin = copy(self)
+            twin.__dict__["embedding"] = True
+            self.__dict__["_twice"] = twin
+        return self.__dict__["_twice"]
 
     def _damped(
-        self, X: Tensor, scaled_norm: Tensor, how: Iterations, batch: torch.Size
+        self, X: Tensor, scaled_norm: Tensor, how: Iterations, batch: torch.Size, share: Any
     ) -> tuple[Tensor, Tensor]:
+        """share: the norm that eps is relative to over the one that P was divided by."""
         eps: Any = self.eps
         if isinstance(eps, Tensor):
             if eps.ndim and eps.shape != batch:
@@ -272,6 +287,7 @@ class CoupledOperator(Operator):
             eps = eps.to(X.device, X.dtype)[..., None, None]
             if self.plan.check:
                 how.doubts.append(doubt_eps(eps))
+        eps = eps * share
         # Of the diagonal alone.
         diagonal = X.diagonal(dim1=-2, dim2=-1) + (eps[..., 0] if isinstance(eps, Tensor) else eps)
         return torch.diagonal_scatter(X, diagonal, dim1=-2, dim2=-1) / (1 + eps), scaled_norm * (1 + eps)
@@ -310,5 +326,6 @@ class CoupledOperator(Operator):
 
 def _interval(side: Side, schedule: Schedule) -> Tensor:
     """The eigenvalues that are promised for, shape (..., 2), in float64."""
-    ends = torch.tensor([end**schedule.root for end in schedule.interval], dtype=torch.float64)
-    return divisor(side.scaled_norm, side.exponent)[..., None] * ends.to(side.norm.device)
+    powers = [end**schedule.root for end in schedule.interval]
+    ends = torch.tensor(powers, dtype=torch.float64, device=side.norm.device)
+    return divisor(side.scaled_norm, side.exponent)[..., None] * ends

@@ -41,7 +41,7 @@ class EquationOperator(BlockOperator):
     refine: int = field(default=0, kw_only=True)
 
     def check(self) -> None:
-        check_integer("refine", self.refine, 0)
+        object.__setattr__(self, "refine", check_integer("refine", self.refine, 0))
         super().check()
 
     def equation(self, *data: Any, **named: Any) -> tuple[Equation, Mapping[str, Tensor]]:

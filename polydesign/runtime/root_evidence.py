@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -62,7 +62,7 @@ def look(doubts: Sequence[Doubt]) -> None:
         try:
             # One number, a bit for each: item() is what torch.func.grad lets through.
             bits = sum(doubt.found.detach().long() << k for k, doubt in enumerate(doubts))
-            found = int(torch.as_tensor(bits).item())
+            found = int(cast(Tensor, bits).item())
         except RuntimeError as problem:
             if "vmap" not in str(problem):
                 raise

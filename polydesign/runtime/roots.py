@@ -14,7 +14,6 @@ from torch import Tensor
 from polydesign.model import InputError, Plan, check_integer, check_number
 from polydesign.runtime import ops
 from polydesign.runtime.base import DEFAULT, made
-from polydesign.runtime.checks import whole
 from polydesign.runtime.coupled import Iterations, Side
 from polydesign.runtime.doubts import check_factor, doubt_finite
 from polydesign.runtime.normalize import scaled_to_one, work_dtype
@@ -38,11 +37,11 @@ class _Power(CoupledOperator):
     rank_rtol: float | None = field(default=None, kw_only=True)
 
     def check(self) -> None:
-        self.__dict__.update(root=whole(self.root), power=whole(self.power))
-        check_integer("power", self.power, 1)
+        object.__setattr__(self, "power", check_integer("power", self.power, 1))
+        object.__setattr__(self, "root", check_integer("root", self.root, 1))
         super().check()
         if self.rank_rtol is not None:
-            check_number("rank_rtol", self.rank_rtol)
+            object.__setattr__(self, "rank_rtol", check_number("rank_rtol", self.rank_rtol))
             if not 0 < self.rank_rtol < 1:
                 raise InputError("rank_rtol", f"must lie between 0 and 1, and is {self.rank_rtol!r}")
 
@@ -165,8 +164,7 @@ class Root(CoupledOperator):
     cuts = True
 
     def check(self) -> None:
-        self.__dict__["root"] = whole(self.root)
-        check_integer("root", self.root, 2)
+        object.__setattr__(self, "root", check_integer("root", self.root, 2))
         super().check()
 
     def work(self, how: Iterations, P: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ class SoftClip(SpectralOperator):
 
     def check(self) -> None:
         super().check()
-        check_number("high", self.high)
+        object.__setattr__(self, "high", check_number("high", self.high))
         if self.high <= 0:
             raise InputError(
                 "high", f"must be positive, and is {self.high!r}: singular values are not negative"

@@ -48,7 +48,7 @@ class Threshold(SpectralOperator):
 
     def check(self) -> None:
         super().check()
-        check_number("threshold", self.threshold)
+        object.__setattr__(self, "threshold", check_number("threshold", self.threshold))
         if self.threshold <= 0:
             raise InputError("threshold", f"must be positive, and is {self.threshold!r}")
 
@@ -204,8 +204,7 @@ class SpectralPolynomial(SpectralOperator):
         self.__dict__["c"] = tuple(self.c)
         if not self.c:
             raise InputError("c", "is empty: give the coefficients, in increasing powers")
-        for index, number in enumerate(self.c):
-            check_number(f"c[{index}]", number)
+        self.__dict__["c"] = tuple(check_number(f"c[{index}]", one) for index, one in enumerate(self.c))
 
     @property
     def signed(self) -> bool:

@@ -69,9 +69,9 @@ class Adam:
 
         parse(self.objective)
         for name, least in (("iterations", 0), ("begin", 0), ("drop_after", 0), ("restarts", 1), ("seed", 0)):
-            check_integer(name, getattr(self, name), least)
+            object.__setattr__(self, name, check_integer(name, getattr(self, name), least))
         for name in ("rate", "drop", "spread", "perturbation", "cap"):
-            check_number(name, getattr(self, name))
+            object.__setattr__(self, name, check_number(name, getattr(self, name)))
             if getattr(self, name) < 0 or (getattr(self, name) == 0 and name in ("rate", "drop", "cap")):
                 raise InputError(name, f"must be positive, and is {getattr(self, name)!r}")
         check_choice("parameters", self.parameters, PARAMETERS)

@@ -128,9 +128,9 @@ def exact_front(
     coefficients reaches it but for their rounding. prices: of a product of each kind (program/cost.py);
     form: direct or coupled, None for `form_of`. Raises InputError for a bad interval or no cost to spend.
     """
-    check_integer("root", root, 1)
-    for name, number in (("lower", lower), ("upper", upper), ("matmuls", most)):
-        check_number(name, number)
+    root = check_integer("root", root, 1)
+    lower, upper = check_number("lower", lower), check_number("upper", upper)
+    most = check_number("matmuls", most)
     if not 0 < lower < upper:
         raise InputError("lower", f"must lie between 0 and upper = {upper!r}, and is {lower!r}")
     inner_degrees = tuple(inner_degrees)
@@ -154,7 +154,7 @@ def cheapest(
 
     options: further arguments of exact_front. Raises InputError where `most` is not enough.
     """
-    check_number("error", error)
+    error = check_number("error", error)
     if not 0 < error < 1:
         raise InputError("error", f"must lie between 0 and 1, not {error!r}")
     allowed = 8.0

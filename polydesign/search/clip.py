@@ -54,10 +54,10 @@ class Clipping:
     image_floor: float = 0.0
 
     def __post_init__(self) -> None:
-        check_number("headroom", self.headroom)
+        object.__setattr__(self, "headroom", check_number("headroom", self.headroom))
         if not 1 <= self.headroom <= MOST_HEADROOM:
             raise InputError("headroom", f"must lie from 1 to {MOST_HEADROOM:g}, and is {self.headroom!r}")
-        check_number("image_floor", self.image_floor)
+        object.__setattr__(self, "image_floor", check_number("image_floor", self.image_floor))
         if not 0 <= self.image_floor < 1:
             raise InputError("image_floor", f"must lie in [0, 1), not {self.image_floor!r}")
 

@@ -56,12 +56,12 @@ def limit(products: int, lower: float, upper: float = 1.0, *, root: int = 2) -> 
 
     Raises InputError for bad arguments, and where a root other than 2 would need the asymptotic.
     """
-    check_integer("root", root, 1)
-    check_integer("products", products, 2 if root == 2 else 1)
+    root = check_integer("root", root, 1)
+    products = check_integer("products", products, 2 if root == 2 else 1)
     if products > MOST_PRODUCTS:
         raise InputError("products", f"must be at most {MOST_PRODUCTS}, not {products}")
-    check_number("lower", lower)
-    check_number("upper", upper)
+    lower = check_number("lower", lower)
+    upper = check_number("upper", upper)
     if not 0 < lower < upper:
         raise InputError("lower", f"must be above 0 and below upper = {upper!r}, not {lower!r}")
     inner_degree = 2 ** (products - 2 if root == 2 else products - 1)

@@ -93,7 +93,7 @@ class Equioscillation:
                     raise InputError(name, f"must lie in [0, 1), not {number!r}")
         for word in (self.evaluation,) if isinstance(self.evaluation, str) else self.evaluation:
             check_choice("evaluation", word, EVALUATIONS)
-        check_integer("floor_free_tail", self.floor_free_tail, 0)
+        object.__setattr__(self, "floor_free_tail", check_integer("floor_free_tail", self.floor_free_tail, 0))
         if self.image_floor is not None and any(_listed(self.cushion)):
             raise InputError("cushion", "give a cushion or an image floor, not both")
 

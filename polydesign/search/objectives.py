@@ -49,8 +49,8 @@ class TopK(Objective):
     count: int = 10_000
 
     def __post_init__(self) -> None:
-        check_integer("objective", self.count, 2)
-        check_integer("objective", self.k, 1)
+        object.__setattr__(self, "count", check_integer("objective", self.count, 2))
+        object.__setattr__(self, "k", check_integer("objective", self.k, 1))
         if self.k > self.count:
             raise InputError("objective", f"topk of {self.k} on {self.count} points: take k at most that")
 
@@ -80,7 +80,7 @@ class Sup(Objective):
 
     def __post_init__(self) -> None:
         _check_positive("the sharpness of sup", self.sharpness)
-        check_integer("objective", self.count, 2)
+        object.__setattr__(self, "count", check_integer("objective", self.count, 2))
 
     def points(self, problem: Problem) -> np.ndarray:
         return grid(problem.lower, problem.upper, self.count)
@@ -105,7 +105,7 @@ class MeanSquare(Objective):
     count: int = 1000
 
     def __post_init__(self) -> None:
-        check_integer("objective", self.count, 2)
+        object.__setattr__(self, "count", check_integer("objective", self.count, 2))
 
     def points(self, problem: Problem) -> np.ndarray:
         x = quantiles(self.law, self.count, (problem.lower, problem.upper))
@@ -138,11 +138,11 @@ class Slope(Objective):
     count: int = 2000
 
     def __post_init__(self) -> None:
-        check_number("objective", self.band)
+        object.__setattr__(self, "band", check_number("objective", self.band))
         if not 0 < self.band < 1:
             raise InputError("objective", f"the band of slope must lie between 0 and 1, not {self.band!r}")
         _check_positive("the weight of slope", self.weight)
-        check_integer("objective", self.count, 2)
+        object.__setattr__(self, "count", check_integer("objective", self.count, 2))
 
     def points(self, problem: Problem) -> np.ndarray:
         return np.concatenate(
@@ -217,6 +217,6 @@ def _whole(text: str, example: str) -> int:
 
 
 def _check_positive(what: str, number: float) -> None:
-    check_number("objective", number)
+    number = check_number("objective", number)
     if number <= 0:
         raise InputError("objective", f"{what} must be positive, and is {number!r}")

@@ -42,8 +42,8 @@ def power_table(root: int, power: int, dtype: str = "float32") -> Table:
     Raises:
         InputError: For another precision, and for r or s that is no whole number, or too small.
     """
-    check_integer("root", root, 2)
-    check_integer("power", power, 1)
+    root = check_integer("root", root, 2)
+    power = check_integer("power", power, 1)
     check_choice("dtype", dtype, tuple(ERROR))
     lower = LOWER[dtype] ** (2 / root)
     for count in range(2, MOST):

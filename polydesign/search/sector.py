@@ -40,8 +40,8 @@ def sector_table(angle: float, lower: float = 1e-3) -> Table:
 
     Raises InputError for an angle or a lower end outside of that, and where MOST_STEPS do not suffice.
     """
-    check_number("angle", angle)
-    check_number("lower", lower)
+    angle = check_number("angle", angle)
+    lower = check_number("lower", lower)
     if not 0 <= angle <= WIDEST:
         raise InputError("angle", f"is in degrees, from 0 to {WIDEST:g}, and not {angle!r}")
     if not 1e-8 <= lower < 1:

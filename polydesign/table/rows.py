@@ -87,7 +87,7 @@ def from_rows(
     ('0.3182', 'proved')
     """
     plain = checked_rows(rows)
-    check_integer("root", root, 1)
+    root = check_integer("root", root, 1)
     purpose = check_purpose(purpose, root)
     interval = _interval(root, lower, upper)
     error = error_of(plain, root, interval)
@@ -116,8 +116,7 @@ def from_rows(
 
 def _interval(root: int, lower: float | None, upper: float) -> tuple[float, float]:
     lower = usual_lower(root) if lower is None else lower
-    for field_, end in (("lower", lower), ("upper", upper)):
-        check_number(field_, end)
+    lower, upper = check_number("lower", lower), check_number("upper", upper)
     if not 0 < lower < upper:
         raise InputError("lower", f"must lie above 0 and below upper, {upper!r}, and is {lower!r}")
     check_interval("interval", (float(lower), float(upper)), positive=True)

@@ -164,7 +164,7 @@ def matrices(operator: str, shape: tuple[int, int], batch: int, *, dtype: str, s
     """What a bench runs on, on the CPU: (m, n), or (batch, m, n) for more than one, from seed, seed + 1, …"""
     for side in shape:
         check_integer("shape", side, 1)
-    check_integer("batch", batch, 1)
+    batch = check_integer("batch", batch, 1)
     symmetric = OPERATORS[operator].exponent is not None
     if symmetric and shape[0] != shape[1]:
         raise InputError("shape", f"{operator} takes square matrices: write {shape[0]}x{shape[0]}")

@@ -100,7 +100,7 @@ def cases(table: Table, *, operator: str | None = None, seed: int = 0) -> list[K
             f"ends at u = {table.schedule.interval[1]:g}, and {table.normalization} gives singular values up "
             "to 1: design it with upper=1",
         )
-    check_integer("seed", seed, 0)
+    seed = check_integer("seed", seed, 0)
     listed = listed_spectra(operator)
     # A generator a case: a further case changes none of the others.
     return [

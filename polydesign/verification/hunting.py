@@ -136,7 +136,7 @@ def hunt(
     """
     found = table_of(table)
     precision = dtype_name(dtype or found.dtype or "bfloat16")
-    check_number("seconds", seconds)
+    seconds = check_number("seconds", seconds)
     if found.schedule.root != 2 or found.purpose != "sign":
         raise InputError(
             "table",

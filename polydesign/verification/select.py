@@ -126,7 +126,7 @@ def select(
         raise InputError("candidates", "there is none: give at least one table")
     if plans and len(plans) != len(candidates):
         raise InputError("plans", f"has {len(plans)} entries for {len(candidates)} candidates")
-    check_integer("seed", seed, 0)
+    seed = check_integer("seed", seed, 0)
     done: list[Measured] = []
     shares: dict[Any, float] = {}
     best = math.inf

@@ -85,7 +85,7 @@ def sample(spectrum: str, shape: tuple[int, int], *, seed: int = 0, lower: float
         check_integer("shape", side, 1)
     if max(shape) * min(shape) > MOST_ENTRIES:
         raise InputError("shape", f"{shape[0]}x{shape[1]} has more than {MOST_ENTRIES} entries: take less")
-    check_integer("seed", seed, 0)
+    seed = check_integer("seed", seed, 0)
     generator = torch.Generator().manual_seed(seed)
     return SPECTRA[name](Request(spectrum, argument, shape, generator, lower))
 

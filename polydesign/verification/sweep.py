@@ -69,7 +69,7 @@ def measure(
     """
     dtype = dtype_name(dtype)
     place = resolve_device(device)
-    check_integer("power", power, 1)
+    power = check_integer("power", power, 1)
     name, how = choose(table, operator, power)
     if steps and not how.stepwise:
         raise InputError(

@@ -71,9 +71,9 @@ def interleaved(
 
 def check_effort(rounds: int, seconds: float, seed: int) -> None:
     """Raises InputError for what no timing can be asked for."""
-    check_integer("rounds", rounds, 1)
-    check_integer("seed", seed, 0)
-    check_number("seconds", seconds)
+    rounds = check_integer("rounds", rounds, 1)
+    seed = check_integer("seed", seed, 0)
+    seconds = check_number("seconds", seconds)
     if seconds <= 0:
         raise InputError("seconds", f"must be greater than 0, not {seconds!r}")
 

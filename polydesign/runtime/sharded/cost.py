@@ -33,7 +33,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         for name in ("flops", "bandwidth", "latency"):
-            check_number(name, getattr(self, name))
+            object.__setattr__(self, name, check_number(name, getattr(self, name)))
             if getattr(self, name) <= 0:
                 raise InputError(name, f"must be greater than 0, not {getattr(self, name)!r}")
 

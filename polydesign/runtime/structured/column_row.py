@@ -22,7 +22,14 @@ from torch import Tensor
 
 from polydesign.model import InputError, check_choice, check_integer
 from polydesign.runtime.checks import check_finite, check_matrix
-from polydesign.runtime.surroundings import pinned
+from polydesign.runtime.surroundings import pinned, seen
+
+OF_COMPLEX = (
+    "write found = column_row(torch.cat([X.real, X.imag], -2), torch.cat([Y.real, Y.imag], -1), k, how) for "
+    "X and Y of one complex dtype: its indices are theirs, and without a middle XY is near "
+    "torch.complex(*found.left.chunk(2, -2)) @ torch.complex(*found.right.chunk(2, -1))"
+)
+"""Columns and rows of these are as long as the complex ones; those of [[Re, −Im], [Im, Re]] come twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +70,16 @@ def column_row(
     how or middle, and for k outside 1 to p.
     """
     for name, M in (("X", X), ("Y", Y)):
-        check_matrix(name, M)
-        check_finite(name, M, "")
+        check_matrix(name, M, OF_COMPLEX)
+        if seen(M):
+            check_finite(name, M, "")
     if X.shape[-1] != Y.shape[-2] or X.shape[:-2] != Y.shape[:-2]:
         raise InputError(
             "Y", f"has shape {tuple(Y.shape)}, and X {tuple(X.shape)}: Y is (..., p, n) for X (..., m, p)"
         )
     for name, value, known in (("how", how, CHOICES), ("middle", middle, (None, *MIDDLES))):
         check_choice(name, value, known)
-    check_integer("k", k, 1)
+    k = check_integer("k", k, 1)
     if k > X.shape[-1]:
         raise InputError("k", f"is {k}, and X has {X.shape[-1]} columns: choose at most as many")
     dtype = torch.promote_types(X.dtype, Y.dtype)

@@ -20,7 +20,17 @@ from torch import Tensor
 from polydesign.model import InputError, check_integer
 from polydesign.runtime import ops
 from polydesign.runtime.checks import check_finite, check_matrix
-from polydesign.runtime.surroundings import pinned
+from polydesign.runtime.surroundings import pinned, seen
+
+APPLIED_TO_COMPLEX = "write torch.complex(monarch_apply(L, R, X.real), monarch_apply(L, R, X.imag))"
+DENSE_OF_COMPLEX = (
+    'write torch.einsum("...jlk,...kji->...ljki", L, R).flatten(-4, -3).flatten(-2, -1) for L and R of one '
+    "complex dtype, which is M"
+)
+PROJECTION_OF_COMPLEX = (
+    "write monarch_project(M.real) and monarch_project(M.imag), the nearest Monarch matrices of both"
+)
+"""The real matrix of twice the sides has other slices."""
 
 
 def monarch_apply(L: Tensor, R: Tensor, X: Tensor) -> Tensor:
@@ -30,7 +40,7 @@ def monarch_apply(L: Tensor, R: Tensor, X: Tensor) -> Tensor:
     widest dtype among the three, and what is between them is rounded to it.
     """
     k, i = _sides(L, R)
-    check_matrix("X", X)
+    check_matrix("X", X, APPLIED_TO_COMPLEX)
     if X.shape[-2] != k * i or X.shape[:-2] != R.shape[:-3]:
         raise InputError("X", f"has shape {tuple(X.shape)}, and R {tuple(R.shape)}: X is (..., {k * i}, e)")
     dtype = torch.promote_types(torch.promote_types(L.dtype, R.dtype), X.dtype)
@@ -44,7 +54,8 @@ def monarch_dense(L: Tensor, R: Tensor) -> Tensor:
     """M itself, (..., l·j, k·i), in the wider dtype of the two. For tests and small sizes."""
     _sides(L, R)
     for name, factor in (("L", L), ("R", R)):
-        check_finite(name, factor, "")
+        if seen(factor):
+            check_finite(name, factor, "")
     return torch.einsum("...jlk,...kji->...ljki", *_common(L, R)).flatten(-4, -3).flatten(-2, -1)
 
 
@@ -60,8 +71,9 @@ def monarch_project(M: Tensor, blocks: tuple[int, int] | None = None) -> tuple[T
     where σ₁ = σ₂. Cost: k·j decompositions of l×i. Source: section 3.3 there. Raises InputError for blocks
     that do not divide the sides.
     """
-    check_matrix("M", M)
-    check_finite("M", M, "")
+    check_matrix("M", M, PROJECTION_OF_COMPLEX)
+    if seen(M):
+        check_finite("M", M, "")
     m, n = M.shape[-2:]
     if not m * n:
         raise InputError("M", f"has shape {tuple(M.shape)}, without an entry: give one with rows and columns")
@@ -95,7 +107,7 @@ def _common(L: Tensor, R: Tensor) -> tuple[Tensor, Tensor]:
 def _sides(L: Tensor, R: Tensor) -> tuple[int, int]:
     """k and i of factors that fit."""
     for name, factor in (("L", L), ("R", R)):
-        check_matrix(name, factor)
+        check_matrix(name, factor, DENSE_OF_COMPLEX)
         if factor.ndim < 3:
             shape = "(..., j, l, k)" if name == "L" else "(..., k, j, i)"
             raise InputError(name, f"has shape {tuple(factor.shape)}, and is {shape}: blocks first")

@@ -9,6 +9,7 @@ Matrices come in float64, B is (n, 1), and indices count from 0.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -21,7 +22,14 @@ from polydesign.runtime.operators import msign
 from polydesign.runtime.rescaling import symmetric_part
 from polydesign.runtime.roots import inverse
 from polydesign.runtime.structured.triangular import check_solved, lower_inverse
-from polydesign.runtime.surroundings import pinned
+from polydesign.runtime.surroundings import pinned, seen
+
+OF_COMPLEX = (
+    "give both A and B as the real matrices of twice their sides, "
+    "torch.cat([torch.cat([Z.real, -Z.imag], -1), torch.cat([Z.imag, Z.real], -1)], -2) "
+    "for Z = A.to(torch.complex128) and Z = B.to(torch.complex128): "
+    "both results are such matrices too"
+)
 
 MOST_LEFT = 0.5
 """Of ‖I − YT‖_F: a refinement then multiplies the error by no more."""
@@ -66,8 +74,9 @@ def bilinear(
     A: (..., n, n), B: (..., n, p), of one batch; results in the widest dtype among them and the state. What
     is not the sign or the inverse runs in float64.
 
-    Lower triangular A, where plan.check looks: as `triangular_inverse`, without a table, as accurate as
-    substitution, and with one refinement at least, by which gradients reach what is above the diagonal.
+    Lower triangular A, where plan.check looks, which it does not in compiled or captured code: as
+    `triangular_inverse`, without a table, as accurate as substitution, and with one refinement at least, by
+    which gradients reach what is above the diagonal.
 
     Any other A: Y = H⁻¹Uᵀ for T = UH, U = msign(T) and H the symmetric part of UᵀT, which is positive. U need
     not have converged: (UᵀT)⁻¹Uᵀ is T⁻¹ for any U for which UᵀT is symmetric positive. refine: steps
@@ -85,20 +94,22 @@ def bilinear(
     positive, and for the normalization aol, whose msign is that of another matrix; with plan.check where
     ‖I − YT‖_F is above 1/2: T is singular, or nearly, for table or precision. Source: S4, section 2.3.
     """
-    check_square("A", A)
-    check_matrix("B", B)
+    check_square("A", A, OF_COMPLEX)
+    check_matrix("B", B, OF_COMPLEX)
     if B.shape[:-1] != A.shape[:-1]:
         raise InputError("B", f"has shape {tuple(B.shape)}, and A {tuple(A.shape)}: B is (..., n, p)")
-    check_number("step", step)
+    step = check_number("step", step)
     if step <= 0:
         raise InputError("step", f"must be positive, and is {step!r}")
-    check_integer("refine", refine, 0)
+    refine = check_integer("refine", refine, 0)
     plan = plan or Plan()
     own = table.normalization if isinstance(table, Table) else "frobenius"
     check_scalar(plan.normalization or own, "bilinear")
     given = torch.promote_types(A.dtype, B.dtype)
     state = plan.dtype or dtype_name(given)
     kept = torch.promote_types(given, getattr(torch, state))
+    if plan.check and not seen(A, B):
+        plan = replace(plan, check=False)
     if plan.check:
         check_finite("A", A)
         check_finite("B", B)
@@ -124,7 +135,7 @@ def bilinear(
 
 def _orders(n: int) -> tuple[Tensor, Tensor]:
     """0, 1, …, n − 1 and √(2n + 1) of each."""
-    check_integer("n", n, 1)
+    n = check_integer("n", n, 1)
     index = torch.arange(n, dtype=torch.float64)
     return index, (2 * index + 1).sqrt()
 

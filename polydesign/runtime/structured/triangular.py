@@ -36,6 +36,16 @@ from polydesign.runtime import ops
 from polydesign.runtime.checks import check_finite, check_matrix, check_square
 from polydesign.runtime.surroundings import pinned, seen
 
+INVERSE_OF_COMPLEX = (
+    "write torch.linalg.solve_triangular(T.tril(), torch.eye(T.shape[-1], dtype=T.dtype, device=T.device), "
+    "upper=False)"
+)
+SOLUTION_OF_COMPLEX = (
+    "write torch.linalg.solve_triangular(torch.diag_embed(diagonal) + (Q @ K.mT).tril(-1), V, upper=False), "
+    "with all four of one complex dtype"
+)
+"""The real matrix of twice the sides of a triangular one is not triangular."""
+
 SHORT = 8
 """Rows of the blocks that are inverted by substitution, at most: so many small products one after another."""
 
@@ -51,11 +61,11 @@ def triangular_inverse(T: Tensor, *, check: bool = True) -> Tensor:
         T: Any floating dtype; its inverse has the same.
         check: Refuse what has no inverse, and look at what is left of TX − I.
     """
-    check_square("T", T)
+    check_square("T", T, INVERSE_OF_COMPLEX)
     lower = T.tril()
     check = check and seen(T)
     if check:
-        _check_given("T", lower)
+        check_finite("T", lower, "check=False")
         _check_nonzero("T", lower.diagonal(dim1=-2, dim2=-1))
     with pinned(T.device.type):
         wide = lower.to(torch.promote_types(T.dtype, torch.float32))
@@ -89,19 +99,19 @@ def lower_solve(
     Raises InputError also for a chunk below 1.
     """
     for name, M in (("Q", Q), ("K", K), ("V", V)):
-        check_matrix(name, M)
+        check_matrix(name, M, SOLUTION_OF_COMPLEX)
     if K.shape != Q.shape:
         raise InputError("K", f"has shape {tuple(K.shape)}, and Q {tuple(Q.shape)}: both are (..., n, d)")
     if V.shape[:-1] != Q.shape[:-1]:
         raise InputError("V", f"has shape {tuple(V.shape)}, and Q {tuple(Q.shape)}: V is (..., n, e)")
     if not isinstance(diagonal, Tensor) or diagonal.shape != Q.shape[:-1]:
         raise InputError("diagonal", f"must be a tensor of shape {tuple(Q.shape[:-1])}, one a row of Q")
-    check_matrix("diagonal", diagonal[..., None])
-    check_integer("chunk", chunk, 1)
+    check_matrix("diagonal", diagonal[..., None], SOLUTION_OF_COMPLEX)
+    chunk = check_integer("chunk", chunk, 1)
     check = check and seen(Q, K, V, diagonal)
     if check:
         for name, M in (("Q", Q), ("K", K), ("V", V), ("diagonal", diagonal[..., None])):
-            _check_given(name, M)
+            check_finite(name, M, "check=False")
         _check_nonzero("diagonal", diagonal)
     dtype = torch.promote_types(
         torch.promote_types(Q.dtype, K.dtype), torch.promote_types(V.dtype, diagonal.dtype)
@@ -224,15 +234,6 @@ def _raise(beyond: Tensor, what: str, switch: str) -> None:
     matrix = f"matrix [{', '.join(map(str, where))}]: " if where else ""
     without = f"; {switch} gives the result as it is" if switch else ""
     raise DivergenceError(f"{matrix}{what}{without}")
-
-
-def _check_given(name: str, M: Tensor) -> None:
-    try:
-        check_finite(name, M, "check=False")
-    except InputError as refusal:
-        if refusal.field != "plan.check":
-            raise
-        raise InputError("check", refusal.problem.replace("Plan(check=False)", "check=False")) from None
 
 
 def _check_nonzero(name: str, diagonal: Tensor) -> None:
