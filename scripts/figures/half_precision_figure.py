@@ -116,7 +116,14 @@ def markdown(body: dict[str, Any]) -> str:
     ]
     limit = dict(map(tuple, body["limit"]))
     taken = sorted({products for name, found in columns for products in found if name == "ours"})
-    rows = [[str(m), *(cell(found.get(m)) for _, found in columns), number(limit[m], 2)] for m in taken]
+    rows = [
+        [
+            str(m),
+            *(cell(found.get(m)) for _, found in columns),
+            number(limit[m], 2) if limit[m] else "< 1e-300",
+        ]
+        for m in taken
+    ]
     return lines(["products", *(name for name, _ in columns), "limit"], rows)
 
 
