@@ -13,7 +13,7 @@ import polydesign
 from polydesign.model import DTYPES, InputError, Plan, PromiseWarning
 from polydesign.program.cost import matmuls
 from polydesign.runtime import inverse_root_with_info, msign, msign_with_info
-from polydesign.runtime.defaults import SIGN, budgets, chosen
+from polydesign.runtime.defaults import SIGN, budgets, chosen, measured_error
 from polydesign.table.catalogue import entries
 from polydesign.verification.select import select
 
@@ -32,8 +32,14 @@ def test_a_budget_takes_the_best_table_that_it_pays_for(dtype):
         table = polydesign.load(found.path)
         assert matmuls(table.schedule) == number
         kind = (number, dtype, "direct", None)
-        rivals = [o.observed for o in entries() if (o.matmuls, o.dtype, o.form, o.band) == kind]
-        assert found.observed == min(error for error in rivals if error is not None)
+        rivals = [o for o in entries() if (o.matmuls, o.dtype, o.form, o.band) == kind]
+        searched = [one for one in rivals if one.observed is not None]
+        if found.observed is None:  # four quintics in bfloat16, in place of what a hunt blew up
+            assert {one.standing() for one in searched} == {"unsafe"}
+            assert found.standing() == "plain"
+            assert found.worst == measured_error(table)
+        else:
+            assert found.observed == min(one.observed for one in searched if one.observed is not None)
         assert (table.purpose, table.dtype, table.form) == ("sign", dtype, "direct")
         assert chosen(2, dtype, Plan(matmuls=number), "") == table
     between = chosen(2, dtype, Plan(matmuls=17), "")
@@ -44,7 +50,7 @@ def test_a_budget_takes_the_best_table_that_it_pays_for(dtype):
 @pytest.mark.parametrize("dtype", list(DTYPES))
 def test_an_error_takes_the_cheapest_that_was_measured_at_it(dtype):
     tables = [polydesign.load(found.path) for found in budgets(2, dtype).values()]
-    measured = [table.observed or math.inf for table in tables]
+    measured = [measured_error(table) for table in tables]
     found = chosen(2, dtype, Plan(error=0.1), "")
     assert found == next(table for table, error in zip(tables, measured, strict=True) if error <= 0.1)
     with pytest.raises(InputError, match=r"plan.error: is 1e-30, and the best table in .* was measured at"):
@@ -54,7 +60,7 @@ def test_an_error_takes_the_cheapest_that_was_measured_at_it(dtype):
 def test_more_products_err_less():
     """Down to the floor that rounding leaves: the search takes what it measured to be best."""
     for dtype in DTYPES:
-        errors = [found.observed or math.inf for found in budgets(2, dtype).values()]
+        errors = [measured_error(polydesign.load(found.path)) for found in budgets(2, dtype).values()]
         assert all(later <= 1.2 * earlier for earlier, later in itertools.pairwise(errors))
         assert errors[-1] < errors[1] / 10
 

@@ -61,7 +61,7 @@ def tables(
         InputError: For a precision that is none, and for `published` and `own` together.
 
     >>> [one.name for one in tables(root=2, own=True, dtype="bf16") if one.matmuls == 8]
-    ['sign-m8-l1e-3-bf16']
+    ['sign-m8-l1e-3-bf16', 'sign-m8-band0.3-bf16']
     """
     for field, value, least in (("root", root, 1), ("degree", degree, 2)):
         if value is not None:
