@@ -26,6 +26,7 @@ from polydesign.reporting import origin
 from polydesign.runtime import Sign, compiled, inverse_root, mcsgn, msign, msign_with_info, spectral_clip
 from polydesign.table import dumps, loads
 from polydesign.table.catalogue import families, shipped_name
+from polydesign.table.standings import standings
 
 pytestmark = pytest.mark.numerics
 
@@ -382,3 +383,24 @@ def test_who_shows_a_family_says_that_it_is_one() -> None:
     first = polydesign.load("sign-d5x5-l1e-3-fp16")
     assert "the first of" not in CliRunner().invoke(main, ["show", first.name]).output
     assert "the first of" not in polydesign.export(first, "python")
+
+
+def test_a_family_stands_as_its_weakest_member_does() -> None:
+    """In its table, in its entry, and in what is said of it."""
+    own = family()
+    last = own.members[-1]
+    assert own.standing() == "plain"
+    (said,) = standings(own)
+    tried = sum(one.tried for member in members(own) for one in member.tried)
+    assert f"of {tried:,} matrices" in said
+    entry = next(one for one in families() if one.name == own.name)
+    for trials, word in (
+        ((), "untried"),
+        (tuple(replace(one, blown=1, lost=max(1, one.lost)) for one in last.tried), "unsafe"),
+    ):
+        other = replace(own, members=(*own.members[:-1], replace(last, tried=trials)))
+        assert other.standing() == word
+        assert standings(other)[0].startswith(word)
+        assert replace(entry, members=(*entry.members[:-1], trials)).standing() == word
+    with pytest.raises(InputError, match=r"^members\[0\]: is 'a', and a member is a Table"):
+        replace(own, members=("a",))  # pyright: ignore[reportArgumentType]

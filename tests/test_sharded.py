@@ -246,7 +246,7 @@ def test_lists_are_cut_where_whole_matrices_would_take_much_memory(
     monkeypatch.setattr(many, "LARGEST_BATCH", 2 * 8 * 12)
     experts = [_shard(pretended, (4, 8, 12), 0, torch.float32) for _ in range(4)]
     with Meter() as meter:
-        sign_many(experts)
+        sign_many(iter(experts))
     assert meter.calls == {"all_reduce": 2}  # a word about each of two batches
 
 

@@ -132,3 +132,12 @@ def test_the_defaults_are_those_for_half_precisions(dtype: str) -> None:
     assert not [name for name in names if "fp32" in name or name.startswith(("root4", "inverse"))]
     assert "sign-m12-e0.05-fp16-adaptive" in names
     assert "sign-m10-l1e-3-bf16" not in names  # unsafe
+
+
+def test_members_of_a_family_run_alone_and_share_its_matrices() -> None:
+    own = polydesign.load("sign-m15-l1e-3-fp16-family")
+    found = script.alone(own)
+    assert [one.name for one, _ in found] == [own.name, *(one.name for one in own.members)]
+    assert not any(one.members for one, _ in found)
+    assert {parts for _, parts in found} == {12}
+    assert own.name in script.defaults()

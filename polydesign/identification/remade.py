@@ -17,69 +17,37 @@ Comprehension = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
 _ANOTHER = "makes another list of {}"
 _PART = "takes a part of {}"
 
-_CASTS = {"as_tensor", "array", "asanyarray", "asarray", "ascontiguousarray", "astype", "constant", "convert"}
-_CASTS |= {
-    "convert_element_type",
-    "convert_to_tensor",
-    "frombuffer",
-    "tensor",
-    "to",
-    "type",
-    "type_as",
-    "view",
-}
+_CASTS = {
+    "array", "as_tensor", "asanyarray", "asarray", "ascontiguousarray", "astype", "constant",
+    "convert", "convert_element_type", "convert_to_tensor", "frombuffer", "tensor", "to", "type",
+    "type_as", "view",
+}  # fmt: skip
 """Functions and methods that may be told a dtype."""
 
-_METHODS = _CASTS | {"bfloat16", "clone", "contiguous", "copy", "cpu", "cuda", "detach", "detach_", "double"}
-_METHODS |= {"expand", "flatten", "float", "get", "half", "index", "items", "keys", "numpy", "pin_memory"}
-_METHODS |= {
-    "ravel",
-    "requires_grad_",
-    "reshape",
-    "share_memory_",
-    "squeeze",
-    "tolist",
-    "unbind",
-    "unsqueeze",
-}
-_METHODS |= {"values"}
+_METHODS = _CASTS | {
+    "bfloat16", "clone", "contiguous", "copy", "cpu", "cuda", "detach", "detach_", "double", "expand",
+    "flatten", "float", "get", "half", "index", "items", "keys", "numpy", "pin_memory", "ravel",
+    "requires_grad_", "reshape", "share_memory_", "squeeze", "tolist", "unbind", "unsqueeze", "values",
+}  # fmt: skip
 """Methods of a list or an array that leave its rows as they are."""
 
-_FUNCTIONS = _CASTS | {"BFloat16Tensor", "Buffer", "DoubleTensor", "FloatTensor", "HalfTensor", "Parameter"}
-_FUNCTIONS |= {"MappingProxyType", "OrderedDict", "ParameterList", "SimpleNamespace", "Tensor", "Variable"}
-_FUNCTIONS |= {
-    "__init__",
-    "add_argument",
-    "append",
-    "atleast_2d",
-    "cast",
-    "chain",
-    "copy",
-    "cycle",
-    "deepcopy",
-}
-_FUNCTIONS |= {"deque", "device_put", "dict", "enumerate", "extend", "field", "float", "float32", "float64"}
-_FUNCTIONS |= {"from_iterable", "from_numpy", "frozenset", "get", "getattr", "islice", "iter", "len", "list"}
-_FUNCTIONS |= {"parametrize", "print", "range", "register_buffer", "repeat", "row_stack", "set", "setattr"}
-_FUNCTIONS |= {"setdefault", "stack", "tqdm", "track", "trange", "tuple", "unbind", "update", "vstack", "zip"}
-_FUNCTIONS |= {"zip_longest"}
+_FUNCTIONS = _CASTS | {
+    "BFloat16Tensor", "Buffer", "DoubleTensor", "FloatTensor", "HalfTensor", "MappingProxyType",
+    "OrderedDict", "Parameter", "ParameterList", "SimpleNamespace", "Tensor", "Variable", "__init__",
+    "add_argument", "append", "atleast_2d", "cast", "chain", "copy", "cycle", "deepcopy", "deque",
+    "device_put", "dict", "enumerate", "extend", "field", "float", "float32", "float64",
+    "from_iterable", "from_numpy", "frozenset", "get", "getattr", "islice", "iter", "len", "list",
+    "parametrize", "print", "range", "register_buffer", "repeat", "row_stack", "set", "setattr",
+    "setdefault", "stack", "tqdm", "track", "trange", "tuple", "unbind", "update", "vstack", "zip",
+    "zip_longest",
+}  # fmt: skip
 """Functions and methods that keep a list they are given, or hand on its rows."""
 
-_COMPUTING = {"abs", "add", "clip", "cumsum", "div", "divide", "einsum", "filter", "filterfalse", "matmul"}
-_COMPUTING |= {
-    "map",
-    "mul",
-    "multiply",
-    "neg",
-    "negative",
-    "round",
-    "starmap",
-    "sub",
-    "subtract",
-    "sum",
-    "tile",
-}
-_COMPUTING |= {"true_divide"}
+_COMPUTING = {
+    "abs", "add", "clip", "cumsum", "div", "divide", "einsum", "filter", "filterfalse", "map",
+    "matmul", "mul", "multiply", "neg", "negative", "round", "starmap", "sub", "subtract", "sum",
+    "tile", "true_divide",
+}  # fmt: skip
 """Functions that make other numbers of those that they are given, wherever they come from."""
 
 _MODULES = {"cp", "cupy", "jax", "jnp", "mx", "np", "numpy", "tf", "torch"}

@@ -25,6 +25,7 @@ SAVED = ("lr", "weight_decay", "momentum", "nesterov", "adjust_lr_fn")
 """Keys of a group without which a step cannot be made."""
 
 NUMBERS = ("lr", "momentum", "weight_decay", "eps")
+"""Keys that are kept as numbers of Python, or as tensors where they are given as such."""
 
 KEPT = ("ns_coefficients", "ns_steps", "eps", "table")
 """Keys of a group that say what runs: the arguments decide that, and no state that is loaded."""

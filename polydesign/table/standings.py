@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
-from polydesign.model import Table, Trial, half_of, standing, stated
+from polydesign.model import Table, Trial, half_of, stated
 from polydesign.text.numbers import number
 
 
@@ -66,13 +66,12 @@ def cut_short(table: Table) -> str | None:
 def standings(table: Table) -> list[str]:
     """The standing in the half precision that the table was made for, or in those that it was tried in.
 
-    Of a family what was tried of all members counts, unless one was not tried.
+    Of a family what was tried of all its members counts; where one was not, the family was not.
     """
     dtypes = [table.dtype] if table.dtype else sorted({one.dtype for one in table.tried})
 
     def trials(dtype: str) -> tuple[Trial, ...]:
-        every = [one.tried for one in (table, *table.members)]
-        untried = (of_one for of_one in every if standing(of_one, dtype) == "untried")
-        return next(untried, tuple(chain.from_iterable(every)))
+        every = () if table.standing(dtype) == "untried" else (table, *table.members)
+        return tuple(chain.from_iterable(one.tried for one in every))
 
     return [stated(trials(dtype), dtype) for dtype in dtypes if half_of(table.purpose, dtype)]

@@ -7,7 +7,7 @@ may go to owners (owners.py).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ LARGEST_BATCH = 1 << 27
 """Entries of the whole matrices that run in one call, half a GB in float32; a larger one runs alone."""
 
 
-def sign_many(matrices: Sequence[Any], table: Source | None = None, plan: Plan | None = None) -> list[Any]:
+def sign_many(matrices: Iterable[Any], table: Source | None = None, plan: Plan | None = None) -> list[Any]:
     """U Vᵀ of every matrix, in the order given: what `msign` gives for each, within rounding.
 
     All ranks of a mesh must call it with the same list, as all of them must call `msign`. No derivative is
